@@ -1,0 +1,153 @@
+"""Colour spaces against published values and an independent float64 inverse; the laws of keeping colours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wctstyle import color
+from wctstyle.errors import ImageError
+
+#: Ottosson 2020 as printed: Lab to cube-rooted LMS, LMS to linear sRGB.
+PRINTED_LMS_FROM_LAB = np.array(
+    [
+        [1.0, 0.3963377774, 0.2158037573],
+        [1.0, -0.1055613458, -0.0638541728],
+        [1.0, -0.0894841775, -1.2914855480],
+    ]
+)
+PRINTED_LINEAR_FROM_LMS = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
+
+#: sRGB in 8 bits and Oklab, as CSS Color 4 implementations print them (https://www.w3.org/TR/css-color-4/#ok-lab).
+KNOWN_OKLAB = {
+    (255, 255, 255): (1.0, 0.0, 0.0),
+    (0, 0, 0): (0.0, 0.0, 0.0),
+    (255, 0, 0): (0.62796, 0.22486, 0.12585),
+    (0, 255, 0): (0.86644, -0.23389, 0.17950),
+    (0, 0, 255): (0.45201, -0.03246, -0.31153),
+}
+
+
+def random_rgb(seed: int, dtype: type = np.float64, shape: tuple[int, ...] = (9, 7, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape).astype(dtype)
+
+
+def test_transfer_curve_has_the_standards_values():
+    encoded = np.array([0.0, 0.04045, 0.5, 1.0])
+    linear = np.array([0.0, 0.0031308, 0.21404114, 1.0])
+    np.testing.assert_allclose(color.srgb_to_linear(encoded), linear, atol=1e-7)
+    np.testing.assert_allclose(color.linear_to_srgb(linear), encoded, atol=1e-6)
+
+
+@given(st.floats(-2, 2))
+def test_transfer_curve_is_odd_and_inverts(value: float):
+    array = np.array([value, -value])
+    there = color.srgb_to_linear(array)
+    assert there[0] == -there[1]
+    np.testing.assert_allclose(color.linear_to_srgb(there), array, atol=2e-6)  # the standard's break: 8e-7 off
+
+
+def test_transfer_curve_rises_everywhere():
+    encoded = np.linspace(0, 1, 100_001)
+    assert np.all(np.diff(color.srgb_to_linear(encoded)) > 0)
+    assert np.all(np.diff(color.linear_to_srgb(encoded)) > 0)
+
+
+@pytest.mark.parametrize(("rgb", "lab"), KNOWN_OKLAB.items())
+def test_oklab_of_known_colors(rgb: tuple[int, ...], lab: tuple[float, ...]):
+    np.testing.assert_allclose(color.rgb_to_oklab(np.array(rgb) / 255), lab, atol=2e-5)
+
+
+def test_oklab_inverse_agrees_with_the_printed_one():
+    lab = color.rgb_to_oklab(random_rgb(0))
+    linear = (lab @ PRINTED_LMS_FROM_LAB.T) ** 3 @ PRINTED_LINEAR_FROM_LMS.T
+    # ten printed digits, amplified by the steepest part of the transfer curve
+    np.testing.assert_allclose(color.oklab_to_rgb(lab), color.linear_to_srgb(linear), atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 2e-6), (np.float32, 2e-5)])
+def test_oklab_round_trip_keeps_dtype_and_color(dtype: type, tolerance: float):
+    rgb = random_rgb(1, dtype)
+    lab = color.rgb_to_oklab(rgb)
+    back = color.oklab_to_rgb(lab)
+    assert lab.dtype == back.dtype == color.luminance(rgb).dtype == dtype
+    np.testing.assert_allclose(back, rgb, atol=tolerance)
+
+
+def test_oklab_to_rgb_does_not_clip():
+    assert color.oklab_to_rgb(np.array([0.5, 0.4, 0.0])).min() < -0.1
+
+
+def test_luminance_weighs_the_encoded_channels():
+    np.testing.assert_allclose(color.luminance(np.eye(3)), [0.2126, 0.7152, 0.0722])
+    grey = np.full((2, 2, 3), 0.37)
+    np.testing.assert_allclose(color.luminance(grey), 0.37)
+
+
+def test_original_colors_of_the_content_itself_is_the_content():
+    rgb = random_rgb(2, np.float32)
+    np.testing.assert_allclose(color.original_colors(rgb, rgb), rgb, atol=1e-3)
+
+
+def test_original_colors_takes_lightness_from_one_and_hue_from_the_other():
+    # Muted colours near the middle: every combination exists, so nothing is compressed.
+    stylized, content = (0.4 + 0.2 * random_rgb(seed) for seed in (3, 4))
+    lab = color.rgb_to_oklab(color.original_colors(stylized, content))
+    np.testing.assert_allclose(lab[..., 0], color.rgb_to_oklab(stylized)[..., 0], atol=1e-5)
+    np.testing.assert_allclose(lab[..., 1:], color.rgb_to_oklab(content)[..., 1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_original_colors_outside_the_gamut_lose_chroma_only(dtype: type):
+    stylized, content = (random_rgb(seed, dtype, (40, 40, 3)) for seed in (5, 6))
+    result = color.original_colors(stylized, content)
+    assert result.dtype == dtype
+    assert result.min() >= 0
+    assert result.max() <= 1
+    got, light, hue = (color.rgb_to_oklab(rgb) for rgb in (result, stylized, content))
+    np.testing.assert_allclose(got[..., 0], light[..., 0], atol=2e-3)
+    kept, wanted = (np.hypot(lab[..., 1], lab[..., 2]) for lab in (got, hue))
+    assert np.all(kept <= wanted + 2e-3)
+    assert np.mean(kept < wanted - 0.01) > 0.1  # some are outside, or this test shows nothing
+    cross = got[..., 1] * hue[..., 2] - got[..., 2] * hue[..., 1]
+    np.testing.assert_allclose(cross, 0, atol=2e-3)
+
+
+def test_original_colors_compresses_no_more_than_it_must():
+    stylized = np.full((1, 1, 3), 0.9)
+    content = np.array([[[0.0, 0.0, 1.0]]])
+    result = color.original_colors(stylized, content)
+    assert min(result.min(), 1 - result.max()) < 0.002  # on the gamut's edge
+
+
+def test_original_colors_of_a_grey_photo_is_grey():
+    content = np.repeat(random_rgb(7, shape=(5, 6, 1)), 3, axis=-1)
+    result = color.original_colors(random_rgb(8, shape=(5, 6, 3)), content)
+    np.testing.assert_allclose(result, np.repeat(result[..., :1], 3, axis=-1), atol=1e-5)
+
+
+def test_original_colors_of_extremes_stays_finite():
+    black, white = np.zeros((2, 2, 3)), np.ones((2, 2, 3))
+    np.testing.assert_allclose(color.original_colors(black, white), 0, atol=1e-6)
+    np.testing.assert_allclose(color.original_colors(white, black), 1, atol=1e-6)
+
+
+def test_original_colors_leaves_its_arguments_alone():
+    stylized, content = random_rgb(9), random_rgb(10)
+    copies = stylized.copy(), content.copy()
+    color.original_colors(stylized, content)
+    np.testing.assert_array_equal(stylized, copies[0])
+    np.testing.assert_array_equal(content, copies[1])
+
+
+def test_original_colors_wants_one_size():
+    with pytest.raises(ImageError, match=r"\(4, 4, 3\).*\(4, 5, 3\).*resize"):
+        color.original_colors(np.zeros((4, 4, 3)), np.zeros((4, 5, 3)))
