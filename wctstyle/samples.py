@@ -1,0 +1,178 @@
+"""Pictures to try things on, offline: photos from scikit-image's package and styles drawn by this project.
+
+A sample goes by its name here and as ``sample:NAME`` wherever the package takes the path of a picture.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wctstyle import images
+from wctstyle.errors import ConfigError, ImageError
+
+PREFIX = "sample:"
+
+Kind = Literal["content", "style"]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One picture: what it is for, its file, and what it shows under which licence."""
+
+    kind: Kind
+    file: str
+    text: str
+
+
+def _drawn(name: str, text: str) -> _Sample:
+    return _Sample("style", f"{name}.jpg", f"{text}; drawn by this project's own program, MIT")
+
+
+#: Photos are those that scikit-image's wheel holds (seen in 0.26) and whose docstring in
+#: skimage/data/_fetchers.py states the licence given here; those without one are left out.
+_SAMPLES: dict[str, _Sample] = {
+    "astronaut": _Sample("content", "astronaut.png", "Astronaut Eileen Collins; NASA, public domain"),
+    "cat": _Sample("content", "chelsea.png", "Chelsea the cat; Stefan van der Walt, CC0"),
+    "coffee": _Sample("content", "coffee.png", "A cup of coffee; Rachel Michetti, CC0"),
+    "hubble": _Sample("content", "hubble_deep_field.jpg", "Hubble eXtreme Deep Field; NASA, public domain"),
+    "photographer": _Sample("content", "camera.png", "A man with a camera, grey; Lav Varshney, CC0"),
+    "rocket": _Sample("content", "rocket.jpg", "Falcon 9 lifting off; SpaceX, public domain"),
+    "cubist-guitar": _drawn("cubist-guitar", "Still life in facets, ochre and slate"),
+    "impasto-night": _drawn("impasto-night", "Night over a lake in thick curved strokes"),
+    "ink-mountains": _drawn("ink-mountains", "Misty peaks and pines in ink wash, a red seal"),
+    "marbling": _drawn("marbling", "Marbled paper, combed and stirred inks"),
+    "mosaic-fish": _drawn("mosaic-fish", "Three fish in stone tesserae with a border"),
+    "paper-cutouts": _drawn("paper-cutouts", "Seaweed leaves cut from bright painted paper"),
+    "peacock": _drawn("peacock", "A peacock's train in green enamel and gold"),
+    "pointillist-bay": _drawn("pointillist-bay", "Evening bay in dots of pure pigment"),
+    "riso-desert": _drawn("riso-desert", "Desert dusk, three-ink halftone print"),
+    "stained-glass": _drawn("stained-glass", "Sunrise and tulips in leaded glass"),
+    "tapestry": _drawn("tapestry", "Woven kilim of medallions and deer"),
+    "woodcut-wave": _drawn("woodcut-wave", "Breaking wave and rayed sun, black on cream woodcut"),
+}
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """List the names of the samples meant as contents (photos) or as styles (drawn), alphabetically.
+
+    Raises:
+        ConfigError: if `kind` is neither "content" nor "style".
+    """
+    if kind not in ("content", "style"):
+        raise ConfigError(f"kind of sample: got {kind!r}, must be 'content' or 'style'; choose one of the two")
+    return tuple(sorted(name for name, sample in _SAMPLES.items() if sample.kind == kind))
+
+
+def path(name: str) -> Path:
+    """Find the file of a sample: drawn styles lie in this package, photos in the installed scikit-image.
+
+    Raises:
+        ConfigError: if no sample has the name; the message lists those there are and the nearest.
+        ImageError: if the installed package lacks the file.
+    """
+    sample = _sample(name)
+    found = (_photos() if sample.kind == "content" else _styles()) / sample.file
+    if not found.is_file():
+        package = "scikit-image" if sample.kind == "content" else "wctstyle"
+        raise ImageError(
+            f"{PREFIX}{name}: the installed {package} has no {sample.file}, expected at {found}; reinstall {package}"
+        )
+    return found
+
+
+def picture(name: str) -> images.Picture:
+    """Load a sample as any picture is loaded; its source is ``sample:NAME``.
+
+    Raises:
+        ConfigError: if no sample has the name.
+        ImageError: if its file is missing or damaged.
+    """
+    loaded = images.load(path(name))
+    return images.Picture(rgb=loaded.rgb, alpha=loaded.alpha, source=PREFIX + name)
+
+
+def describe(name: str) -> str:
+    """Say in one line what a sample shows, who made it and under which licence it may be used.
+
+    Raises:
+        ConfigError: if no sample has the name.
+    """
+    return _sample(name).text
+
+
+def resolve(spec: str) -> str | Path:
+    """Turn ``sample:NAME`` into the path of its file and leave any other text as it is.
+
+    Raises:
+        ConfigError: if the text begins with ``sample:`` and no sample has the name.
+        ImageError: if the installed package lacks the file.
+    """
+    return path(spec.removeprefix(PREFIX)) if spec.startswith(PREFIX) else spec
+
+
+def export(folder: str | Path) -> tuple[Path, ...]:
+    """Copy every sample to ``folder/content/NAME.*`` and ``folder/style/NAME.*``; return the new paths.
+
+    Folders are made; a file of the same name is replaced whole or not at all.
+
+    Raises:
+        ConfigError: if a folder or file cannot be written.
+        ImageError: if the installed packages lack a file; nothing has been written then.
+    """
+    sources = {name: path(name) for name in _SAMPLES}
+    copies = []
+    for name, source in sources.items():
+        target = Path(folder) / _SAMPLES[name].kind / f"{name}{source.suffix}"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy(source, target)
+        except OSError as error:
+            raise ConfigError(
+                f"{target}: the sample cannot be written ({error.strerror or error}); "
+                "name a folder that can be written and has room"
+            ) from error
+        copies.append(target)
+    return tuple(copies)
+
+
+def _sample(name: str) -> _Sample:
+    if name in _SAMPLES:
+        return _SAMPLES[name]
+    near = difflib.get_close_matches(name.lower(), _SAMPLES, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ConfigError(
+        f"{PREFIX}{name}: no sample has this name; {hint}"
+        f"contents: {', '.join(names('content'))}; styles: {', '.join(names('style'))}"
+    )
+
+
+def _photos() -> Path:
+    """Find skimage/data without importing it."""
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImageError("the sample photos come with scikit-image, which is not installed: pip install scikit-image")
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def _styles() -> Path:
+    return Path(__file__).parent / "gallery" / "styles"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy bytes through a temporary file beside the target, removed on any failure."""
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as out, source.open("rb") as data:
+            shutil.copyfileobj(data, out)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
