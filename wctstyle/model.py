@@ -1,0 +1,36 @@
+"""A model: encoder and decoder of one row of the table, filled from and read out to flat dicts of tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+from flax import nnx
+
+from wctstyle.decoder import Decoder
+from wctstyle.encoder import Encoder, ModelConfig
+
+
+def build(config: ModelConfig, tensors: dict[str, np.ndarray]) -> tuple[Encoder, Decoder]:
+    """Build encoder and decoder and fill them with `tensors` (parts that are not in it keep their random start)."""
+    encoder, decoder = Encoder(config, rngs=nnx.Rngs(0)), Decoder(config, rngs=nnx.Rngs(1))
+    fill(encoder, tensors, "encoder")
+    fill(decoder, tensors, "decoder")
+    return encoder, decoder
+
+
+def fill(module: Encoder | Decoder, tensors: dict[str, np.ndarray], part: str) -> None:
+    """Put the tensors of `part` into `module`."""
+    for name, _, _ in module.config.convs():
+        if f"{part}/{name}/kernel" in tensors:
+            conv = module.conv(name)
+            conv.kernel[...] = tensors[f"{part}/{name}/kernel"]
+            conv.bias[...] = tensors[f"{part}/{name}/bias"]
+
+
+def extract(module: Encoder | Decoder, part: str) -> dict[str, np.ndarray]:
+    """Return the module's tensors under their names in a weights file."""
+    out = {}
+    for name, _, _ in module.config.convs():
+        conv = module.conv(name)
+        out[f"{part}/{name}/kernel"] = np.asarray(conv.kernel[...])
+        out[f"{part}/{name}/bias"] = np.asarray(conv.bias[...])
+    return out

@@ -1,0 +1,73 @@
+"""First and second moments of features: measuring, pooling, and the affine maps between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from wctstyle.types import Features
+
+
+class Moments(NamedTuple):
+    """Weight (number of positions), mean and covariance of the features of one level."""
+
+    count: Float[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    mean: Float[Array, " c"]
+    covariance: Float[Array, "c c"]
+
+
+class Affine(NamedTuple):
+    """The map y = matrix x + bias over channels."""
+
+    matrix: Float[Array, "c c"]
+    bias: Float[Array, " c"]
+
+    def __call__(self, x: Features) -> Features:
+        """Apply the map to every position of `x`."""
+        return jnp.einsum("nhwj,ij->nhwi", x, self.matrix) + self.bias
+
+
+def measure(features: Features, weights: Float[Array, "n h w"] | None = None) -> Moments:
+    """Measure mean and covariance over all positions of all pictures in the batch.
+
+    cov = sum_p w_p (x_p - mean)(x_p - mean)^T / sum_p w_p, accumulated about the mean, in float32.
+
+    `weights` (>= 0, one per position) leave positions out or count them in part; None counts each once. With all
+    weights zero the moments are zero, not NaN.
+    """
+    c = features.shape[-1]
+    x = features.reshape(-1, c)
+    if weights is None:
+        count = jnp.asarray(x.shape[0], x.dtype)
+        mean = x.mean(axis=0)
+        centered = x - mean
+        weighted = centered
+    else:
+        w = weights.reshape(-1, 1)
+        count = w.sum()
+        safe = jnp.maximum(count, jnp.finfo(x.dtype).tiny)
+        mean = (w * x).sum(axis=0) / safe
+        centered = x - mean
+        weighted = centered * w
+    covariance = weighted.T @ centered / jnp.maximum(count, 1e-30)
+    return Moments(count, mean, covariance)
+
+
+def pool(parts: Sequence[Moments]) -> Moments:
+    """Combine the moments of disjoint sets of positions into the moments of their union (Chan et al. 1979)."""
+    count = sum((p.count for p in parts[1:]), parts[0].count)
+    shares = [p.count / jnp.maximum(count, 1e-30) for p in parts]
+    return mixture(parts, shares)._replace(count=count)
+
+
+def mixture(parts: Sequence[Moments], shares: Sequence[Float[Array, ""] | float]) -> Moments:
+    """Moments of a mixture of the given distributions; `shares` sum to one."""
+    mean = sum(s * p.mean for s, p in zip(shares, parts, strict=True))
+    covariance = sum(
+        s * (p.covariance + jnp.outer(p.mean - mean, p.mean - mean)) for s, p in zip(shares, parts, strict=True)
+    )
+    count = sum(s * p.count for s, p in zip(shares, parts, strict=True))
+    return Moments(jnp.asarray(count), jnp.asarray(mean), jnp.asarray(covariance))

@@ -1,0 +1,420 @@
+"""Stylizer: measure, plan, render. The one room that owns jit and caches."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import platformdirs
+from flax import nnx
+from jaxtyping import Float
+
+from wctstyle import plan as chain
+from wctstyle import weights as weight_files
+from wctstyle.encoder import MODELS
+from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.model import build
+from wctstyle.moments import Moments
+from wctstyle.plan import Plan
+from wctstyle.transforms import TRANSFORMS, affine, blend
+from wctstyle.types import LEVELS, BlendKind, Features, TransformKind
+
+Rgb = Float[np.ndarray, "h w 3"]
+
+DEFAULT_DETAIL = 0.3
+"""Chosen by looking at contact sheets: benchmarks/RESULTS.md has the figures along this dial."""
+
+MAX_SIDE = 4096
+"""Longest side rendered in one piece; a picture of this size needs about 5 GiB with `slim`."""
+
+CONTENT_CACHE = 4
+STYLE_CACHE = 256
+
+
+def padded_side(side: int) -> int:
+    """Round a side up to the family of sizes that are traced: steps of 64 to 512, 128 to 1024, then 256."""
+    step = 64 if side <= 512 else 128 if side <= 1024 else 256
+    return -(-side // step) * step
+
+
+def pad_to_family(rgb: Rgb) -> Float[np.ndarray, "1 H W 3"]:
+    """Reflect the picture at its bottom and right up to the next size of the family."""
+    height, width = rgb.shape[:2]
+    pads = ((0, padded_side(height) - height), (0, padded_side(width) - width), (0, 0))
+    return np.pad(np.asarray(rgb, np.float32), pads, mode="reflect")[None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a stylisation does, apart from its pictures. Values are checked on creation.
+
+    strength: 0..1, from the photo to the full style. level_strength: a factor 0..1 for single levels (5 shapes, 1
+    colours). detail: 0..1, share of the photo's own features mixed in below relu5_1. transform: mk, wct or adain.
+    blend: how several styles become one target. passes: 1, or 5 for the original cascade of Li et al. 2017.
+
+    Raises:
+        ConfigError: a value out of range, naming it.
+    """
+
+    strength: float = 1.0
+    level_strength: Mapping[int, float] = field(default_factory=dict)
+    detail: float = DEFAULT_DETAIL
+    transform: TransformKind = "mk"
+    blend: BlendKind = "barycenter"
+    passes: int = 1
+
+    def __post_init__(self) -> None:
+        def unit(name: str, value: float) -> None:
+            if not (np.isfinite(value) and 0 <= value <= 1):
+                raise ConfigError(f"{name} is {value}, must be between 0 and 1")
+
+        unit("strength", self.strength)
+        unit("detail", self.detail)
+        for level, value in self.level_strength.items():
+            if level not in LEVELS:
+                raise ConfigError(f"level_strength names level {level}, must be one of 1, 2, 3, 4, 5")
+            unit(f"level_strength of level {level}", value)
+        if self.transform not in TRANSFORMS:
+            raise ConfigError(f"transform is {self.transform!r}, must be one of {', '.join(TRANSFORMS)}")
+        if self.blend not in ("barycenter", "linear", "mixture"):
+            raise ConfigError(f"blend is {self.blend!r}, must be one of barycenter, linear, mixture")
+        if self.passes not in (1, 5):
+            raise ConfigError(f"passes is {self.passes}, must be 1 or 5")
+
+    @property
+    def alphas(self) -> Float[np.ndarray, "5"]:
+        """Strength per level, relu1_1 first."""
+        return np.array([self.strength * self.level_strength.get(k, 1.0) for k in LEVELS], np.float32)
+
+    @property
+    def mixed_detail(self) -> float:
+        """Detail as used: rises to 1 as strength falls to 0, so that strength leads back to the sharp photo."""
+        return 1.0 - (1.0 - self.detail) * self.strength
+
+
+@dataclass(frozen=True)
+class StyleCode:
+    """All that is kept of a style picture: its moments per level, relu1_1 first."""
+
+    moments: tuple[Moments, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class ContentCode:
+    """A content picture's features per level, padded to the size family, and its own size in pixels."""
+
+    features: tuple[Features, ...]
+    pixels: Float[np.ndarray, "1 H W 3"]
+    height: int
+    width: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A stylised picture, the plan it was rendered with (None for five passes) and the seconds each part took."""
+
+    image: Rgb
+    plan: Plan | None
+    seconds: Mapping[str, float]
+
+
+_V = TypeVar("_V")
+
+
+class _Recent(Generic[_V]):
+    """A small cache that forgets what was used longest ago."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._items, self._lock = size, OrderedDict[Hashable, _V](), threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], _V]) -> _V:
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key]
+        value = make()
+        with self._lock:
+            self._items[key] = value
+            while len(self._items) > self.size:
+                self._items.popitem(last=False)
+        return value
+
+
+def content_hash(rgb: Rgb) -> str:
+    """SHA-256 of a picture's shape and pixels."""
+    digest = hashlib.sha256(repr((rgb.shape, str(rgb.dtype))).encode())
+    digest.update(np.ascontiguousarray(rgb).data)
+    return digest.hexdigest()
+
+
+def _check_picture(rgb: Any, what: str) -> Rgb:
+    array = np.asarray(rgb)
+    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ImageError(f"{what}: got an array of shape {array.shape}, wanted height x width x 3 (RGB)")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ImageError(f"{what}: got {array.dtype} values, wanted floats in [0, 1]; wctstyle.images.load converts")
+    if not np.isfinite(array).all() or array.min() < -1e-3 or array.max() > 1 + 1e-3:
+        raise ImageError(f"{what}: has values outside [0, 1] or not finite; wctstyle.images.load converts")
+    if max(array.shape[:2]) > MAX_SIDE:
+        raise ImageError(
+            f"{what}: is {array.shape[1]}x{array.shape[0]} pixels, the longest side rendered is {MAX_SIDE}; "
+            "make it smaller (--size on the command line)"
+        )
+    return array.astype(np.float32)
+
+
+def enable_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, unless a folder is already configured."""
+    if not jax.config.read("jax_compilation_cache_dir"):
+        folder = Path(platformdirs.user_cache_dir("wctstyle")) / "jax"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+class Stylizer:
+    """Applies any blend of styles to any photo with one model.
+
+    Styles and contents are measured once and remembered by content (contents: the last few), so a changed weight or
+    strength only plans and decodes anew. Safe to share between threads. Same input, same output on one machine.
+
+    Raises:
+        ConfigError: `model` is not in the table.
+        WeightsError: its weights are missing or damaged.
+    """
+
+    def __init__(self, model: str = "slim", *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
+        if model not in MODELS:
+            raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
+        enable_compilation_cache()
+        if tensors is None:
+            tensors, _ = weight_files.load(model)
+        self.model = model
+        encoder, decoder = build(MODELS[model], dict(tensors))
+        encoder_def, self._encoder = nnx.split(encoder)
+        decoder_def, self._decoder = nnx.split(decoder)
+        self._contents: _Recent[ContentCode] = _Recent(CONTENT_CACHE)
+        self._styles: _Recent[StyleCode] = _Recent(STYLE_CACHE)
+        self.traces: dict[str, int] = {}
+        """How often each program was traced: one for each size of the family that was used."""
+
+        def counted(name: str, fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+            def traced(*args: Any, **kwargs: Any) -> Any:
+                self.traces[name] = self.traces.get(name, 0) + 1
+                return fn(*args, **kwargs)
+
+            return jax.jit(traced, **options)
+
+        def encode(params: Any, image: Any) -> Any:
+            return nnx.merge(encoder_def, params)(image)
+
+        def measure(params: Any, image: Any, height: Any, width: Any) -> Any:
+            return chain.measure_levels(encode(params, image), height, width)
+
+        def decode(
+            params: Any, features: Any, targets: Any, alphas: Any, detail: Any, h: Any, w: Any, *, kind: str
+        ) -> Any:
+            masks = [chain.valid_weights(h, w, f.shape[1:3], k) for k, f in enumerate(features, start=1)]
+            decoder = nnx.merge(decoder_def, params)
+            image, plan = chain.plan_and_decode(
+                decoder,
+                features,
+                targets,
+                alphas,
+                detail,
+                weights=masks,
+                kind=kind,  # pyright: ignore[reportArgumentType]
+            )
+            return jnp.clip(image, 0, 1), plan
+
+        def render(params: Any, features: Any, plan: Plan, detail: Any) -> Any:
+            return jnp.clip(chain.render(nnx.merge(decoder_def, params), features, plan, detail), 0, 1)
+
+        def one_level(
+            e: Any, d: Any, image: Any, target: Moments, alpha: Any, h: Any, w: Any, *, level: int, kind: str
+        ) -> Any:
+            x = nnx.merge(encoder_def, e)(image, levels=level)[-1]
+            content = chain.measure(x, chain.valid_weights(h, w, x.shape[1:3], level))
+            step = affine(content, target, kind=kind, alpha=alpha)  # pyright: ignore[reportArgumentType]
+            decoder = nnx.merge(decoder_def, d)
+            x = decoder.block(x, level, step)
+            return jnp.clip(decoder(x, level=level - 1) if level > 1 else x, 0, 1)
+
+        def reconstruct(e: Any, d: Any, image: Any, *, level: int) -> Any:
+            x = nnx.merge(encoder_def, e)(image, levels=level)[-1]
+            return jnp.clip(nnx.merge(decoder_def, d)(x, level=level), 0, 1)
+
+        def mix(parts: Any, shares: Any, *, kind: BlendKind) -> Any:
+            return tuple(blend([p[k] for p in parts], shares, kind=kind) for k in range(len(LEVELS)))
+
+        self._encode = counted("encode", encode)
+        self._measure = counted("measure", measure)
+        self._decode = counted("decode", decode, static_argnames=("kind",))
+        self._render = counted("render", render)
+        self._one_level = counted("one_level", one_level, static_argnames=("level", "kind"))
+        self._reconstruct = counted("reconstruct", reconstruct, static_argnames=("level",))
+        self._blend = counted("blend", mix, static_argnames=("kind",))
+
+    def style(self, image: Rgb) -> StyleCode:
+        """Measure a style picture (RGB in [0, 1], at the size its strokes are to have)."""
+        rgb = _check_picture(image, "style picture")
+        key = content_hash(rgb)
+
+        def make() -> StyleCode:
+            moments = self._measure(self._encoder, pad_to_family(rgb), rgb.shape[0], rgb.shape[1])
+            return StyleCode(moments, key)
+
+        return self._styles.get(key, make)
+
+    def measure(self, image: Rgb) -> tuple[Moments, ...]:
+        """Return the moments of a picture's features per level, relu1_1 first."""
+        return self.style(image).moments
+
+    def content(self, image: Rgb) -> ContentCode:
+        """Encode a content picture (RGB in [0, 1]) once; further settings reuse it."""
+        rgb = _check_picture(image, "content picture")
+        key = content_hash(rgb)
+
+        def make() -> ContentCode:
+            pixels = pad_to_family(rgb)
+            return ContentCode(self._encode(self._encoder, pixels), pixels, rgb.shape[0], rgb.shape[1], key)
+
+        return self._contents.get(key, make)
+
+    def target(
+        self, styles: Sequence[tuple[StyleCode, float]], *, kind: BlendKind = "barycenter"
+    ) -> tuple[Moments, ...] | None:
+        """Blend styles by their weights (any scale; normalised here). None if all weights are zero: no style.
+
+        Raises:
+            ConfigError: a negative or not finite weight, or no styles.
+        """
+        if not styles:
+            raise ConfigError("no style given: give at least one")
+        for number, (_, weight) in enumerate(styles, start=1):
+            if not np.isfinite(weight) or weight < 0:
+                raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
+        used = [(code, weight) for code, weight in styles if weight > 0]
+        if not used:
+            return None
+        if len(used) == 1:
+            return used[0][0].moments
+        shares = np.array([weight for _, weight in used], np.float64)
+        shares = (shares / shares.max()) / (shares / shares.max()).sum()
+        return self._blend([code.moments for code, _ in used], shares.astype(np.float32), kind=kind)
+
+    def plan(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings = Settings()) -> Plan:  # noqa: B008
+        """Return the affine map per level that takes this content to `target`."""
+        return self._planned(content, target, settings)[1]
+
+    def _planned(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings) -> tuple[Any, Plan]:
+        return self._decode(
+            self._decoder, content.features, target, settings.alphas, np.float32(settings.mixed_detail),
+            content.height, content.width, kind=settings.transform,
+        )  # fmt: skip
+
+    def render(self, content: ContentCode, plan: Plan, *, detail: float = DEFAULT_DETAIL) -> Rgb:
+        """Decode the content with a ready plan; `detail` is used as it is."""
+        image = self._render(self._decoder, content.features, plan, np.float32(detail))
+        return self._finish(image, content.height, content.width, plan)
+
+    def reconstruct(self, image: Rgb, *, level: int) -> Rgb:
+        """Encode to relu{level}_1 and decode with nothing transformed: the model's own loss of detail."""
+        rgb = _check_picture(image, "content picture")
+        if level not in LEVELS:
+            raise ConfigError(f"level is {level}, must be one of 1, 2, 3, 4, 5")
+        out = self._reconstruct(self._encoder, self._decoder, pad_to_family(rgb), level=level)
+        return self._finish(out, rgb.shape[0], rgb.shape[1], None)
+
+    def _cascade(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings) -> Any:
+        image: Any = content.pixels
+        for level in reversed(LEVELS):
+            image = self._one_level(
+                self._encoder, self._decoder, image, target[level - 1], settings.alphas[level - 1],
+                content.height, content.width, level=level, kind=settings.transform,
+            )  # fmt: skip
+        return image
+
+    def _finish(self, image: Any, height: int, width: int, plan: Plan | None) -> Rgb:
+        out = np.asarray(image)[0, :height, :width]
+        if not np.isfinite(out).all():
+            bad = [k for k, step in enumerate(plan or (), start=1) if not np.isfinite(np.asarray(step.matrix)).all()]
+            raise NonFiniteError("the stylised picture is not finite", level=max(bad) if bad else None)
+        return out
+
+    def stylize(
+        self,
+        content: Rgb | ContentCode,
+        styles: Rgb | StyleCode | Sequence[Rgb | StyleCode | tuple[Rgb | StyleCode, float]],
+        settings: Settings = Settings(),  # noqa: B008
+    ) -> Result:
+        """Stylise `content` after one style or a weighted blend of several.
+
+        Raises:
+            ConfigError: no styles, or a bad weight.
+            ImageError: a picture of the wrong shape, type or range.
+            NonFiniteError: the result is not finite.
+        """
+        clock, seconds = time.perf_counter(), {}
+
+        def lap(name: str) -> None:
+            nonlocal clock
+            now = time.perf_counter()
+            seconds[name] = now - clock
+            clock = now
+
+        code = content if isinstance(content, ContentCode) else self.content(content)
+        jax.block_until_ready(code.features)
+        lap("content")
+        target = self.target([self._weighted(s) for s in self._listed(styles)], kind=settings.blend)
+        jax.block_until_ready(target)
+        lap("style")
+        if target is None:
+            return Result(code.pixels[0, : code.height, : code.width], None, seconds)
+        if settings.passes == 5:
+            image, plan = self._cascade(code, target, settings), None
+        else:
+            image, plan = self._planned(code, target, settings)
+        out = self._finish(image, code.height, code.width, plan)
+        lap("render")
+        return Result(out, plan, seconds)
+
+    @staticmethod
+    def _listed(styles: Any) -> list[Any]:
+        if isinstance(styles, StyleCode) or (isinstance(styles, np.ndarray) and styles.ndim == 3):
+            return [styles]
+        return list(styles)
+
+    def _weighted(self, item: Any) -> tuple[StyleCode, float]:
+        style, weight = item if isinstance(item, tuple) else (item, 1.0)
+        return (style if isinstance(style, StyleCode) else self.style(style)), float(weight)
+
+
+def stylize(
+    content: Rgb,
+    styles: Rgb | Sequence[Rgb | tuple[Rgb, float]],
+    *,
+    strength: float = 1.0,
+    model: str = "slim",
+    **settings: Any,
+) -> Rgb:
+    """Stylise one picture, RGB in [0, 1] in and out. For several, keep a `Stylizer`.
+
+    `settings` are the fields of `Settings`.
+    """
+    return Stylizer(model).stylize(content, styles, Settings(strength=strength, **settings)).image

@@ -1,0 +1,165 @@
+"""Whitening and colouring: from content moments and target moments to one affine map per level.
+
+Every map is y = A (x - mean_c) + mean_t. The symmetric matrix functions go through `eigh`, with one floor under the
+eigenvalues, relative to the trace, used everywhere; there is no silent `+ I`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from wctstyle.errors import ConfigError
+from wctstyle.moments import Affine, Moments, mixture
+from wctstyle.types import BlendKind, TransformKind
+
+EIGENVALUE_FLOOR = 1e-4
+"""Smallest eigenvalue kept, as a share of the mean eigenvalue (trace / c)."""
+
+ABSOLUTE_FLOOR = 1e-8
+"""Keeps a covariance of zeros (one flat colour) finite; features have an RMS of about 1."""
+
+BARYCENTER_STEPS = 6
+"""Fixed-point steps for three or more styles; two styles have a closed form."""
+
+Matrix = Float[Array, "c c"]
+
+
+def _spectrum(s: Matrix) -> tuple[Float[Array, " c"], Matrix]:
+    """Eigenvalues (floored) and eigenvectors of a covariance."""
+    values, vectors = jnp.linalg.eigh((s + s.T) / 2)
+    floor = jnp.maximum(EIGENVALUE_FLOOR * jnp.trace(s) / s.shape[0], ABSOLUTE_FLOOR)
+    return jnp.maximum(values, floor), vectors
+
+
+def _apply(fn: Callable[[Array], Array], s: Matrix) -> Matrix:
+    values, vectors = _spectrum(s)
+    return (vectors * fn(values)) @ vectors.T
+
+
+def sqrtm(s: Matrix) -> Matrix:
+    """Symmetric square root of a covariance, its eigenvalues floored."""
+    return _apply(jnp.sqrt, s)
+
+
+def floored(s: Matrix) -> Matrix:
+    """The covariance itself with its eigenvalues floored, as every transform here sees it."""
+    return _apply(lambda v: v, s)
+
+
+def _sqrtm_pair(s: Matrix) -> tuple[Matrix, Matrix]:
+    values, vectors = _spectrum(s)
+    root = jnp.sqrt(values)
+    return (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
+
+
+def _plain_sqrtm(s: Matrix) -> Matrix:
+    """Square root of a product of floored matrices: only rounding is cut off, no second floor."""
+    values, vectors = jnp.linalg.eigh((s + s.T) / 2)
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
+
+
+def transport(source: Matrix, target: Matrix) -> Matrix:
+    """Monge-Kantorovich map between two covariances: the symmetric A with A source A = target.
+
+    A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2 (Olkin & Pukelsheim 1982).
+    """
+    root, inverse = _sqrtm_pair(source)
+    return inverse @ _plain_sqrtm(root @ floored(target) @ root) @ inverse
+
+
+def _wct(content: Moments, target: Moments) -> Matrix:
+    return sqrtm(target.covariance) @ _sqrtm_pair(content.covariance)[1]
+
+
+def _mk(content: Moments, target: Moments) -> Matrix:
+    return transport(content.covariance, target.covariance)
+
+
+def _adain(content: Moments, target: Moments) -> Matrix:
+    def deviation(s: Matrix) -> Array:
+        variance = jnp.diagonal(s)
+        floor = jnp.maximum(EIGENVALUE_FLOOR * variance.mean(), ABSOLUTE_FLOOR)
+        return jnp.sqrt(jnp.maximum(variance, floor))
+
+    return jnp.diag(deviation(target.covariance) / deviation(content.covariance))
+
+
+TRANSFORMS: dict[str, Callable[[Moments, Moments], Matrix]] = {"mk": _mk, "wct": _wct, "adain": _adain}
+"""`wct`: A = S_t^1/2 S_c^-1/2, ZCA whitening and colouring (Li et al. 2017, arXiv:1705.08086).
+`mk`: the Monge-Kantorovich map, the same statistics with the least displacement (Lu et al. 2019, arXiv:1906.00668;
+Mroueh 2019, arXiv:1905.12828). `adain`: per channel (Huang & Belongie 2017, arXiv:1703.06868)."""
+
+
+def affine(
+    content: Moments, target: Moments, *, kind: TransformKind = "mk", alpha: Float[Array, ""] | float = 1.0
+) -> Affine:
+    """Return the map that gives features with `content` moments the `target` moments, at strength `alpha`.
+
+    y = alpha (A (x - mean_c) + mean_t) + (1 - alpha) x. alpha = 0 returns the features exactly, for any moments.
+
+    Raises:
+        ConfigError: unknown `kind`.
+    """
+    if kind not in TRANSFORMS:
+        raise ConfigError(f"transform {kind!r} is not known: use one of {', '.join(TRANSFORMS)}")
+    matrix = TRANSFORMS[kind](content, target)
+    bias = target.mean - matrix @ content.mean
+    alpha = jnp.asarray(alpha, matrix.dtype)
+    identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
+    return Affine(alpha * matrix + (1 - alpha) * identity, alpha * bias)
+
+
+def _barycenter(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
+    """Covariance of the Gaussian Wasserstein barycenter.
+
+    Two styles: McCann's interpolation ((1-t) I + t T) S_1 ((1-t) I + t T), exact. More: the fixed point
+    S <- S^-1/2 (sum_i w_i (S^1/2 S_i S^1/2)^1/2)^2 S^-1/2 (Alvarez-Esteban et al. 2016, eq. 7), a fixed number of steps
+    from the linear blend.
+    """
+    covariances = [p.covariance for p in parts]
+    if len(covariances) == 1:
+        return floored(covariances[0])
+    if len(covariances) == 2:
+        step = transport(covariances[0], covariances[1])
+        mid = (1 - shares[1]) * jnp.eye(step.shape[0], dtype=step.dtype) + shares[1] * step
+        return mid @ floored(covariances[0]) @ mid
+    stack = jax.vmap(floored)(jnp.stack(covariances))
+
+    def improve(_: int, s: Matrix) -> Matrix:
+        root, inverse = _sqrtm_pair(s)
+        inner = jnp.einsum("n,nij->ij", shares, jax.vmap(lambda t: _plain_sqrtm(root @ t @ root))(stack))
+        half = inverse @ inner
+        return half @ half.T
+
+    return jax.lax.fori_loop(0, BARYCENTER_STEPS, improve, _linear(parts, shares))
+
+
+def _linear(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
+    root = jnp.asarray(sum(s * sqrtm(p.covariance) for s, p in zip(shares, parts, strict=True)))
+    return root @ root
+
+
+def blend(parts: Sequence[Moments], shares: Float[Array, " n"], *, kind: BlendKind = "barycenter") -> Moments:
+    """Blend the moments of N styles; `shares` are >= 0 and sum to one.
+
+    `barycenter`: the Gaussian Wasserstein barycenter (default). `linear`: the moments of a linear blend of ZCA outputs,
+    covariance (sum_i w_i S_i^1/2)^2; equal to the barycenter only if the S_i commute. `mixture`: the moments of all
+    styles' features thrown together.
+
+    Raises:
+        ConfigError: unknown `kind`, or no parts.
+    """
+    if not parts:
+        raise ConfigError("nothing to blend: give at least one style")
+    if kind == "mixture":
+        return mixture(parts, list(shares))
+    if kind not in ("barycenter", "linear"):
+        raise ConfigError(f"blend {kind!r} is not known: use one of barycenter, linear, mixture")
+    covariance = _barycenter(parts, shares) if kind == "barycenter" else _linear(parts, shares)
+    mean = sum(s * p.mean for s, p in zip(shares, parts, strict=True))
+    count = sum(s * p.count for s, p in zip(shares, parts, strict=True))
+    return Moments(jnp.asarray(count), jnp.asarray(mean), covariance)
