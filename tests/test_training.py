@@ -1,0 +1,221 @@
+"""Training end to end on tiny models: least-squares starts, every stage, checkpoints and resume."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from skimage import data as skimage_data
+
+from wctstyle import encoder as encoder_module
+from wctstyle import images, weights
+from wctstyle.decoder import Decoder
+from wctstyle.encoder import Encoder, ModelConfig
+from wctstyle.errors import ConfigError, NonFiniteError
+from wctstyle.model import extract
+from wctstyle.training import decode, distill, initialize, loop, recipe
+from wctstyle.training.data import Crops, MixedCrops
+
+TEACHER = ModelConfig("vgg19", (8, 8, 8, 8, 8))
+STUDENT = ModelConfig("slim", (4, 4, 6, 6, 6))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("pictures")
+    for kind, names in (("content", ("astronaut", "coffee")), ("style", ("chelsea", "rocket"))):
+        (root / kind).mkdir()
+        for name in names:
+            rgb = getattr(skimage_data, name)().astype(np.float32) / 255
+            picture = images.resize(images.load(rgb), long_side=96)
+            images.save(root / kind / f"{name}.png", picture.rgb)
+    return root / "content", root / "style"
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """A table of tiny models, and the tensors of a tiny teacher."""
+    monkeypatch.setitem(encoder_module.MODELS, "vgg19", TEACHER)
+    monkeypatch.setitem(encoder_module.MODELS, "slim", STUDENT)
+    monkeypatch.setattr(distill, "INITIAL_CROPS", 8)
+    monkeypatch.setattr(decode, "INITIAL_CROPS", 8)
+    return extract(Encoder(TEACHER, rngs=nnx.Rngs(3)), "encoder")
+
+
+def _crops(folders: tuple[Path, Path], count: int, size: int = 32) -> np.ndarray:
+    return MixedCrops(Crops(folders[0], size=size, seed=1), Crops(folders[1], size=size, seed=2)).batch(count, 0)
+
+
+def _stages(steps: int, kinds: tuple[str, ...] = recipe.KINDS) -> recipe.Recipe:
+    options = {"views": 2, "judge": "teacher"}
+    rows = [
+        loop.Stage(kind, steps, size=32, batch=2, rate=1e-3, options=options if kind == "stylised" else {})
+        for kind in kinds
+    ]
+    return recipe.Recipe("slim", "slim", 7, tuple(rows))
+
+
+def test_least_squares_recovers_a_convolution() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 24, 24, 3)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 3, 4)).astype(np.float32)
+    bias = rng.normal(size=4).astype(np.float32)
+    y = np.asarray(encoder_module.conv3x3(jnp.asarray(x), jnp.asarray(kernel), jnp.asarray(bias)))
+    found_kernel, found_bias = initialize.least_squares_conv(x, y)
+    np.testing.assert_allclose(found_kernel, kernel, atol=2e-3)
+    np.testing.assert_allclose(found_bias, bias, atol=2e-3)
+
+
+def test_selected_channels_explain_their_copies() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(1, 16, 16, 3)).astype(np.float32)
+    mixed = np.concatenate([base, base @ rng.normal(size=(3, 5)).astype(np.float32)], axis=-1)
+    chosen = initialize.select_channels(mixed, 3)
+    flat = mixed.reshape(-1, 8)
+    solution, *_ = np.linalg.lstsq(flat[:, chosen], flat, rcond=None)
+    np.testing.assert_allclose(flat[:, chosen] @ solution, flat, atol=1e-3)
+    assert len(set(chosen)) == 3
+
+
+def test_full_width_student_starts_as_its_teacher(folders: tuple[Path, Path]) -> None:
+    teacher = Encoder(TEACHER, rngs=nnx.Rngs(3))
+    student = Encoder(TEACHER, rngs=nnx.Rngs(4))
+    crops = _crops(folders, 8, 64)
+    initialize.initialize_encoder(student, teacher, crops)
+    for level, (s, t) in enumerate(zip(student(crops), teacher(crops), strict=True), start=1):
+        error = float(jnp.linalg.norm(s - t) / jnp.linalg.norm(t))
+        assert error < 0.1, f"relu{level}_1: {error}"
+
+
+def test_normalized_encoder_has_unit_rms_and_the_same_direction(folders: tuple[Path, Path]) -> None:
+    crops = _crops(folders, 8, 64)
+    encoder = Encoder(TEACHER, rngs=nnx.Rngs(3))
+    before = encoder(crops)
+    initialize.normalize_encoder(encoder, crops)
+    for was, now in zip(before, encoder(crops), strict=True):
+        assert float(jnp.sqrt(jnp.mean(now**2))) == pytest.approx(1, rel=1e-3)
+        np.testing.assert_allclose(now / jnp.linalg.norm(now), was / jnp.linalg.norm(was), atol=1e-5)
+
+
+def test_decoder_start_beats_a_random_one(folders: tuple[Path, Path]) -> None:
+    crops = _crops(folders, 8, 64)
+    encoder, decoder = Encoder(TEACHER, rngs=nnx.Rngs(3)), Decoder(TEACHER, rngs=nnx.Rngs(5))
+    initialize.normalize_encoder(encoder, crops)
+    random = {k: float(v) for k, v in decode.block_losses(decoder, crops, encoder(crops)).items()}
+    initialize.initialize_decoder(decoder, encoder, crops)
+    fitted = {k: float(v) for k, v in decode.block_losses(decoder, crops, encoder(crops)).items()}
+    assert all(fitted[k] < 0.7 * random[k] for k in random), (fitted, random)
+
+
+def test_crops_depend_on_seed_and_step_alone(folders: tuple[Path, Path]) -> None:
+    one, two = (Crops(folders[0], size=32, seed=5, views=3) for _ in range(2))
+    one.batch(3, 0)
+    names, crops = one.batch(3, 1)
+    again_names, again = two.batch(3, 1)
+    assert names == again_names
+    np.testing.assert_array_equal(crops, again)
+    assert crops.shape == (3, 32, 32, 3)
+    assert 0 <= crops.min() <= crops.max() <= 1
+
+
+def test_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no pictures"):
+        Crops(tmp_path, size=32, seed=0)
+
+
+def test_every_stage_runs_and_writes_weights(
+    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    reports: list[dict[str, object]] = []
+    path = recipe.train(
+        _stages(1), content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=reports.append
+    )
+    tensors, metadata = weights.load_file(path)
+    assert {k: v.shape for k, v in tensors.items()} == (
+        weights.expected_shapes(STUDENT, "encoder") | weights.expected_shapes(STUDENT, "decoder")
+    )
+    assert all(np.isfinite(v).all() for v in tensors.values())
+    assert json.dumps(metadata)
+    assert [r["stage"] for r in reports if "loss" in r] == list(recipe.KINDS)
+    before = len(reports)
+    again = recipe.train(
+        _stages(1), content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=reports.append
+    )
+    assert again == path
+    assert len(reports) == before, "finished stages must not run again"
+
+
+def test_interrupted_training_resumes_to_the_same_weights(
+    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = _stages(4, ("blocks",))
+    encoder = Encoder(STUDENT, rngs=nnx.Rngs(1))
+
+    def run(out: Path) -> dict[str, np.ndarray]:
+        out.mkdir(exist_ok=True)
+        trainer = decode.DecoderTrainer(
+            encoder, Decoder(STUDENT, rngs=nnx.Rngs(2)), content=folders[0], style=folders[1], seed=3, out=out,
+            report=lambda _: None,
+        )  # fmt: skip
+        trainer.blocks(plan.stages[0], "blocks")
+        return extract(trainer.decoder, "decoder")
+
+    whole = run(tmp_path / "whole")
+    original = MixedCrops.batch
+
+    def interrupted(self: MixedCrops, count: int, step: int) -> np.ndarray:
+        if step == 2:
+            raise KeyboardInterrupt
+        return original(self, count, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MixedCrops, "batch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "broken")
+    resumed = run(tmp_path / "broken")
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, resumed[name], err_msg=name)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
+    stage = loop.Stage("blocks", 3)
+
+    def step(params: object, state: object, index: int) -> tuple[object, object, dict[str, object]]:
+        return params, state, {"loss": jnp.asarray(np.nan if index else 1.0)}
+
+    with pytest.raises(NonFiniteError, match="step 1"):
+        loop.run(stage, {"w": jnp.ones(2)}, step, checkpoint=tmp_path / "c.safetensors", report=lambda _: None)
+
+
+def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    stage = loop.Stage("blocks", 3)
+    loop.save_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(2)}, stage, 1)
+    with pytest.raises(ConfigError, match="another recipe"):
+        loop.load_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(3)}, stage)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = ", "cannot be used"),
+        ('model = "big"\nseed = 1\nstages = []', "not one of"),
+        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "paint"\nsteps = 1', "paint"),
+        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "blocks"\nsteps = 0', "at least 1"),
+        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "blocks"\nsteps = 1\nspeed = 2', "speed"),
+    ],
+)
+def test_bad_recipes_are_explained(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        recipe.load_recipe(path)
+
+
+def test_shipped_recipe_loads_and_unknown_ones_are_named() -> None:
+    assert recipe.load_recipe("slim").model == "slim"
+    with pytest.raises(ConfigError, match="slim"):
+        recipe.load_recipe("nosuch")

@@ -1,0 +1,119 @@
+"""The loop all stages share: steps, a learning-rate schedule, progress lines, checkpoints and resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from wctstyle import weights
+from wctstyle.errors import ConfigError, NonFiniteError
+
+Report = Callable[[dict[str, Any]], None]
+"""Called every so often with {"stage", "step", "steps", "seconds", and the loss parts}."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a recipe: what to run and for how long."""
+
+    kind: str
+    steps: int
+    size: int = 192
+    batch: int = 4
+    rate: float = 5e-4
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def optimizer(stage: Stage) -> optax.GradientTransformation:
+    """Adam with clipped gradients, a short warm-up and a cosine to a fiftieth of the rate."""
+    warmup = min(100, max(1, stage.steps // 20))
+    schedule = optax.warmup_cosine_decay_schedule(
+        stage.rate / 20, stage.rate, warmup, max(stage.steps, warmup + 1), stage.rate / 50
+    )
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+def _flatten(tree: Any) -> dict[str, np.ndarray]:
+    return {f"leaf/{i:04d}": np.asarray(leaf, np.float32) for i, leaf in enumerate(jax.tree.leaves(tree))}
+
+
+def save_checkpoint(path: Path, tree: Any, stage: Stage, step: int) -> None:
+    """Write the whole training state atomically."""
+    weights.save(path, _flatten(tree), {"stage": stage.kind, "steps": stage.steps, "step": step})
+
+
+def load_checkpoint(path: Path, tree: Any, stage: Stage) -> tuple[Any, int]:
+    """Read a state like `tree` back; returns it and the number of steps done.
+
+    Raises:
+        ConfigError: the checkpoint belongs to another stage or another model.
+    """
+    tensors, metadata = weights.load_file(path)
+    leaves, structure = jax.tree.flatten(tree)
+    loaded = [tensors[k] for k in sorted(tensors)]
+    if metadata.get("stage") != stage.kind or [x.shape for x in loaded] != [np.shape(x) for x in leaves]:
+        raise ConfigError(f"{path}: is a checkpoint of another recipe; use another output folder or delete it")
+    return (
+        jax.tree.unflatten(
+            structure, [jnp.asarray(a, np.asarray(b).dtype) for a, b in zip(loaded, leaves, strict=True)]
+        ),
+        int(metadata["step"]),
+    )
+
+
+def run(
+    stage: Stage,
+    params: Any,
+    next_step: Callable[[Any, Any, int], tuple[Any, Any, dict[str, jax.Array]]],
+    *,
+    checkpoint: Path,
+    report: Report,
+    report_every: int = 25,
+    save_seconds: float = 120.0,
+) -> Any:
+    """Train `params` for `stage.steps` steps; resumes from `checkpoint` if it is there. Returns the new params.
+
+    `next_step(params, opt_state, index)` does one step. The state is saved every two minutes, at the end and on Ctrl-C.
+
+    Raises:
+        NonFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
+    """
+    tree, start = (params, optimizer(stage).init(params)), 0
+    if checkpoint.exists():
+        tree, start = load_checkpoint(checkpoint, tree, stage)
+    sums: dict[str, float] = {}
+    seen, began, saved, index = 0, time.monotonic(), time.monotonic(), start
+    try:
+        for index in range(start, stage.steps):
+            new_params, opt_state, parts = next_step(tree[0], tree[1], index)
+            values = {k: float(v) for k, v in parts.items()}
+            if not all(np.isfinite(v) for v in values.values()):
+                raise NonFiniteError(f"stage {stage.kind}: loss is not finite at step {index}: {values}")
+            tree = (new_params, opt_state)
+            for k, v in values.items():
+                sums[k] = sums.get(k, 0.0) + v
+            seen += 1
+            if seen == report_every or index + 1 == stage.steps:
+                means = {k: v / seen for k, v in sums.items()}
+                report(
+                    {"stage": stage.kind, "step": index + 1, "steps": stage.steps}
+                    | {"seconds": round(time.monotonic() - began, 1)}
+                    | means
+                )
+                sums, seen = {}, 0
+            if time.monotonic() - saved > save_seconds:
+                save_checkpoint(checkpoint, tree, stage, index + 1)
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        save_checkpoint(checkpoint, tree, stage, index)
+        raise
+    save_checkpoint(checkpoint, tree, stage, stage.steps)
+    return tree[0]

@@ -1,0 +1,130 @@
+"""Recipes: one TOML file per model says every stage; the same command makes the same weights again."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wctstyle import __version__, weights
+from wctstyle.encoder import MODELS
+from wctstyle.errors import ConfigError
+from wctstyle.model import build, extract, fill
+from wctstyle.training.data import Crops, MixedCrops
+from wctstyle.training.decode import DecoderTrainer, Judge
+from wctstyle.training.distill import distill
+from wctstyle.training.loop import Report, Stage
+
+KINDS = ("distill", "blocks", "chain", "stylised")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train: a model of the table, a seed and the stages in order."""
+
+    name: str
+    model: str
+    seed: int
+    stages: tuple[Stage, ...]
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Read a recipe from a TOML file, or a shipped one by name ("slim").
+
+    Raises:
+        ConfigError: no such recipe, or a key or value in it that makes no sense.
+    """
+    shipped = resources.files("wctstyle.training") / "recipes"
+    path = shipped / f"{source}.toml"
+    if not path.is_file():
+        path = Path(source)
+    if not path.is_file():
+        known = ", ".join(sorted(p.name[:-5] for p in shipped.iterdir() if p.name.endswith(".toml")))
+        raise ConfigError(f"recipe {str(source)!r}: no such file, and not one of the shipped recipes ({known})")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        stages = tuple(Stage(**row) for row in data["stages"])
+        recipe = Recipe(Path(str(source)).stem, data["model"], int(data["seed"]), stages)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {source}: cannot be used: {error}") from error
+    if recipe.model not in MODELS:
+        raise ConfigError(f"recipe {source}: model {recipe.model!r} is not one of {', '.join(MODELS)}")
+    for stage in recipe.stages:
+        if stage.kind not in KINDS:
+            raise ConfigError(f"recipe {source}: stage {stage.kind!r} is not one of {', '.join(KINDS)}")
+        if stage.steps < 1 or stage.batch < 1 or stage.size % 16 or stage.size < 32:
+            raise ConfigError(
+                f"recipe {source}: stage {stage.kind}: steps and batch must be at least 1 and size a multiple of 16 "
+                f"from 32 up; got steps={stage.steps} batch={stage.batch} size={stage.size}"
+            )
+    return recipe
+
+
+def train(
+    recipe: Recipe, *, content: Path, style: Path, teacher: dict[str, np.ndarray], out: Path, report: Report
+) -> Path:
+    """Run every stage of `recipe` (finished ones are skipped, a broken-off one resumes) and write the weights.
+
+    `teacher` are the tensors of the full VGG-19 encoder. Returns the path of the finished weights file.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    config = MODELS[recipe.model]
+    full, _ = build(MODELS["vgg19"], teacher)
+    encoder, decoder = build(config, teacher if recipe.model == "vgg19" else {})
+    judges: dict[str, Judge] = {}
+    history: list[dict[str, Any]] = []
+    for number, stage in enumerate(recipe.stages):
+        name = f"{number}-{stage.kind}"
+        done = out / f"{name}-done.safetensors"
+        if done.exists():
+            tensors, about = weights.load_file(done)
+            fill(encoder, tensors, "encoder")
+            fill(decoder, tensors, "decoder")
+            history.append(about)
+            continue
+        last: dict[str, Any] = {}
+
+        def remember(row: dict[str, Any], last: dict[str, Any] = last) -> None:
+            last.update(row)
+            report(row)
+
+        if stage.kind == "distill":
+            data = MixedCrops(
+                Crops(content, size=stage.size, seed=recipe.seed), Crops(style, size=stage.size, seed=recipe.seed + 1)
+            )
+            distill(encoder, full, data, stage, out=out, report=remember)
+        else:
+            trainer = DecoderTrainer(
+                encoder, decoder, content=content, style=style, seed=recipe.seed, out=out, report=remember
+            )
+            if stage.kind == "stylised":
+                who = stage.options.get("judge", "teacher")
+                if who not in judges:
+                    judges[who] = Judge(full if who == "teacher" else encoder)
+                trainer.stylised(stage, name, judges[who])
+            else:
+                getattr(trainer, stage.kind)(stage, name)
+        history.append(last)
+        weights.save(done, extract(encoder, "encoder") | extract(decoder, "decoder"), last)
+    metadata = {
+        "config": {"name": config.name, "channels": config.channels},
+        "recipe": asdict(recipe),
+        "history": history,
+        "data": {
+            "content": f"{len(Crops(content, size=16, seed=0).paths)} pictures",
+            "style": f"{len(Crops(style, size=16, seed=0).paths)} pictures",
+        },
+        "version": __version__,
+        "device": jax.devices()[0].device_kind,
+        "source": "trained by `wctstyle train`; distilled from VGG-19 (Simonyan & Zisserman, Oxford, CC BY 4.0)",
+        "licence": "CC BY 4.0",
+    }
+    tensors = extract(decoder, "decoder")
+    if recipe.model != "vgg19":
+        tensors |= extract(encoder, "encoder")
+    return weights.save(out / f"{recipe.name}.safetensors", tensors, metadata, dtype="float16")
