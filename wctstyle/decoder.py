@@ -25,7 +25,7 @@ def upsample(x: Features) -> Features:
 class Decoder(nnx.Module):
     """The mirror of `Encoder`: conv k_i here maps that layer's outputs back to its inputs."""
 
-    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs | None = None) -> None:
         self.config = config
         for name, c_in, c_out in reversed(config.convs()):
             setattr(self, name, Conv(c_out, c_in, rngs=rngs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -10,8 +11,10 @@ from wctstyle.encoder import Encoder, ModelConfig
 
 
 def build(config: ModelConfig, tensors: dict[str, np.ndarray]) -> tuple[Encoder, Decoder]:
-    """Build encoder and decoder and fill them with `tensors` (parts that are not in it keep their random start)."""
-    encoder, decoder = Encoder(config, rngs=nnx.Rngs(0)), Decoder(config, rngs=nnx.Rngs(1))
+    """Build encoder and decoder and fill them with `tensors`; a part without any starts at random, from a fixed key."""
+    has = {name.split("/")[0] for name in tensors}
+    encoder = Encoder(config, rngs=None if "encoder" in has else nnx.Rngs(0))
+    decoder = Decoder(config, rngs=None if "decoder" in has else nnx.Rngs(1))
     fill(encoder, tensors, "encoder")
     fill(decoder, tensors, "decoder")
     return encoder, decoder
@@ -22,8 +25,8 @@ def fill(module: Encoder | Decoder, tensors: dict[str, np.ndarray], part: str) -
     for name, _, _ in module.config.convs():
         if f"{part}/{name}/kernel" in tensors:
             conv = module.conv(name)
-            conv.kernel[...] = tensors[f"{part}/{name}/kernel"]
-            conv.bias[...] = tensors[f"{part}/{name}/bias"]
+            conv.kernel = nnx.Param(jnp.asarray(tensors[f"{part}/{name}/kernel"], jnp.float32))
+            conv.bias = nnx.Param(jnp.asarray(tensors[f"{part}/{name}/bias"], jnp.float32))
 
 
 def extract(module: Encoder | Decoder, part: str) -> dict[str, np.ndarray]:

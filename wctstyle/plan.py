@@ -12,8 +12,9 @@ from jaxtyping import Array, Float
 
 from wctstyle.decoder import Decoder
 from wctstyle.moments import Affine, Moments, measure
+from wctstyle.settings import TransformKind
 from wctstyle.transforms import affine
-from wctstyle.types import Features, Image, TransformKind
+from wctstyle.types import Features, Image
 
 Plan = tuple[Affine, ...]
 """One affine map per level, relu1_1 first."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -25,16 +25,11 @@ from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.model import build
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
-from wctstyle.transforms import TRANSFORMS, affine, blend
-from wctstyle.types import LEVELS, BlendKind, Features, TransformKind
+from wctstyle.settings import DEFAULT_DETAIL, LEVELS, MAX_SIDE, BlendKind, Settings
+from wctstyle.transforms import affine, blend
+from wctstyle.types import Features
 
 Rgb = Float[np.ndarray, "h w 3"]
-
-DEFAULT_DETAIL = 0.3
-"""Chosen by looking at contact sheets: benchmarks/RESULTS.md has the figures along this dial."""
-
-MAX_SIDE = 4096
-"""Longest side rendered in one piece; a picture of this size needs about 5 GiB with `slim`."""
 
 CONTENT_CACHE = 4
 STYLE_CACHE = 256
@@ -51,54 +46,6 @@ def pad_to_family(rgb: Rgb) -> Float[np.ndarray, "1 H W 3"]:
     height, width = rgb.shape[:2]
     pads = ((0, padded_side(height) - height), (0, padded_side(width) - width), (0, 0))
     return np.pad(np.asarray(rgb, np.float32), pads, mode="reflect")[None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a stylisation does, apart from its pictures. Values are checked on creation.
-
-    strength: 0..1, from the photo to the full style. level_strength: a factor 0..1 for single levels (5 shapes, 1
-    colours). detail: 0..1, share of the photo's own features mixed in below relu5_1. transform: mk, wct or adain.
-    blend: how several styles become one target. passes: 1, or 5 for the original cascade of Li et al. 2017.
-
-    Raises:
-        ConfigError: a value out of range, naming it.
-    """
-
-    strength: float = 1.0
-    level_strength: Mapping[int, float] = field(default_factory=dict)
-    detail: float = DEFAULT_DETAIL
-    transform: TransformKind = "mk"
-    blend: BlendKind = "barycenter"
-    passes: int = 1
-
-    def __post_init__(self) -> None:
-        def unit(name: str, value: float) -> None:
-            if not (np.isfinite(value) and 0 <= value <= 1):
-                raise ConfigError(f"{name} is {value}, must be between 0 and 1")
-
-        unit("strength", self.strength)
-        unit("detail", self.detail)
-        for level, value in self.level_strength.items():
-            if level not in LEVELS:
-                raise ConfigError(f"level_strength names level {level}, must be one of 1, 2, 3, 4, 5")
-            unit(f"level_strength of level {level}", value)
-        if self.transform not in TRANSFORMS:
-            raise ConfigError(f"transform is {self.transform!r}, must be one of {', '.join(TRANSFORMS)}")
-        if self.blend not in ("barycenter", "linear", "mixture"):
-            raise ConfigError(f"blend is {self.blend!r}, must be one of barycenter, linear, mixture")
-        if self.passes not in (1, 5):
-            raise ConfigError(f"passes is {self.passes}, must be 1 or 5")
-
-    @property
-    def alphas(self) -> Float[np.ndarray, "5"]:
-        """Strength per level, relu1_1 first."""
-        return np.array([self.strength * self.level_strength.get(k, 1.0) for k in LEVELS], np.float32)
-
-    @property
-    def mixed_detail(self) -> float:
-        """Detail as used: rises to 1 as strength falls to 0, so that strength leads back to the sharp photo."""
-        return 1.0 - (1.0 - self.detail) * self.strength
 
 
 @dataclass(frozen=True)
@@ -176,7 +123,7 @@ def _check_picture(rgb: Any, what: str) -> Rgb:
 
 def enable_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, unless a folder is already configured."""
-    if not jax.config.read("jax_compilation_cache_dir"):
+    if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 (unknown to type checkers)
         folder = Path(platformdirs.user_cache_dir("wctstyle")) / "jax"
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from wctstyle.errors import ConfigError
 from wctstyle.moments import Affine, Moments, mixture
-from wctstyle.types import BlendKind, TransformKind
+from wctstyle.settings import BlendKind, TransformKind
 
 EIGENVALUE_FLOOR = 1e-4
 """Smallest eigenvalue kept, as a share of the mean eigenvalue (trace / c)."""

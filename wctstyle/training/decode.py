@@ -18,11 +18,12 @@ from wctstyle.encoder import Encoder
 from wctstyle.losses import content_error, gram, relative_error, total_variation
 from wctstyle.moments import measure
 from wctstyle.plan import mix_detail
+from wctstyle.settings import TransformKind
 from wctstyle.training.data import BEFORE_FIRST_STEP, Crops, MixedCrops
 from wctstyle.training.initialize import initialize_decoder
 from wctstyle.training.loop import Report, Stage, optimizer, run
 from wctstyle.transforms import affine
-from wctstyle.types import Features, Image, TransformKind
+from wctstyle.types import Features, Image
 
 INITIAL_CROPS = 192
 CONTENT_LAYER = "relu4_2"

@@ -1,0 +1,82 @@
+"""Fixtures for all tests: small pictures, an own data folder, and weights that need no training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wctstyle import images, samples
+
+PHOTO_SIZE = 64
+"""Long side of the pictures here: the smallest size that is traced, so that programs compile fast."""
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep imported and downloaded weights of the user out of the tests, and those of the tests out of the user's.
+
+    The cache of compiled programs stays where it is: it makes tests fast and changes no result.
+    """
+    monkeypatch.setenv("WCTSTYLE_HOME", str(tmp_path / "wctstyle-home"))
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """A photo, 64 x 48 pixels, float32 RGB in [0, 1]: the face from scikit-image's astronaut."""
+    face = images.load(samples.path("astronaut")).rgb[:256, 128:320]
+    return images.resize(images.load(face), long_side=PHOTO_SIZE).rgb
+
+
+@pytest.fixture(scope="session")
+def style_picture() -> np.ndarray:
+    """A picture with strong colors and texture, 64 x 64 pixels, float32 RGB in [0, 1]: wavy stripes and grain."""
+    y, x = np.mgrid[:PHOTO_SIZE, :PHOTO_SIZE] / PHOTO_SIZE
+    stripes = 0.5 + 0.5 * np.sin(2 * np.pi * (6 * x + np.sin(5 * y)))[..., None]
+    paint = stripes * np.array([0.9, 0.4, 0.1]) + (1 - stripes) * np.array([0.1, 0.2, 0.7])
+    grain = np.random.default_rng(0).normal(0, 0.04, paint.shape)
+    return np.clip(paint + grain, 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder with an untrained `slim` (the same in every run) and its manifest."""
+    from wctstyle import __version__, weights
+    from wctstyle.encoder import MODELS
+
+    config, rng = MODELS["slim"], np.random.default_rng(0)
+    shapes = weights.expected_shapes(config, "encoder") | weights.expected_shapes(config, "decoder")
+    tensors = {
+        name: rng.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape) if name.endswith("kernel") else np.zeros(shape)
+        for name, shape in shapes.items()
+    }
+    metadata = {
+        "config": {"name": config.name, "channels": list(config.channels)},
+        "licence": "CC0",
+        "source": "untrained, made by the tests",
+        "version": __version__,
+    }
+    folder = tmp_path_factory.mktemp("tiny-weights")
+    weights.save(folder / "slim.safetensors", tensors, metadata)
+    weights.write_manifest(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_weights(tiny_weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make `tiny_weights_dir` the shipped weights for this test and the processes it starts."""
+    monkeypatch.setenv("WCTSTYLE_WEIGHTS", str(tiny_weights_dir))
+    return tiny_weights_dir
+
+
+@pytest.fixture
+def any_weights(request: pytest.FixtureRequest) -> None:
+    """Let the shipped weights be used, or untrained ones in a checkout that has none.
+
+    For tests to which the picture does not matter; others ask for the weights that they mean.
+    """
+    from wctstyle import weights
+
+    if not (weights.shipped_dir() / "slim.safetensors").is_file():
+        request.getfixturevalue("tiny_weights")

@@ -1,0 +1,867 @@
+"""The command line: parsing, messages and exit codes in this process, whole runs as processes of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import json
+import math
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
+
+import wctstyle
+from wctstyle import cli, images, samples
+from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.settings import Settings
+
+pure = settings(deadline=None, max_examples=60)
+
+
+def invoke(*args: object) -> Any:
+    return CliRunner().invoke(cli.app, [str(arg) for arg in args])
+
+
+def environment() -> dict[str, str]:
+    """Let processes in any folder find the package that is tested, installed or not."""
+    return {**os.environ, "PYTHONPATH": str(Path(wctstyle.__file__).parents[1])}
+
+
+def process(*args: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wctstyle", *map(str, args)]
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def fails(*args: object, code: int = 2) -> str:
+    """Run in this process; the message, as one line. Nothing may be on stdout."""
+    result = invoke(*args)
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    return " ".join(result.stderr.split())
+
+
+@pytest.fixture
+def here(tmp_path: Path, photo: np.ndarray, style_picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with sea.png (48 x 64) and waves.png."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    images.save(folder / "sea.png", photo)
+    images.save(folder / "waves.png", style_picture)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _untrained(tiny_weights_dir: Path) -> Any:
+    from wctstyle import weights
+    from wctstyle.stylizer import Stylizer
+
+    return Stylizer("slim", tensors=weights.load_file(tiny_weights_dir / "slim.safetensors")[0])
+
+
+@pytest.fixture
+def one_model(_untrained: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let every run in this process share one model, so that nothing is compiled twice."""
+    monkeypatch.setattr("wctstyle.stylizer.Stylizer", lambda model: _untrained)
+    return _untrained
+
+
+# --- Parsing ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "source", "weight"),
+    [
+        ("sea.jpg", (), "sea.jpg", 1.0),
+        ("sea.jpg:0.3", (), "sea.jpg", 0.3),
+        ("sea.jpg:0", (), "sea.jpg", 0.0),
+        ("sea.jpg:1e-3", (), "sea.jpg", 1e-3),
+        ("sea.jpg:2", ("sea.jpg:2",), "sea.jpg:2", 1.0),
+        ("sea.jpg:2:0.5", ("sea.jpg:2",), "sea.jpg:2", 0.5),
+        ("a:b.jpg", (), "a:b.jpg", 1.0),
+        (r"C:\art\sea.jpg", (), r"C:\art\sea.jpg", 1.0),
+        (r"C:\art\sea.jpg:.5", (), r"C:\art\sea.jpg", 0.5),
+        ("C:/art/sea.jpg", (), "C:/art/sea.jpg", 1.0),
+        ("sample:marbling", (), "sample:marbling", 1.0),
+        ("sample:marbling:0.7", (), "sample:marbling", 0.7),
+    ],
+)
+def test_parse_style(text: str, files: tuple[str, ...], source: str, weight: float):
+    assert cli.parse_style(text, exists=files.__contains__) == cli.StyleSpec(source, weight)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sea.jpg:-1", "--style sea.jpg:-1: weight is -1, must be >= 0"),
+        ("sea.jpg:nan", "--style sea.jpg:nan: weight is nan, must be a finite number >= 0"),
+        ("sea.jpg:inf", "--style sea.jpg:inf: weight is inf, must be a finite number >= 0"),
+        ("sea.jpg:half", "--style sea.jpg:half: weight is 'half', must be a number >= 0"),
+        ("sea.jpg:", "--style sea.jpg:: weight is '', must be a number >= 0"),
+        ("sea.jpg:0,5", "--style sea.jpg:0,5: weight is '0,5', must be a number >= 0"),
+        ("sample:marbling:x", "--style sample:marbling:x: weight is 'x', must be a number >= 0"),
+        ("sample:marbling:-2", "--style sample:marbling:-2: weight is -2, must be >= 0"),
+    ],
+)
+def test_bad_style_weights_are_named(text: str, message: str):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        cli.parse_style(text, exists={"sea.jpg"}.__contains__)
+
+
+@pure
+@given(text=st.text(), files=st.sets(st.text(), max_size=3))
+def test_parse_style_takes_any_text(text: str, files: set[str]):
+    try:
+        spec = cli.parse_style(text, exists=files.__contains__)
+    except ConfigError:
+        event("refused")
+        return
+    assert math.isfinite(spec.weight)
+    assert spec.weight >= 0
+    if spec.source == text:
+        assert spec.weight == 1
+    else:
+        assert text.startswith(spec.source + ":")
+        assert float(text.removeprefix(spec.source + ":")) == spec.weight
+
+
+@pure
+@given(
+    source=st.one_of(st.text(min_size=1), st.sampled_from(["sample:cat", "a:1", r"C:\x.png", "sample:a:2"])),
+    weight=st.floats(0, 1e9),
+)
+def test_a_formatted_style_is_read_back(source: str, weight: float):
+    assume(source != "sample:")
+    assert cli.parse_style(cli.format_style(source, weight), exists=lambda _: False) == (cli.StyleSpec(source, weight))
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [("5=1", {5: 1.0}), ("5=1,4=.8", {5: 1.0, 4: 0.8}), (" 1 = 0 , 2=0.25", {1: 0.0, 2: 0.25})],
+)
+def test_parse_levels(text: str, levels: dict[int, float]):
+    assert cli.parse_levels(text) == levels
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("6=1", "level is '6', must be 1, 2, 3, 4 or 5"),
+        ("45=1", "level is '45'"),
+        ("=1", "level is ''"),
+        ("", "'' is not LEVEL=STRENGTH; write it like 5=1,4=0.8"),
+        ("5", "'5' is not LEVEL=STRENGTH"),
+        ("5=1,", "'' is not LEVEL=STRENGTH"),
+        ("5=x", "strength of level 5 is 'x', must be a number from 0 to 1"),
+        ("5=1.5", "strength of level 5 is 1.5, must be from 0 to 1"),
+        ("5=nan", "strength of level 5 is nan, must be from 0 to 1"),
+        ("5=1,5=0", "level 5 is given twice"),
+    ],
+)
+def test_bad_levels_are_named(text: str, message: str):
+    with pytest.raises(ConfigError) as caught:
+        cli.parse_levels(text)
+    assert str(caught.value).startswith(f"--level-strength {text}: ")
+    assert message in str(caught.value)
+
+
+def test_constants_agree_with_the_rooms_they_mirror():
+    from wctstyle import encoder, settings, weights
+
+    assert [model.value for model in cli.Model] == list(encoder.MODELS)
+    assert set(cli.Transform) == set(get_args(settings.TransformKind))
+    assert set(cli.Blend) == set(get_args(settings.BlendKind))
+    assert set(cli.Preprocessing) == set(get_args(weights.Preprocessing))
+
+
+def test_defaults_are_those_of_the_package():
+    from typer.main import get_command
+
+    command: Any = get_command(cli.app)
+    defaults = {option.name: option.default for option in command.commands["stylize"].params}
+    fields = {field.name: getattr(Settings(), field.name) for field in dataclasses.fields(Settings)}
+    assert fields.pop("level_strength") == {}
+    assert defaults["level_strength"] is None
+    assert {name: defaults[name] for name in fields} == fields
+
+
+# --- Which contents, which outputs --------------------------------------------------------------------
+
+
+def test_folders_are_expanded_by_name_and_not_recursively(here: Path, photo: np.ndarray):
+    (here / "trip" / "below").mkdir(parents=True)
+    for name in ("b.PNG", "a.jpg", "below/c.png"):
+        images.save(here / "trip" / name.lower(), photo)
+    (here / "trip" / "notes.txt").write_text("no picture")
+    found = cli.expand_contents(["trip", "sea.png", "sample:cat", "sea.png"])
+    assert found == [str(Path("trip/a.jpg")), str(Path("trip/b.png")), "sea.png", "sample:cat"]
+
+
+def test_all_missing_contents_are_named_at_once(here: Path):
+    (here / "empty").mkdir()
+    with pytest.raises(ImageError) as caught:
+        cli.expand_contents(["gone.jpg", "sea.png", "empty", "https://example.org/x.jpg"])
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "gone.jpg: there is no such file; check the name and the folder"
+    assert lines[1].startswith("empty: no pictures in this folder; wanted one of .jpg")
+    assert "is a web address" in lines[2]
+    assert len(lines) == 3
+
+
+def plan(*sources: str, out: str | None = None, format: str | None = None, overwrite: bool = False) -> list[str]:
+    into_folder = len(sources) > 1
+    inputs = [*sources, "waves.png"]
+    paths = cli.plan_outputs(
+        sources, into_folder=into_folder, out=out, format=format, overwrite=overwrite, inputs=inputs
+    )
+    return [path.as_posix() for path in paths]
+
+
+def test_automatic_names_are_numbered_where_they_exist(here: Path):
+    assert plan("sea.png") == ["sea-stylized.png"]
+    (here / "sea-stylized.png").touch()
+    (here / "sea-stylized-2.png").touch()
+    assert plan("sea.png") == ["sea-stylized-3.png"]
+    assert plan("sea.png", format="webp") == ["sea-stylized.webp"]
+    assert plan("sea.png", overwrite=True) == ["sea-stylized.png"]
+    assert plan("sample:cat", "sea.png") == ["cat-stylized.png", "sea-stylized-3.png"]
+
+
+def test_an_automatic_name_is_never_an_input(here: Path):
+    (here / "waves.png").rename(here / "sea-stylized.png")
+    (here / "waves.png").symlink_to("sea-stylized.png")
+    assert plan("sea.png", overwrite=True) == ["sea-stylized-2.png"]
+
+
+def test_names_in_a_folder(here: Path):
+    assert plan("sea.png", "up/Sea.jpg", out="new/deep") == [
+        "new/deep/sea-stylized.png",
+        "new/deep/Sea-stylized-2.png",
+    ]
+    assert not (here / "new").exists()
+    assert plan("sea.png", out="new/", format="jpg") == ["new/sea-stylized.jpg"]
+    (here / "new").mkdir()
+    assert plan("sea.png", out="new") == ["new/sea-stylized.png"]
+    (here / "new" / "sea-stylized.png").touch()
+    with pytest.raises(ImageError, match=r"^-o new: has sea-stylized\.png already; give --overwrite"):
+        plan("sea.png", out="new")
+    assert plan("sea.png", out="new", overwrite=True) == ["new/sea-stylized.png"]
+
+
+@pytest.mark.parametrize(
+    ("out", "overwrite", "message"),
+    [
+        ("out.gif", False, r"-o out\.gif: cannot write the format '\.gif'; use one of \.png"),
+        ("out", False, r"-o out: cannot write the format ''; use one of \.png"),
+        ("gone/out.png", False, r"-o gone/out\.png: there is no folder gone; make it first"),
+        ("old.png", False, r"-o old\.png: exists already; give --overwrite to replace it"),
+        ("sea.png", True, r"-o sea\.png: is one of the input pictures, which are never overwritten"),
+        ("./../here/waves.png", True, r"is one of the input pictures, which are never overwritten"),
+        ("hard.png", True, r"is one of the input pictures, which are never overwritten"),
+        ("old.png/", False, r"-o old\.png: is a file, but several pictures are to be written"),
+    ],
+)
+def test_bad_output_files_are_refused(here: Path, out: str, overwrite: bool, message: str):
+    (here / "old.png").touch()
+    (here / "hard.png").hardlink_to(here / "sea.png")
+    with pytest.raises(ImageError, match=message):
+        plan("sea.png", out=out, overwrite=overwrite)
+
+
+def test_output_that_fits_is_taken(here: Path):
+    (here / "old.png").touch()
+    assert plan("sea.png", out="new.JPG") == ["new.JPG"]
+    assert plan("sea.png", out="old.png", overwrite=True) == ["old.png"]
+    assert plan("sea.png", out="new.jpeg", format="jpg") == ["new.jpeg"]
+    with pytest.raises(ImageError, match=r"^-o new\.png: --format jpg is for folders, this file's name says \.png"):
+        plan("sea.png", out="new.png", format="jpg")
+
+
+def test_several_pictures_need_a_folder(here: Path):
+    (here / "old").touch()
+    with pytest.raises(ImageError, match=r"^-o new\.png: is a file name, but several pictures are to be written"):
+        plan("sea.png", "waves.png", out="new.png")
+    with pytest.raises(ImageError, match=r"^-o old: is a file, but several pictures"):
+        plan("sea.png", "waves.png", out="old")
+    with pytest.raises(ImageError, match=r"^-o old/in: old is no folder"):
+        plan("sea.png", "waves.png", out="old/in")
+
+
+def test_a_folder_without_permission_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ImageError, match="^-o new: no permission to write in .*here; give another folder"):
+        plan("sea.png", "waves.png", out="new")
+    with pytest.raises(ImageError, match="^-o new.png: no permission to write"):
+        plan("sea.png", out="new.png")
+
+
+# --- Messages -----------------------------------------------------------------------------------------
+
+STYLED = ("stylize", "sea.png", "--style", "waves.png")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("stylize", "sea.png"), "Error: no style given; add one or more pictures"),
+        (("stylize", "sea.png"), "wctstyle stylize photo.jpg --style painting.jpg"),
+        (("stylize", "gone.jpg", "--style", "waves.png"), "Error: gone.jpg: there is no such file"),
+        (("stylize", "sea.png", "--style", "gone.jpg"), "Error: gone.jpg: there is no such file"),
+        (("stylize", "sea.png", "--style", "waves.png:-1"), "Error: --style waves.png:-1: weight is -1, must be >= 0"),
+        (("stylize", "sea.png", "--style", "sample:gone"), "Error: sample:gone: no sample has this name"),
+        (("stylize", "sample:kat", "--style", "waves.png"), "did you mean cat?"),
+        ((*STYLED, "--strength", "1.5"), "Error: --strength is 1.5, must be between 0 and 1"),
+        ((*STYLED, "--strength", "nan"), "Error: --strength is nan, must be between 0 and 1"),
+        ((*STYLED, "--detail", "-0.1"), "Error: --detail is -0.1, must be between 0 and 1"),
+        ((*STYLED, "--level-strength", "7=1"), "Error: --level-strength 7=1: level is '7'"),
+        ((*STYLED, "--passes", "3"), "Error: --passes is 3, must be 1 or 5"),
+        ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels, or 0"),
+        ((*STYLED, "--style-size", "-1"), "Error: --style-size is -1, must be from 1 to 4096 pixels"),
+        ((*STYLED, "--quality", "0"), "Error: quality is 0, must be a whole number from 1 to 100"),
+        ((*STYLED, "--max-pixels", "-1"), "Error: --max-pixels is -1, must be a whole number"),
+        ((*STYLED, "--max-pixels", "100"), "Error: waves.png: has 64 x 64 = 4,096 pixels, over the limit of 100"),
+        ((*STYLED, "-o", "out.xyz"), "Error: -o out.xyz: cannot write the format '.xyz'"),
+        ((*STYLED, "-o", "sea.png", "--overwrite"), "-o sea.png: is one of the input pictures"),
+        ((*STYLED, "--transform", "zca"), "'zca' is not one of 'mk', 'wct', 'adain'"),
+        (("stylize",), "Missing argument"),
+        (("recipe", "sea.png"), "Error: sea.png: has no recipe in it"),
+        (("recipe", "gone.png"), "Error: gone.png: there is no such file"),
+        (("weights", "get", "slim"), "Error: weights get slim: it comes with the package; only vgg19 is downloaded"),
+        (("weights", "get", "vgg16"), "Error: weights get vgg16: there is no such model"),
+        (("train", "slim", "--content", ".", "--style", "empty", "--out", "o"), "Error: --style empty: no pictures"),
+        (("train", "slim", "--content", "gone", "--style", ".", "--out", "o"), "'gone' does not exist"),
+    ],
+)
+def test_mistakes_are_told_with_exit_code_2(
+    here: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], message: str
+):
+    (here / "empty").mkdir()
+    monkeypatch.setenv("COLUMNS", "300")
+    before = sorted(here.rglob("*"))
+    assert message in fails(*args)
+    assert sorted(here.rglob("*")) == before
+
+
+def test_mistakes_version_and_help_do_not_import_jax(here: Path):
+    (here / "broken.png").write_bytes((here / "sea.png").read_bytes()[:300])
+    lines = {
+        "--version": 0,
+        "--help": 0,
+        "stylize --help": 0,
+        "samples": 0,
+        "stylize gone.png --style waves.png": 2,
+        "stylize broken.png --style waves.png": 2,
+        "stylize sea.png --style broken.png": 2,
+        "stylize sea.png --style waves.png --strength 2": 2,
+        "stylize sea.png --style waves.png --transform zca": 2,
+        "stylize sea.png --style waves.png -o gone/x.png": 2,
+        "recipe sea.png": 2,
+    }
+    script = (
+        "import json, shlex, sys\n"
+        "from wctstyle.cli import app\n"
+        "codes = {}\n"
+        "for line in json.loads(sys.argv[1]):\n"
+        "    try:\n"
+        "        app(shlex.split(line), prog_name='wctstyle')\n"
+        "    except SystemExit as end:\n"
+        "        codes[line] = end.code\n"
+        "print('\\n' + json.dumps([codes, sorted({'jax', 'flax'} & set(sys.modules))]))\n"
+    )
+    command = [sys.executable, "-c", script, json.dumps(list(lines))]
+    done = subprocess.run(command, cwd=here, env=environment(), capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == [lines, []]
+    assert "Traceback" not in done.stderr
+
+
+def test_the_program_and_the_module_print_the_version(here: Path):
+    assert process("--version", cwd=here).stdout == f"wctstyle {wctstyle.__version__}\n"
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"]["wctstyle"] == "wctstyle.cli:main"
+
+
+def test_a_mistake_is_one_message_of_a_process(here: Path):
+    done = process("stylize", "sea.png", "--style", "waves.png:-1", cwd=here, code=2)
+    assert done.stdout == ""
+    assert done.stderr == "Error: --style waves.png:-1: weight is -1, must be >= 0\n"
+
+
+def raiser(error: BaseException) -> Callable[..., Any]:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_faults_of_the_program_are_one_line_and_exit_code_1(here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cli.images, "read_recipe", raiser(KeyError("two\nlines")))
+    message = fails("recipe", "sea.png", code=1)
+    assert message.startswith("Error: KeyError: ")
+    assert message.endswith("run it again with -vv to see where)")
+    told = invoke("recipe", "sea.png", "-vv")
+    assert told.exit_code == 1
+    assert "Traceback" in told.stderr
+
+
+def test_twice_verbose_shows_where_a_mistake_was_found(here: Path):
+    told = invoke("recipe", "gone.png", "-vv")
+    assert told.exit_code == 2
+    assert "Traceback" in told.stderr
+    assert told.stderr.splitlines()[-1].startswith("Error: gone.png: there is no such file")
+
+
+def test_brackets_in_names_are_not_markup(here: Path):
+    assert "[bold]gone[/].png: there is no such file" in fails("stylize", "[bold]gone[/].png", "--style", "waves.png")
+
+
+def test_a_closed_pipe_is_quiet(here: Path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "wctstyle", "samples"]
+    done = subprocess.run(command, env=environment(), stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writing)
+    assert done.returncode == cli.EXIT_BROKEN_PIPE
+    assert done.stderr == b""
+
+
+def test_every_option_has_help():
+    from typer.main import get_command
+
+    def leaves(command: Any) -> list[Any]:
+        below = getattr(command, "commands", None)
+        return [leaf for child in below.values() for leaf in leaves(child)] if below else [command]
+
+    commands = leaves(get_command(cli.app))
+    assert len(commands) == 8
+    for command in commands:
+        assert command.help, command.name
+        assert [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"] == []
+
+
+# --- Stylizing in this process, with one untrained model ---------------------------------------------
+
+
+def made(*args: object) -> Path:
+    result = invoke("stylize", *args)
+    assert result.exit_code == 0, result.output
+    return Path(result.stdout.splitlines()[-1])
+
+
+def test_the_last_line_says_where_the_picture_is(here: Path, one_model: Any):
+    assert made("sea.png", "--style", "waves.png") == Path("sea-stylized.png")
+    assert made("sea.png", "--style", "waves.png") == Path("sea-stylized-2.png")
+    assert made("sea.png", "--style", "waves.png", "-o", "x.jpg") == Path("x.jpg")
+    first, second, third = (images.load(name) for name in ("sea-stylized.png", "sea-stylized-2.png", "x.jpg"))
+    assert first.content_hash == second.content_hash != images.load("sea.png").content_hash
+    assert np.abs(first.rgb - third.rgb).mean() < 0.05
+    with Image.open("x.jpg") as file:
+        assert file.format == "JPEG"
+
+
+def test_the_picture_is_the_stylizers(here: Path, one_model: Any):
+    styles = ("--style", "waves.png:3", "--style", "sample:marbling:1", "--style-size", "64")
+    out = made("sea.png", *styles, "--strength", "0.6", "--detail", "0.2")
+    marbling = images.resize(samples.picture("marbling"), long_side=64)
+    expected = one_model.stylize(
+        images.load("sea.png").rgb,
+        [(images.load("waves.png").rgb, 3.0), (marbling.rgb, 1.0)],
+        Settings(strength=0.6, detail=0.2),
+    ).image
+    assert np.abs(images.load(out).rgb - expected).max() <= 0.5 / 255 + 1e-6
+
+
+def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
+    seen: list[Any] = []
+
+    def spy(content: Any, styles: Any, settings: Settings) -> None:
+        seen.append(([weight for _, weight in styles], settings))
+        raise NonFiniteError("enough seen")
+
+    monkeypatch.setattr(one_model, "stylize", spy)
+    options = ("--strength", "0.6", "--level-strength", "5=1,4=0.5", "--detail", "0.2")
+    fails(*STYLED, "--style", "sea.png:0.5", *options, "--transform", "adain", "--blend", "linear", "--passes", "5")
+    assert seen == [([1.0, 0.5], Settings(0.6, {5: 1.0, 4: 0.5}, 0.2, "adain", "linear", 5))]
+
+
+@pytest.mark.parametrize(
+    ("size", "longest"), [(("--size", 32), 32), (("--size", 80), 80), (("--size", 0), 64), ((), 64)]
+)
+def test_content_size(here: Path, one_model: Any, size: tuple[object, ...], longest: int):
+    with Image.open(made("sea.png", "--style", "waves.png:0", *size)) as result:
+        assert result.size == (longest * 3 // 4, longest)
+
+
+def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray):
+    large = images.resize(images.load(style_picture), long_side=1500, enlarge=True)
+    small = images.load(style_picture)
+    assert cli._fit(large, None, cli.CONTENT_SIZE, "--size").rgb.shape == (1024, 1024, 3)
+    assert cli._fit(small, None, cli.STYLE_SIZE, "--style-size") is small
+    assert cli._fit(large, 0, cli.CONTENT_SIZE, "--size") is large
+    huge = images.load(np.zeros((1, 4097, 3), np.float32))
+    with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out --size 0"):
+        cli._fit(huge, 0, cli.CONTENT_SIZE, "--size")
+
+
+def test_no_weight_left_warns_and_returns_the_photo(here: Path, one_model: Any):
+    result = invoke("stylize", "sea.png", "--style", "waves.png:0")
+    assert result.exit_code == 0
+    assert result.stdout == "sea-stylized.png\n"
+    assert result.stderr.startswith("Warning: all styles have weight 0, so no style is left: the photo is returned")
+    assert images.load("sea-stylized.png").content_hash == images.load("sea.png").content_hash
+
+
+def test_verbose_shows_a_table_of_seconds(here: Path, one_model: Any):
+    result = invoke(*STYLED, "-v")
+    assert result.stdout == "sea-stylized.png\n"
+    assert "sea.png: 48 x 64, slim on cpu" in result.stderr
+    for part in ("load_model", "read", "content", "style", "render", "write", "total"):
+        assert re.search(rf"^ *{part} +\d+\.\d{{3}} *$", result.stderr, re.MULTILINE)
+
+
+def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any):
+    made(
+        *(
+            "sea.png",
+            "--style",
+            "waves.png:0.7",
+            "--style",
+            "sample:marbling:0.3",
+            "--size",
+            "60",
+            "--style-size",
+            "48",
+        ),
+        *("--strength", "0.9", "--detail", "0.1", "--level-strength", "3=0.25"),
+        *("-o", "first.webp", "--quality", "100"),
+    )
+    recipe = json.loads(invoke("recipe", "first.webp", "--json").stdout)
+    assert recipe == {
+        "version": wctstyle.__version__,
+        "model": "slim",
+        "content": {"name": "sea.png", "hash": images.load("sea.png").content_hash},
+        "styles": [
+            {"name": "waves.png", "weight": 0.7, "hash": images.load("waves.png").content_hash},
+            {"name": "sample:marbling", "weight": 0.3, "hash": samples.picture("marbling").content_hash},
+        ],
+        "strength": 0.9,
+        "level_strength": {"3": 0.25},
+        "detail": 0.1,
+        "transform": "mk",
+        "blend": "barycenter",
+        "passes": 1,
+        "size": 60,
+        "style_size": 48,
+    }
+    command = shlex.split(invoke("recipe", "first.webp").stdout)
+    assert command[:3] == ["wctstyle", "stylize", "sea.png"]
+    made(*command[2:], "-o", "second.webp", "--quality", "100")
+    assert images.load("second.webp").content_hash == images.load("first.webp").content_hash
+    assert images.read_recipe("second.webp") == recipe
+
+
+def test_a_recipe_tells_no_folders(here: Path, one_model: Any):
+    out = made(here / "sea.png", "--style", here / "waves.png")
+    assert "here" not in json.dumps(images.read_recipe(out))
+
+
+@pytest.mark.parametrize("recipe", [{}, {"content": 3}, {"level_strength": [], "content": {"name": "x"}, "styles": []}])
+def test_a_recipe_that_lacks_something_is_told(here: Path, photo: np.ndarray, recipe: dict[str, Any]):
+    images.save("odd.png", photo, recipe=recipe)
+    assert "odd.png: its recipe (of version None) cannot be turned into a command" in fails("recipe", "odd.png")
+
+
+def test_a_recipe_cannot_inject_commands_or_escapes():
+    names = {"content": {"name": "-rf"}, "styles": [{"name": "x; rm \x1b[2J", "weight": 1}]}
+    plain = {"strength": 1, "detail": 0, "transform": "mk", "blend": "linear", "passes": 1, "size": 9, "model": "slim"}
+    command = cli.recipe_command({**names, **plain, "level_strength": {}})
+    assert "\x1b" not in command
+    assert shlex.split(command)[:5] == ["wctstyle", "stylize", "./-rf", "--style", "x; rm ?[2J"]
+
+
+def test_one_failing_picture_of_several_does_not_stop_the_others(here: Path, one_model: Any):
+    (here / "broken.png").write_bytes((here / "sea.png").read_bytes()[:300])
+    result = invoke("stylize", "broken.png", "sea.png", "--style", "waves.png", "-o", "out")
+    assert result.exit_code == 2
+    assert result.stdout == f"{Path('out/sea-stylized.png')}\n"
+    assert result.stderr.startswith("Error: 1 of 2 pictures failed:\n  broken.png: cannot decode this PNG")
+
+
+def test_a_result_that_is_not_finite_is_exit_code_2(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(one_model, "stylize", raiser(NonFiniteError("the stylised picture is not finite", level=4)))
+    assert fails(*STYLED) == "Error: the stylised picture is not finite (at relu4_1)"
+    assert not (here / "sea-stylized.png").exists()
+
+
+def test_an_interrupt_while_writing_leaves_nothing(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
+    before = sorted(here.iterdir())
+    monkeypatch.setattr(images.os, "replace", raiser(KeyboardInterrupt()))
+    assert fails(*STYLED, code=130) == "Stopped. No half-written file is left."
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_folder_that_cannot_be_made_is_told(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Path, "mkdir", raiser(PermissionError(13, "Permission denied")))
+    assert fails(*STYLED, "-o", "new/") == "Error: new: the folder cannot be made: Permission denied"
+
+
+# --- Stylizing as a process ----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("any_weights")
+def test_a_folder_with_alpha_rotation_and_a_broken_file(here: Path, photo: np.ndarray):
+    folder = here / "photos"
+    folder.mkdir()
+    alpha = np.tile(np.linspace(0, 1, photo.shape[1], dtype=np.float32), (photo.shape[0], 1))
+    images.save(folder / "clear.png", photo, alpha)
+    upright = Image.fromarray((photo * 255 + 0.5).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show the stored rows rotated clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png", exif=exif)
+    images.save(folder / "upright.png", photo)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    done = process("stylize", "photos", "--style", "waves.png", "-o", "out", "--json", cwd=here, code=2)
+    lines = {Path(line["content"]).name: line for line in map(json.loads, done.stdout.splitlines())}
+    assert list(lines) == ["broken.jpg", "clear.png", "turned.png", "upright.png"]
+    assert "cannot decode this JPEG" in lines["broken.jpg"]["error"]
+    assert done.stderr.startswith("Error: 1 of 4 pictures failed:\n  photos/broken.jpg: ")
+    for name in ("clear.png", "turned.png", "upright.png"):
+        line = lines[name]
+        assert line["output"] == str(Path("out", name.replace(".png", "-stylized.png")))
+        assert (line["width"], line["height"], line["model"]) == (48, 64, "slim")
+        assert line["device"] == "cpu"
+        parts = ["load_model", "read", "content", "style", "render", "write", "total"]
+        assert list(line["seconds"]) == parts
+        assert sum(line["seconds"][part] for part in parts[:-1]) <= line["seconds"]["total"] + 0.01
+    assert [line.get("first_call") for line in lines.values()] == [None, True, False, False]
+    assert lines["clear.png"]["seconds"]["load_model"] > 0 == lines["turned.png"]["seconds"]["load_model"]
+    clear, turned, plain = (images.load(here / line["output"]) for line in list(lines.values())[1:])
+    assert clear.alpha is not None
+    assert np.abs(clear.alpha - alpha).max() <= 0.5 / 255 + 1e-6
+    assert turned.alpha is None
+    assert turned.content_hash == plain.content_hash
+    assert clear.rgb.shape == plain.rgb.shape
+
+
+@pytest.mark.usefixtures("any_weights")
+def test_one_picture(here: Path):
+    done = process("stylize", "sea.png", "--style", "waves.png", cwd=here)
+    assert done.stdout == "sea-stylized.png\n"
+    assert done.stderr == ""
+    assert sorted(path.name for path in here.iterdir()) == ["sea-stylized.png", "sea.png", "waves.png"]
+    assert images.load(here / "sea-stylized.png").rgb.shape == (64, 48, 3)
+
+
+@pytest.mark.usefixtures("any_weights")
+def test_ctrl_c_leaves_whole_files_only(here: Path, photo: np.ndarray):
+    (here / "photos").mkdir()
+    data = images.encode(photo)
+    for number in range(200):
+        (here / "photos" / f"{number:03}.png").write_bytes(data)
+    # a child of a background job starts with SIGINT ignored, so the handler is set anew
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from wctstyle.cli import main; main()"
+    )
+    command = [sys.executable, "-c", start, "stylize", "photos", "--style", "waves.png", "-o", "out"]
+    with subprocess.Popen(
+        command, cwd=here, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        first = running.stdout.readline().strip()
+        running.send_signal(signal.SIGINT)
+        _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 130, stderr
+    assert stderr == "Stopped. No half-written file is left.\n"
+    files = sorted(path.name for path in (here / "out").iterdir())
+    assert Path(first).name in files
+    assert len(files) < 200
+    for name in files:
+        assert re.fullmatch(r"\d{3}-stylized\.png", name)
+        assert images.load(here / "out" / name).rgb.shape == photo.shape
+
+
+# --- The other commands ----------------------------------------------------------------------------------
+
+
+def test_samples_are_listed_and_exported(here: Path):
+    listed = invoke("samples").stdout
+    for kind in ("content", "style"):
+        for name in samples.names(kind):
+            assert re.search(rf"^{kind} +sample:{name} +{re.escape(samples.describe(name))}$", listed, re.MULTILINE)
+    exported = invoke("samples", "--export", "gallery")
+    assert exported.exit_code == 0
+    paths = exported.stdout.splitlines()
+    assert len(paths) == len(samples.names("content")) + len(samples.names("style"))
+    assert all(images.is_image_file(path) for path in paths)
+
+
+def test_weights_are_listed_and_verified(here: Path, tiny_weights: Path):
+    listed = invoke("weights", "list")
+    assert re.search(rf"^slim +yes +\d+\.\d MB +CC0 +{re.escape(str(tiny_weights))}", listed.stdout, re.MULTILINE)
+    assert re.search(r"^vgg19 +no ", listed.stdout, re.MULTILINE)
+    assert "wctstyle weights get vgg19" in listed.stderr
+    verified = invoke("weights", "verify")
+    assert verified.exit_code == 0
+    assert verified.stdout.splitlines()[-1] == f"{tiny_weights / 'slim.safetensors'}: ok"
+
+
+def test_damaged_weights_are_exit_code_2(
+    here: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    data = (tiny_weights / "slim.safetensors").read_bytes()
+    (damaged / "slim.safetensors").write_bytes(data[:-100])
+    (damaged / "manifest.json").write_bytes((tiny_weights / "manifest.json").read_bytes())
+    monkeypatch.setenv("WCTSTYLE_WEIGHTS", str(damaged))
+    result = invoke("weights", "verify")
+    assert result.exit_code == 2
+    assert f"{damaged / 'slim.safetensors'}: has problems" in result.stdout
+    assert result.stderr.startswith("Error: the weights have problems:\n")
+    assert "sha256" in result.stderr
+    assert f"{damaged / 'slim.safetensors'}: damaged" in fails(*STYLED)
+    assert not (here / "sea-stylized.png").exists()
+
+
+def test_weights_import(here: Path, monkeypatch: pytest.MonkeyPatch):
+    (here / "net.pth").write_bytes(b"\x80\x02 pickled")
+    assert "net.pth: is a pickle" in fails("weights", "import", "net.pth")
+    arrays: dict[str, Any] = {"conv1_1/kernel": np.zeros((3, 3, 3, 8), np.float32)}
+    np.savez(here / "net.npz", **arrays)
+    message = fails("weights", "import", "net.npz")
+    assert "conv1_1/kernel has shape (3, 3, 3, 8), wanted (3, 3, 3, 64)" in message
+    assert "conv5_1/bias is missing" in message
+    from wctstyle import weights
+
+    calls: list[Any] = []
+
+    def imported(path: Path, *, preprocessing: str | None) -> Path:
+        calls.append((path, preprocessing))
+        return Path("kept.safetensors")
+
+    monkeypatch.setattr(weights, "import_vgg19", imported)
+    result = invoke("weights", "import", "net.npz", "--preprocessing", "caffe")
+    assert result.stdout == "kept.safetensors\n"
+    assert invoke("weights", "import", "net.npz").exit_code == 0
+    assert calls == [(Path("net.npz"), "caffe"), (Path("net.npz"), None)]
+
+
+def test_weights_get(here: Path, monkeypatch: pytest.MonkeyPatch):
+    from wctstyle import weights
+
+    urls = []
+
+    def download(*, progress: Any, url: str) -> Path:
+        urls.append(url)
+        progress(0, None)
+        progress(50, 100)
+        return Path("vgg19.safetensors")
+
+    monkeypatch.setattr(weights, "download_vgg19", download)
+    for args in ((), ("--url", "https://example.org/mirror.h5")):
+        result = invoke("weights", "get", "vgg19", *args)
+        assert (result.exit_code, result.stdout) == (0, "vgg19.safetensors\n")
+    assert urls == [weights.OFFICIAL_URL, "https://example.org/mirror.h5"]
+
+
+def test_weights_get_tells_what_the_server_said(here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    class Empty(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/vgg19.h5"
+        message = fails("weights", "get", "vgg19", "--url", url)
+        server.shutdown()
+        thread.join()
+    assert message.startswith(f"Error: {url}: the server answered 404 Not Found")
+
+
+@pytest.fixture
+def training(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Replace the training by one that reports twice, and the teacher's weights by none; collects the calls."""
+    from wctstyle import weights
+    from wctstyle.training import recipe
+
+    calls: list[Any] = []
+
+    def run(plan: Any, *, report: Any, **kwargs: Any) -> Path:
+        calls.append((plan.name, kwargs))
+        report({"stage": "distill", "step": 25, "steps": 50, "seconds": 12.3, "loss": 0.123456})
+        report({"stage": "distill", "dead_channels": {"relu1_1": 0}})
+        return Path("out/slim.safetensors")
+
+    monkeypatch.setattr(recipe, "train", run)
+    monkeypatch.setattr(weights, "load", lambda name, parts: ({f"{name}/{parts[0]}": np.zeros(1)}, {}))
+    return calls
+
+
+TRAIN = ("train", "slim", "--content", ".", "--style", ".", "--out", "out")
+
+
+def test_training_reports_and_says_where_the_weights_are(training: list[Any]):
+    result = invoke(*TRAIN)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{Path('out/slim.safetensors')}\n"
+    assert result.stderr.splitlines() == [
+        "distill 25/50 12 s  loss 0.1235",
+        "distill  dead_channels {'relu1_1': 0}",
+    ]
+    name, options = training[0]
+    assert name == "slim"
+    assert list(options.pop("teacher")) == ["vgg19/encoder"]
+    assert options == {"content": Path("."), "style": Path("."), "out": Path("out")}
+
+
+def test_training_reports_as_json(training: list[Any]):
+    result = invoke(*TRAIN, "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line.get("step") for line in lines] == [25, None, None]
+    assert lines[-1] == {"weights": str(Path("out/slim.safetensors"))}
+    assert result.stderr == ""
+
+
+def test_a_teacher_file_is_imported_into_the_output_folder(training: list[Any], monkeypatch: pytest.MonkeyPatch):
+    from wctstyle import weights
+
+    Path("vgg.npz").touch()
+    monkeypatch.setattr(weights, "import_vgg19", lambda path, dest: Path(f"{dest}<{path}"))
+    monkeypatch.setattr(weights, "load_file", lambda path: ({str(path): np.zeros(1)}, {}))
+    assert invoke(*TRAIN, "--teacher", "vgg.npz").exit_code == 0
+    assert list(training[0][1]["teacher"]) == [str(Path("out/teacher.safetensors<vgg.npz"))]
+
+
+def test_an_interrupted_training_says_how_to_go_on(training: list[Any], monkeypatch: pytest.MonkeyPatch):
+    from wctstyle.training import recipe
+
+    monkeypatch.setattr(recipe, "train", raiser(KeyboardInterrupt()))
+    message = fails(*TRAIN, code=130)
+    assert message == "Stopped. What was trained so far is kept in out; the same command goes on from there."
+
+
+def test_an_unknown_training_recipe_is_told(training: list[Any]):
+    assert "recipe 'gone': no such file, and not one of the shipped recipes" in fails("train", "gone", *TRAIN[2:])

@@ -1,0 +1,71 @@
+"""What a stylisation does, apart from its pictures: choices, limits and defaults. Imports no JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+
+from wctstyle.errors import ConfigError
+
+LEVELS = (1, 2, 3, 4, 5)
+"""The levels of VGG: level k is relu{k}_1, at 1 / 2**(k - 1) of the picture's size."""
+
+TransformKind = Literal["mk", "wct", "adain"]
+BlendKind = Literal["barycenter", "linear", "mixture"]
+
+DEFAULT_DETAIL = 0.3
+"""Chosen by looking at contact sheets: benchmarks/RESULTS.md has the figures along this dial."""
+
+MAX_SIDE = 4096
+"""Longest side rendered in one piece; a picture of this size needs about 5 GiB with `slim`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a stylisation does, apart from its pictures. Values are checked on creation.
+
+    strength: 0..1, from the photo to the full style. level_strength: a factor 0..1 for single levels (5 shapes, 1
+    colours). detail: 0..1, share of the photo's own features mixed in below relu5_1. transform: mk, wct or adain.
+    blend: how several styles become one target. passes: 1, or 5 for the original cascade of Li et al. 2017.
+
+    Raises:
+        ConfigError: a value out of range, naming it.
+    """
+
+    strength: float = 1.0
+    level_strength: Mapping[int, float] = field(default_factory=dict)
+    detail: float = DEFAULT_DETAIL
+    transform: TransformKind = "mk"
+    blend: BlendKind = "barycenter"
+    passes: int = 1
+
+    def __post_init__(self) -> None:
+        def unit(name: str, value: float) -> None:
+            if not (np.isfinite(value) and 0 <= value <= 1):
+                raise ConfigError(f"{name} is {value}, must be between 0 and 1")
+
+        unit("strength", self.strength)
+        unit("detail", self.detail)
+        for level, value in self.level_strength.items():
+            if level not in LEVELS:
+                raise ConfigError(f"level_strength names level {level}, must be one of 1, 2, 3, 4, 5")
+            unit(f"level_strength of level {level}", value)
+        if self.transform not in get_args(TransformKind):
+            raise ConfigError(f"transform is {self.transform!r}, must be one of {', '.join(get_args(TransformKind))}")
+        if self.blend not in get_args(BlendKind):
+            raise ConfigError(f"blend is {self.blend!r}, must be one of {', '.join(get_args(BlendKind))}")
+        if self.passes not in (1, 5):
+            raise ConfigError(f"passes is {self.passes}, must be 1 or 5")
+
+    @property
+    def alphas(self) -> np.ndarray:
+        """Strength per level, relu1_1 first."""
+        return np.array([self.strength * self.level_strength.get(k, 1.0) for k in LEVELS], np.float32)
+
+    @property
+    def mixed_detail(self) -> float:
+        """Detail as used: rises to 1 as strength falls to 0, so that strength leads back to the sharp photo."""
+        return 1.0 - (1.0 - self.detail) * self.strength
