@@ -1,0 +1,393 @@
+"""Quality: how near results come to the style and how much of the photo they keep, by the original VGG-19.
+
+Run as `python -m benchmarks.quality`; README.md beside this file tells what the figures mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import itertools
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from benchmarks import report
+from benchmarks.judge import ENVIRONMENT, Judge, vgg19_file
+from benchmarks.sheets import SheetWriter, Tile, resize_to, to_bytes
+from wctstyle import images, metrics
+from wctstyle.errors import ConfigError, ImageError, WctStyleError
+from wctstyle.settings import LEVELS, Settings
+from wctstyle.stylizer import Stylizer, enable_compilation_cache
+
+Rgb = Float[np.ndarray, "h w 3"]
+
+NOT_PICTURES = ("_mask", "_sem")
+"""Files with these in their names are region masks and semantic maps, not contents or styles."""
+
+RECONSTRUCTED = "recon_kodim"
+"""Contents whose names begin so are of Kodak's lossless set, the usual one for reconstruction."""
+
+
+class Pair(NamedTuple):
+    """A content and a style by name, and their pixels at the size that is judged."""
+
+    content_name: str
+    style_name: str
+    content: Rgb
+    style: Rgb
+
+
+@dataclass
+class Row:
+    """One line of the table: how its pictures are come by, and the figures of each pair in turn."""
+
+    name: str
+    render: Callable[[Pair], tuple[Rgb, float | None]]
+    on_sheet: bool = True
+    figures: list[dict[str, Any]] = field(default_factory=list)
+
+    def means(self) -> dict[str, Any]:
+        """Average the figures over pairs; seconds are None where nothing was timed."""
+        out: dict[str, Any] = {
+            key: float(np.mean([f[key] for f in self.figures])) for key in ("style", "content", "ssim")
+        }
+        out["style_by_level"] = np.mean([f["style_by_level"] for f in self.figures], axis=0).tolist()
+        seconds = [f["seconds"] for f in self.figures if f["seconds"] is not None]
+        out["seconds"] = float(np.mean(seconds)) if seconds else None
+        out["seconds_median"] = float(np.median(seconds)) if seconds else None
+        return out
+
+
+def list_pictures(folder: Path, option: str) -> dict[str, Path]:
+    """Find the pictures of a folder by name without suffix, masks and semantic maps left out.
+
+    Raises:
+        ConfigError: there are none, or two with one name.
+    """
+    paths = sorted(folder.glob("*")) if folder.is_dir() else []
+    found: dict[str, Path] = {}
+    for path in paths:
+        if images.is_image_file(path) and not any(word in path.stem for word in NOT_PICTURES):
+            if path.stem in found:
+                raise ConfigError(
+                    f"{option} {folder}: {found[path.stem].name} and {path.name} share a name; rename one"
+                )
+            found[path.stem] = path
+    if not found:
+        raise ConfigError(f"{option} {folder}: there are no pictures in it; name a folder with JPEG or PNG files")
+    return found
+
+
+def choose_pairs(contents: Sequence[str], styles: Sequence[str], count: int, seed: int) -> list[tuple[str, str]]:
+    """Choose pairs that use each content and each style about equally often; none occurs twice.
+
+    Both lists are shuffled by `seed` and walked round in step; whenever that would repeat itself (after their least
+    common multiple) one of them is moved on by a place. A shorter list of pairs is the beginning of a longer one.
+
+    Raises:
+        ConfigError: `count` is below 1 or there are not so many pairs.
+    """
+    possible = len(contents) * len(styles)
+    if not 1 <= count <= possible:
+        raise ConfigError(
+            f"--pairs is {count}, must be between 1 and {possible} ({len(contents)} contents x {len(styles)} styles)"
+        )
+    rng = np.random.default_rng(seed)
+    a, b = [int(i) for i in rng.permutation(len(contents))], [int(i) for i in rng.permutation(len(styles))]
+    period = math.lcm(len(a), len(b))
+    return [(contents[a[i % len(a)]], styles[b[(i + i // period) % len(b)]]) for i in range(count)]
+
+
+def load_rgb(path: Path, size: int) -> Rgb:
+    """Load a picture, laid over white where transparent, at a long side of exactly `size` pixels."""
+    return images.resize(images.flatten(images.load(path)), long_side=size, enlarge=True).rgb
+
+
+def parse_setting(text: str) -> tuple[str, Settings]:
+    """Read `NAME:field=value,field=value`; levels are given as `level_strength=1:0.5+5:0.2`.
+
+    Raises:
+        ConfigError: no name, an unknown field, or a value that is wrong.
+    """
+    name, _, rest = text.partition(":")
+    if not name:
+        raise ConfigError(f"--setting {text!r}: has no name, wanted NAME:field=value,...")
+    known = {f.name: getattr(Settings(), f.name) for f in dataclasses.fields(Settings)}
+    chosen: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or key not in known:
+            raise ConfigError(f"--setting {text!r}: got {part!r}, wanted field=value with one of {', '.join(known)}")
+        try:
+            chosen[key] = _like(known[key], value)
+        except (ValueError, SyntaxError) as error:
+            raise ConfigError(f"--setting {text!r}: {value!r} is no value for {key} ({error})") from error
+    return name, Settings(**chosen)
+
+
+def _like(default: Any, value: str) -> Any:
+    """Read a value as the type that the field's default has."""
+    if isinstance(default, dict):
+        levels = (item.split(":") for item in value.split("+"))
+        return {int(level): float(strength) for level, strength in levels}
+    if isinstance(default, str):
+        return value
+    if isinstance(default, bool) or default is None:
+        return ast.literal_eval(value)
+    return type(default)(value)
+
+
+_fresh = itertools.count(1)
+
+
+def never_seen(rgb: Rgb) -> Rgb:
+    """Copy a picture with one value changed beyond notice, so that no cache knows it."""
+    copy = np.array(rgb)
+    copy[0, 0, 0] = abs(copy[0, 0, 0] - 1e-6 * next(_fresh))
+    return copy
+
+
+def stylized(stylizer: Stylizer, settings: Settings) -> Callable[[Pair], tuple[Rgb, float]]:
+    """Make a renderer that stylises a pair, and times it again warm but with both pictures new."""
+
+    def render(pair: Pair) -> tuple[Rgb, float]:
+        image = stylizer.stylize(pair.content, pair.style, settings).image
+        content, style = never_seen(pair.content), never_seen(pair.style)
+        start = time.perf_counter()
+        stylizer.stylize(content, style, settings)
+        return image, time.perf_counter() - start
+
+    return render
+
+
+def photo_unchanged(pair: Pair) -> tuple[Rgb, None]:
+    """Return the content itself."""
+    return pair.content, None
+
+
+def painting_resized(pair: Pair) -> tuple[Rgb, None]:
+    """Return the style itself, stretched to the size of the content."""
+    return resize_to(pair.style, *pair.content.shape[:2]), None
+
+
+def result_file(folder: Path, content: str, style: str) -> Path | None:
+    """Find another program's picture of a pair."""
+    for suffix in (".png", ".jpg", ".jpeg", ".webp"):
+        path = folder / f"{content}__{style}{suffix}"
+        if path.is_file():
+            return path
+    return None
+
+
+def made_elsewhere(folder: Path) -> Callable[[Pair], tuple[Rgb, None]]:
+    """Make a renderer that reads another program's pictures, brought to the size of the content if need be."""
+
+    def render(pair: Pair) -> tuple[Rgb, None]:
+        path = result_file(folder, pair.content_name, pair.style_name)
+        if path is None:
+            raise ImageError(f"{folder}: has no {pair.content_name}__{pair.style_name}.png")
+        rgb = images.flatten(images.load(path)).rgb
+        if rgb.shape != pair.content.shape:
+            rgb = resize_to(rgb, *pair.content.shape[:2])
+        return rgb, None
+
+    return render
+
+
+def parse_results(text: str, pairs: Sequence[tuple[str, str]]) -> Row:
+    """Read `FOLDER` or `NAME=FOLDER` and check that it has a picture for every pair.
+
+    Raises:
+        ConfigError: pictures are missing; names the first few.
+    """
+    name, equals, rest = text.partition("=")
+    folder = Path(rest if equals else text)
+    missing = [f"{c}__{s}.png" for c, s in pairs if result_file(folder, c, s) is None]
+    if missing:
+        raise ConfigError(
+            f"--results {folder}: {len(missing)} of {len(pairs)} pictures are missing: {', '.join(missing[:3])}"
+            f"{', ...' if len(missing) > 3 else ''}; --export writes the pairs to stylise"
+        )
+    return Row(name if equals else folder.name, made_elsewhere(folder))
+
+
+def evaluate(judge: Judge, rows: Sequence[Row], pairs: Sequence[Pair], *, sheets: SheetWriter | None = None) -> None:
+    """Render and judge every pair for every row, as 8-bit pictures, which is what would be saved."""
+    for number, pair in enumerate(pairs, start=1):
+        tiles = [
+            Tile(to_bytes(pair.content), pair.content_name),
+            Tile(to_bytes(pair.style), pair.style_name),
+        ]
+        for row in rows:
+            rgb, seconds = row.render(pair)
+            pixels = to_bytes(rgb)
+            saved = rgb if row.render is photo_unchanged else pixels.astype(np.float32) / 255
+            figures = judge.figures(saved, pair.content, pair.style)
+            names = {"content_name": pair.content_name, "style_name": pair.style_name}
+            row.figures.append({**names, **figures, "seconds": seconds})
+            if row.on_sheet:
+                tiles.append(Tile(pixels, row.name))
+        if sheets is not None:
+            sheets.add(tiles)
+        report.say(f"pair {number} of {len(pairs)}: {pair.content_name} x {pair.style_name}")
+    if sheets is not None:
+        sheets.finish()
+
+
+PLAIN = Settings(detail=0.0, level_strength=dict.fromkeys(LEVELS, 0.0))
+"""Nothing transformed and nothing mixed in: the chain has to be plain encode and decode from relu5_1."""
+
+
+def reconstruction(stylizer: Stylizer, pictures: dict[str, Rgb]) -> dict[str, Any]:
+    """Measure what the model loses by itself: mean PSNR (dB) over pictures, stylised by themselves or not at all."""
+
+    def mean_psnr(make: Callable[[Rgb], Rgb], reference: Callable[[Rgb], Rgb]) -> float:
+        return float(np.mean([metrics.psnr(make(rgb), reference(rgb)) for rgb in pictures.values()]))
+
+    def photo(rgb: Rgb) -> Rgb:
+        return rgb
+
+    def decoded(level: int) -> Callable[[Rgb], Rgb]:
+        return lambda rgb: stylizer.reconstruct(rgb, level=level)
+
+    def itself(settings: Settings) -> Callable[[Rgb], Rgb]:
+        return lambda rgb: stylizer.stylize(rgb, rgb, settings).image
+
+    return {
+        "pictures": sorted(pictures),
+        "by_level": [mean_psnr(decoded(level), photo) for level in LEVELS],
+        "style_is_content_to_photo": mean_psnr(itself(Settings()), photo),
+        "style_is_content_to_decoded": mean_psnr(itself(Settings(detail=0.0)), decoded(5)),
+        "alpha_0_to_photo": mean_psnr(itself(Settings(strength=0.0)), photo),
+        "alpha_0_to_decoded": mean_psnr(itself(PLAIN), decoded(5)),
+    }
+
+
+def figures_table(rows: Sequence[Row]) -> str:
+    """Write the table of means over pairs."""
+
+    def cells(row: Row) -> list[str]:
+        m = row.means()
+        seconds = "" if m["seconds"] is None else f"{m['seconds']:.3f}"
+        levels = " ".join(f"{v:.2f}".removeprefix("0") for v in m["style_by_level"])
+        return [row.name, f"{m['style']:.3f}", levels, f"{m['content']:.3f}", f"{m['ssim']:.3f}", seconds]
+
+    header = ["setting", "style", "by level 1..5", "content", "ssim", "s a pair"]
+    return report.table(header, [cells(row) for row in rows])
+
+
+def reconstruction_table(found: dict[str, Any]) -> str:
+    """Write the table of reconstruction figures."""
+    rows = [[f"decoded from relu{k}_1, to the photo", v] for k, v in zip(LEVELS, found["by_level"], strict=True)]
+    rows += [
+        ["style = content, to the photo", found["style_is_content_to_photo"]],
+        ["style = content with detail 0, to decoded from relu5_1", found["style_is_content_to_decoded"]],
+        ["strength 0, to the photo", found["alpha_0_to_photo"]],
+        ["alpha 0 at every level with detail 0, to decoded from relu5_1", found["alpha_0_to_decoded"]],
+    ]
+    header = [f"mean over {len(found['pictures'])} pictures", "PSNR (dB)"]
+    return report.table(header, [[name, f"{value:.2f}"] for name, value in rows])
+
+
+def export(folder: Path, pairs: Sequence[Pair]) -> None:
+    """Write the pictures as they are judged, and pairs.txt, for another program to stylise."""
+    for pair in pairs:
+        for kind, name, rgb in (
+            ("content", pair.content_name, pair.content),
+            ("style", pair.style_name, pair.style),
+        ):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            path = folder / kind / f"{name}.png"
+            if not path.exists():
+                images.save(path, rgb)
+    (folder / "pairs.txt").write_text("".join(f"{p.content_name} {p.style_name}\n" for p in pairs))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    add = parser.add_argument
+    add("--content", type=Path, default=Path("../shared/images/test_content"), metavar="DIR", help="photos")
+    add("--style", type=Path, default=Path("../shared/images/test_style"), metavar="DIR", help="paintings")
+    add("--pairs", type=int, default=40, metavar="N", help="how many pairs of the two")
+    add("--size", type=int, default=512, metavar="PIXELS", help="long side of content and style")
+    add("--seed", type=int, default=0, help="which pairs")
+    add("--setting", action="append", default=[], metavar="NAME:F=V,...", help="one line of the table; repeatable")
+    add("--results", action="append", default=[], metavar="[NAME=]DIR", help="judge DIR/{content}__{style}.png too")
+    add("--model", default="slim", help="slim or vgg19")
+    add("--weights", type=Path, metavar="FILE", help="a safetensors file to judge instead of the shipped one")
+    add("--vgg", type=Path, metavar="FILE", help=f"the judge's .npz; also {ENVIRONMENT}")
+    add("--no-baselines", action="store_true", help="leave out the photo and the painting themselves")
+    add("--no-reconstruction", action="store_true", help="leave out the reconstruction figures")
+    add("--out", type=Path, metavar="DIR", help="write contact sheets there")
+    add("--export", type=Path, metavar="DIR", help="write the pairs' pictures there for other programs, and end")
+    add("--json", type=Path, metavar="FILE", help="write all figures, of every pair too")
+    return parser
+
+
+def run(args: argparse.Namespace, facts: dict[str, Any], *, judge: Judge | None = None) -> dict[str, Any]:
+    """Do what the options say; print tables and return all figures."""
+    contents, styles = list_pictures(args.content, "--content"), list_pictures(args.style, "--style")
+    names = choose_pairs(list(contents), list(styles), args.pairs, args.seed)
+    photos = {name: load_rgb(contents[name], args.size) for name in dict.fromkeys(c for c, _ in names)}
+    paintings = {name: load_rgb(styles[name], args.size) for name in dict.fromkeys(s for _, s in names)}
+    pairs = [Pair(c, s, photos[c], paintings[s]) for c, s in names]
+    if args.export:
+        export(args.export, pairs)
+        print(f"{len(pairs)} pairs written to {args.export}")
+        return {}
+    judge = judge or Judge(vgg19_file(args.vgg))
+    rows = [] if args.no_baselines else _baselines()
+    rows += [parse_results(text, names) for text in args.results]
+    stylizer = None
+    if args.setting or not args.results:
+        settings = [parse_setting(text) for text in args.setting] or [("default", Settings())]
+        stylizer = Stylizer(args.model, tensors=report.load_tensors(args.model, args.weights))
+        rows += [Row(name, stylized(stylizer, chosen)) for name, chosen in settings]
+    evaluate(judge, rows, pairs, sheets=SheetWriter(args.out) if args.out else None)
+    print(f"\n{report.circumstances_markdown(facts)}")
+    print(f"Means over {len(pairs)} pairs, long side {args.size}:\n\n{figures_table(rows)}")
+    found = None
+    kodak = {name: path for name, path in contents.items() if name.startswith(RECONSTRUCTED)}
+    if stylizer is not None and kodak and not args.no_reconstruction:
+        found = reconstruction(stylizer, {name: load_rgb(path, args.size) for name, path in kodak.items()})
+        print(reconstruction_table(found))
+    return {
+        "circumstances": facts,
+        "rows": [{"name": row.name, **row.means(), "pairs": row.figures} for row in rows],
+        "reconstruction": found,
+    }
+
+
+def _baselines() -> list[Row]:
+    return [
+        Row("photo unchanged", photo_unchanged, on_sheet=False),
+        Row("painting resized", painting_resized, on_sheet=False),
+    ]
+
+
+def main(argv: Sequence[str] | None = None, *, judge: Judge | None = None) -> int:
+    """Run the benchmark; returns the exit status. `judge` replaces the one the options name."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args(argv)
+    facts = report.circumstances("benchmarks.quality", argv)
+    enable_compilation_cache()
+    try:
+        figures = run(args, facts, judge=judge)
+        if args.json and figures:
+            report.write_json(args.json, figures)
+    except WctStyleError as error:
+        return report.failed(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

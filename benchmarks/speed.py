@@ -1,0 +1,356 @@
+"""Speed: from a cold start to the move of a slider, and how near the convolutions come to the machine's peak.
+
+Run as `python -m benchmarks.speed`; README.md beside this file tells what the figures mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import skimage.data
+from flax import nnx
+from jaxtyping import Float
+
+from benchmarks import report
+from benchmarks.sheets import resize_to
+from wctstyle import images, weights
+from wctstyle import plan as chain
+from wctstyle.encoder import MODELS, ModelConfig
+from wctstyle.errors import ConfigError, WctStyleError
+from wctstyle.model import build
+from wctstyle.settings import DEFAULT_DETAIL, Settings
+from wctstyle.stylizer import Stylizer, pad_to_family
+
+Rgb = Float[np.ndarray, "h w 3"]
+
+PEAK_SHAPES = ((56, 256, 256), (64, 128, 128), (128, 64, 64), (28, 512, 512), (256, 32, 32))
+"""Side, channels in and channels out of the 3x3 convolutions whose fastest counts as the machine's peak."""
+
+CACHE_THRESHOLDS = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+}
+"""What `stylizer.enable_compilation_cache` sets for its own folder and leaves alone when a folder is given."""
+
+LAUNCHER = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(json.dumps({"seconds": seconds, "peak": peak, "status": done.returncode, "stderr": done.stderr}))
+"""
+"""Runs a command from a small process: on Linux a child's peak is never below that of the process it came from."""
+
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class Size(NamedTuple):
+    """Width and height of a content and of a style, in pixels."""
+
+    content: tuple[int, int]
+    style: tuple[int, int]
+
+    def __str__(self) -> str:
+        return "{}x{} + {}x{}".format(*self.content, *self.style)
+
+
+def parse_size(text: str) -> Size:
+    """Read `512x384+512x512`: content and style, width x height.
+
+    Raises:
+        ConfigError: it is written otherwise, or a side is out of range.
+    """
+    match = re.fullmatch(r"(\d+)x(\d+)\+(\d+)x(\d+)", text)
+    if match is None:
+        raise ConfigError(f"--sizes {text!r}: wanted WIDTHxHEIGHT+WIDTHxHEIGHT (content, style), as 512x384+512x512")
+    a, b, c, d = map(int, match.groups())
+    if not all(48 <= side <= 4096 for side in (a, b, c, d)):
+        raise ConfigError(f"--sizes {text!r}: sides must be between 48 and 4096 pixels")
+    return Size((a, b), (c, d))
+
+
+class Supply:
+    """An endless supply of pictures of one size that no cache has met: a photo, turned by another column each time."""
+
+    def __init__(self, photo: np.ndarray, size: tuple[int, int]) -> None:
+        self._base = resize_to(images.load(photo).rgb, size[1], size[0])
+        self._turns = itertools.count()
+
+    def __call__(self) -> Rgb:
+        """Make the next picture."""
+        return np.roll(self._base, next(self._turns), axis=1)
+
+
+# ------------------------------------------------------------------------------------------------- processes
+
+
+def run_process(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Run a command to its end; return its seconds, peak resident memory (MiB) and, if it failed, what it said."""
+    launched = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", LAUNCHER, *command],
+        env={**os.environ, **environment}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = json.loads(launched.stdout)
+    failure = None
+    if found["status"] != 0:
+        lines = found["stderr"].strip().splitlines()
+        failure = lines[-1] if lines else f"exit status {found['status']}"
+    return {"seconds": found["seconds"], "peak_mib": found["peak"] * MAXRSS_UNIT / 2**20, "failure": failure}
+
+
+def measure_processes(model: str, file: Path | None, size: Size) -> dict[str, Any]:
+    """Time the command line to its first picture: with an empty compilation cache, then with what that run left."""
+    with tempfile.TemporaryDirectory(prefix="wctstyle-speed-") as name:
+        folder = Path(name)
+        images.save(folder / "content.png", Supply(skimage.data.astronaut(), size.content)())
+        images.save(folder / "style.png", Supply(skimage.data.coffee(), size.style)())
+        environment = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache"), **CACHE_THRESHOLDS}
+        if file is not None:
+            environment["WCTSTYLE_WEIGHTS"] = str(_as_shipped(model, file, folder / "weights"))
+        command = [
+            sys.executable, "-m", "wctstyle", "stylize", str(folder / "content.png"),
+            "--style", str(folder / "style.png"), "--size", "0", "--style-size", "0",
+            "--model", model, "--output", str(folder / "out.png"), "--overwrite",
+        ]  # fmt: skip
+        found = {}
+        for cache in ("cold", "warm"):
+            found[cache] = run_process(command, environment)
+            if found[cache]["failure"] is None and not (folder / "out.png").is_file():
+                found[cache]["failure"] = "no picture was written"
+        return found
+
+
+def _as_shipped(model: str, file: Path, folder: Path) -> Path:
+    """Lay a weights file out as a folder of shipped weights, for `WCTSTYLE_WEIGHTS`."""
+    if model != "slim":
+        raise ConfigError(f"--weights with --model {model}: only slim is one file; use --no-process or slim")
+    tensors, metadata = weights.load_file(file)
+    config = MODELS[model]
+    metadata = {"config": {"name": config.name, "channels": list(config.channels)}, **metadata}
+    weights.save(folder / f"{model}.safetensors", tensors, metadata)
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------ in process
+
+
+@contextlib.contextmanager
+def without_compilation_cache() -> Iterator[None]:
+    """Compile everything anew, whatever earlier runs left in a cache folder."""
+    before = getattr(jax.config, "jax_enable_compilation_cache")  # noqa: B009 (unknown to type checkers)
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+
+
+def timed(action: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """Time an action: median and 95th percentile of `repeats` calls, and what the first took longer (compiling)."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        jax.block_until_ready(action())
+        return time.perf_counter() - start
+
+    first = once()
+    steady = [once() for _ in range(repeats)]
+    median, p95 = float(np.median(steady)), float(np.percentile(steady, 95))
+    return {"compile": max(0.0, first - median), "median": median, "p95": p95, "least": min(steady)}
+
+
+def measure_stylizer(stylizer: Stylizer, size: Size, repeats: int) -> dict[str, dict[str, float]]:
+    """Time what a user waits for. Pictures that are to be new are made beforehand; reading files is not counted."""
+    contents = Supply(skimage.data.astronaut(), size.content)
+    styles = Supply(skimage.data.coffee(), size.style)
+
+    def queue(supply: Supply) -> Callable[[], Rgb]:
+        return iter([supply() for _ in range(repeats + 1)]).__next__
+
+    def image(*args: Any) -> Rgb:
+        return stylizer.stylize(*args).image
+
+    found: dict[str, dict[str, float]] = {}
+    content, style = queue(contents), queue(styles)
+    found["new pair"] = timed(lambda: image(content(), style()), repeats)
+    kept, first, second = stylizer.content(contents()), stylizer.style(styles()), stylizer.style(styles())
+    new_style = queue(styles)
+    found["new style, same photo"] = timed(lambda: image(kept, new_style()), repeats)
+    shares = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
+
+    def slide() -> Rgb:
+        share = float(shares())
+        return image(kept, [(first, share), (second, 1 - share)])
+
+    found["slider: two cached styles, new weights"] = timed(slide, repeats)
+    strengths = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
+    found["strength moved"] = timed(lambda: image(kept, first, Settings(strength=float(strengths()))), repeats)
+    content, style = queue(contents), queue(styles)
+    found["new pair, five passes"] = timed(lambda: image(content(), style(), Settings(passes=5)), repeats)
+    return found
+
+
+def conv_flops(config: ModelConfig, height: int, width: int) -> int:
+    """Count the floating point operations of the encoder's 3x3 convolutions, a multiplication and an addition two.
+
+    The decoder mirrors the table at the same resolutions, so it has as many.
+    """
+    total = 0
+    for name, c_in, c_out in config.convs():
+        shift = int(name[4]) - 1
+        total += 2 * 9 * c_in * c_out * (height >> shift) * (width >> shift)
+    return total
+
+
+def measure_peak(repeats: int) -> dict[str, float]:
+    """Measure single 3x3 convolutions, in GFLOP/s at their best; the largest stands for the machine's peak."""
+
+    @jax.jit
+    def conv(x: Any, kernel: Any) -> Any:
+        return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    found = {}
+    for side, c_in, c_out in PEAK_SHAPES:
+        x = jnp.ones((1, side, side, c_in), jnp.float32)
+        kernel = jnp.ones((3, 3, c_in, c_out), jnp.float32)
+        least = timed(lambda x=x, kernel=kernel: conv(x, kernel), repeats)["least"]
+        found[f"{side}x{side}, {c_in} to {c_out}"] = 2 * 9 * c_in * c_out * side * side / least / 1e9
+    return found
+
+
+def measure_parts(
+    model: str, tensors: Mapping[str, np.ndarray], size: Size, repeats: int
+) -> dict[str, dict[str, float]]:
+    """Time encoder, decoder and decoder with transforms by themselves at the content's padded size."""
+    encoder, decoder = build(MODELS[model], dict(tensors))
+    encoder_def, encoder_params = nnx.split(encoder)
+    decoder_def, decoder_params = nnx.split(decoder)
+    image = jnp.asarray(pad_to_family(Supply(skimage.data.astronaut(), size.content)()))
+    encode = jax.jit(lambda p, x: nnx.merge(encoder_def, p)(x))
+    decode = jax.jit(lambda p, x: nnx.merge(decoder_def, p)(x, level=5))
+
+    @jax.jit
+    def plan_and_decode(p: Any, features: Any, targets: Any) -> Any:
+        alphas, detail = jnp.ones(5), jnp.float32(DEFAULT_DETAIL)
+        return chain.plan_and_decode(nnx.merge(decoder_def, p), features, targets, alphas, detail)
+
+    features = encode(encoder_params, image)
+    targets = chain.measure_levels(features, *image.shape[1:3])
+    seconds = {
+        "encode": timed(lambda: encode(encoder_params, image), repeats)["median"],
+        "decode, nothing transformed": timed(lambda: decode(decoder_params, features[-1]), repeats)["median"],
+        "plan and decode": timed(lambda: plan_and_decode(decoder_params, features, targets), repeats)["median"],
+    }
+    gflop = conv_flops(MODELS[model], image.shape[1], image.shape[2]) / 1e9
+    return {name: {"gflop": gflop, "seconds": value, "gflop_per_s": gflop / value} for name, value in seconds.items()}
+
+
+# --------------------------------------------------------------------------------------------------- tables
+
+
+def process_table(sizes: Sequence[dict[str, Any]]) -> str:
+    """Write the table of the command line's first picture."""
+    rows = []
+    for found in sizes:
+        for cache, label in (("cold", "nothing compiled yet"), ("warm", "compiled by an earlier run")):
+            run = found["process"][cache]
+            said = f"failed: {run['failure']}" if run["failure"] else f"{run['seconds']:.2f}"
+            rows.append([f"{found['size']}, {label}", said, f"{run['peak_mib']:.0f}"])
+    return report.table(["`wctstyle stylize`, start to file", "s", "peak memory (MiB)"], rows)
+
+
+def stylizer_table(size: str, found: Mapping[str, Mapping[str, float]]) -> str:
+    """Write the table of one size."""
+    rows = [[name, f"{t['median']:.3f}", f"{t['p95']:.3f}", f"{t['compile']:.2f}"] for name, t in found.items()]
+    return report.table([size, "median (s)", "p95 (s)", "first call adds (s)"], rows)
+
+
+def parts_table(size: str, parts: Mapping[str, Mapping[str, float]], peak: float) -> str:
+    """Write how near the parts come to the machine's convolution peak."""
+    rows = [
+        [name, f"{p['gflop']:.1f}", f"{p['seconds']:.3f}", f"{p['gflop_per_s']:.0f}", f"{p['gflop_per_s'] / peak:.0%}"]
+        for name, p in parts.items()
+    ]
+    return report.table([f"content of {size}", "GFLOP", "median (s)", "GFLOP/s", "of peak"], rows)
+
+
+def peak_table(peaks: Mapping[str, float]) -> str:
+    """Write the table of single convolutions."""
+    rows = [[name, f"{value:.0f}"] for name, value in peaks.items()]
+    return report.table(["one 3x3 convolution", "GFLOP/s"], rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    add = parser.add_argument
+    default = ["512x384+512x512", "1024x768+1024x1024"]
+    add("--sizes", nargs="+", default=default, metavar="WxH+WxH", help="content and style")
+    add("--repeats", type=int, default=15, metavar="N", help="timed calls, after one that compiles")
+    add("--model", default="slim", help="slim or vgg19")
+    add("--weights", type=Path, metavar="FILE", help="a safetensors file to time instead of the shipped one")
+    add("--no-process", action="store_true", help="leave out the command line and its memory")
+    add("--keep-cache", action="store_true", help="reuse compiled programs: quick, but first calls then mean little")
+    add("--json", type=Path, metavar="FILE", help="write all figures")
+    return parser
+
+
+def run(args: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]:
+    """Do what the options say; print tables and return all figures."""
+    if args.repeats < 1:
+        raise ConfigError(f"--repeats is {args.repeats}, must be at least 1")
+    sizes = [parse_size(text) for text in args.sizes]
+    tensors = report.load_tensors(args.model, args.weights)
+    found: list[dict[str, Any]] = [{"size": str(size)} for size in sizes]
+    print(report.circumstances_markdown(facts))
+    if not args.no_process:
+        for size, figures in zip(sizes, found, strict=True):
+            report.say(f"{size}: the command line")
+            figures["process"] = measure_processes(args.model, args.weights, size)
+        print(process_table(found))
+    with contextlib.nullcontext() if args.keep_cache else without_compilation_cache():
+        peaks = measure_peak(args.repeats)
+        peak = max(peaks.values())
+        print(peak_table(peaks))
+        stylizer = Stylizer(args.model, tensors=tensors)
+        for size, figures in zip(sizes, found, strict=True):
+            report.say(f"{size}: in one process")
+            figures["stylizer"] = measure_stylizer(stylizer, size, args.repeats)
+            figures["parts"] = measure_parts(args.model, tensors, size, args.repeats)
+            print(stylizer_table(str(size), figures["stylizer"]))
+            print(parts_table("{}x{}".format(*size.content), figures["parts"], peak))
+    return {"circumstances": facts, "peaks_gflop_per_s": peaks, "peak_gflop_per_s": peak, "sizes": found}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns the exit status: 1 if the command line failed, 2 for bad options."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args(argv)
+    facts = report.circumstances("benchmarks.speed", argv)
+    try:
+        figures = run(args, facts)
+        if args.json:
+            report.write_json(args.json, figures)
+    except WctStyleError as error:
+        return report.failed(error)
+    runs = [r for size in figures["sizes"] for r in size.get("process", {}).values()]
+    return 1 if any(r["failure"] for r in runs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Figures that judge a stylised picture: pure functions of features and of pictures.
+
+Each gives one number per picture (`gram_errors`: and level); averaging over pictures is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from skimage.metrics import structural_similarity
+
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.losses import content_error, gram
+
+__all__ = ["content_error", "gram_errors", "luma", "psnr", "ssim", "style_error"]
+
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+"""Luma of gamma-encoded R, G, B (ITU-R BT.601-7, section 2.5.1)."""
+
+SSIM_SIGMA = 1.5
+SSIM_WINDOW = 11
+"""Width of the Gaussian window and its size, in pixels (Wang et al. 2004, section III-C)."""
+
+
+def gram_errors(
+    grams: Sequence[Float[Array, "n _ _"]], targets: Sequence[Float[Array, "n _ _"]]
+) -> Float[Array, "n levels"]:
+    """Compare Gram matrices level by level: ||G - G_target||_F / ||G_target||_F.
+
+    0 means the same, 1 as far off as a picture without any features. A target of zeros gives 0 for zeros and
+    infinity for anything else. Unlike `losses.relative_error` nothing is smoothed, so equal is exactly 0.
+
+    Raises:
+        ConfigError: no levels, or not the same number of them.
+    """
+    if not grams or len(grams) != len(targets):
+        raise ConfigError(
+            f"got Gram matrices of {len(grams)} levels and targets of {len(targets)}, wanted as many of each, at "
+            "least one"
+        )
+    errors = []
+    for value, target in zip(grams, targets, strict=True):
+        distance = jnp.linalg.norm(value - target, axis=(1, 2))
+        scale = jnp.linalg.norm(target, axis=(1, 2))
+        errors.append(jnp.where(distance > 0, distance / scale, 0.0))
+    return jnp.stack(errors, axis=1)
+
+
+def style_error(
+    features: Sequence[Float[Array, "n _ _ _"]], style: Sequence[Float[Array, "n _ _ _"]]
+) -> Float[Array, " n"]:
+    """Mean over levels of the relative Gram error of `features` to those of the style picture (0 same).
+
+    Gram matrices are per position, so the two pictures may differ in size. Source: the style loss of Gatys et al.
+    2016 (eq. 3 to 5); departs from it in that each level is relative to its own target and not squared, so that
+    levels weigh alike whatever their scale.
+
+    Raises:
+        ConfigError: no levels, or not the same number of them.
+    """
+    return gram_errors([gram(f) for f in features], [gram(f) for f in style]).mean(axis=1)
+
+
+def luma(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    """Weigh the gamma-encoded channels of an sRGB picture to one of luma, in float64 (BT.601)."""
+    return np.asarray(rgb, np.float64) @ np.array(LUMA_WEIGHTS)
+
+
+def _check_same_shape(rgb: np.ndarray, reference: np.ndarray, figure: str, least: int) -> None:
+    if rgb.shape != reference.shape or rgb.ndim != 3 or rgb.shape[2] != 3 or min(rgb.shape[:2]) < least:
+        raise ImageError(
+            f"{figure}: got pictures of shape {rgb.shape} and {reference.shape}, wanted two of the same height x "
+            f"width x 3, at least {least} pixels each way; resize one to the other first"
+        )
+
+
+def ssim(rgb: Float[np.ndarray, "h w 3"], reference: Float[np.ndarray, "h w 3"]) -> float:
+    """Structural similarity of the luma of two sRGB pictures in [0, 1]: 1 same, about 0 unrelated.
+
+    Gaussian window of 11 x 11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, mean over the positions whose window lies
+    in the picture (Wang et al. 2004, doi:10.1109/TIP.2003.819861, eq. 13 to 17; at full size, without its automatic
+    downsampling).
+
+    Raises:
+        ImageError: the shapes differ, or a side is below 11 pixels.
+    """
+    _check_same_shape(rgb, reference, "ssim", SSIM_WINDOW)
+    value: Any = structural_similarity(
+        luma(rgb),
+        luma(reference),
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=SSIM_SIGMA,
+        truncate=(SSIM_WINDOW // 2) / SSIM_SIGMA,
+        use_sample_covariance=False,
+    )
+    return float(cast(float, value))
+
+
+def psnr(rgb: Float[np.ndarray, "h w 3"], reference: Float[np.ndarray, "h w 3"]) -> float:
+    """Peak signal-to-noise ratio of two sRGB pictures in [0, 1], in dB: -10 log10(mean squared difference).
+
+    Over all pixels and channels alike; infinite for equal pictures.
+
+    Raises:
+        ImageError: the shapes differ.
+    """
+    _check_same_shape(rgb, reference, "psnr", 1)
+    error = np.mean((np.asarray(rgb, np.float64) - np.asarray(reference, np.float64)) ** 2)
+    return float(-10 * np.log10(error)) if error > 0 else float("inf")
