@@ -70,15 +70,18 @@ def conv3x3(
     def reflect_columns(z: Array) -> Array:
         return jnp.concatenate([z[:, :, 1:2], z, z[:, :, -2:-1]], axis=2)
 
+    n = x.shape[0]
     y = correlate(x, "SAME")
-    left = correlate(jnp.concatenate([x[:, :, 1:2], x[:, :, :2]], axis=2), "VALID")
-    right = correlate(jnp.concatenate([x[:, :, -2:], x[:, :, -2:-1]], axis=2), "VALID")
-    top = correlate(reflect_columns(jnp.concatenate([x[:, 1:2], x[:, :2]], axis=1)), "VALID")
-    bottom = correlate(reflect_columns(jnp.concatenate([x[:, -2:], x[:, -2:-1]], axis=1)), "VALID")
-    y = lax.dynamic_update_slice(y, left, (0, 1, 0, 0))
-    y = lax.dynamic_update_slice(y, right, (0, 1, y.shape[2] - 1, 0))
-    y = lax.dynamic_update_slice(y, top, (0, 0, 0, 0))
-    y = lax.dynamic_update_slice(y, bottom, (0, y.shape[1] - 1, 0, 0))
+    left = jnp.concatenate([x[:, :, 1:2], x[:, :, :2]], axis=2)
+    right = jnp.concatenate([x[:, :, -2:], x[:, :, -2:-1]], axis=2)
+    sides = correlate(jnp.concatenate([left, right]), "VALID")
+    top = jnp.concatenate([x[:, 1:2], x[:, :2]], axis=1)
+    bottom = jnp.concatenate([x[:, -2:], x[:, -2:-1]], axis=1)
+    ends = correlate(reflect_columns(jnp.concatenate([top, bottom])), "VALID")
+    y = lax.dynamic_update_slice(y, sides[:n], (0, 1, 0, 0))
+    y = lax.dynamic_update_slice(y, sides[n:], (0, 1, y.shape[2] - 1, 0))
+    y = lax.dynamic_update_slice(y, ends[:n], (0, 0, 0, 0))
+    y = lax.dynamic_update_slice(y, ends[n:], (0, y.shape[1] - 1, 0, 0))
     return y + bias
 
 

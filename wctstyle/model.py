@@ -25,8 +25,8 @@ def fill(module: Encoder | Decoder, tensors: dict[str, np.ndarray], part: str) -
     for name, _, _ in module.config.convs():
         if f"{part}/{name}/kernel" in tensors:
             conv = module.conv(name)
-            conv.kernel = nnx.Param(jnp.asarray(tensors[f"{part}/{name}/kernel"], jnp.float32))
-            conv.bias = nnx.Param(jnp.asarray(tensors[f"{part}/{name}/bias"], jnp.float32))
+            conv.kernel = nnx.Param(jnp.array(tensors[f"{part}/{name}/kernel"], jnp.float32))
+            conv.bias = nnx.Param(jnp.array(tensors[f"{part}/{name}/bias"], jnp.float32))
 
 
 def extract(module: Encoder | Decoder, part: str) -> dict[str, np.ndarray]:

@@ -332,7 +332,7 @@ class Stylizer:
         jax.block_until_ready(target)
         lap("style")
         if target is None:
-            return Result(code.pixels[0, : code.height, : code.width], None, seconds)
+            return Result(code.pixels[0, : code.height, : code.width].copy(), None, seconds)
         if settings.passes == 5:
             image, plan = self._cascade(code, target, settings), None
         else:

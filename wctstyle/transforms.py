@@ -2,6 +2,10 @@
 
 Every map is y = A (x - mean_c) + mean_t. The symmetric matrix functions go through `eigh`, with one floor under the
 eigenvalues, relative to the trace, used everywhere; there is no silent `+ I`.
+
+Nothing here may be mapped over a batch by `jax.vmap`: jaxlib's batched `eigh` waits inside XLA's CPU thread pool for
+tasks of that same pool, and two of them at once hang a machine with two cores (seen with jaxlib 0.10.2). `jax.lax.map`
+does one matrix after the other.
 """
 
 from __future__ import annotations
@@ -127,11 +131,12 @@ def _barycenter(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
         step = transport(covariances[0], covariances[1])
         mid = (1 - shares[1]) * jnp.eye(step.shape[0], dtype=step.dtype) + shares[1] * step
         return mid @ floored(covariances[0]) @ mid
-    stack = jax.vmap(floored)(jnp.stack(covariances))
+    bounded = [floored(s) for s in covariances]
 
     def improve(_: int, s: Matrix) -> Matrix:
         root, inverse = _sqrtm_pair(s)
-        inner = jnp.einsum("n,nij->ij", shares, jax.vmap(lambda t: _plain_sqrtm(root @ t @ root))(stack))
+        roots = [share * _plain_sqrtm(root @ t @ root) for share, t in zip(shares, bounded, strict=True)]
+        inner = jnp.asarray(sum(roots))
         half = inverse @ inner
         return half @ half.T
 

@@ -65,14 +65,15 @@ def stylize_batch(
     """Stylise picture i of `content` after picture i of `style`; the plan's matrices get no gradient."""
     features, styles = encoder(content), encoder(style)
 
-    def one(x: Any, s: Any, a: Any) -> Any:
+    def one(pair: tuple[Any, Any, Any]) -> Any:
+        x, s, a = pair
         return affine(measure(x[None]), measure(s[None]), kind=kind, alpha=a)
 
     x = features[-1]
     for level in range(5, 0, -1):
         if level < 5:
             x = mix_detail(x, features[level - 1], detail[:, None, None, None])
-        step = lax.stop_gradient(jax.vmap(one)(x, styles[level - 1], alpha))
+        step = lax.stop_gradient(lax.map(one, (x, styles[level - 1], alpha)))
         x = jnp.einsum("nhwj,nij->nhwi", x, step.matrix) + step.bias[:, None, None, :]
         x = decoder.block(x, level)
     return x
