@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def square(rgb: Rgb, side: int = CELL) -> Rgb:
     return images.resize(images.load(crop), long_side=side, enlarge=True).rgb
 
 
-def grid(rows: list[list[Rgb | None]]) -> Rgb:
+def grid(rows: Sequence[Sequence[Rgb | None]]) -> Rgb:
     """Lay out cells on white; None leaves a cell empty."""
     side = CELL + GAP
     page = np.ones((len(rows) * side - GAP, len(rows[0]) * side - GAP, 3), np.float32)
@@ -51,7 +52,7 @@ def main() -> None:
         return square(stylizer.stylize(photos[photo], [(codes[s], w) for s, w in blend], settings).image)
 
     plain = Settings()
-    hero: list[list[Rgb | None]] = [[None, *(square(styles[s]) for s in STYLES)]]
+    hero: list[Sequence[Rgb | None]] = [[None, *(square(styles[s]) for s in STYLES)]]
     hero += [[square(photos[p]), *(result(p, [(s, 1.0)], plain) for s in STYLES)] for p in PHOTOS]
     images.save(OUT / "hero.jpg", grid(hero), quality=88)
 

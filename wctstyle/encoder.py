@@ -70,7 +70,11 @@ def conv3x3(
     def reflect_columns(z: Array) -> Array:
         return jnp.concatenate([z[:, :, 1:2], z, z[:, :, -2:-1]], axis=2)
 
-    n = x.shape[0]
+    n, height, width, _ = x.shape
+    if min(height, width) < 2:  # nothing to reflect: the single row or column is repeated
+        modes = ["edge" if side < 2 else "reflect" for side in (height, width)]
+        x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)), mode=modes[0])
+        return correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), "VALID") + bias
     y = correlate(x, "SAME")
     left = jnp.concatenate([x[:, :, 1:2], x[:, :, :2]], axis=2)
     right = jnp.concatenate([x[:, :, -2:], x[:, :, -2:-1]], axis=2)
@@ -79,9 +83,9 @@ def conv3x3(
     bottom = jnp.concatenate([x[:, -2:], x[:, -2:-1]], axis=1)
     ends = correlate(reflect_columns(jnp.concatenate([top, bottom])), "VALID")
     y = lax.dynamic_update_slice(y, sides[:n], (0, 1, 0, 0))
-    y = lax.dynamic_update_slice(y, sides[n:], (0, 1, y.shape[2] - 1, 0))
+    y = lax.dynamic_update_slice(y, sides[n:], (0, 1, width - 1, 0))
     y = lax.dynamic_update_slice(y, ends[:n], (0, 0, 0, 0))
-    y = lax.dynamic_update_slice(y, ends[n:], (0, y.shape[1] - 1, 0, 0))
+    y = lax.dynamic_update_slice(y, ends[n:], (0, height - 1, 0, 0))
     return y + bias
 
 

@@ -60,10 +60,13 @@ def _sqrtm_pair(s: Matrix) -> tuple[Matrix, Matrix]:
     return (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
 
 
-def _plain_sqrtm(s: Matrix) -> Matrix:
-    """Square root of a product of floored matrices: only rounding is cut off, no second floor."""
-    values, vectors = jnp.linalg.eigh((s + s.T) / 2)
-    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
+def _cross_root(source_root: Matrix, target_root: Matrix) -> Matrix:
+    """(S^1/2 T S^1/2)^1/2 from the two roots, through the SVD of T^1/2 S^1/2.
+
+    The product itself would square the condition number, and half of float32's digits would be gone.
+    """
+    _, values, vectors = jnp.linalg.svd(target_root @ source_root)
+    return (vectors.T * values) @ vectors
 
 
 def transport(source: Matrix, target: Matrix) -> Matrix:
@@ -72,7 +75,7 @@ def transport(source: Matrix, target: Matrix) -> Matrix:
     A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2 (Olkin & Pukelsheim 1982).
     """
     root, inverse = _sqrtm_pair(source)
-    return inverse @ _plain_sqrtm(root @ floored(target) @ root) @ inverse
+    return inverse @ _cross_root(root, sqrtm(target)) @ inverse
 
 
 def _wct(content: Moments, target: Moments) -> Matrix:
@@ -131,12 +134,11 @@ def _barycenter(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
         step = transport(covariances[0], covariances[1])
         mid = (1 - shares[1]) * jnp.eye(step.shape[0], dtype=step.dtype) + shares[1] * step
         return mid @ floored(covariances[0]) @ mid
-    bounded = [floored(s) for s in covariances]
+    targets = [sqrtm(s) for s in covariances]
 
     def improve(_: int, s: Matrix) -> Matrix:
         root, inverse = _sqrtm_pair(s)
-        roots = [share * _plain_sqrtm(root @ t @ root) for share, t in zip(shares, bounded, strict=True)]
-        inner = jnp.asarray(sum(roots))
+        inner = jnp.asarray(sum(w * _cross_root(root, t) for w, t in zip(shares, targets, strict=True)))
         half = inverse @ inner
         return half @ half.T
 

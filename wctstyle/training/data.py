@@ -19,13 +19,15 @@ class Crops:
 
     A crop's side is drawn between `size` and the picture's short side, so the scale varies; half are mirrored. With
     `views` > 0 each picture has that many fixed crops and `batch` names them, so that what a teacher says about a
-    crop can be computed once and kept.
+    crop can be computed once and kept. `limit` > 0 keeps that many pictures, drawn by the seed.
     """
 
-    def __init__(self, folder: str | Path, *, size: int, seed: int, views: int = 0) -> None:
+    def __init__(self, folder: str | Path, *, size: int, seed: int, views: int = 0, limit: int = 0) -> None:
         self.paths = sorted(p for p in Path(folder).rglob("*") if images.is_image_file(p))
         if not self.paths:
             raise ConfigError(f"{folder}: no pictures found; give a folder with JPEG, PNG or WebP files")
+        if limit:
+            self.paths = [self.paths[i] for i in np.random.default_rng(seed).permutation(len(self.paths))[:limit]]
         self.size, self.seed, self.views = size, seed, views
         self._pixels: dict[int, np.ndarray] = {}
 

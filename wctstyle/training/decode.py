@@ -148,8 +148,8 @@ class DecoderTrainer:
         self.content, self.style, self.seed, self.out, self.report = content, style, seed, out, report
 
     def _crops(self, folder: Path, stage: Stage, salt: int) -> Crops:
-        views = int(stage.options.get("views", 0))
-        return Crops(folder, size=stage.size, seed=self.seed + salt, views=views)
+        views, limit = (int(stage.options.get(key, 0)) for key in ("views", "pictures"))
+        return Crops(folder, size=stage.size, seed=self.seed + salt, views=views, limit=limit)
 
     def _train(self, stage: Stage, name: str, loss: Any, feed: Callable[[int], tuple[Any, ...]]) -> None:
         graphdef, params = nnx.split(self.decoder, nnx.Param)
@@ -222,7 +222,7 @@ class DecoderTrainer:
 
         def loss(
             encoder: Encoder, decoder: Decoder, content: Image, style: Image, detail: Any, grams: Any, target: Any,
-            judge_params: Any, *, kind: TransformKind, level: int,
+            judge_params: Any, *, kind: TransformKind,
         ) -> tuple[jax.Array, Parts]:  # fmt: skip
             ones = jnp.ones(len(content))
             out = stylize_batch(encoder, decoder, content, style, ones, detail, kind=kind)
@@ -230,9 +230,11 @@ class DecoderTrainer:
             parts["style"] = jnp.asarray(sum(parts[f"style{k}"] for k in range(1, 6)) / 5)
             parts["tv"] = total_variation(out).mean()
             parts["range"] = _out_of_range(out)
-            identity = reconstruction_losses(encoder, decoder, content, level)
-            parts["identity"] = 20 * identity["pixel"] + identity["again"]
-            parts["pixel"] = identity["pixel"]
+            half = max(1, len(content) // 2)
+            for level, crops in ((3, content[:half]), (5, content[-half:])):
+                found = reconstruction_losses(encoder, decoder, crops, level)
+                parts[f"pixel{level}"] = found["pixel"]
+                parts["identity"] = parts.get("identity", jnp.zeros(())) + 10 * found["pixel"] + found["again"] / 2
             total = parts["style"] + sum(o[k] * parts[k] for k in ("content", "tv", "range", "identity"))
             return total, parts
 
@@ -249,7 +251,6 @@ class DecoderTrainer:
                 judge.content(content_names, content),
             )
             kind = "wct" if rng.random() < o["wct"] else "mk"
-            level = int(rng.choice((3, 5)))
-            return (*batch, judge.params), {"kind": kind, "level": level}
+            return (*batch, judge.params), {"kind": kind}
 
         self._train(stage, name, loss, feed)

@@ -1,0 +1,80 @@
+"""One narrow model for all tests that need a network: few widths, as each shape of a kernel compiles anew."""
+
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+import oracles
+from jax.experimental.compilation_cache import compilation_cache
+
+from wctstyle.encoder import ModelConfig
+
+NARROW = ModelConfig("slim", (3, 4, 4, 5, 5))
+
+
+def picture(height, width, *, seed=0):
+    """Blocks of colour with grain: height x width x 3 in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    rows, columns = (-(-side // 16) for side in (height, width))
+    blocks = rng.uniform(size=(rows, columns, 3)).repeat(16, 0).repeat(16, 1)[:height, :width]
+    return (0.6 * blocks + 0.4 * rng.uniform(size=blocks.shape)).astype(np.float32)
+
+
+def random_tensors(seed=0):
+    """Random weights, scaled layer by layer so that every channel lives and decoded pictures have mid tones.
+
+    Layers are standardised on the activations of a probe of noise (Mishkin & Matas 2016, "All you need is a good
+    init"); a plain random start of this width is silent at relu5_1.
+    """
+    rng = np.random.default_rng(seed)
+    probe = picture(128, 128, seed=seed)[None]
+    widths = {name: (c_in, c_out) for name, c_in, c_out in NARROW.convs()}
+    tensors = {}
+
+    def layer(name, x, c_in, c_out, *, mean=1.0, deviation=1.0):
+        kernel = rng.normal(size=(3, 3, c_in, c_out))
+        y = oracles.correlate3x3_wide(x, kernel, 0.0)
+        scale = deviation / y.std(axis=(0, 1, 2))
+        bias = mean - y.mean(axis=(0, 1, 2)) * scale
+        tensors[f"{name}/kernel"] = (kernel * scale).astype(np.float32)
+        tensors[f"{name}/bias"] = bias.astype(np.float32)
+        return y * scale + bias
+
+    x = probe
+    for name in oracles.VGG19_TO_RELU5_1:
+        x = oracles.max_pool(x) if name == "M" else np.maximum(layer(f"encoder/{name}", x, *widths[name]), 0)
+    for name in oracles.VGG19_TO_RELU5_1[:0:-1]:
+        x = oracles.upsample(x) if name == "M" else np.maximum(layer(f"decoder/{name}", x, *widths[name][::-1]), 0)
+    layer("decoder/conv1_1", x, *widths["conv1_1"][::-1], mean=0.5, deviation=0.1)
+    return tensors
+
+
+def part(tensors, name):
+    """The tensors of one part without its name."""
+    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+
+
+def _configured(name):
+    """jax keeps some of its settings as attributes and some as flags."""
+    return getattr(jax.config, name) if hasattr(jax.config, name) else jax.config.read(name)
+
+
+@contextmanager
+def quick_compilation(folder):
+    """Compile with few optimisations and each program once only, in `folder`: compiling is what these tests spend."""
+    settings = {
+        "jax_disable_most_optimizations": True,
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }
+    before = {name: _configured(name) for name in settings}
+    try:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
