@@ -52,6 +52,16 @@ def reconstruction_losses(encoder: Encoder, decoder: Decoder, image: Image, leve
     return parts
 
 
+def _renormalized(x: Features) -> Features:
+    """Return `x` as it is, with the gradient of a map that fixes each channel's mean and deviation.
+
+    The real plan undoes any shift or scale of the features it is given, but a matrix held constant does not know it:
+    without this the gradient keeps pushing the blocks towards weaker features, and the pictures turn dull.
+    """
+    mean, deviation = x.mean(axis=(1, 2), keepdims=True), jnp.sqrt(x.var(axis=(1, 2), keepdims=True) + 1e-6)
+    return (x - mean) / deviation * lax.stop_gradient(deviation) + lax.stop_gradient(mean)
+
+
 def stylize_batch(
     encoder: Encoder,
     decoder: Decoder,
@@ -75,6 +85,7 @@ def stylize_batch(
             x = mix_detail(x, features[level - 1], detail[:, None, None, None])
         step = lax.stop_gradient(lax.map(one, (x, styles[level - 1], alpha)))
         x = jnp.einsum("nhwj,nij->nhwi", x, step.matrix) + step.bias[:, None, None, :]
+        x = _renormalized(x)
         x = decoder.block(x, level)
     return x
 
