@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 
 import wctstyle
 from wctstyle import cli, images, samples
+from wctstyle.cli import console, jobs, outputs, recipes, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.settings import Settings
 
@@ -105,7 +106,7 @@ def one_model(_untrained: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_parse_style(text: str, files: tuple[str, ...], source: str, weight: float):
-    assert cli.parse_style(text, exists=files.__contains__) == cli.StyleSpec(source, weight)
+    assert specs.parse_style(text, exists=files.__contains__) == specs.StyleSpec(source, weight)
 
 
 @pytest.mark.parametrize(
@@ -123,14 +124,14 @@ def test_parse_style(text: str, files: tuple[str, ...], source: str, weight: flo
 )
 def test_bad_style_weights_are_named(text: str, message: str):
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        cli.parse_style(text, exists={"sea.jpg"}.__contains__)
+        specs.parse_style(text, exists={"sea.jpg"}.__contains__)
 
 
 @pure
 @given(text=st.text(), files=st.sets(st.text(), max_size=3))
 def test_parse_style_takes_any_text(text: str, files: set[str]):
     try:
-        spec = cli.parse_style(text, exists=files.__contains__)
+        spec = specs.parse_style(text, exists=files.__contains__)
     except ConfigError:
         event("refused")
         return
@@ -150,7 +151,9 @@ def test_parse_style_takes_any_text(text: str, files: set[str]):
 )
 def test_a_formatted_style_is_read_back(source: str, weight: float):
     assume(source != "sample:")
-    assert cli.parse_style(cli.format_style(source, weight), exists=lambda _: False) == (cli.StyleSpec(source, weight))
+    assert specs.parse_style(specs.format_style(source, weight), exists=lambda _: False) == (
+        specs.StyleSpec(source, weight)
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_a_formatted_style_is_read_back(source: str, weight: float):
     [("5=1", {5: 1.0}), ("5=1,4=.8", {5: 1.0, 4: 0.8}), (" 1 = 0 , 2=0.25", {1: 0.0, 2: 0.25})],
 )
 def test_parse_levels(text: str, levels: dict[int, float]):
-    assert cli.parse_levels(text) == levels
+    assert specs.parse_levels(text) == levels
 
 
 @pytest.mark.parametrize(
@@ -178,7 +181,7 @@ def test_parse_levels(text: str, levels: dict[int, float]):
 )
 def test_bad_levels_are_named(text: str, message: str):
     with pytest.raises(ConfigError) as caught:
-        cli.parse_levels(text)
+        specs.parse_levels(text)
     assert str(caught.value).startswith(f"--level-strength {text}: ")
     assert message in str(caught.value)
 
@@ -186,10 +189,10 @@ def test_bad_levels_are_named(text: str, message: str):
 def test_constants_agree_with_the_rooms_they_mirror():
     from wctstyle import encoder, settings, weights
 
-    assert [model.value for model in cli.Model] == list(encoder.MODELS)
-    assert set(cli.Transform) == set(get_args(settings.TransformKind))
-    assert set(cli.Blend) == set(get_args(settings.BlendKind))
-    assert set(cli.Preprocessing) == set(get_args(weights.Preprocessing))
+    assert [model.value for model in specs.Model] == list(encoder.MODELS)
+    assert set(specs.Transform) == set(get_args(settings.TransformKind))
+    assert set(specs.Blend) == set(get_args(settings.BlendKind))
+    assert set(specs.Preprocessing) == set(get_args(weights.Preprocessing))
 
 
 def test_defaults_are_those_of_the_package():
@@ -211,14 +214,14 @@ def test_folders_are_expanded_by_name_and_not_recursively(here: Path, photo: np.
     for name in ("b.PNG", "a.jpg", "below/c.png"):
         images.save(here / "trip" / name.lower(), photo)
     (here / "trip" / "notes.txt").write_text("no picture")
-    found = cli.expand_contents(["trip", "sea.png", "sample:cat", "sea.png"])
+    found = specs.expand_contents(["trip", "sea.png", "sample:cat", "sea.png"])
     assert found == [str(Path("trip/a.jpg")), str(Path("trip/b.png")), "sea.png", "sample:cat"]
 
 
 def test_all_missing_contents_are_named_at_once(here: Path):
     (here / "empty").mkdir()
     with pytest.raises(ImageError) as caught:
-        cli.expand_contents(["gone.jpg", "sea.png", "empty", "https://example.org/x.jpg"])
+        specs.expand_contents(["gone.jpg", "sea.png", "empty", "https://example.org/x.jpg"])
     lines = str(caught.value).splitlines()
     assert lines[0] == "gone.jpg: there is no such file; check the name and the folder"
     assert lines[1].startswith("empty: no pictures in this folder; wanted one of .jpg")
@@ -229,7 +232,7 @@ def test_all_missing_contents_are_named_at_once(here: Path):
 def plan(*sources: str, out: str | None = None, format: str | None = None, overwrite: bool = False) -> list[str]:
     into_folder = len(sources) > 1
     inputs = [*sources, "waves.png"]
-    paths = cli.plan_outputs(
+    paths = outputs.plan_outputs(
         sources, into_folder=into_folder, out=out, format=format, overwrite=overwrite, inputs=inputs
     )
     return [path.as_posix() for path in paths]
@@ -412,7 +415,7 @@ def raiser(error: BaseException) -> Callable[..., Any]:
 
 
 def test_faults_of_the_program_are_one_line_and_exit_code_1(here: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cli.images, "read_recipe", raiser(KeyError("two\nlines")))
+    monkeypatch.setattr(images, "read_recipe", raiser(KeyError("two\nlines")))
     message = fails("recipe", "sea.png", code=1)
     assert message.startswith("Error: KeyError: ")
     assert message.endswith("run it again with -vv to see where)")
@@ -438,7 +441,7 @@ def test_a_closed_pipe_is_quiet(here: Path):
     command = [sys.executable, "-m", "wctstyle", "samples"]
     done = subprocess.run(command, env=environment(), stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(writing)
-    assert done.returncode == cli.EXIT_BROKEN_PIPE
+    assert done.returncode == console.EXIT_BROKEN_PIPE
     assert done.stderr == b""
 
 
@@ -512,12 +515,12 @@ def test_content_size(here: Path, one_model: Any, size: tuple[object, ...], long
 def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray):
     large = images.resize(images.load(style_picture), long_side=1500, enlarge=True)
     small = images.load(style_picture)
-    assert cli._fit(large, None, cli.CONTENT_SIZE, "--size").rgb.shape == (1024, 1024, 3)
-    assert cli._fit(small, None, cli.STYLE_SIZE, "--style-size") is small
-    assert cli._fit(large, 0, cli.CONTENT_SIZE, "--size") is large
+    assert jobs.fit(large, None, jobs.CONTENT_SIZE, "--size").rgb.shape == (1024, 1024, 3)
+    assert jobs.fit(small, None, jobs.STYLE_SIZE, "--style-size") is small
+    assert jobs.fit(large, 0, jobs.CONTENT_SIZE, "--size") is large
     huge = images.load(np.zeros((1, 4097, 3), np.float32))
     with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out --size 0"):
-        cli._fit(huge, 0, cli.CONTENT_SIZE, "--size")
+        jobs.fit(huge, 0, jobs.CONTENT_SIZE, "--size")
 
 
 def test_no_weight_left_warns_and_returns_the_photo(here: Path, one_model: Any):
@@ -591,7 +594,7 @@ def test_a_recipe_that_lacks_something_is_told(here: Path, photo: np.ndarray, re
 def test_a_recipe_cannot_inject_commands_or_escapes():
     names = {"content": {"name": "-rf"}, "styles": [{"name": "x; rm \x1b[2J", "weight": 1}]}
     plain = {"strength": 1, "detail": 0, "transform": "mk", "blend": "linear", "passes": 1, "size": 9, "model": "slim"}
-    command = cli.recipe_command({**names, **plain, "level_strength": {}})
+    command = recipes.recipe_command({**names, **plain, "level_strength": {}})
     assert "\x1b" not in command
     assert shlex.split(command)[:5] == ["wctstyle", "stylize", "./-rf", "--style", "x; rm ?[2J"]
 
@@ -612,7 +615,7 @@ def test_a_result_that_is_not_finite_is_exit_code_2(here: Path, one_model: Any, 
 
 def test_an_interrupt_while_writing_leaves_nothing(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
     before = sorted(here.iterdir())
-    monkeypatch.setattr(images.os, "replace", raiser(KeyboardInterrupt()))
+    monkeypatch.setattr(os, "replace", raiser(KeyboardInterrupt()))
     assert fails(*STYLED, code=130) == "Stopped. No half-written file is left."
     assert sorted(here.iterdir()) == before
 

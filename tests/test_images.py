@@ -23,6 +23,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, JpegImagePlugin, TiffImage
 
 from wctstyle import images
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.images.writing import WRITERS
 
 SRGB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ORIENTATION = int(ExifTags.Base.Orientation)
@@ -878,9 +879,7 @@ def test_recipes_come_back(format: str, recipe: dict):
 def test_recipes_are_where_the_documentation_says():
     recipe = {"strength": np.float32(0.5), "n": np.int64(3)}
     plain = {"strength": 0.5, "n": 3}
-    opened = {
-        form: Image.open(io.BytesIO(images.encode(gradient(), format=form, recipe=recipe))) for form in images._WRITERS
-    }
+    opened = {form: Image.open(io.BytesIO(images.encode(gradient(), format=form, recipe=recipe))) for form in WRITERS}
     assert json.loads(opened["PNG"].info["wctstyle"]) == plain
     assert json.loads(opened["TIFF"].getexif()[int(ExifTags.Base.ImageDescription)]) == {"wctstyle": plain}
     for form in ("JPEG", "WEBP"):

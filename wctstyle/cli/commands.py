@@ -1,0 +1,262 @@
+"""The commands and their options: what is said, checked and handed on."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from wctstyle import __version__, images, samples
+from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell
+from wctstyle.cli.jobs import CONTENT_SIZE, STYLE_SIZE, Job, Options, Studio, make_settings
+from wctstyle.cli.outputs import plan_outputs
+from wctstyle.cli.recipes import recipe_command
+from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_levels, parse_styles
+from wctstyle.cli.train_command import train
+from wctstyle.cli.weights_commands import weights_app
+from wctstyle.errors import ImageError, NonFiniteError
+from wctstyle.settings import DEFAULT_DETAIL, MAX_SIDE
+
+app = typer.Typer(
+    help="Paint any photo in the style of any picture, or of a blend of several, in one pass.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_style_option = functools.partial(typer.Option, rich_help_panel="Style")
+_size_option = functools.partial(typer.Option, rich_help_panel="Size")
+_output_option = functools.partial(typer.Option, rich_help_panel="Output")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wctstyle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@clean_exit
+def stylize(
+    content: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONTENT",
+            show_default=False,
+            help="Photos, folders of photos (not those in folders below), or sample:NAME.",
+        ),
+    ],
+    style: Annotated[
+        list[str] | None,
+        _style_option(
+            "--style",
+            metavar="PATH[:WEIGHT]",
+            show_default=False,
+            help="Picture whose colors and textures to take, or sample:NAME; give it several times to blend, "
+            "each with its share.",
+        ),
+    ] = None,
+    strength: Annotated[float, _style_option(help="How far to go: 0 leaves the photo, 1 is the full style.")] = 1.0,
+    level_strength: Annotated[
+        str | None,
+        _style_option(
+            metavar="LEVEL=0..1,...",
+            show_default=False,
+            help="Less of single levels, as 5=1,4=0.8: 5 is large shapes, 1 fine colors.",
+        ),
+    ] = None,
+    detail: Annotated[
+        float,
+        _style_option(help="How much of the photo's own fine structure to keep, 0 to 1 (no effect with --passes 5)."),
+    ] = DEFAULT_DETAIL,
+    transform: Annotated[
+        Transform,
+        _style_option(
+            help="How statistics are matched: mk moves colors least, wct is the original, adain matches each "
+            "channel alone and is weakest."
+        ),
+    ] = Transform.mk,
+    blend: Annotated[
+        Blend,
+        _style_option(
+            help="How several styles become one: barycenter is in between, linear averages, mixture has all "
+            "their variety."
+        ),
+    ] = Blend.barycenter,
+    passes: Annotated[
+        int,
+        _style_option(
+            metavar="1|5", help="1: one pass through all levels; 5: the original cascade, slower, looser shapes."
+        ),
+    ] = 1,
+    model: Annotated[
+        Model, _style_option(help="slim is fast; vgg19 is richer, slow, and needs `weights get vgg19`.")
+    ] = Model.slim,
+    size: Annotated[
+        int | None,
+        _size_option(
+            metavar="LONG_SIDE",
+            show_default=f"{CONTENT_SIZE} for larger photos, never enlarged",
+            help=f"Long side of the result in pixels, up to {MAX_SIDE}; enlarges or shrinks; 0: the photo's own.",
+        ),
+    ] = None,
+    style_size: Annotated[
+        int | None,
+        _size_option(
+            metavar="LONG_SIDE",
+            show_default=f"{STYLE_SIZE} for larger pictures, never enlarged",
+            help="Long side of the style pictures in pixels: larger makes larger strokes; 0: their own.",
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int, _size_option(help="Refuse to read larger pictures; 0: no limit.")
+    ] = images.DEFAULT_MAX_PIXELS,
+    output: Annotated[
+        str | None,
+        _output_option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            show_default="NAME-stylized.png in the current folder",
+            help="File to write, its suffix says the format; a folder for several photos (made if missing).",
+        ),
+    ] = None,
+    format: Annotated[Format | None, _output_option(show_default="png", help="Format of files in a folder.")] = None,
+    quality: Annotated[int, _output_option(help="Of JPEG and WebP: 1 smallest file to 100 best picture.")] = 92,
+    overwrite: Annotated[bool, _output_option("--overwrite", help="Replace results that exist; never inputs.")] = False,
+    as_json: Annotated[bool, _output_option("--json", help="Print one JSON object per picture, nothing else.")] = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Stylize photos.
+
+    wctstyle stylize photo.jpg --style painting.jpg -o result.png
+
+    wctstyle stylize photos/ --style sample:woodcut-wave:0.7 --style sample:marbling:0.3 -o results/
+    """
+    settings = make_settings(
+        strength=strength,
+        level_strength={} if level_strength is None else parse_levels(level_strength),
+        detail=detail,
+        transform=transform.value,
+        blend=blend.value,
+        passes=passes,
+    )
+    options = Options(settings, model.value, size, style_size, max_pixels, quality)
+    specs = parse_styles(style)
+    sources = expand_contents(content)
+    outputs = plan_outputs(
+        sources,
+        into_folder=len(sources) > 1 or any(map(os.path.isdir, content)),
+        out=output,
+        format=None if format is None else format.value,
+        overwrite=overwrite,
+        inputs=[*sources, *(spec.source for spec in specs)],
+    )
+    if not any(spec.weight for spec in specs):
+        tell("all styles have weight 0, so no style is left: the photo is returned", label="Warning: ", style="yellow")
+    jobs = [Job(source, path) for source, path in zip(sources, outputs, strict=True)]
+    _make_all(Studio(specs, options), jobs, as_json=as_json, verbose=verbose)
+
+
+def _make_all(studio: Studio, jobs: Sequence[Job], *, as_json: bool, verbose: int) -> None:
+    """Make every picture; of several, one that fails does not stop the others."""
+    failed: list[str] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with progress_bar(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task("", total=len(jobs))
+        for job in jobs:
+            progress.update(task, description=job.content)
+            try:
+                report = studio.make(job)
+            except (ImageError, NonFiniteError) as error:
+                if len(jobs) == 1:
+                    raise
+                failed.append(str(error))
+                report = {"content": job.content, "error": str(error)}
+            progress.advance(task)
+            if as_json:
+                say(json.dumps(report), progress)
+            elif "output" in report:
+                say(report["output"], progress)
+            sys.stdout.flush()
+            if verbose and "output" in report:
+                progress.console.print(_timings(report))
+    if failed:
+        listed = "\n".join(failed)
+        fail(f"{len(failed)} of {len(jobs)} pictures failed:\n{listed}", EXIT_INPUT, traced=False)
+
+
+def _timings(report: Mapping[str, Any]) -> Table:
+    title = "{content}: {width} x {height}, {model} on {device}".format_map(report)
+    if report["first_call"]:
+        title += ", first picture of this size"
+    table = Table("step", title=Text(title), title_justify="left", box=None)
+    table.add_column("seconds", justify="right")
+    for name, seconds in report["seconds"].items():
+        table.add_row(name, f"{seconds:.3f}")
+    return table
+
+
+@app.command()
+@clean_exit
+def recipe(
+    file: Annotated[str, typer.Argument(show_default=False, help="A picture that wctstyle made.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that the picture keeps, as JSON.")] = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Print how a picture was made: the command that makes it again."""
+    found = images.read_recipe(file)
+    if found is None:
+        raise ImageError(f"{file}: has no recipe in it; wctstyle did not make it, or another program saved it since")
+    typer.echo(json.dumps(found, indent=2) if as_json else recipe_command(found, source=file))
+
+
+@app.command("samples")
+@clean_exit
+def list_samples(
+    export: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default=False, help="Copy all of them into this folder.")
+    ] = None,
+    verbose: Verbose = 0,
+) -> None:
+    """List the pictures that come with wctstyle, for use as sample:NAME."""
+    if export is not None:
+        for path in samples.export(export):
+            typer.echo(str(path))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for kind in ("content", "style"):
+        for name in samples.names(kind):
+            table.add_row(kind, Text(samples.PREFIX + name, no_wrap=True), Text(samples.describe(name)))
+    print_table(table)
+
+
+app.command()(train)
+app.add_typer(weights_app, name="weights")
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+    app(prog_name="wctstyle")

@@ -1,0 +1,103 @@
+"""Talking: results on stdout, messages and progress on stderr, and the exit codes."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn
+from rich.table import Table
+from rich.text import Text
+
+from wctstyle.errors import WctStyleError
+
+EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
+
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, show_default=False, help="Say more: timings; -vv tracebacks of errors too."
+    ),
+]
+
+
+def _console() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def tell(message: str, *, label: str = "", style: str = "") -> None:
+    """Print a message to stderr, as it is: no markup, no wrapping."""
+    _console().print(Text.assemble((label, style), message), soft_wrap=True)
+
+
+def print_table(table: Table) -> None:
+    """Print a table to stdout; where that is not a terminal, as wide as it needs to be."""
+    text = io.StringIO()
+    Console(file=text, highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
+    typer.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+
+
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """Make a progress bar on stderr, silent unless that is a terminal; stdout stays what it is."""
+    console = _console()
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+
+
+def say(line: str, progress: Progress) -> None:
+    """Print a line of results; above the bar where both are on one terminal."""
+    if sys.stdout.isatty() and not progress.disable:
+        progress.console.print(Text(line), soft_wrap=True)
+    else:
+        typer.echo(line)
+
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+def clean_exit(command: _Command) -> _Command:
+    """Turn what a command raises into one message on stderr and an exit code; `-vv` adds the traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        verbose = kwargs.get("verbose", 0)
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except (typer.Exit, typer.Abort):
+            raise
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be flushed goes nowhere
+            raise typer.Exit(EXIT_BROKEN_PIPE) from None
+        except KeyboardInterrupt as error:
+            tell(str(error) or "Stopped. No half-written file is left.")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except WctStyleError as error:
+            fail(str(error), EXIT_INPUT, traced=verbose >= 2)
+        except Exception as error:  # noqa: BLE001 (the last resort: a fault of this program, told in one line)
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            hint = "" if verbose >= 2 else " (a fault of wctstyle; run it again with -vv to see where)"
+            fail(text + hint, EXIT_FAULT, traced=verbose >= 2)
+
+    return run  # pyright: ignore[reportReturnType]
+
+
+def fail(message: str, code: int, *, traced: bool) -> None:
+    """Tell what went wrong, after the traceback if wanted, and end with an exit code."""
+    if traced:
+        tell(traceback.format_exc().rstrip())
+    tell(message.replace("\n", "\n  "), label="Error: ", style="bold red")
+    raise typer.Exit(code) from None

@@ -1,0 +1,186 @@
+"""The studio: reads pictures, stylizes them and saves the results, with their recipes in them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wctstyle import images, samples
+from wctstyle.cli.outputs import check_format
+from wctstyle.cli.recipes import make_recipe, public_name
+from wctstyle.cli.specs import StyleSpec
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.settings import MAX_SIDE, Settings
+
+if TYPE_CHECKING:
+    from wctstyle.stylizer import StyleCode, Stylizer
+
+CONTENT_SIZE = 1024
+"""Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
+
+STYLE_SIZE = 768
+"""Long side, in pixels, to which larger style pictures are shrunk unless --style-size says otherwise."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """All options of `stylize` that say how a picture looks, checked without JAX; see `stylize` for each."""
+
+    settings: Settings
+    model: str = "slim"
+    size: int | None = None
+    style_size: int | None = None
+    max_pixels: int = images.DEFAULT_MAX_PIXELS
+    quality: int = 92
+
+    def __post_init__(self) -> None:
+        _check_side("--size", self.size)
+        _check_side("--style-size", self.style_size)
+        check_format("--quality", "jpg", self.quality)
+        if self.max_pixels < 0:
+            raise ConfigError(f"--max-pixels is {self.max_pixels}, must be a whole number; 0 means no limit")
+
+
+def _check_side(name: str, value: int | None) -> None:
+    if value is not None and not 0 <= value <= MAX_SIDE:
+        raise ConfigError(f"{name} is {value}, must be from 1 to {MAX_SIDE} pixels, or 0 for the picture's own size")
+
+
+def make_settings(**values: Any) -> Settings:
+    """Make `Settings`; its errors begin with the name of a field, which here are options.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+    try:
+        return Settings(**values)
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from error
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to make: from which content, into which file."""
+
+    content: str
+    output: Path
+
+
+def _read(source: str, max_pixels: int) -> images.Picture:
+    if source.startswith(samples.PREFIX):
+        return samples.picture(source.removeprefix(samples.PREFIX))
+    return images.load(source, max_pixels=max_pixels)
+
+
+def fit(picture: images.Picture, size: int | None, default: int, option: str) -> images.Picture:
+    """Scale to what --size or --style-size ask for."""
+    if size == 0:
+        longest = max(picture.height, picture.width)
+        if longest > MAX_SIDE:
+            raise ImageError(
+                f"{picture.source}: is {picture.width} x {picture.height}, too large to render at its own size; "
+                f"leave out {option} 0, or give {option} {MAX_SIDE} or less"
+            )
+        return picture
+    if size is None:
+        return images.resize(picture, long_side=default)
+    return images.resize(picture, long_side=size, enlarge=True)
+
+
+class _Laps:
+    """Wall seconds since the last lap, added up by name."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.perf_counter()
+        parts = ("load_model", "read", "content", "style", "render", "write")
+        self.seconds: dict[str, float] = dict.fromkeys(parts, 0.0)
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] += now - self.last
+        self.last = now
+
+    def total(self) -> dict[str, float]:
+        laps = self.seconds | {"total": time.perf_counter() - self.start}
+        return {name: round(value, 4) for name, value in laps.items()}
+
+
+class Studio:
+    """Stylizes one content after another with the same styles; the model is loaded for the first."""
+
+    def __init__(self, specs: Sequence[StyleSpec], options: Options) -> None:
+        self.options = options
+        self._first_laps: _Laps | None = _Laps()
+        full = [_read(spec.source, options.max_pixels) for spec in specs]
+        self._styles = [
+            images.flatten(fit(picture, options.style_size, STYLE_SIZE, "--style-size")) for picture in full
+        ]
+        self._weights = [spec.weight for spec in specs]
+        self._style_entries = [
+            {"name": public_name(spec.source), "weight": spec.weight, "hash": picture.content_hash}
+            for spec, picture in zip(specs, full, strict=True)
+        ]
+        self._loaded: tuple[Stylizer, list[StyleCode]] | None = None
+
+    def make(self, job: Job) -> dict[str, Any]:
+        """Stylize and save one picture; returns what --json prints."""
+        laps, self._first_laps = self._first_laps or _Laps(), None
+        full = _read(job.content, self.options.max_pixels)
+        picture = fit(full, self.options.size, CONTENT_SIZE, "--size")
+        recipe = self._recipe_for(full, picture, job.content)
+        laps.lap("read")
+        traced = 0 if self._loaded is None else sum(self._loaded[0].traces.values())
+        stylizer, codes = self._loaded = self._loaded or self._load(laps)
+        result = stylizer.stylize(picture.rgb, list(zip(codes, self._weights, strict=True)), self.options.settings)
+        for name, seconds in result.seconds.items():
+            laps.seconds[name] += seconds
+        laps.last = time.perf_counter()
+        self._save(job.output, result.image, picture.alpha, recipe)
+        laps.lap("write")
+        return {
+            "content": job.content,
+            "output": str(job.output),
+            "width": picture.width,
+            "height": picture.height,
+            "seconds": laps.total(),
+            "model": stylizer.model,
+            "device": _device(),
+            "first_call": sum(stylizer.traces.values()) > traced,
+        }
+
+    def _load(self, laps: _Laps) -> tuple[Stylizer, list[StyleCode]]:
+        from wctstyle.stylizer import Stylizer
+
+        stylizer = Stylizer(self.options.model)
+        laps.lap("load_model")
+        codes = [stylizer.style(picture.rgb) for picture in self._styles]
+        laps.lap("style")
+        return stylizer, codes
+
+    def _recipe_for(self, full: images.Picture, picture: images.Picture, source: str) -> dict[str, Any]:
+        return make_recipe(
+            self.options.settings,
+            model=self.options.model,
+            content={"name": public_name(source), "hash": full.content_hash},
+            styles=self._style_entries,
+            size=max(picture.height, picture.width),
+            style_size=self.options.style_size,
+        )
+
+    def _save(self, path: Path, rgb: np.ndarray, alpha: np.ndarray | None, recipe: dict[str, Any]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImageError(f"{path.parent}: the folder cannot be made: {error.strerror or error}") from error
+        images.save(path, rgb, alpha, quality=self.options.quality, recipe=recipe)
+
+
+def _device() -> str:
+    import jax
+
+    return jax.devices()[0].device_kind

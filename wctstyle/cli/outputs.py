@@ -1,0 +1,127 @@
+"""Where results go: never onto an input, onto an existing file only when asked to."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wctstyle import images, samples
+from wctstyle.errors import ImageError
+
+
+def plan_outputs(
+    sources: Sequence[str],
+    *,
+    into_folder: bool,
+    out: str | None,
+    format: str | None,
+    overwrite: bool,
+    inputs: Sequence[str],
+) -> list[Path]:
+    """Choose the file that each content's result is written to.
+
+    Without `out`, `NAME-stylized.FORMAT` in the current folder, numbered where that exists already. An input is
+    never chosen, an existing file only with `overwrite`.
+
+    Args:
+        sources: the contents.
+        into_folder: several results are to be written, so `out` has to be a folder.
+        out: a file, a folder that exists, or a folder to be made (several results, or a slash at its end).
+        format: suffix of files in a folder, png by default.
+        overwrite: existing files may be replaced.
+        inputs: every file that is read.
+
+    Raises:
+        ImageError: `out` cannot be written, is an input, is the wrong kind of thing, or exists.
+    """
+    taken = {identity for path in inputs if (identity := _identity(path))}
+    if out is not None and not into_folder and not out.endswith(("/", os.sep)) and not os.path.isdir(out):
+        return [_checked_file(out, format, overwrite, taken)]
+    folder = Path(out or ".")
+    if out is not None:
+        _check_folder_name(folder)
+    _check_writable(folder, "-o " + out if out is not None else "the current folder")
+    return _names_in(folder, sources, format or "png", taken, overwrite, numbered=out is None)
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """Name what a path leads to, whichever way it is spelled; None if it does not exist."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _checked_file(out: str, format: str | None, overwrite: bool, taken: set[tuple[int, int]]) -> Path:
+    path = Path(out)
+    check_format(f"-o {out}", path.suffix)
+    if format is not None and path.suffix.lower().replace("jpeg", "jpg") != f".{format}":
+        raise ImageError(
+            f"-o {out}: --format {format} is for folders, this file's name says {path.suffix}; leave it out"
+        )
+    if not path.parent.is_dir():
+        raise ImageError(f"-o {out}: there is no folder {path.parent}; make it first")
+    if _identity(path) in taken:
+        raise ImageError(f"-o {out}: is one of the input pictures, which are never overwritten; give another name")
+    if os.path.lexists(path) and not overwrite:
+        raise ImageError(f"-o {out}: exists already; give --overwrite to replace it, or another name")
+    _check_writable(path.parent, f"-o {out}")
+    return path
+
+
+def check_format(what: str, suffix: str, quality: int = 92) -> None:
+    """Try a suffix and a quality on one pixel.
+
+    Raises:
+        ImageError: files with this suffix cannot be written.
+        ConfigError: the quality is out of range.
+    """
+    try:
+        images.encode(np.zeros((1, 1, 3), np.float32), format=suffix, quality=quality)
+    except ImageError as error:
+        raise ImageError(f"{what}: {error}") from error
+
+
+def _check_folder_name(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ImageError(f"-o {folder}: is a file, but several pictures are to be written; give a folder")
+    if not folder.exists() and folder.suffix.lower() in images.SUPPORTED_SUFFIXES:
+        raise ImageError(
+            f"-o {folder}: is a file name, but several pictures are to be written; give a folder (it is made)"
+        )
+
+
+def _check_writable(folder: Path, what: str) -> None:
+    """Look at the folder, or where it is to be made."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ImageError(f"{what}: {folder} is no folder, so nothing can be written there; give another one")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ImageError(f"{what}: no permission to write in {folder.absolute()}; give another folder with -o")
+
+
+def _names_in(
+    folder: Path, sources: Sequence[str], format: str, taken: set[tuple[int, int]], overwrite: bool, *, numbered: bool
+) -> list[Path]:
+    chosen: dict[str, Path] = {}  # by name without case, as not every file system tells A.png from a.png
+    for source in sources:
+        stem = Path(source.removeprefix(samples.PREFIX)).stem
+        for number in itertools.count(1):
+            path = folder / f"{stem}-stylized{f'-{number}' if number > 1 else ''}.{format}"
+            skip = numbered and not overwrite and os.path.lexists(path)
+            if path.name.casefold() not in chosen and not skip and _identity(path) not in taken:
+                chosen[path.name.casefold()] = path
+                break
+    existing = [path.name for path in chosen.values() if os.path.lexists(path)]
+    if existing and not overwrite:
+        others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise ImageError(
+            f"-o {folder}: has {existing[0]}{others} already; give --overwrite to replace, or another folder"
+        )
+    return list(chosen.values())

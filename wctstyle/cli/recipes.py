@@ -1,0 +1,80 @@
+"""Recipes: what a result keeps of how it was made, and the command that makes it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wctstyle import __version__, samples
+from wctstyle.cli.specs import format_style
+from wctstyle.errors import ConfigError
+from wctstyle.settings import Settings
+
+
+def public_name(source: str) -> str:
+    """Leave out the folders, which are nobody's business when the picture is passed on."""
+    return source if source.startswith(samples.PREFIX) else os.path.basename(source)
+
+
+def make_recipe(
+    settings: Settings,
+    *,
+    model: str,
+    content: Mapping[str, Any],
+    styles: Sequence[Mapping[str, Any]],
+    size: int,
+    style_size: int | None,
+) -> dict[str, Any]:
+    """Say in JSON's terms how a picture is made; `content` and `styles` have name and hash, styles a weight too."""
+    return {
+        "version": __version__,
+        "model": model,
+        "content": content,
+        "styles": styles,
+        **dataclasses.asdict(settings),
+        "level_strength": {str(level): value for level, value in settings.level_strength.items()},
+        "size": size,
+        "style_size": style_size,
+    }
+
+
+def recipe_command(recipe: Mapping[str, Any], *, source: str = "the recipe") -> str:
+    """Write a recipe as the command that makes its picture again, quoted for a POSIX shell.
+
+    File names are those of the inputs without their folders; put the folders in front where they are elsewhere.
+
+    Raises:
+        ConfigError: the recipe lacks something, or something in it has the wrong type.
+    """
+    try:
+        levels = {int(level): float(value) for level, value in recipe["level_strength"].items()}
+        arguments = [_not_an_option(_name_of(recipe["content"]))]
+        for style in recipe["styles"]:
+            arguments += ["--style", format_style(_name_of(style), float(style["weight"]))]
+        for option in ("strength", "detail", "transform", "blend", "passes", "size", "model"):
+            arguments += [f"--{option}", str(recipe[option])]
+        if levels:
+            arguments += ["--level-strength", ",".join(f"{k}={v:g}" for k, v in levels.items())]
+        if recipe.get("style_size") is not None:
+            arguments += ["--style-size", str(recipe["style_size"])]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{source}: its recipe (of version {recipe.get('version')}) cannot be turned into a command: {error!r}; "
+            "see it with --json"
+        ) from error
+    command = shlex.join(["wctstyle", "stylize", *arguments])
+    return "".join(char if char.isprintable() else "?" for char in command)
+
+
+def _name_of(entry: Mapping[str, Any]) -> str:
+    name = entry["name"]
+    if not isinstance(name, str):
+        raise TypeError(f"name is {name!r}")
+    return name
+
+
+def _not_an_option(name: str) -> str:
+    return f"./{name}" if name.startswith("-") else name

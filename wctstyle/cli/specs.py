@@ -1,0 +1,185 @@
+"""What the arguments mean: parsing, pure apart from looks at which files exist."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from wctstyle import images, samples
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.settings import LEVELS
+
+
+class Model(StrEnum):
+    """The rows of `encoder.MODELS`."""
+
+    slim = "slim"
+    vgg19 = "vgg19"
+
+
+class Transform(StrEnum):
+    """The values of `settings.TransformKind`."""
+
+    mk = "mk"
+    wct = "wct"
+    adain = "adain"
+
+
+class Blend(StrEnum):
+    """The values of `settings.BlendKind`."""
+
+    barycenter = "barycenter"
+    linear = "linear"
+    mixture = "mixture"
+
+
+class Format(StrEnum):
+    """What files in an output folder can be."""
+
+    png = "png"
+    jpg = "jpg"
+    webp = "webp"
+
+
+class Preprocessing(StrEnum):
+    """The values of `weights.Preprocessing`."""
+
+    caffe = "caffe"
+    torchvision = "torchvision"
+
+
+@dataclass(frozen=True)
+class StyleSpec:
+    """A style as given on the command line: a path or `sample:NAME`, and its weight in the blend."""
+
+    source: str
+    weight: float = 1.0
+
+
+def parse_styles(styles: Sequence[str] | None) -> list[StyleSpec]:
+    """Split every style given on the command line.
+
+    Raises:
+        ConfigError: there is none, or one has a bad weight.
+    """
+    if not styles:
+        raise ConfigError(
+            "no style given; add one or more pictures to take the style from, for example\n"
+            "wctstyle stylize photo.jpg --style painting.jpg, or --style sample:woodcut-wave "
+            "(`wctstyle samples` lists them)"
+        )
+    return [parse_style(text) for text in styles]
+
+
+def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) -> StyleSpec:
+    r"""Split `PATH[:WEIGHT]` or `sample:NAME[:WEIGHT]`, from the right.
+
+    A file that exists under the whole text wins, and what follows the last colon is a weight only if it is a
+    number, so that `C:\sea.jpg` stays a path.
+
+    Raises:
+        ConfigError: the weight is negative, not finite or no number.
+    """
+    is_sample = text.startswith(samples.PREFIX)
+    head, colon, tail = text.removeprefix(samples.PREFIX).rpartition(":")
+    if not colon or (not is_sample and exists(text)):
+        return StyleSpec(text)
+    source = samples.PREFIX + head if is_sample else head
+    weight = _number(tail)
+    if weight is None:
+        if is_sample or exists(source):
+            raise ConfigError(f"--style {text}: weight is {tail!r}, must be a number >= 0")
+        return StyleSpec(text)
+    if not math.isfinite(weight):
+        raise ConfigError(f"--style {text}: weight is {tail}, must be a finite number >= 0")
+    if weight < 0:
+        raise ConfigError(f"--style {text}: weight is {tail}, must be >= 0")
+    return StyleSpec(source, weight)
+
+
+def format_style(source: str, weight: float) -> str:
+    """Write a style so that `parse_style` reads it back, with the weight only where it is needed."""
+    plain = weight == 1 and ":" not in source.removeprefix(samples.PREFIX)
+    return source if plain else f"{source}:{weight!r}"
+
+
+def parse_levels(text: str) -> dict[int, float]:
+    """Read `5=1,4=0.8`: a factor on the strength of single levels.
+
+    Raises:
+        ConfigError: an item is not LEVEL=STRENGTH, or out of range, or a level is given twice.
+    """
+    what, levels = f"--level-strength {text}", {}
+    for item in text.split(","):
+        level, equals, factor = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise ConfigError(f"{what}: {item.strip()!r} is not LEVEL=STRENGTH; write it like 5=1,4=0.8")
+        if level not in map(str, LEVELS):
+            raise ConfigError(f"{what}: level is {level!r}, must be 1, 2, 3, 4 or 5")
+        if int(level) in levels:
+            raise ConfigError(f"{what}: level {level} is given twice; give each level once")
+        value = _number(factor)
+        if value is None:
+            raise ConfigError(f"{what}: strength of level {level} is {factor!r}, must be a number from 0 to 1")
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{what}: strength of level {level} is {value:g}, must be from 0 to 1")
+        levels[int(level)] = value
+    return levels
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def expand_contents(contents: Sequence[str]) -> list[str]:
+    """Replace folders by the pictures in them (by name, not recursive) and drop repetitions.
+
+    Raises:
+        ConfigError: a `sample:` has an unknown name.
+        ImageError: files that do not exist or folders without pictures, all together.
+    """
+    found: dict[str, None] = {}
+    problems = []
+    for content in contents:
+        if content.startswith(samples.PREFIX):
+            samples.path(content.removeprefix(samples.PREFIX))
+            found[content] = None
+        elif os.path.isdir(content):
+            pictures = _pictures_in(content)
+            found |= dict.fromkeys(pictures)
+            if not pictures:
+                problems.append(f"{content}: no pictures in this folder; wanted one of {readable()}")
+        elif os.path.exists(content):
+            found[content] = None
+        else:
+            problems.append(_why_unreadable(content))
+    if problems:
+        raise ImageError("\n".join(problems))
+    return list(found)
+
+
+def readable() -> str:
+    """List the suffixes of pictures that can be read."""
+    return ", ".join(images.SUPPORTED_SUFFIXES)
+
+
+def _pictures_in(folder: str) -> list[str]:
+    try:
+        return [str(path) for path in sorted(Path(folder).iterdir()) if images.is_image_file(path)]
+    except OSError as error:
+        raise ImageError(f"{folder}: the folder cannot be read: {error.strerror or error}") from error
+
+
+def _why_unreadable(path: str) -> str:
+    try:
+        images.load(path)
+    except ImageError as error:
+        return str(error)
+    return f"{path}: appeared only now; run the command again"

@@ -1,0 +1,27 @@
+"""Pictures in and out: files, bytes, arrays and Pillow images to float sRGB arrays, and back to files.
+
+Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transparency apart.
+
+The modules import only downwards: writing, recipes, reading, modes, profiles, formats, guards, arrays, picture.
+"""
+
+from wctstyle.images.formats import SUPPORTED_SUFFIXES
+from wctstyle.images.guards import DEFAULT_MAX_PIXELS
+from wctstyle.images.picture import Picture, flatten, resize
+from wctstyle.images.reading import BinaryStream, is_image_file, load
+from wctstyle.images.recipes import read_recipe
+from wctstyle.images.writing import encode, save
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "SUPPORTED_SUFFIXES",
+    "BinaryStream",
+    "Picture",
+    "encode",
+    "flatten",
+    "is_image_file",
+    "load",
+    "read_recipe",
+    "resize",
+    "save",
+]

@@ -1,0 +1,45 @@
+"""Arrays from outside: checked, as float32 planes in [0, 1]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wctstyle.errors import ImageError
+
+#: Floats this far outside [0, 1] are rounding and are clipped; further out is an error.
+_ROUNDING = 1e-5
+
+
+def checked_array(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Splits an array from outside into new float32 "h w 3" and opacity, or says what is wrong."""
+    shape = array.shape
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        hint = "; give one picture of the batch, array[0]" if array.ndim == 4 else ""
+        hint = "; move the channels last" if array.ndim == 3 and shape[0] in (1, 3, 4) else hint
+        raise ImageError(f"{name}: has shape {shape}, wanted (h, w), (h, w, 1), (h, w, 3) or (h, w, 4){hint}")
+    if min(shape[:2]) < 1:
+        raise ImageError(f"{name}: has shape {shape}, which holds no pixels; give at least 1 x 1")
+    values = checked_values(array, name)
+    rgb = np.repeat(values, 3, axis=-1) if shape[2:] in ((), (1,)) else values[..., :3]
+    return rgb, values[..., 3] if shape[2:] == (4,) else None
+
+
+def checked_values(array: np.ndarray, name: str) -> np.ndarray:
+    """Returns uint8 or float values as new float32 in [0, 1]."""
+    if array.dtype == np.uint8:
+        return array / np.float32(255)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ImageError(
+            f"{name}: has dtype {array.dtype}, wanted uint8 or float; for 16 bits divide by 65535, for a "
+            "mask use astype(float)"
+        )
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ImageError(f"{name}: has NaN or infinite values; replace them, with np.nan_to_num for one")
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise ImageError(
+            f"{name}: has float values from {low:g} to {high:g}, wanted [0, 1]; divide by 255 or clip them"
+        )
+    return np.clip(array, 0, 1).astype(np.float32)

@@ -1,0 +1,116 @@
+"""Formats that can be read, known by how a file begins, and what to say of the others."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from wctstyle.errors import ImageError
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """How one format is recognised and opened; `opener` reads the header only."""
+
+    suffixes: tuple[str, ...]
+    matches: Callable[[bytes], bool]
+    opener: Callable[[io.BytesIO], Image.Image]
+
+
+def _ftyp_brands(head: bytes) -> set[bytes]:
+    """Lists the major and compatible brands of an ISO media file (ISO/IEC 14496-12, 4.3), if it is one."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12]} | {head[at : at + 4] for at in range(16, end - 3, 4)}
+
+
+def _is_avif(head: bytes) -> bool:
+    return bool(_ftyp_brands(head) & {b"avif", b"avis"})
+
+
+def _is_heif(head: bytes) -> bool:
+    known = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+    return bool(_ftyp_brands(head) & known) and not _is_avif(head)
+
+
+def _open_heif(file: io.BytesIO) -> Image.Image:
+    try:
+        from pillow_heif import HeifImageFile  # here, as it loads a codec that few pictures need
+    except ImportError as error:
+        raise OSError(f"the HEIC decoder is not there ({error}); pip install pillow-heif") from error
+    return HeifImageFile(file)
+
+
+#: Of either byte order, of TIFF and of BigTIFF.
+_TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+#: Every format that can be read.
+READERS: dict[str, _Reader] = {
+    "JPEG": _Reader((".jpg", ".jpeg", ".jpe", ".jfif"), lambda head: head.startswith(b"\xff\xd8\xff"), JpegImageFile),
+    "PNG": _Reader((".png", ".apng"), lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), PngImageFile),
+    "WebP": _Reader((".webp",), lambda head: head.startswith(b"RIFF") and head[8:12] == b"WEBP", WebPImageFile),
+    "TIFF": _Reader((".tif", ".tiff"), lambda head: head[:4] in _TIFF_BEGINNINGS, TiffImageFile),
+    "GIF": _Reader((".gif",), lambda head: head.startswith((b"GIF87a", b"GIF89a")), GifImageFile),
+    "BMP": _Reader((".bmp",), lambda head: head.startswith(b"BM"), BmpImageFile),
+    "HEIC": _Reader((".heic", ".heif", ".hif"), _is_heif, _open_heif),
+    "AVIF": _Reader((".avif",), _is_avif, AvifImageFile),
+}
+
+#: Suffixes of the files that `load` reads. It goes by the contents; these are for choosing files in a folder.
+SUPPORTED_SUFFIXES: tuple[str, ...] = tuple(s for reader in READERS.values() for s in reader.suffixes)
+
+#: What else people hand in, by how it begins, and what to do then.
+_STRANGERS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), advice)
+    for pattern, advice in (
+        (rb"%PDF-", "is a PDF; export the page as PNG or JPEG"),
+        (rb"%!PS", "is PostScript; export it as PNG or JPEG"),
+        (rb"[^\0]{0,400}?<svg", "is an SVG drawing; export it as PNG at the size you want"),
+        (rb"\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body)", "is a web page; save the picture itself"),
+        (rb"version https://git-lfs", "is a Git LFS pointer, not the picture; run `git lfs pull`"),
+        (rb"....ftypcrx ", "is a camera raw file; develop it to JPEG, PNG or TIFF"),
+        (rb"(....ftyp|\x1aE\xdf\xa3|RIFF....AVI )", "is a video; save one frame as PNG"),
+        (rb"(\0\0\0\x0cjP  |\xff\x4f\xff\x51)", "is JPEG 2000; convert it to PNG or JPEG"),
+        (rb"(\0\0\0\x0cJXL |\xff\x0a)", "is JPEG XL; convert it to PNG or JPEG"),
+        (rb"8BPS", "is a Photoshop file; export it as PNG or TIFF"),
+        (rb"(PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf)", "is an archive; unpack it and give a picture from it"),
+        (rb"\x00\x00[\x01\x02]\x00", "is an icon; convert it to PNG"),
+    )
+)
+
+
+def recognise(head: bytes, name: str) -> str:
+    """Names the format of the bytes that begin so."""
+    for kind, reader in READERS.items():
+        if reader.matches(head):
+            return kind
+    known = ", ".join(READERS)
+    if not head:
+        raise ImageError(f"{name}: is empty (0 bytes); export or download it again")
+    for pattern, advice in _STRANGERS:
+        if pattern.match(head):
+            raise ImageError(f"{name}: {advice} (can read {known})")
+    what = "is text, not a picture" if _is_text(head) else f"is no known kind of picture (begins {head[:8]!r})"
+    raise ImageError(f"{name}: {what}; give one of {known}, or convert it to PNG")
+
+
+def _is_text(head: bytes) -> bool:
+    """Says whether bytes, which may end within a character, are UTF-8 text without control characters."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not re.search(r"[\0-\x08\x0e-\x1f]", text)

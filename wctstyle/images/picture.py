@@ -1,0 +1,122 @@
+"""A decoded picture, and what is done with it in memory: scaled, laid over a plain colour."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from wctstyle.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture; its arrays are read-only.
+
+    Attributes:
+        rgb: sRGB in [0, 1], upright; under full transparency it is whatever the file holds.
+        alpha: opacity in [0, 1], not premultiplied into `rgb`; None when every pixel is opaque.
+        source: what messages call it: the path as given, or ``<bytes>``, ``<array>``, ``<image>``.
+    """
+
+    rgb: Float[np.ndarray, "h w 3"]
+    alpha: Float[np.ndarray, "h w"] | None = None
+    source: str = "<array>"
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.rgb.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.rgb.shape[1]
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hex SHA-256 of the shape and of the pixels, opacity too, rounded to 16 bits; not of the source.
+
+        The same pixels have the same hash whichever file or lossless format they came from.
+        """
+        digest = hashlib.sha256(f"{self.height}x{self.width}+{self.alpha is not None}".encode())
+        for plane in (self.rgb, self.alpha):
+            for row in () if plane is None else plane:
+                digest.update(np.rint(row * 65535.0).astype("<u2").tobytes())
+        return digest.hexdigest()
+
+
+def frozen(rgb: np.ndarray, alpha: np.ndarray | None, name: str) -> Picture:
+    """Makes a Picture of arrays that nobody else writes to; drops the alpha of an opaque picture."""
+    if alpha is not None:
+        alpha = None if np.all(alpha == 1) else _read_only(alpha)
+    return Picture(_read_only(rgb), alpha, name)
+
+
+def _read_only(plane: np.ndarray) -> np.ndarray:
+    plane = np.ascontiguousarray(plane, dtype=np.float32)
+    plane.flags.writeable = False
+    return plane
+
+
+def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Picture:
+    """Scales a picture to a longer side of `long_side` pixels, keeping the aspect; never below 1 pixel.
+
+    Lanczos (a = 3) with antialiasing, in float and on the encoded sRGB values, clipped to [0, 1]. Colour is
+    weighted by opacity, so hidden colours do not bleed into visible ones. A picture that is already as small
+    is returned as it is unless `enlarge`.
+
+    Raises:
+        ConfigError: if `long_side` is not a whole number of at least 1.
+    """
+    if isinstance(long_side, bool) or not isinstance(long_side, int | np.integer) or long_side < 1:
+        raise ConfigError(f"long side is {long_side!r}, must be a whole number of pixels, at least 1")
+    longest = max(picture.height, picture.width)
+    if longest == long_side or (longest < long_side and not enlarge):
+        return picture
+    height, width = (
+        max(1, (2 * side * int(long_side) + longest) // (2 * longest)) for side in (picture.height, picture.width)
+    )
+    rgb = _resample(picture.rgb, height, width)
+    if picture.alpha is None:
+        return frozen(np.clip(rgb, 0.0, 1.0), None, picture.source)
+    alpha = np.clip(_resample(picture.alpha[..., None], height, width), 0.0, 1.0)
+    weighted = _resample(picture.rgb * picture.alpha[..., None], height, width)
+    visible = alpha > 0.5 / 255  # below, 8 bits hold no opacity and the quotient is noise
+    rgb = np.where(visible, weighted / np.where(visible, alpha, 1.0), rgb)
+    return frozen(np.clip(rgb, 0.0, 1.0), alpha[..., 0], picture.source)
+
+
+def _resample(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scales each of the planes "h w c" by Lanczos in float32, unclipped."""
+    return np.stack(
+        [
+            np.asarray(
+                Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(
+                    (width, height), Image.Resampling.LANCZOS
+                )
+            )
+            for c in range(planes.shape[-1])
+        ],
+        axis=-1,
+    )
+
+
+def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Picture:
+    """Lays a picture over a plain sRGB colour (white), so that nothing is transparent.
+
+    ``alpha rgb + (1 - alpha) background`` on the encoded values, as browsers and editors do.
+    """
+    if picture.alpha is None:
+        return picture
+    return frozen(over(picture.rgb, picture.alpha, background), None, picture.source)
+
+
+def over(rgb: np.ndarray, alpha: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
+    """Lays `rgb` over a plain colour."""
+    opacity = alpha[..., None]
+    return opacity * rgb + (1 - opacity) * np.asarray(background, np.float32)

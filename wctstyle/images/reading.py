@@ -1,0 +1,158 @@
+"""Files, bytes, streams, arrays and Pillow images to pictures.
+
+The decoders are called directly, not through Pillow's registry: a message can then say what a decoder found wrong, no
+plugin is registered for the whole process, and the size in the header is checked before any pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.images.arrays import checked_array
+from wctstyle.images.formats import READERS, SUPPORTED_SUFFIXES, recognise
+from wctstyle.images.guards import DEFAULT_MAX_PIXELS, check_size, decoding
+from wctstyle.images.modes import decoded
+from wctstyle.images.picture import Picture, frozen
+
+
+@runtime_checkable
+class BinaryStream(Protocol):
+    """An open binary file, an upload, `io.BytesIO`: what has a `read` that returns bytes."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Returns up to `size` bytes, all that are left for -1, none at the end."""
+        ...
+
+
+def is_image_file(path: str | Path) -> bool:
+    """Says whether the path is a file with a suffix that `load` reads; does not look inside.
+
+    False for the ``._name`` companions that macOS leaves on foreign disks.
+    """
+    path = Path(path)
+    return path.suffix.lower() in SUPPORTED_SUFFIXES and not path.name.startswith("._") and path.is_file()
+
+
+def load(
+    source: str | Path | bytes | BinaryStream | np.ndarray | Image.Image,
+    *,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+) -> Picture:
+    """Decodes a picture to upright float sRGB and its opacity.
+
+    Reads JPEG, PNG, WebP, TIFF, GIF, BMP, HEIC and AVIF by their contents, the suffix does not matter; of an
+    animation or a multi-page file the first frame. EXIF orientation is applied; an embedded ICC profile is
+    converted to sRGB (relative colorimetric, black point compensation), a broken or mismatched one is
+    ignored. Grey is kept to 16 bits; colour to 8 bits per channel, the most that Pillow decodes, so 16-bit
+    colour loses its low byte.
+
+    Floating point and 32-bit integer grey carry no white point, so it is taken to be the first of 1 (floats
+    only), 255, 65535 and for integers 2^31 - 1 and 2^32 - 1 that no pixel exceeds.
+
+    Args:
+        source: a path, an encoded file as bytes or as a binary stream (read from its start), a Pillow image,
+            or an array: uint8 or float in [0, 1], "h w", "h w 1", "h w 3" or "h w 4" (opacity fourth).
+        max_pixels: refuse larger pictures, for files before decoding; 0 or None means no limit.
+
+    Raises:
+        ImageError: if it is missing, unreadable, no picture, damaged, or larger than `max_pixels`.
+        ConfigError: if `max_pixels` is no whole number, or is negative.
+    """
+    limit = _checked_limit(max_pixels)
+    if isinstance(source, Image.Image):
+        name = name_of(source)
+        check_size(source.size, limit, name)
+        with decoding(name, "image", limit):
+            return decoded(source, name)
+    if hasattr(source, "__array__"):
+        array = np.asarray(source)
+        if array.ndim >= 2:
+            check_size((array.shape[1], array.shape[0]), limit, "<array>")
+        rgb, alpha = checked_array(array, "<array>")
+        return frozen(rgb, alpha, "<array>")
+    name = name_of(source)
+    data, kind = read_encoded(source, name)
+    with decoding(name, kind, limit):
+        image = READERS[kind].opener(io.BytesIO(data))
+        check_size(image.size, limit, name)
+        if kind == "PNG":  # Pillow decodes past a bad checksum and a missing end; its `verify` does not
+            PngImagePlugin.PngImageFile(io.BytesIO(data)).verify()
+        return decoded(image, name)
+
+
+def _checked_limit(max_pixels: int | None) -> int:
+    """Returns the limit as a number, 0 for none."""
+    if max_pixels is None:
+        return 0
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, int | np.integer) or max_pixels < 0:
+        raise ConfigError(f"--max-pixels is {max_pixels!r}, must be a whole number; 0 means no limit")
+    return int(max_pixels)
+
+
+def name_of(source: object) -> str:
+    """Says what messages call a source."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source) or "<empty path>"
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "<bytes>"
+    fallback = "<image>" if isinstance(source, Image.Image) else "<stream>"
+    name = getattr(source, "filename", None) or getattr(source, "name", None)
+    return name if isinstance(name, str) else fallback
+
+
+def read_encoded(source: object, name: str) -> tuple[bytes, str]:
+    """Returns the bytes of an encoded picture and the name of its format; reads no more of anything else."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        return data, recognise(data[:4096], name)
+    if isinstance(source, str | os.PathLike):
+        return _read_path(Path(source), name)
+    if not hasattr(source, "read"):
+        raise ImageError(
+            f"{name}: a {type(source).__name__} is no picture; give a path, bytes, a binary file, an array "
+            "or a Pillow image"
+        )
+    try:
+        return _read_stream(source, name)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name}: cannot be read: {error}; open it in binary mode for reading") from error
+
+
+def _read_path(path: Path, name: str) -> tuple[bytes, str]:
+    """Reads a file, or says why not."""
+    if re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE):
+        raise ImageError(f"{name}: is a web address; download the picture and give the file")
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError(f"{name}: is a folder; give a picture file from it")
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise ImageError(f"{name}: is a device or socket; give a picture file")
+        with path.open("rb") as file:
+            return _read_stream(file, name)
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: there is no such file; check the name and the folder") from error
+    except PermissionError as error:
+        raise ImageError(f"{name}: no permission to read it; change its mode or its owner") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name}: cannot be read: {error}; check the path and the disk") from error
+
+
+def _read_stream(file: Any, name: str) -> tuple[bytes, str]:
+    """Reads a stream from its start if it can seek, else from where it is."""
+    if hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable()):
+        file.seek(0)
+    head = file.read(4096)
+    if isinstance(head, str):
+        raise ImageError(f"{name}: is open as text; open it in binary mode, open(path, 'rb')")
+    kind = recognise(head, name)
+    return head + file.read(), kind
