@@ -16,7 +16,7 @@ LEVELS = (1, 2, 3, 4, 5)
 TransformKind = Literal["mk", "wct", "adain"]
 BlendKind = Literal["barycenter", "linear", "mixture"]
 
-DEFAULT_DETAIL = 0.3
+DEFAULT_DETAIL = 0.2
 """Chosen by looking at contact sheets: benchmarks/RESULTS.md has the figures along this dial."""
 
 MAX_SIDE = 4096
