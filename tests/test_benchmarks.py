@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from wctstyle.encoder import MODELS, ModelConfig
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.settings import Settings
 
+ORIGINAL = Path(os.environ.get(judges.ENVIRONMENT) or Path(__file__).resolve().parents[1] / judges.DEFAULT_FILE)
 SIZE = 64
 WIDTHS = (4, 6, 8, 8, 8)
 NARROW = ModelConfig("slim", (3, 4, 4, 5, 5))
@@ -177,8 +179,9 @@ def test_all_faults_of_a_judge_are_named() -> None:
 
 
 @pytest.mark.original_vgg
+@pytest.mark.skipif(not ORIGINAL.is_file(), reason=f"the original VGG-19 is not at {ORIGINAL} (set WCTSTYLE_VGG19)")
 def test_the_original_vgg_tells_a_photo_from_noise() -> None:
-    judge = Judge(judges.vgg19_file())
+    judge = Judge(ORIGINAL)
     rgb = photo(9, 96, 96)
     noise = np.random.default_rng(0).random((96, 96, 3)).astype(np.float32)
     near = judge.figures(np.clip(rgb + 0.01 * (noise - 0.5), 0, 1).astype(np.float32), rgb, rgb)
@@ -221,9 +224,9 @@ def test_quality_runs(
     printed = capsys.readouterr().out
     assert "| photo unchanged" in printed
     assert "0.000 | 1.000" in printed
-    with images.Image.open(tmp_path / "sheets" / "sheet_01.jpg") as sheet:
-        assert sheet.height == 384 + sheets.LABEL_HEIGHT + 2 * sheets.GAP
-        assert sheet.width == 4 * 384 + 5 * sheets.GAP
+    sheet = images.load(tmp_path / "sheets" / "sheet_01.jpg")
+    assert sheet.height == 384 + sheets.LABEL_HEIGHT + 2 * sheets.GAP
+    assert sheet.width == 4 * 384 + 5 * sheets.GAP
 
 
 def test_pairs_are_even_distinct_and_the_same_each_time() -> None:
