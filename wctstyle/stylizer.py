@@ -41,6 +41,15 @@ def padded_side(side: int) -> int:
     return -(-side // step) * step
 
 
+SMALLEST_SIDE = 64
+"""Sides below this count their reflected padding as well: a handful of positions has no moments to speak of."""
+
+
+def counted_side(side: int) -> int:
+    """Return how many rows or columns of a padded picture count in its moments."""
+    return max(side, SMALLEST_SIDE)
+
+
 def pad_to_family(rgb: Rgb) -> Float[np.ndarray, "1 H W 3"]:
     """Reflect the picture at its bottom and right up to the next size of the family."""
     height, width = rgb.shape[:2]
@@ -223,7 +232,9 @@ class Stylizer:
         key = content_hash(rgb)
 
         def make() -> StyleCode:
-            moments = self._measure(self._encoder, pad_to_family(rgb), rgb.shape[0], rgb.shape[1])
+            moments = self._measure(
+                self._encoder, pad_to_family(rgb), counted_side(rgb.shape[0]), counted_side(rgb.shape[1])
+            )
             return StyleCode(moments, key)
 
         return self._styles.get(key, make)
@@ -272,7 +283,7 @@ class Stylizer:
     def _planned(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings) -> tuple[Any, Plan]:
         return self._decode(
             self._decoder, content.features, target, settings.alphas, np.float32(settings.mixed_detail),
-            content.height, content.width, kind=settings.transform,
+            counted_side(content.height), counted_side(content.width), kind=settings.transform,
         )  # fmt: skip
 
     def render(self, content: ContentCode, plan: Plan, *, detail: float = DEFAULT_DETAIL) -> Rgb:
@@ -293,7 +304,7 @@ class Stylizer:
         for level in reversed(LEVELS):
             image = self._one_level(
                 self._encoder, self._decoder, image, target[level - 1], settings.alphas[level - 1],
-                content.height, content.width, level=level, kind=settings.transform,
+                counted_side(content.height), counted_side(content.width), level=level, kind=settings.transform,
             )  # fmt: skip
         return image
 
