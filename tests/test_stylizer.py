@@ -360,6 +360,13 @@ ODD = {
 }
 
 
+def test_one_pixel_is_painted_like_a_flat_field_of_it(stylizer, styles):
+    """A single position has no moments: what was decoded from it alone was black, whatever the style."""
+    color = np.array([0.8, 0.1, 0.1], np.float32)
+    flat = stylizer.stylize(np.tile(color, (64, 64, 1)), styles[0]).image
+    np.testing.assert_allclose(stylizer.stylize(color[None, None], styles[0]).image[0, 0], flat[0, 0], atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", get_args(TransformKind))
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
 def test_odd_pictures_stay_finite_in_every_role(stylizer, photo_64, styles, odd, kind):
@@ -371,13 +378,6 @@ def test_odd_pictures_stay_finite_in_every_role(stylizer, photo_64, styles, odd,
 
 @pytest.mark.parametrize("kind", get_args(BlendKind))
 @pytest.mark.parametrize("odd", ["one pixel", "black", "two colours"])
-def test_one_pixel_is_painted_like_a_flat_field_of_it(stylizer, styles):
-    """A single position has no moments: what was decoded from it alone was black, whatever the style."""
-    color = np.array([0.8, 0.1, 0.1], np.float32)
-    flat = stylizer.stylize(np.tile(color, (64, 64, 1)), styles[0]).image
-    np.testing.assert_allclose(stylizer.stylize(color[None, None], styles[0]).image[0, 0], flat[0, 0], atol=1e-5)
-
-
 def test_odd_pictures_blend(stylizer, photo_64, styles, odd, kind):
     for blend in ([ODD[odd], styles[0]], [ODD[odd], styles[0], ODD["white"]]):
         assert_picture(stylizer.stylize(photo_64, blend, Settings(blend=kind)).image, (64, 64))
