@@ -41,7 +41,7 @@ def padded_side(side: int) -> int:
     return -(-side // step) * step
 
 
-SMALLEST_SIDE = 64
+SMALLEST_SIDE = 32
 """Sides below this count their reflected padding as well: a handful of positions has no moments to speak of."""
 
 
