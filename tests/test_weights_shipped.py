@@ -3,10 +3,12 @@
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from wctstyle import weights
+from wctstyle import images, samples, weights
 from wctstyle.encoder import MODELS
+from wctstyle.stylizer import Stylizer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,3 +37,14 @@ def test_the_wheel_has_the_weights_where_the_package_looks_for_them():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     placed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert Path(placed["weights"]).parts == Path(weights.__file__).parent.parts[-2:]
+
+
+def test_one_pixel_is_painted_like_a_flat_field_of_it():
+    """A single position has no moments: what trained weights made of it alone was black, whatever the style."""
+    stylizer = Stylizer("slim")
+    style = images.resize(samples.picture("marbling"), long_side=64).rgb
+    color = np.array([0.8, 0.1, 0.1], np.float32)
+    flat = stylizer.stylize(np.tile(color, (64, 64, 1)), style).image
+    pixel = stylizer.stylize(color[None, None], style).image
+    np.testing.assert_allclose(pixel[0, 0], flat[0, 0], atol=0.1)
+    assert pixel.min() > 0.05
