@@ -17,10 +17,10 @@ TransformKind = Literal["mk", "wct", "adain"]
 BlendKind = Literal["barycenter", "linear", "mixture"]
 
 DEFAULT_DETAIL = 0.2
-"""Chosen by looking at contact sheets: benchmarks/RESULTS.md has the figures along this dial."""
+"""Chosen by looking at pictures; docs/training.md has the figures along this dial."""
 
 MAX_SIDE = 4096
-"""Longest side rendered in one piece; a picture of this size needs about 5 GiB with `slim`."""
+"""Longest side rendered in one piece: memory grows with the area, by an estimate to about 5 GiB here with `slim`."""
 
 
 @dataclass(frozen=True)
