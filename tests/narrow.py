@@ -12,6 +12,11 @@ from wctstyle.encoder import ModelConfig
 NARROW = ModelConfig("slim", (3, 4, 4, 5, 5))
 
 
+def random(shape, seed=0):
+    """Normal deviates as float32."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
 def picture(height, width, *, seed=0):
     """Blocks of colour with grain: height x width x 3 in [0, 1]."""
     rng = np.random.default_rng(seed)

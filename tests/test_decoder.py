@@ -5,7 +5,7 @@ import pytest
 from feature_strategies import law, seeds
 from flax import nnx
 from hypothesis import given
-from narrow import NARROW, part, quick_compilation, random_tensors
+from narrow import NARROW, part, quick_compilation, random, random_tensors
 
 from wctstyle.decoder import Decoder, upsample
 from wctstyle.encoder import MODELS, Encoder
@@ -18,10 +18,6 @@ from wctstyle.settings import LEVELS
 def _quick(tmp_path_factory):
     with quick_compilation(tmp_path_factory.mktemp("programs")):
         yield
-
-
-def random(shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from feature_strategies import law, seeds
 from flax import nnx
 from hypothesis import given
-from narrow import NARROW, part, picture, quick_compilation, random_tensors
+from narrow import NARROW, part, picture, quick_compilation, random, random_tensors
 
 from wctstyle import weights
 from wctstyle.encoder import MODELS, SIZE_MULTIPLE, Conv, Encoder, avg_pool, conv3x3, max_pool
@@ -21,10 +21,6 @@ convolved = jax.jit(conv3x3)
 def _quick(tmp_path_factory):
     with quick_compilation(tmp_path_factory.mktemp("programs")):
         yield
-
-
-def random(shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -273,7 +273,8 @@ class Stylizer:
         if len(used) == 1:
             return used[0][0].moments
         shares = np.array([weight for _, weight in used], np.float64)
-        shares = (shares / shares.max()) / (shares / shares.max()).sum()
+        shares /= shares.max()  # first, so that huge weights do not overflow in the sum
+        shares /= shares.sum()
         return self._blend([code.moments for code, _ in used], shares.astype(np.float32), kind=kind)
 
     def plan(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings = Settings()) -> Plan:  # noqa: B008
