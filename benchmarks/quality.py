@@ -266,7 +266,7 @@ def reconstruction(stylizer: Stylizer, pictures: dict[str, Rgb]) -> dict[str, An
         "pictures": sorted(pictures),
         "by_level": [mean_psnr(decoded(level), photo) for level in LEVELS],
         "style_is_content_to_photo": mean_psnr(itself(Settings()), photo),
-        "style_is_content_to_decoded": mean_psnr(itself(Settings(detail=0.0)), decoded(5)),
+        "style_is_content_without_detail_to_photo": mean_psnr(itself(Settings(detail=0.0)), photo),
         "alpha_0_to_photo": mean_psnr(itself(Settings(strength=0.0)), photo),
         "alpha_0_to_decoded": mean_psnr(itself(PLAIN), decoded(5)),
     }
@@ -290,7 +290,7 @@ def reconstruction_table(found: dict[str, Any]) -> str:
     rows = [[f"decoded from relu{k}_1, to the photo", v] for k, v in zip(LEVELS, found["by_level"], strict=True)]
     rows += [
         ["style = content, to the photo", found["style_is_content_to_photo"]],
-        ["style = content with detail 0, to decoded from relu5_1", found["style_is_content_to_decoded"]],
+        ["style = content with detail 0, to the photo", found["style_is_content_without_detail_to_photo"]],
         ["strength 0, to the photo", found["alpha_0_to_photo"]],
         ["alpha 0 at every level with detail 0, to decoded from relu5_1", found["alpha_0_to_decoded"]],
     ]

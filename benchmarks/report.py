@@ -7,7 +7,6 @@ import os
 import platform
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from wctstyle import weights
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, WctStyleError, WeightsError
+from wctstyle.files import replace_file
 
 
 def load_tensors(model: str, file: Path | None) -> dict[str, np.ndarray]:
@@ -115,18 +115,10 @@ def write_json(path: Path, figures: Any) -> None:
         ConfigError: the file cannot be written.
     """
     text = json.dumps(_finite(figures), indent=2, allow_nan=False) + "\n"
-    temporary: str | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(descriptor, "w") as out:
-            out.write(text)
-        os.replace(temporary, path)
-        temporary = None
+        replace_file(path, text.encode())
     except OSError as error:
         raise ConfigError(f"--json {path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def _finite(value: Any) -> Any:

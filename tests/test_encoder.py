@@ -1,7 +1,9 @@
+import functools
 import os
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
@@ -10,8 +12,9 @@ from flax import nnx
 from hypothesis import given
 from narrow import NARROW, part, picture, quick_compilation, random, random_tensors
 
+from wctstyle import encoder as encoder_module
 from wctstyle import weights
-from wctstyle.encoder import MODELS, SIZE_MULTIPLE, Conv, Encoder, avg_pool, conv3x3, max_pool
+from wctstyle.encoder import MODELS, SIZE_MULTIPLE, Conv, Encoder, avg_pool, conv3x3, conv3x3_zero, max_pool
 from wctstyle.model import build, extract
 
 convolved = jax.jit(conv3x3)
@@ -68,6 +71,31 @@ def test_conv_agrees_with_scipy_up_to_the_borders(size):
 def test_conv_reflects_a_side_of_one_position(size):
     x, kernel, bias = random((1, *size, 3)), random((3, 3, 3, 4), 1), random(4, 2)
     np.testing.assert_allclose(convolved(x, kernel, bias), oracles.correlate3x3(x, kernel, bias), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [(3, 16), (16, 3), (3, 3), (1, 3)], ids=str)
+@pytest.mark.parametrize("size", [(5, 8), (6, 7)], ids=str)
+def test_few_channels_agree_with_scipy_in_value_and_gradient(size, channels):
+    x, kernel, bias = random((2, *size, channels[0])), random((3, 3, *channels), 1), random(channels[1], 2)
+    np.testing.assert_allclose(convolved(x, kernel, bias), oracles.correlate3x3(x, kernel, bias), atol=1e-4)
+    weight = random((2, *size, channels[1]), 3)
+
+    def total(convolve, x, kernel):
+        return jnp.sum(convolve(x, kernel, bias) * weight)
+
+    with pytest.MonkeyPatch.context() as patch:
+        found = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
+        patch.setattr(encoder_module, "FEW_CHANNELS", 0)
+        wanted = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 8), (6, 7)], ids=str)
+def test_zero_borders_agree_with_scipy(size):
+    x, kernel, bias = random((2, *size, 3)), random((3, 3, 3, 4), 1), random(4, 2)
+    wider = oracles.correlate3x3(np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))), kernel, bias)[:, 2:-2, 2:-2]
+    np.testing.assert_allclose(conv3x3_zero(x, kernel, bias), wider, atol=1e-5)
 
 
 @law

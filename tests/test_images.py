@@ -12,6 +12,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import malformed
 import numpy as np
@@ -23,6 +24,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, JpegImagePlugin, TiffImage
 
 from wctstyle import images
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.images.guards import webp_size
 from wctstyle.images.writing import WRITERS
 
 SRGB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -1002,3 +1004,17 @@ def test_heic_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     with pytest.raises(ImageError, match="cannot decode this HEIC: .*pip install pillow-heif"):
         images.load(data)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 5), (300, 200)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"lossless": True}, {"quality": 50}, {"quality": 50, "exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"}],
+    ids=str,
+)
+def test_the_size_of_a_webp_is_known_before_it_is_opened(size: tuple[int, int], options: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 60)).save(buffer, "WebP", **options)
+    head = buffer.getvalue()[:30]
+    assert webp_size(head) == size
+    assert webp_size(head[:29]) is None

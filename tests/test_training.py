@@ -17,7 +17,7 @@ from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder, ModelConfig
 from wctstyle.errors import ConfigError, NonFiniteError
 from wctstyle.model import extract
-from wctstyle.training import decode, distill, initialize, loop, recipe
+from wctstyle.training import initialize, loop, recipe, reconstruct, stylised
 from wctstyle.training.data import Crops, MixedCrops
 
 TEACHER = ModelConfig("vgg19", (8, 8, 8, 8, 8))
@@ -41,8 +41,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
     """A table of tiny models, and the tensors of a tiny teacher."""
     monkeypatch.setitem(encoder_module.MODELS, "vgg19", TEACHER)
     monkeypatch.setitem(encoder_module.MODELS, "slim", STUDENT)
-    monkeypatch.setattr(distill, "INITIAL_CROPS", 8)
-    monkeypatch.setattr(decode, "INITIAL_CROPS", 8)
+    monkeypatch.setattr(reconstruct, "INITIAL_CROPS", 8)
     return extract(Encoder(TEACHER, rngs=nnx.Rngs(3)), "encoder")
 
 
@@ -51,7 +50,7 @@ def _crops(folders: tuple[Path, Path], count: int, size: int = 32) -> np.ndarray
 
 
 def _stages(steps: int, kinds: tuple[str, ...] = recipe.KINDS) -> recipe.Recipe:
-    options = {"views": 2, "judge": "teacher"}
+    options = {"views": 2, "wct": 0.5}
     rows = [
         loop.Stage(kind, steps, size=32, batch=2, rate=1e-3, options=options if kind == "stylised" else {})
         for kind in kinds
@@ -105,9 +104,9 @@ def test_decoder_start_beats_a_random_one(folders: tuple[Path, Path]) -> None:
     crops = _crops(folders, 8, 64)
     encoder, decoder = Encoder(TEACHER, rngs=nnx.Rngs(3)), Decoder(TEACHER, rngs=nnx.Rngs(5))
     initialize.normalize_encoder(encoder, crops)
-    random = {k: float(v) for k, v in decode.block_losses(decoder, crops, encoder(crops)).items()}
+    random = {k: float(v) for k, v in reconstruct.block_losses(decoder, crops, encoder(crops)).items()}
     initialize.initialize_decoder(decoder, encoder, crops)
-    fitted = {k: float(v) for k, v in decode.block_losses(decoder, crops, encoder(crops)).items()}
+    fitted = {k: float(v) for k, v in reconstruct.block_losses(decoder, crops, encoder(crops)).items()}
     assert all(fitted[k] < 0.7 * random[k] for k in random), (fitted, random)
 
 
@@ -141,6 +140,7 @@ def test_every_stage_runs_and_writes_weights(
     assert all(np.isfinite(v).all() for v in tensors.values())
     assert json.dumps(metadata)
     assert [r["stage"] for r in reports if "loss" in r] == list(recipe.KINDS)
+    assert [r["stage"] for r in reports if "dead_channels" in r] == ["reconstruct"]
     before = len(reports)
     again = recipe.train(
         _stages(1), content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=reports.append
@@ -152,17 +152,11 @@ def test_every_stage_runs_and_writes_weights(
 def test_interrupted_training_resumes_to_the_same_weights(
     folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = _stages(4, ("blocks",))
-    encoder = Encoder(STUDENT, rngs=nnx.Rngs(1))
+    plan = _stages(4, ("reconstruct",))
 
     def run(out: Path) -> dict[str, np.ndarray]:
-        out.mkdir(exist_ok=True)
-        trainer = decode.DecoderTrainer(
-            encoder, Decoder(STUDENT, rngs=nnx.Rngs(2)), content=folders[0], style=folders[1], seed=3, out=out,
-            report=lambda _: None,
-        )  # fmt: skip
-        trainer.blocks(plan.stages[0], "blocks")
-        return extract(trainer.decoder, "decoder")
+        path = recipe.train(plan, content=folders[0], style=folders[1], teacher=tiny, out=out, report=lambda _: None)
+        return weights.load_file(path)[0]
 
     whole = run(tmp_path / "whole")
     original = MixedCrops.batch
@@ -182,7 +176,7 @@ def test_interrupted_training_resumes_to_the_same_weights(
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
-    stage = loop.Stage("blocks", 3)
+    stage = loop.Stage("reconstruct", 3)
 
     def step(params: object, state: object, index: int) -> tuple[object, object, dict[str, object]]:
         return params, state, {"loss": jnp.asarray(np.nan if index else 1.0)}
@@ -192,7 +186,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
 
 
 def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
-    stage = loop.Stage("blocks", 3)
+    stage = loop.Stage("reconstruct", 3)
     loop.save_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(2)}, stage, 1)
     with pytest.raises(ConfigError, match="another recipe"):
         loop.load_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(3)}, stage)
@@ -204,8 +198,8 @@ def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         ("model = ", "cannot be used"),
         ('model = "big"\nseed = 1\nstages = []', "not one of"),
         ('model = "slim"\nseed = 1\n[[stages]]\nkind = "paint"\nsteps = 1', "paint"),
-        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "blocks"\nsteps = 0', "at least 1"),
-        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "blocks"\nsteps = 1\nspeed = 2', "speed"),
+        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "reconstruct"\nsteps = 0', "at least 1"),
+        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "reconstruct"\nsteps = 1\nspeed = 2', "speed"),
     ],
 )
 def test_bad_recipes_are_explained(tmp_path: Path, text: str, message: str) -> None:
@@ -219,3 +213,54 @@ def test_shipped_recipe_loads_and_unknown_ones_are_named() -> None:
     assert recipe.load_recipe("slim").model == "slim"
     with pytest.raises(ConfigError, match="slim"):
         recipe.load_recipe("nosuch")
+
+
+def test_heads_are_the_linear_maps_between_the_features(folders: tuple[Path, Path]) -> None:
+    crops = _crops(folders, 20, 32)
+    encoder = Encoder(STUDENT, rngs=nnx.Rngs(1))
+    mixing = [np.random.default_rng(k).normal(size=(c, 9)).astype(np.float32) for k, c in enumerate(STUDENT.channels)]
+
+    def teacher(x: np.ndarray) -> tuple[jnp.ndarray, ...]:
+        return tuple(f @ m for f, m in zip(encoder(jnp.asarray(x)), mixing, strict=True))
+
+    heads = reconstruct.fit_heads(lambda x: encoder(jnp.asarray(x)), teacher, crops)
+    parts = reconstruct.distillation_losses(encoder(jnp.asarray(crops)), teacher(crops), heads)
+    assert all(float(parts[f"feature{k}"]) < 1e-3 for k in range(1, 6)), parts
+
+
+def test_a_perfect_chain_has_no_error(folders: tuple[Path, Path]) -> None:
+    crops = jnp.asarray(_crops(folders, 2))
+    encoder = Encoder(STUDENT, rngs=nnx.Rngs(1))
+    features = encoder(crops)
+
+    class Oracle:
+        def block(self, x: jnp.ndarray, level: int) -> jnp.ndarray:
+            below = (crops, *features)[level - 1]
+            return below[: len(x)] if x.shape[0] == len(below) else below[-len(x) :]
+
+    for level in (1, 3, 5):
+        parts = reconstruct.chain_losses(Oracle(), crops, features, level)  # type: ignore[arg-type]
+        assert {k: float(v) for k, v in parts.items()} == {f"pixel{level}": 0.0, f"chain{level}": 0.0}
+
+
+def test_the_full_width_trains_its_decoder_and_leaves_its_encoder(
+    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    plan = recipe.Recipe("vgg19", "vgg19", 7, _stages(2, ("reconstruct",)).stages)
+    path = recipe.train(plan, content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=lambda _: None)
+    tensors, _ = weights.load_file(path)
+    assert {k: v.shape for k, v in tensors.items()} == weights.expected_shapes(TEACHER, "decoder")
+    kept, _ = weights.load_file(tmp_path / "0-reconstruct-done.safetensors")
+    for name, value in tiny.items():
+        np.testing.assert_array_equal(kept[name], value, err_msg=name)
+
+
+def test_the_judge_remembers_named_crops(folders: tuple[Path, Path]) -> None:
+    judge = stylised.Judge(Encoder(TEACHER, rngs=nnx.Rngs(3)))
+    crops = Crops(folders[0], size=32, seed=5, views=1)
+    names, batch = crops.batch(2, 0)
+    first, again = judge.style(names, batch), judge.style(names, np.zeros_like(batch))
+    other = judge.style([(0, -1), (1, -1)], np.zeros_like(batch))
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.abs(a - c).max() > 0

@@ -54,6 +54,49 @@ MODELS: dict[str, ModelConfig] = {
 
 _DIMS = ("NHWC", "HWIO", "NHWC")
 
+WIDE = 4
+"""Neighbouring columns that a convolution between few channels computes at once."""
+
+FEW_CHANNELS = 64
+"""Most products of channels in and out that are computed so: RGB to `slim`'s 16 channels and back, not VGG-19's 64."""
+
+
+def _correlate(x: Array, kernel: Array, padding: str) -> Array:
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_DIMS)
+
+
+@jax.custom_vjp
+def _correlate_wide(x: Array, kernel: Array) -> Array:
+    """Correlate over zero borders, `WIDE` columns at a time: one 3x6 kernel with stride 4 yields four columns.
+
+    Twice the products, but on XLA's CPU backend 1.5 times as fast from 3 to 16 channels and 3 times from 16 to 3. The
+    gradient is that of the plain form, which is the faster one.
+    """
+    n, height, width, _ = x.shape
+    shifted = [jnp.pad(kernel, ((0, 0), (i, WIDE - 1 - i), (0, 0), (0, 0))) for i in range(WIDE)]
+    y = lax.conv_general_dilated(
+        x, jnp.concatenate(shifted, axis=-1), (1, WIDE), ((1, 1), (1, 1)), dimension_numbers=_DIMS
+    )
+    return y.reshape(n, height, width, -1)
+
+
+def _wide_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _correlate_wide(x, kernel), (x, kernel)
+
+
+def _wide_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    _, pull = jax.vjp(lambda x, kernel: _correlate(x, kernel, "SAME"), *saved)
+    return pull(gradient)
+
+
+_correlate_wide.defvjp(_wide_forward, _wide_backward)
+
+
+def _correlate_same(x: Array, kernel: Array) -> Array:
+    if kernel.shape[2] * kernel.shape[3] <= FEW_CHANNELS and min(kernel.shape[2:]) == 3 and x.shape[2] % WIDE == 0:
+        return _correlate_wide(x, kernel)
+    return _correlate(x, kernel, "SAME")
+
 
 def conv3x3(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
@@ -64,9 +107,6 @@ def conv3x3(
     that two to five times faster than padding the whole array first.
     """
 
-    def correlate(z: Array, padding: str) -> Array:
-        return lax.conv_general_dilated(z, kernel, (1, 1), padding, dimension_numbers=_DIMS)
-
     def reflect_columns(z: Array) -> Array:
         return jnp.concatenate([z[:, :, 1:2], z, z[:, :, -2:-1]], axis=2)
 
@@ -74,14 +114,14 @@ def conv3x3(
     if min(height, width) < 2:  # nothing to reflect: the single row or column is repeated
         modes = ["edge" if side < 2 else "reflect" for side in (height, width)]
         x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)), mode=modes[0])
-        return correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), "VALID") + bias
-    y = correlate(x, "SAME")
+        return _correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), kernel, "VALID") + bias
+    y = _correlate_same(x, kernel)
     left = jnp.concatenate([x[:, :, 1:2], x[:, :, :2]], axis=2)
     right = jnp.concatenate([x[:, :, -2:], x[:, :, -2:-1]], axis=2)
-    sides = correlate(jnp.concatenate([left, right]), "VALID")
+    sides = _correlate(jnp.concatenate([left, right]), kernel, "VALID")
     top = jnp.concatenate([x[:, 1:2], x[:, :2]], axis=1)
     bottom = jnp.concatenate([x[:, -2:], x[:, -2:-1]], axis=1)
-    ends = correlate(reflect_columns(jnp.concatenate([top, bottom])), "VALID")
+    ends = _correlate(reflect_columns(jnp.concatenate([top, bottom])), kernel, "VALID")
     y = lax.dynamic_update_slice(y, sides[:n], (0, 1, 0, 0))
     y = lax.dynamic_update_slice(y, sides[n:], (0, 1, width - 1, 0))
     y = lax.dynamic_update_slice(y, ends[:n], (0, 0, 0, 0))
@@ -89,10 +129,22 @@ def conv3x3(
     return y + bias
 
 
+def conv3x3_zero(
+    x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
+) -> Float[Array, "n h w c_out"]:
+    """Cross-correlate with a 3x3 kernel over borders of zeros: what the original did, and a quarter cheaper on a CPU."""
+    return _correlate_same(x, kernel) + bias
+
+
+PADDINGS = {"reflect": conv3x3, "zero": conv3x3_zero}
+
+
 def max_pool(x: Features) -> Features:
     """Keep the largest of each 2x2 cell; height and width must be even."""
     n, h, w, c = x.shape
-    return x.reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+    rows = x.reshape(n, h // 2, 2, w // 2, 2 * c)
+    pairs = jnp.maximum(rows[:, :, 0], rows[:, :, 1])
+    return jnp.maximum(pairs[..., :c], pairs[..., c:])
 
 
 def avg_pool(x: Features) -> Features:
@@ -129,18 +181,22 @@ class Encoder(nnx.Module):
         """Return the convolution called `name` ("conv3_1")."""
         return getattr(self, name)
 
-    def activations(self, image: Image, *, upto: str = "conv5_1", pooling: str = "max") -> dict[str, Features]:
+    def activations(
+        self, image: Image, *, upto: str = "conv5_1", pooling: str = "max", padding: str = "reflect"
+    ) -> dict[str, Features]:
         """Return every ReLU output up to layer `upto` by name ("relu1_1", "relu1_2", ...).
 
-        Height and width of `image` must divide by 2 for each pooling passed (16 for relu5_1).
+        Height and width of `image` must divide by 2 for each pooling passed (16 for relu5_1). `padding` "zero" is the
+        original's, but for conv1_1: there the folded preprocessing makes the border black instead of the mean colour.
         """
-        pool = {"max": max_pool, "avg": avg_pool}[pooling]
+        pool, convolve = {"max": max_pool, "avg": avg_pool}[pooling], PADDINGS[padding]
         out: dict[str, Features] = {}
         x, stage = image, 1
         for name, _, _ in self.config.convs():
             if int(name[4]) != stage:
                 x, stage = pool(x), int(name[4])
-            x = jax.nn.relu(self.conv(name)(x))
+            conv = self.conv(name)
+            x = jax.nn.relu(convolve(x, conv.kernel[...], conv.bias[...]))
             out["relu" + name[4:]] = x
             if name == upto:
                 break

@@ -44,15 +44,13 @@ def measure(features: Features, weights: Float[Array, "n h w"] | None = None) ->
         count = jnp.asarray(x.shape[0], x.dtype)
         mean = x.mean(axis=0)
         centered = x - mean
-        weighted = centered
     else:
         w = weights.reshape(-1, 1)
         count = w.sum()
         safe = jnp.maximum(count, jnp.finfo(x.dtype).tiny)
         mean = (w * x).sum(axis=0) / safe
-        centered = x - mean
-        weighted = centered * w
-    covariance = weighted.T @ centered / jnp.maximum(count, 1e-30)
+        centered = (x - mean) * jnp.sqrt(w)
+    covariance = centered.T @ centered / jnp.maximum(count, 1e-30)
     return Moments(count, mean, covariance)
 
 

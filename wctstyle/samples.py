@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from wctstyle import images
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.files import replace_file
 
 PREFIX = "sample:"
 
@@ -132,7 +130,7 @@ def export(folder: str | Path) -> tuple[Path, ...]:
         target = Path(folder) / _SAMPLES[name].kind / f"{name}{source.suffix}"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _copy(source, target)
+            replace_file(target, source.read_bytes())
         except OSError as error:
             raise ConfigError(
                 f"{target}: the sample cannot be written ({error.strerror or error}); "
@@ -163,16 +161,3 @@ def _photos() -> Path:
 
 def _styles() -> Path:
     return Path(__file__).parent / "gallery" / "styles"
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy bytes through a temporary file beside the target, removed on any failure."""
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as out, source.open("rb") as data:
-            shutil.copyfileobj(data, out)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

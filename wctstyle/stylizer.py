@@ -26,6 +26,7 @@ from wctstyle.model import build
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.settings import DEFAULT_DETAIL, LEVELS, MAX_SIDE, BlendKind, Settings
+from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import affine, blend
 from wctstyle.types import Features
 
@@ -148,6 +149,7 @@ class Stylizer:
 
     Styles and contents are measured once and remembered by content (contents: the last few), so a changed weight or
     strength only plans and decodes anew. Safe to share between threads. Same input, same output on one machine.
+    Limits BLAS to one thread in this process (see `wctstyle.threads`).
 
     Raises:
         ConfigError: `model` is not in the table.
@@ -158,6 +160,7 @@ class Stylizer:
         if model not in MODELS:
             raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
         enable_compilation_cache()
+        limit_lapack_threads()
         if tensors is None:
             tensors, _ = weight_files.load(model)
         self.model = model

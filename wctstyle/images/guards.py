@@ -46,6 +46,24 @@ def check_size(size: tuple[int, int], limit: int, name: str) -> None:
         raise _too_large(name, f"{width} x {height} = {width * height:,}", limit)
 
 
+def webp_size(head: bytes) -> tuple[int, int] | None:
+    """Read width and height from the first 30 bytes of a WebP file; None if they hold none.
+
+    Pillow allocates the whole canvas on opening, so the size has to be known before (RFC 9649, 2.5 to 2.7).
+    """
+    kind, body = head[12:16], head[20:30]
+    if len(body) < 10:
+        return None
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if kind == b"VP8L" and body[0] == 0x2F:
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
+        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
+    return None
+
+
 def _too_large(name: str, pixels: str, limit: int) -> ImageError:
     return ImageError(
         f"{name}: has {pixels} pixels, over the limit of {limit:,}; make it smaller, or raise the limit with "

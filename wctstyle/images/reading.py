@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.images.arrays import checked_array
 from wctstyle.images.formats import READERS, SUPPORTED_SUFFIXES, recognise
-from wctstyle.images.guards import DEFAULT_MAX_PIXELS, check_size, decoding
+from wctstyle.images.guards import DEFAULT_MAX_PIXELS, check_size, decoding, webp_size
 from wctstyle.images.modes import decoded
 from wctstyle.images.picture import Picture, frozen
 
@@ -81,6 +81,8 @@ def load(
         return frozen(rgb, alpha, "<array>")
     name = name_of(source)
     data, kind = read_encoded(source, name)
+    if kind == "WebP" and (size := webp_size(data[:30])):
+        check_size(size, limit, name)
     with decoding(name, kind, limit):
         image = READERS[kind].opener(io.BytesIO(data))
         check_size(image.size, limit, name)

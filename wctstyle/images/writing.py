@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
-import stat
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.files import replace_file
 from wctstyle.images.arrays import checked_array, checked_values
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS, quiet_pillow
 from wctstyle.images.picture import over
@@ -98,7 +97,7 @@ def save(
             raise ImageError(f"{path}: there is no folder {target.parent} to save in; make it first")
         if target.is_dir():
             raise ImageError(f"{path}: is a folder, cannot be written as a picture; give a file name")
-        _replace_file(target, data)
+        replace_file(target, data)
     except (OSError, ValueError) as error:
         raise ImageError(
             f"{path}: cannot be written: {error}; check the folder's permissions and free space, or save elsewhere"
@@ -163,18 +162,3 @@ def _pillow_image(rgb: np.ndarray, alpha: np.ndarray | None, writer: _Writer, na
         else:
             rgb = over(rgb, opacity, (1.0, 1.0, 1.0))
     return Image.fromarray(np.rint(rgb * np.float32(255)).astype(np.uint8))
-
-
-def _replace_file(target: Path, data: bytes) -> None:
-    """Writes a file all or nothing; keeps the mode of the file it replaces."""
-    temporary = target.parent / f".wctstyle-{secrets.token_hex(8)}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -16,11 +16,11 @@ from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError
 from wctstyle.model import build, extract, fill
 from wctstyle.training.data import Crops, MixedCrops
-from wctstyle.training.decode import DecoderTrainer, Judge
-from wctstyle.training.distill import distill
 from wctstyle.training.loop import Report, Stage
+from wctstyle.training.reconstruct import reconstruct
+from wctstyle.training.stylised import Judge, stylised
 
-KINDS = ("distill", "blocks", "chain", "stylised")
+KINDS = ("reconstruct", "stylised")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def train(
     config = MODELS[recipe.model]
     full, _ = build(MODELS["vgg19"], teacher)
     encoder, decoder = build(config, teacher if recipe.model == "vgg19" else {})
-    judges: dict[str, Judge] = {}
+    judge = Judge(full)
     history: list[dict[str, Any]] = []
     for number, stage in enumerate(recipe.stages):
         name = f"{number}-{stage.kind}"
@@ -93,22 +93,34 @@ def train(
             last.update(row)
             report(row)
 
-        if stage.kind == "distill":
-            data = MixedCrops(
-                Crops(content, size=stage.size, seed=recipe.seed), Crops(style, size=stage.size, seed=recipe.seed + 1)
+        checkpoint = out / f"{name}.safetensors"
+        if stage.kind == "reconstruct":
+            photos, paintings = (
+                Crops(folder, size=stage.size, seed=recipe.seed + salt) for salt, folder in enumerate((content, style))
             )
-            distill(encoder, full, data, stage, out=out, report=remember)
+            data = MixedCrops(photos, paintings)
+            reconstruct(
+                encoder,
+                decoder,
+                full,
+                data,
+                stage,
+                initialize=number == 0,
+                checkpoint=checkpoint,
+                report=remember,
+            )
         else:
-            trainer = DecoderTrainer(
-                encoder, decoder, content=content, style=style, seed=recipe.seed, out=out, report=remember
+            stylised(
+                encoder,
+                decoder,
+                judge,
+                stage,
+                content=content,
+                style=style,
+                seed=recipe.seed + 100 * number,
+                checkpoint=checkpoint,
+                report=remember,
             )
-            if stage.kind == "stylised":
-                who = stage.options.get("judge", "teacher")
-                if who not in judges:
-                    judges[who] = Judge(full if who == "teacher" else encoder)
-                trainer.stylised(stage, name, judges[who])
-            else:
-                getattr(trainer, stage.kind)(stage, name)
         history.append(last)
         weights.save(done, extract(encoder, "encoder") | extract(decoder, "decoder"), last)
     metadata = {

@@ -6,8 +6,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +16,7 @@ from safetensors.numpy import save as to_safetensors
 
 from wctstyle.encoder import ModelConfig
 from wctstyle.errors import ConfigError, WeightsError
+from wctstyle.files import replace_file
 
 Tensors = dict[str, np.ndarray]
 
@@ -152,18 +151,9 @@ def absence(path: Path) -> str | None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside the target and rename over it, so that no reader ever sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
 
 
 @contextlib.contextmanager
