@@ -535,7 +535,7 @@ def test_verbose_shows_a_table_of_seconds(here: Path, one_model: Any):
     result = invoke(*STYLED, "-v")
     assert result.stdout == "sea-stylized.png\n"
     assert "sea.png: 48 x 64, slim on cpu" in result.stderr
-    for part in ("load_model", "read", "content", "style", "render", "write", "total"):
+    for part in ("load_model", "read", "encode", "blend", "render", "write", "total"):
         assert re.search(rf"^ *{part} +\d+\.\d{{3}} *$", result.stderr, re.MULTILINE)
 
 
@@ -650,7 +650,7 @@ def test_a_folder_with_alpha_rotation_and_a_broken_file(here: Path, photo: np.nd
         assert line["output"] == str(Path("out", name.replace(".png", "-stylized.png")))
         assert (line["width"], line["height"], line["model"]) == (48, 64, "slim")
         assert line["device"] == "cpu"
-        parts = ["load_model", "read", "content", "style", "render", "write", "total"]
+        parts = ["load_model", "read", "encode", "blend", "render", "write", "total"]
         assert list(line["seconds"]) == parts
         assert sum(line["seconds"][part] for part in parts[:-1]) <= line["seconds"]["total"] + 0.01
     assert [line.get("first_call") for line in lines.values()] == [None, True, False, False]

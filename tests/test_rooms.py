@@ -29,7 +29,7 @@ ORDER = (
     "moments transforms losses metrics masks",
     "samples gallery",
     "images color",
-    "settings errors types",
+    "settings errors types threads files",
 )
 """Rooms from the top down; a room may import those on lines below its own. A folder is one room."""
 
@@ -54,6 +54,7 @@ LIBRARY_OWNERS = {
     "h5py": {"weights"},
     "urllib": {"weights"},
     "requests": set(),
+    "threadpoolctl": {"threads"},
     "pickle": set(),
     "torch": set(),
     "tensorflow": set(),
@@ -62,7 +63,7 @@ LIBRARY_OWNERS = {
 
 CALL_OWNERS = {
     "print": {"cli"},
-    "jax.jit": {"stylizer", "training"},
+    "jax.jit": {"stylizer", "optimizer", "training"},
     "jax.pmap": set(),
     "flax.nnx.jit": {"training"},
     "sys.exit": {"cli", "gallery"},

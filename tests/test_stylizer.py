@@ -336,7 +336,7 @@ def test_five_passes_are_another_way_to_the_same_end(stylizer, styles, photo_64)
 
 def test_seconds_are_told_by_part(stylizer, styles, photo_64):
     seconds = stylizer.stylize(photo_64, styles[0]).seconds
-    assert list(seconds) == ["content", "style", "render"]
+    assert list(seconds) == ["encode", "blend", "render"]
     assert all(value >= 0 for value in seconds.values())
 
 

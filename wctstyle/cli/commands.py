@@ -18,7 +18,9 @@ from rich.text import Text
 
 from wctstyle import __version__, images, samples
 from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell
+from wctstyle.cli.demo_command import demo
 from wctstyle.cli.jobs import CONTENT_SIZE, STYLE_SIZE, Job, Options, Studio, make_settings
+from wctstyle.cli.optimize_commands import compare, optimize
 from wctstyle.cli.outputs import plan_outputs
 from wctstyle.cli.recipes import recipe_command
 from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_levels, parse_styles
@@ -250,6 +252,9 @@ def list_samples(
     print_table(table)
 
 
+app.command()(optimize)
+app.command()(compare)
+app.command()(demo)
 app.command()(train)
 app.add_typer(weights_app, name="weights")
 

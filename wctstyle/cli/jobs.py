@@ -18,7 +18,7 @@ from wctstyle.errors import ConfigError, ImageError
 from wctstyle.settings import MAX_SIDE, Settings
 
 if TYPE_CHECKING:
-    from wctstyle.stylizer import StyleCode, Stylizer
+    from wctstyle.stylizer import Stylizer
 
 CONTENT_SIZE = 1024
 """Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
@@ -39,14 +39,19 @@ class Options:
     quality: int = 92
 
     def __post_init__(self) -> None:
-        _check_side("--size", self.size)
-        _check_side("--style-size", self.style_size)
+        check_side("--size", self.size)
+        check_side("--style-size", self.style_size)
         check_format("--quality", "jpg", self.quality)
         if self.max_pixels < 0:
             raise ConfigError(f"--max-pixels is {self.max_pixels}, must be a whole number; 0 means no limit")
 
 
-def _check_side(name: str, value: int | None) -> None:
+def check_side(name: str, value: int | None) -> None:
+    """Refuse a size that is out of range.
+
+    Raises:
+        ConfigError: naming the option.
+    """
     if value is not None and not 0 <= value <= MAX_SIDE:
         raise ConfigError(f"{name} is {value}, must be from 1 to {MAX_SIDE} pixels, or 0 for the picture's own size")
 
@@ -71,7 +76,8 @@ class Job:
     output: Path
 
 
-def _read(source: str, max_pixels: int) -> images.Picture:
+def read(source: str, max_pixels: int) -> images.Picture:
+    """Read a picture by its path or as `sample:NAME`."""
     if source.startswith(samples.PREFIX):
         return samples.picture(source.removeprefix(samples.PREFIX))
     return images.load(source, max_pixels=max_pixels)
@@ -97,7 +103,7 @@ class _Laps:
 
     def __init__(self) -> None:
         self.start = self.last = time.perf_counter()
-        parts = ("load_model", "read", "content", "style", "render", "write")
+        parts = ("load_model", "read", "encode", "blend", "render", "write")
         self.seconds: dict[str, float] = dict.fromkeys(parts, 0.0)
 
     def lap(self, name: str) -> None:
@@ -116,7 +122,7 @@ class Studio:
     def __init__(self, specs: Sequence[StyleSpec], options: Options) -> None:
         self.options = options
         self._first_laps: _Laps | None = _Laps()
-        full = [_read(spec.source, options.max_pixels) for spec in specs]
+        full = [read(spec.source, options.max_pixels) for spec in specs]
         self._styles = [
             images.flatten(fit(picture, options.style_size, STYLE_SIZE, "--style-size")) for picture in full
         ]
@@ -125,18 +131,24 @@ class Studio:
             {"name": public_name(spec.source), "weight": spec.weight, "hash": picture.content_hash}
             for spec, picture in zip(specs, full, strict=True)
         ]
-        self._loaded: tuple[Stylizer, list[StyleCode]] | None = None
+        self._stylizer: Stylizer | None = None
 
     def make(self, job: Job) -> dict[str, Any]:
         """Stylize and save one picture; returns what --json prints."""
         laps, self._first_laps = self._first_laps or _Laps(), None
-        full = _read(job.content, self.options.max_pixels)
+        full = read(job.content, self.options.max_pixels)
         picture = fit(full, self.options.size, CONTENT_SIZE, "--size")
         recipe = self._recipe_for(full, picture, job.content)
         laps.lap("read")
-        traced = 0 if self._loaded is None else sum(self._loaded[0].traces.values())
-        stylizer, codes = self._loaded = self._loaded or self._load(laps)
-        result = stylizer.stylize(picture.rgb, list(zip(codes, self._weights, strict=True)), self.options.settings)
+        if self._stylizer is None:
+            from wctstyle.stylizer import Stylizer
+
+            self._stylizer = Stylizer(self.options.model)
+            laps.lap("load_model")
+        stylizer = self._stylizer
+        traced = sum(stylizer.traces.values())
+        styles = [(style.rgb, weight) for style, weight in zip(self._styles, self._weights, strict=True)]
+        result = stylizer.stylize(picture.rgb, styles, self.options.settings)
         for name, seconds in result.seconds.items():
             laps.seconds[name] += seconds
         laps.last = time.perf_counter()
@@ -152,15 +164,6 @@ class Studio:
             "device": _device(),
             "first_call": sum(stylizer.traces.values()) > traced,
         }
-
-    def _load(self, laps: _Laps) -> tuple[Stylizer, list[StyleCode]]:
-        from wctstyle.stylizer import Stylizer
-
-        stylizer = Stylizer(self.options.model)
-        laps.lap("load_model")
-        codes = [stylizer.style(picture.rgb) for picture in self._styles]
-        laps.lap("style")
-        return stylizer, codes
 
     def _recipe_for(self, full: images.Picture, picture: images.Picture, source: str) -> dict[str, Any]:
         return make_recipe(

@@ -50,6 +50,8 @@ def recipe_command(recipe: Mapping[str, Any], *, source: str = "the recipe") -> 
         ConfigError: the recipe lacks something, or something in it has the wrong type.
     """
     try:
+        if recipe.get("command") == "optimize":
+            return _printable(shlex.join(["wctstyle", "optimize", *_optimize_arguments(recipe)]))
         levels = {int(level): float(value) for level, value in recipe["level_strength"].items()}
         arguments = [_not_an_option(_name_of(recipe["content"]))]
         for style in recipe["styles"]:
@@ -65,7 +67,31 @@ def recipe_command(recipe: Mapping[str, Any], *, source: str = "the recipe") -> 
             f"{source}: its recipe (of version {recipe.get('version')}) cannot be turned into a command: {error!r}; "
             "see it with --json"
         ) from error
-    command = shlex.join(["wctstyle", "stylize", *arguments])
+    return _printable(shlex.join(["wctstyle", "stylize", *arguments]))
+
+
+def _optimize_arguments(recipe: Mapping[str, Any]) -> list[str]:
+    """Write the arguments of `optimize`; settings at their defaults of today are written too, as defaults change."""
+    arguments = [_not_an_option(_name_of(recipe["content"]))]
+    for style in recipe["styles"]:
+        arguments += ["--style", format_style(_name_of(style), float(style["weight"]))]
+    arguments += [f"--init={recipe['init']}", "--size", str(recipe["size"]), "--model", str(recipe["model"])]
+    if recipe.get("style_size") is not None:
+        arguments += ["--style-size", str(recipe["style_size"])]
+    for name, value in recipe["settings"].items():
+        option = "--" + name.replace("_", "-")
+        if name in ("init", "average") or value is None or value is False:
+            continue
+        if value is True:
+            arguments.append(option)
+        elif isinstance(value, Mapping):
+            arguments += [option, ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
+        else:
+            arguments += [option, str(value)]
+    return arguments
+
+
+def _printable(command: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in command)
 
 

@@ -52,6 +52,27 @@ class Preprocessing(StrEnum):
     torchvision = "torchvision"
 
 
+class Descent(StrEnum):
+    """The values of `optimizer.settings.OptimizerKind`."""
+
+    lbfgs = "lbfgs"
+    adam = "adam"
+
+
+class Statistic(StrEnum):
+    """The values of `optimizer.settings.Statistic`."""
+
+    gram = "gram"
+    moments = "moments"
+
+
+class Pooling(StrEnum):
+    """The values of `optimizer.settings.Pooling`."""
+
+    max = "max"
+    avg = "avg"
+
+
 @dataclass(frozen=True)
 class StyleSpec:
     """A style as given on the command line: a path or `sample:NAME`, and its weight in the blend."""
@@ -129,6 +150,24 @@ def parse_levels(text: str) -> dict[int, float]:
             raise ConfigError(f"{what}: strength of level {level} is {value:g}, must be from 0 to 1")
         levels[int(level)] = value
     return levels
+
+
+def parse_layers(option: str, text: str) -> dict[str, float]:
+    """Read `relu4_2` or `relu3_1=0.5,relu4_1=1`: layers by name, with weight 1 where none is given.
+
+    Raises:
+        ConfigError: a weight is no number, or a layer is given twice. Names and ranges are checked by the settings.
+    """
+    layers: dict[str, float] = {}
+    for item in text.split(","):
+        layer, equals, weight = (part.strip() for part in item.partition("="))
+        value = _number(weight) if equals else 1.0
+        if value is None:
+            raise ConfigError(f"{option} {text}: weight of {layer} is {weight!r}, must be a number >= 0")
+        if layer in layers:
+            raise ConfigError(f"{option} {text}: {layer} is given twice; give each layer once")
+        layers[layer] = value
+    return layers
 
 
 def _number(text: str) -> float | None:

@@ -1,0 +1,73 @@
+"""A demo with a narrow model, for the tests of the page: a desk without a server, and a server to talk to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from narrow import NARROW, part, quick_compilation, random_tensors
+
+from wctstyle.demo import Demo, Limits
+from wctstyle.demo.actions import Desk
+from wctstyle.demo.engine import Engine
+from wctstyle.demo.server import build, launch
+from wctstyle.encoder import MODELS
+from wctstyle.optimizer import Optimizer
+from wctstyle.stylizer import Stylizer
+
+SMALL = Limits(
+    max_size=256,
+    live_size=128,
+    upload_bytes=2 * 2**20,
+    upload_pixels=1_000_000,
+    uploads=3,
+    history=4,
+    sessions=40,
+    optimise_steps=400,
+    optimise_size=64,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextlib.contextmanager
+def narrow_engine(folder: Path) -> Iterator[Engine]:
+    """An engine whose model takes no time; programs compile quickly."""
+    with quick_compilation(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "slim", NARROW)
+        tensors = random_tensors()
+        encoder = {f"encoder/{name}": value for name, value in part(tensors, "encoder").items()}
+        yield Engine(Stylizer("slim", tensors=tensors), optimizer=lambda: Optimizer("slim", tensors=encoder))
+
+
+@contextlib.contextmanager
+def narrow_desk(folder: Path, limits: Limits = SMALL) -> Iterator[Desk]:
+    with narrow_engine(folder) as engine:
+        yield Desk.make(engine, limits)
+
+
+@contextlib.contextmanager
+def narrow_server(folder: Path, limits: Limits = SMALL) -> Iterator[tuple[Demo, str]]:
+    with narrow_engine(folder) as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "unused"))
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        demo = build(engine, limits=limits)
+        try:
+            yield demo, launch(demo, block=False, warm=False)
+        finally:
+            demo.close()
+
+
+def chromium() -> str:
+    """Find Chromium, or skip in one line; in CI there has to be one."""
+    found = os.environ.get("WCTSTYLE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found:
+        return found
+    message = "no Chromium for the browser tests: apt install chromium, or name one in WCTSTYLE_CHROMIUM"
+    if os.environ.get("CI") or os.environ.get("WCTSTYLE_NEEDS_BROWSER"):
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,308 @@
+"""The commands `optimize` and `compare`: messages in this process, Ctrl-C in one of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import narrow
+import numpy as np
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from wctstyle import cli, images, weights
+from wctstyle.cli import comparison, optimize_commands, specs
+from wctstyle.encoder import MODELS
+from wctstyle.errors import ConfigError
+from wctstyle.optimizer import OptimizeSettings
+from wctstyle.optimizer import settings as kinds
+
+QUICK = ("--steps", "6", "--size", "32", "--smallest", "32")
+STYLED = ("optimize", "sea.png", "--style", "waves.png")
+
+PROCESS = """
+import signal, sys
+import narrow
+from wctstyle.cli import main
+from wctstyle.encoder import MODELS
+from wctstyle.optimizer import loop
+MODELS["slim"] = narrow.NARROW
+loop.CHUNK_SECONDS = 1e-9
+with narrow.quick_compilation(sys.argv.pop(1)):
+    main()
+"""
+"""The program with the narrow model and one step a call."""
+
+
+def invoke(*args: object) -> Any:
+    return CliRunner().invoke(cli.app, [str(arg) for arg in args])
+
+
+def works(*args: object) -> str:
+    result = invoke(*args)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def fails(*args: object) -> str:
+    result = invoke(*args)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    return " ".join(result.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("programs")
+    with narrow.quick_compilation(folder):
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, np.ndarray]:
+    return narrow.random_tensors()
+
+
+@pytest.fixture
+def here(tmp_path: Path, programs: Path, tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with sea.png (32 x 24) and waves.png (24 x 32), and a narrow model as the shipped one."""
+    config = narrow.NARROW
+    monkeypatch.setitem(MODELS, "slim", config)
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    metadata = {
+        "config": {"name": config.name, "channels": list(config.channels)},
+        "licence": "CC0",
+        "source": "made for a test",
+        "version": "1",
+    }
+    weights.save(shipped / "slim.safetensors", tensors, metadata)
+    weights.write_manifest(shipped)
+    monkeypatch.setenv("WCTSTYLE_WEIGHTS", str(shipped))
+    folder = tmp_path / "here"
+    folder.mkdir()
+    images.save(folder / "sea.png", narrow.picture(24, 32, seed=1))
+    images.save(folder / "waves.png", narrow.picture(32, 24, seed=2))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def rgb(path: str | Path) -> np.ndarray:
+    return images.load(Path(path)).rgb
+
+
+# --- Options ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("optimize", "sea.png"), "Error: no style given; add one or more pictures"),
+        (("optimize", "gone.png", "--style", "waves.png"), "Error: gone.png: there is no such file"),
+        (("optimize", ".", "--style", "waves.png"), "Error: .: is a folder; one photo is optimised at a time"),
+        ((*STYLED, "--steps", "0"), "Error: --steps is 0, must be a whole number from 1"),
+        ((*STYLED, "--content-weight", "-1"), "Error: --content-weight is -1.0, must be at least 0"),
+        ((*STYLED, "--style-layers", "relu9_1"), "Error: --style-layers names 'relu9_1', must be one of relu1_1"),
+        ((*STYLED, "--style-layers", "relu1_1=x"), "--style-layers relu1_1=x: weight of relu1_1 is 'x'"),
+        ((*STYLED, "--content-layers", "relu4_2,relu4_2"), "relu4_2 is given twice; give each layer once"),
+        ((*STYLED, "--init", "gone.png"), "Error: gone.png: there is no such file"),
+        (
+            (*STYLED, "--init", "waves.png"),
+            "Error: --init waves.png: is 24 x 32 at the result's size, the photo 32 x 24",
+        ),
+        ((*STYLED, "--save-every", "-1"), "Error: --save-every is -1, must be a number of steps"),
+        ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels"),
+        ((*STYLED, "-o", "sea.png", "--overwrite"), "-o sea.png: is one of the input pictures"),
+        ((*STYLED, "-o", "out.xyz"), "Error: -o out.xyz: cannot write the format '.xyz'"),
+        ((*STYLED, "-o", "out.png", "--resume"), "Error: --resume: there is no out.state.safetensors"),
+        ((*STYLED, "--optimizer", "sgd"), "'sgd' is not one of 'lbfgs', 'adam'"),
+        ((*STYLED, "--model", "vgg19"), "wctstyle weights get vgg19"),
+        (("compare", "sea.png", "--style", "waves.png"), "Missing option"),
+        (
+            ("compare", "sea.png", "--style", "waves.png", "-o", "sea.png"),
+            "Error: -o sea.png: is a file; give a folder",
+        ),
+    ],
+)
+def test_mistakes_are_told_with_exit_code_2(here: Path, monkeypatch: pytest.MonkeyPatch, args: Any, message: str):
+    monkeypatch.setenv("COLUMNS", "300")
+    before = sorted(here.rglob("*"))
+    assert message in fails(*args)
+    assert sorted(here.rglob("*")) == before
+
+
+def test_mistakes_do_not_import_jax(here: Path):
+    script = (
+        "import sys\nfrom wctstyle.cli import app\n"
+        "try:\n    app(['optimize', 'sea.png', '--style', 'waves.png', '--steps', '0'])\n"
+        "except SystemExit as end:\n    print(end.code, {'jax', 'flax'} & set(sys.modules))\n"
+    )
+    root = Path(cli.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**_environment(), "PYTHONPATH": str(root)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout == "2 set()\n"
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return dict(os.environ)
+
+
+def test_options_are_those_of_the_settings():
+    assert set(specs.Descent) == set(get_args(kinds.OptimizerKind))
+    assert set(specs.Statistic) == set(get_args(kinds.Statistic))
+    assert set(specs.Pooling) == set(get_args(kinds.Pooling))
+    assert get_args(kinds.Start) == optimize_commands.STARTS
+    commands: Any = get_command(cli.app)
+    defaults = {option.name: option.default for option in commands.commands["optimize"].params}
+    plain = OptimizeSettings()
+    fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
+    for name in ("content_layers", "style_layers"):
+        assert defaults.pop(name) is None
+        del fields[name]
+    del fields["average"]
+    assert {name: defaults[name] for name in fields} == fields
+
+
+def test_layers_are_parsed():
+    assert specs.parse_layers("--x", "relu4_2") == {"relu4_2": 1.0}
+    assert specs.parse_layers("--x", "relu3_1=0.5, relu4_1 = 2") == {"relu3_1": 0.5, "relu4_1": 2.0}
+    with pytest.raises(ConfigError, match="weight of relu3_1 is ''"):
+        specs.parse_layers("--x", "relu3_1=")
+
+
+# --- optimize -----------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_optimised_and_tells_how(here: Path):
+    out = works(*STYLED, *QUICK, "-o", "out.png", "--save-every", "3", "--style-layers", "relu1_1=1,relu2_1=0.5")
+    assert out == "out.png\n"
+    assert rgb("out.png").shape == (24, 32, 3)
+    assert sorted(p.name for p in here.iterdir() if p.name.startswith("out")) == [
+        "out-0003.png",
+        "out-0006.png",
+        "out.png",
+    ]
+    assert "exists already" in fails(*STYLED, *QUICK, "-o", "out.png")
+    command = shlex.split(works("recipe", "out.png"))
+    assert command[:3] == ["wctstyle", "optimize", "sea.png"]
+    assert works(*command[1:], "-o", "again.png") == "again.png\n"
+    np.testing.assert_array_equal(rgb("again.png"), rgb("out.png"))
+
+
+def test_the_course_is_printed_as_json(here: Path):
+    lines = [json.loads(line) for line in works(*STYLED, *QUICK, "-o", "out.png", "--json").splitlines()]
+    assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
+    assert {"step", "scale", "seconds", "losses", "steps_per_second", "seconds_left"} <= lines[0].keys()
+    last = lines[-1]
+    assert (last["output"], last["step"], last["reason"], last["model"]) == ("out.png", 6, "steps", "slim")
+    assert last["losses"]["total"] < lines[0]["losses"]["total"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--optimizer", "adam", "--statistic", "moments", "--pooling", "avg", "--init", "noise", "--seed", "3"),
+        ("--init", "sea.png", "--original-colors", "--normalize-gradients", "--strength", "0.5", "--plateau", "0.1"),
+        ("--style", "sea.png:0.5", "--blend", "mixture", "--init", "style", "--time-budget", "60", "--style-size", "0"),
+    ],
+)
+def test_options_are_handed_on_and_found_in_the_recipe(here: Path, options: tuple[str, ...]):
+    works(*STYLED, *QUICK, *options, "-o", "out.png")
+    command = shlex.split(works("recipe", "out.png"))
+    for option, value in zip(options, [*options[1:], ""], strict=True):
+        if option.startswith("--") and option not in ("--init", "--style", "--style-size"):
+            assert option in command
+            if not value.startswith("--"):
+                assert (
+                    command[command.index(option) + 1] in (value, f"{float(value):g}.0")
+                    if value[0].isdigit()
+                    else value
+                )
+    works(*command[1:], "-o", "again.png")
+    np.testing.assert_array_equal(rgb("again.png"), rgb("out.png"))
+
+
+def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, programs: Path):
+    args = [*STYLED, "--steps", "80", "--size", "32", "--smallest", "16", "--init", "content", "--json"]
+    whole = works(*args, "-o", "whole.png").splitlines()[-1]
+    root = Path(cli.__file__).parents[2]
+    environment = {**_environment(), "PYTHONPATH": f"{root}:{root / 'tests'}"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, str(programs), *args, "-o", "out.png"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert running.stdout is not None
+    for line in running.stdout:
+        if json.loads(line)["step"] >= 5:
+            break
+    running.send_signal(signal.SIGINT)
+    _, messages = running.communicate(timeout=120)
+    assert running.returncode == 130, messages
+    assert "Stopped at step" in messages
+    assert "with --resume goes on" in " ".join(messages.split())
+    assert "Traceback" not in messages
+    assert rgb("out.png").shape == (24, 32, 3)
+    assert (here / "out.state.safetensors").exists()
+    assert "is left from a stopped run; give --resume" in fails(*args, "-o", "out.png")
+    lines = works(*args, "-o", "out.png", "--resume").splitlines()
+    assert json.loads(lines[0])["step"] > 5
+    assert json.loads(lines[-1])["losses"] == json.loads(whole)["losses"]
+    assert not (here / "out.state.safetensors").exists()
+    np.testing.assert_array_equal(rgb("out.png"), rgb("whole.png"))
+
+
+# --- compare ------------------------------------------------------------------------------------------------------
+
+
+def test_compare_writes_pictures_and_a_report(here: Path):
+    args = ("compare", "sea.png", "--style", "waves.png:2", "--steps", "6", "--size", "32", "-o", "both")
+    out = works(*args)
+    assert out == "both/report.html\n"
+    names = {"content.png", "fast.png", "optimized.png", "sheet.png", "report.html"}
+    assert {path.name for path in (here / "both").iterdir()} == names
+    page = (here / "both" / "report.html").read_text(encoding="utf-8")
+    for text in (
+        "waves.png (2)",
+        "<svg",
+        "polyline",
+        'src="optimized.png"',
+        "the model slim (the original VGG-19 is not",
+    ):
+        assert text in page
+    assert rgb("both/sheet.png").shape == (24, 32 + 18 + 32 + 32 + 3 * comparison.GAP, 3)
+    assert "has report.html already; give --overwrite" in fails(*args)
+    report = json.loads(works(*args, "--overwrite", "--json").splitlines()[-1])
+    figures = report["figures"]
+    assert figures["photo"]["content"] == 0
+    assert figures["optimised"]["style"] < figures["photo"]["style"]
+    assert figures["optimised"]["seconds"] > 0
+
+
+def test_the_plot_has_a_line_for_every_scale():
+    trace = [{"seconds": s, "losses": {"total": 1 / (s + 1)}, "scale": 1 + (s > 2)} for s in range(5)]
+    plot = comparison.loss_plot(trace)
+    assert plot.count("<polyline") == 2
+    assert plot.startswith("<svg")
+    flat = comparison.loss_plot([{"seconds": 0.0, "losses": {"total": 0.0}, "scale": 1}])
+    assert "nan" not in flat
+
+
+def test_names_in_the_report_are_escaped():
+    figures = {"style": 0.1, "style_by_level": [0.1] * 5, "content": 0.2, "ssim": 0.3}
+    entry = comparison.Entry("<b>", "a.png", np.zeros((2, 2, 3), np.float32), None, figures)
+    trace = [{"seconds": 1.0, "losses": {"total": 1.0}, "scale": 1}]
+    page = comparison.report_page("<i>", [("<u>", 1.0)], [entry], trace, {"<k>": "<v>"})
+    for raw in ("<b>", "<i>", "<u>", "<k>", "<v>"):
+        assert raw not in page

@@ -1,0 +1,533 @@
+"""What the page does, without a page: actions as plain functions, sessions and their limits, recipes, the guard."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from demo_desk import SMALL, narrow_desk
+from narrow import picture
+
+from wctstyle import images, samples
+from wctstyle.cli.recipes import recipe_command
+from wctstyle.cli.specs import parse_levels, parse_style
+from wctstyle.demo import Limits, actions, looks, pictures, sheets
+from wctstyle.demo.engine import Gate, Shelf
+from wctstyle.demo.guard import Guard, names_address
+from wctstyle.demo.looks import Look
+from wctstyle.demo.sessions import Session, Sessions
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.settings import Settings
+
+LOOK = Look(size=128, style_size=128)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    with narrow_desk(tmp_path_factory.mktemp("programs")) as desk:
+        yield desk
+
+
+@pytest.fixture
+def session(desk):
+    return Session("somebody", desk.limits)
+
+
+def decoded(address, kind="jpeg"):
+    head, _, data = address.partition(",")
+    assert head == f"data:image/{kind};base64"
+    return images.load(base64.b64decode(data)).rgb
+
+
+def upload(folder, rgb, name="photo.png", recipe=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(images.save(folder / name, rgb, recipe=recipe))
+
+
+# ------------------------------------------------------------------------------------------------------- live
+
+
+def test_live_shows_the_picture_and_the_photo_only_once(desk, session):
+    first = actions.live(desk, session, LOOK)
+    assert (first["width"], first["height"]) == (128, 128)
+    expected = desk.engine.render(session, LOOK).image
+    assert np.abs(decoded(first["after"]) - expected).mean() < 0.03
+    assert np.abs(decoded(first["before"]) - samples_at("astronaut", 128)).mean() < 0.03
+    again = actions.live(desk, session, replace(LOOK, settings=Settings(strength=0.5)))
+    assert "before" not in again
+    assert again["after"] != first["after"]
+    assert "before" in actions.live(desk, session, replace(LOOK, content="sample:cat"))
+
+
+def samples_at(name, side):
+    return images.resize(samples.picture(name), long_side=side).rgb
+
+
+def test_a_weight_moves_the_picture_and_strength_0_is_the_photo(desk, session):
+    one = desk.engine.render(session, replace(LOOK, styles=(("sample:marbling", 1.0), ("sample:peacock", 0.0)))).image
+    two = desk.engine.render(session, replace(LOOK, styles=(("sample:marbling", 0.0), ("sample:peacock", 1.0)))).image
+    assert np.abs(one - two).mean() > 0.01
+    none = desk.engine.render(session, replace(LOOK, styles=(("sample:marbling", 0.0),))).image
+    np.testing.assert_allclose(none, desk.engine.content_rgb(session.picture("sample:astronaut"), 128), atol=1e-6)
+
+
+def test_no_style_is_told(desk, session):
+    with pytest.raises(ConfigError, match="no style in the blend"):
+        actions.live(desk, session, replace(LOOK, styles=()))
+
+
+@pytest.mark.parametrize(
+    ("palette", "message"),
+    [
+        (None, "load it again"),
+        ({"content": "sample:cat"}, "load it again"),
+        ({"content": 3, "styles": []}, "load it again"),
+        ({"content": "sample:cat", "styles": [["sample:cat"]]}, "load it again"),
+        ({"content": "sample:cat", "styles": [["sample:cat", "1"]]}, "must be a number"),
+        ({"content": "sample:cat", "styles": [["sample:cat", -1]]}, "must be a number >= 0"),
+        ({"content": "sample:cat", "styles": [["sample:cat", float("nan")]]}, "must be a number >= 0"),
+        ({"content": "sample:cat", "styles": [["sample:cat", 1]] * 7}, "takes up to 6"),
+    ],
+)
+def test_what_a_page_sends_is_checked(palette, message):
+    with pytest.raises(ConfigError, match=message):
+        looks.make_look(SMALL, palette)
+
+
+@pytest.mark.parametrize(
+    "values", [{"strength": 2}, {"detail": None}, {"size": 9999}, {"style_size": 1}, {"blend": "x"}]
+)
+def test_controls_out_of_range_are_told(values):
+    with pytest.raises(ConfigError):
+        looks.make_look(SMALL, looks.palette_of(LOOK), **{"size": 128, "style_size": 128, **values})
+
+
+def test_unknown_pictures_are_told(desk, session):
+    for id in ("sample:nothing", "upload:gone"):
+        with pytest.raises(ConfigError):
+            actions.live(desk, session, replace(LOOK, content=id))
+
+
+# ---------------------------------------------------------------------------------------------------- uploads
+
+
+def test_an_upload_is_held_and_its_file_deleted(desk, session, tmp_path):
+    path = upload(tmp_path, picture(60, 90, seed=3))
+    added = actions.add_upload(desk, session, path, str(tmp_path), "C:\\dir\\my photo.png", current="sample:cat")
+    assert added.held is not None
+    assert added.held.name == "my photo.png"
+    assert not Path(path).exists()
+    assert actions.uploads(session)[added.held.id]["name"] == "my photo.png"
+    stage = actions.live(desk, session, replace(LOOK, content=added.held.id))
+    assert (stage["width"], stage["height"]) == (90, 60)
+
+
+def test_files_outside_the_upload_folder_are_neither_read_nor_deleted(desk, session, tmp_path):
+    secret = upload(tmp_path / "home", picture(8, 8))
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "link.png").symlink_to(secret)
+    odd = [secret, str(tmp_path / "uploads" / ".." / "home" / "photo.png"), str(tmp_path / "uploads" / "link.png")]
+    for path in [*odd, str(tmp_path / "uploads"), "", None, {"path": secret}, "no\0thing"]:
+        with pytest.raises((ImageError, ValueError), match=r"not there any more|null"):
+            actions.add_upload(desk, session, path, str(tmp_path / "uploads"), "x", current="")
+    assert Path(secret).exists()
+
+
+def test_refusals_are_friendly_and_tell_nothing_of_the_server(desk, session, tmp_path):
+    cases = {"text.png": b"no picture at all", "empty.jpg": b"", "large.png": b"\x89PNG" + bytes(3 * 2**20)}
+    for name, data in cases.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ImageError) as caught:
+            actions.add_upload(desk, session, str(tmp_path / name), str(tmp_path), name, current="")
+        assert str(tmp_path) not in str(caught.value)
+        assert "--" not in str(caught.value)
+        assert not (tmp_path / name).exists()
+    path = upload(tmp_path, np.zeros((1001, 1000, 3), np.float32))
+    with pytest.raises(ImageError, match="more than 1 megapixels"):
+        actions.add_upload(desk, session, path, str(tmp_path), "big", current="")
+
+
+def test_names_are_cut_to_what_is_harmless():
+    assert pictures.public_name("../../etc/passwd") == "passwd"
+    assert pictures.public_name("<img src=x>.png") == "img src=x.png"
+    assert pictures.public_name("a\nb\0.png") == "ab.png"
+    assert pictures.public_name(None) == "picture"
+    assert len(pictures.public_name("x" * 500)) == 80
+
+
+# ---------------------------------------------------------------------------------------------------- history
+
+
+def test_history_holds_every_result_once_and_its_recipe(desk, session):
+    kept = actions.keep(desk, session, LOOK)
+    assert actions.keep(desk, session, LOOK) is kept
+    other = actions.keep(desk, session, replace(LOOK, settings=Settings(strength=0.4)))
+    assert [entry["id"] for entry in actions.strip(session)] == [other.id, kept.id]
+    assert images.read_recipe(other.data) == other.recipe
+    assert other.recipe["strength"] == 0.4
+    assert "60%" in actions.describe(kept)
+
+
+def test_what_was_just_shown_is_kept_without_rendering_again(desk, session, monkeypatch):
+    actions.live(desk, session, LOOK)
+    actions.live(desk, session, LOOK)
+    monkeypatch.setattr(desk.engine, "render", None)
+    assert actions.keep(desk, session, LOOK).width == 128
+
+
+def test_a_result_opens_with_its_own_photo(desk, session):
+    kept = actions.keep(desk, session, replace(LOOK, content="sample:coffee"))
+    stage = actions.reopened(desk, session, kept.id)
+    assert np.abs(decoded(stage["before"]) - samples_at("coffee", 128)).mean() < 0.03
+    with pytest.raises(ConfigError, match="not kept any more"):
+        actions.reopened(desk, session, "r99")
+
+
+def test_history_and_uploads_are_capped(desk, session):
+    for step in range(SMALL.history + 3):
+        actions.keep(desk, session, replace(LOOK, settings=Settings(strength=step / 10)))
+    assert [k.recipe["strength"] for k in session.history] == [0.3, 0.4, 0.5, 0.6]
+    for seed in range(SMALL.uploads + 2):
+        session.add(images.load(picture(16, 16, seed=seed)), f"{seed}.png")
+    assert [held.name for held in session.pictures] == ["2.png", "3.png", "4.png"]
+
+
+def test_a_session_stays_below_its_bytes(desk):
+    session = Session("small", replace(SMALL, session_bytes=200_000, uploads=100))
+    for seed in range(20):
+        session.add(images.load(picture(100, 100, seed=seed)), f"{seed}.png")
+        assert session.nbytes <= 200_000
+    assert len(session.pictures) >= 2
+
+
+def test_sessions_are_bounded_in_number_and_bytes():
+    sessions = Sessions(replace(SMALL, sessions=3, total_bytes=300_000))
+    first = sessions.get("0")
+    for number in range(1, 4):
+        sessions.get(str(number))
+    assert len(sessions) == 3
+    assert first.closed.is_set()
+    for number in range(1, 4):
+        sessions.get(str(number)).add(images.load(picture(200, 200, seed=number)), "x.png")
+        sessions.make_room()
+    assert sessions.nbytes <= 300_000
+    assert sessions.get("3").pictures
+    assert sessions.get("3") is sessions.get("3")
+    sessions.close("3")
+    assert not sessions.get("3").pictures
+
+
+def test_sessions_do_not_see_each_other(desk):
+    one, two = Session("one", SMALL), Session("two", SMALL)
+    held = one.add(images.load(picture(32, 32, seed=1)), "mine.png")
+    with pytest.raises(ConfigError):
+        two.picture(held.id)
+
+
+# ---------------------------------------------------------------------------------------------------- recipes
+
+
+RICH = Look(
+    content="sample:coffee",
+    styles=(("sample:marbling", 0.25), ("sample:peacock", 0.75)),
+    settings=Settings(strength=0.7, detail=0.3, level_strength={5: 0.5, 1: 0.25}, transform="wct", blend="mixture"),
+    size=128,
+    style_size=160,
+)
+
+
+def test_a_download_restores_everything_when_it_is_dropped_back(desk, session, tmp_path):
+    (tmp_path / "out").mkdir()
+    for format in actions.FORMATS:
+        path, recipe = actions.export(desk, session, RICH, format=format, size=128, quality=90, folder=tmp_path / "out")
+        assert images.read_recipe(path) == json.loads(json.dumps(recipe))
+        back = actions.add_upload(desk, session, str(path), str(tmp_path), path.name, current="sample:cat")
+        assert back.held is None
+        assert back.look == RICH
+        assert "restored" in back.message
+
+
+def test_own_pictures_are_found_again_by_their_content_or_named(desk, session, tmp_path):
+    held = session.add(images.load(picture(48, 48, seed=5)), "painting.png")
+    look = replace(LOOK, styles=((held.id, 1.0), ("sample:peacock", 0.5)))
+    kept = actions.keep(desk, session, look)
+    assert actions.restore_recipe(desk, session, kept.recipe, current="sample:cat").look == look
+    stranger = Session("stranger", SMALL)
+    added = actions.restore_recipe(desk, stranger, kept.recipe, current="sample:cat")
+    assert added.look is not None
+    assert added.look.styles == (("sample:peacock", 0.5),)
+    assert "painting.png" in added.message
+
+
+@pytest.mark.parametrize("damage", [{"styles": None}, {"content": {}}, {"strength": 5}, {"level_strength": [1]}])
+def test_a_recipe_that_makes_no_sense_is_refused(desk, session, damage):
+    recipe = dict(actions.keep(desk, session, LOOK).recipe) | damage
+    with pytest.raises(ConfigError):
+        actions.restore_recipe(desk, session, recipe, current="sample:cat")
+
+
+def test_the_command_is_what_the_command_line_reads_back(desk, session):
+    recipe = actions.recipe_of(desk, session, RICH, np.zeros((96, 128, 3), np.float32))
+    words = shlex.split(looks.as_command(recipe))
+    assert words[:3] == ["wctstyle", "stylize", "sample:coffee"]
+    options = list(zip(words[3::2], words[4::2], strict=True))
+    styles = [parse_style(value) for name, value in options if name == "--style"]
+    assert [(s.source, s.weight) for s in styles] == list(RICH.styles)
+    assert parse_levels(dict(options)["--level-strength"]) == {5: 0.5, 1: 0.25}
+    ours = {name: value for name, value in options if name not in ("--style", "-o")}
+    theirs = shlex.split(recipe_command(recipe))
+    for name, value in ours.items():
+        if name != "--level-strength":
+            assert theirs[theirs.index(name) + 1] == value
+
+
+def test_the_python_makes_the_same_picture(desk, session, tmp_path):
+    look = replace(RICH, style_size=128)
+    recipe = actions.recipe_of(desk, session, look, np.zeros((85, 128, 3), np.float32))
+    code = looks.as_python(recipe, output=str(tmp_path / "out.png"))
+    code = code.replace(f"Stylizer({recipe['model']!r})", "given")
+    exec(compile(code, "recipe", "exec"), {"given": desk.engine.stylizer})
+    made = images.load(tmp_path / "out.png").rgb
+    wanted = desk.engine.render(session, replace(look, size=128)).image
+    assert made.shape == wanted.shape
+    assert np.abs(made - wanted).mean() < 0.02
+
+
+def test_results_of_the_history_are_written_as_they_are(desk, session, tmp_path):
+    kept = actions.keep(desk, session, LOOK)
+    path = actions.export_kept(session, kept.id, format="PNG", quality=92, folder=tmp_path)
+    np.testing.assert_array_equal(images.load(path).rgb, images.load(kept.data).rgb)
+    assert images.read_recipe(path) == kept.recipe
+    with pytest.raises(ConfigError, match="format"):
+        actions.export_kept(session, kept.id, format="BMP", quality=92, folder=tmp_path)
+
+
+def test_export_refuses_what_is_not_offered(desk, session, tmp_path):
+    with pytest.raises(ConfigError, match="format"):
+        actions.export(desk, session, LOOK, format="BMP", size=128, quality=90, folder=tmp_path)
+    with pytest.raises(ConfigError, match="size"):
+        actions.export(desk, session, LOOK, format="PNG", size=5000, quality=90, folder=tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------------- compare
+
+
+def test_figures_are_zero_for_the_photo_itself_and_for_the_style_itself(desk, session):
+    held = session.add(images.load(samples_at("peacock", 128)), "style.png")
+    look = replace(LOOK, content="sample:cat", styles=((held.id, 1.0),))
+    photo = desk.engine.content_rgb(session.picture("sample:cat"), 128)
+    own = desk.engine.figures(session, look, photo)
+    assert own["content"] == pytest.approx(0, abs=1e-5)
+    assert own["ssim"] == pytest.approx(1)
+    assert min(own["levels"]) > 0.02
+    style = desk.engine.style_rgb(held, 128)
+    painted = desk.engine.figures(session, look, style)
+    assert max(painted["levels"]) < 1e-3
+    assert painted["ssim"] is None or painted["ssim"] < 0.9
+
+
+def test_two_results_are_compared_on_the_stage_and_in_a_table(desk, session):
+    a = actions.keep(desk, session, LOOK)
+    b = actions.keep(desk, session, replace(LOOK, settings=Settings(strength=0.3)))
+    assert actions.latest_pair(session) == (a.id, b.id)
+    stage = actions.pair(session, a.id, b.id)
+    assert stage["mode"] == "split"
+    np.testing.assert_array_equal(decoded(stage["before"]), images.load(a.data).rgb)
+    rows = actions.figures(desk, session, [a.id, b.id])
+    assert rows[1]["ssim"] > rows[0]["ssim"]
+    html = sheets.figures(rows, ["A", "B"])
+    assert html.count("<tr>") == 3
+    assert f"{rows[0]['ssim']:.3f}" in html
+
+
+def test_one_result_cannot_be_compared(session):
+    with pytest.raises(ConfigError, match="only one result"):
+        actions.latest_pair(session)
+
+
+def test_sheets_escape_and_draw():
+    row = {"kind": "<b>", "seconds": 1, "style": None, "levels": [], "content": 0.1, "ssim": None, "title": "<i>x"}
+    html = sheets.figures([{**row, "losses": [(1, 10.0), (2, 1.0)]}], ["A"])
+    assert "<b>" not in html.replace("<b>A</b>", "")
+    assert "<i>" not in html
+    points = re.search(r'points="([^"]+)"', html)
+    assert points is not None
+    assert points[1].split() == ["0.0,4.0", "300.0,96.0"]
+    assert sheets.curve([(1, 1.0)]) == ""
+    assert sheets.curve([(1, float("nan")), (2, -1.0)]) == ""
+    assert [sheets.duration(s) for s in (0.2, 60, 600)] == ["1 s", "60 s", "10 min"]
+
+
+# --------------------------------------------------------------------------------------------------- optimise
+
+TINY = replace(LOOK, size=64, style_size=64)
+
+
+def test_optimising_streams_previews_and_keeps_the_result(desk, session):
+    seen = list(actions.optimise(desk, session, TINY, 12, "lbfgs", "fast"))
+    assert [p.kept is not None for p in seen] == [False] * (len(seen) - 1) + [True]
+    last = seen[-1]
+    assert last.step == 12
+    assert last.losses[-1][1] < last.losses[0][1]
+    assert session.history[-1] is last.kept
+    assert last.kept is not None
+    recipe = last.kept.recipe
+    assert recipe["command"] == "optimize"
+    words = shlex.split(recipe_command(recipe))
+    assert words[1] == "optimize"
+    assert words[words.index("--steps") + 1] == "12"
+    assert actions.restore_recipe(desk, session, recipe, current="").look == TINY
+    shown = actions.reopened(desk, session, last.kept.id)
+    np.testing.assert_array_equal(decoded(shown["after"], "png"), images.load(last.kept.data).rgb)
+    assert np.abs(decoded(last.stage["after"]) - images.load(last.kept.data).rgb).mean() < 0.06
+
+
+def test_stopping_keeps_the_best_so_far(desk, session):
+    run = actions.optimise(desk, session, TINY, 400, "adam", "content")
+    next(run)
+    next(run)
+    session.stop.set()
+    last = list(run)[-1]
+    assert last.kept is not None
+    assert 0 < last.step < 400
+    assert "stopped" in last.text.lower()
+
+
+def test_a_closed_session_stops_its_optimisation_and_keeps_nothing(desk):
+    session = Session("gone", SMALL)
+    run = actions.optimise(desk, session, TINY, 400, "adam", "content")
+    next(run)
+    next(run)
+    session.close()
+    assert list(run) == []
+    assert session.history == []
+
+
+def test_optimising_is_limited(desk, session):
+    with pytest.raises(ConfigError, match="steps is 401"):
+        next(actions.optimise(desk, session, TINY, 401))
+    with pytest.raises(ConfigError, match="optimizer"):
+        next(actions.optimise(desk, session, TINY, 5, "sgd"))
+    first = next(actions.optimise(desk, session, LOOK, 5))
+    assert first.stage["width"] == SMALL.optimise_size
+
+
+def test_an_estimate_is_said_before(desk, session):
+    text = actions.estimate(desk, session, TINY, 100, "lbfgs", "fast")
+    assert re.match(r"About \d+ (s|min) for 100 steps at 64 × 64", text)
+
+
+def test_slow_work_gives_way_to_quick_work():
+    gate, order = Gate(), []
+    with gate.quick():
+        waiting = threading.Thread(target=lambda: (gate.give_way(10), order.append("slow")))
+        waiting.start()
+        time.sleep(0.05)
+        order.append("quick")
+    waiting.join(5)
+    assert order == ["quick", "slow"]
+    start = time.perf_counter()
+    with gate.quick():
+        gate.give_way(0.05)
+    assert 0.04 < time.perf_counter() - start < 2
+
+
+def test_a_shelf_stays_below_its_weight_and_makes_once():
+    shelf, made = Shelf[int](10, lambda value: value), []
+
+    def make(value):
+        return lambda: made.append(value) or value
+
+    for value in (4, 4, 5, 4, 3, 4):
+        assert shelf.get(value, make(value)) == value
+        assert shelf.total <= 10
+    assert made == [4, 5, 3]
+
+
+# ------------------------------------------------------------------------------------------------------ guard
+
+
+def asked(method="POST", path="/gradio_api/queue/join", body=b"{}", kind=b"application/json"):
+    """Send one request through the guard; returns status, and the body that arrived behind it."""
+    arrived, sent = [], []
+
+    async def app(scope, receive, send):
+        message = await receive()
+        arrived.append(message["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def run():
+        parts = [{"type": "http.request", "body": body[:3], "more_body": True}]
+        parts += [{"type": "http.request", "body": body[3:], "more_body": False}]
+
+        async def receive():
+            return parts.pop(0)
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-type", kind)]}
+        await Guard(app)(scope, receive, send)
+
+    asyncio.run(run())
+    assert any(name == b"content-security-policy" for name, _ in sent[0]["headers"])
+    return sent[0]["status"], arrived
+
+
+def test_the_guard_passes_what_is_plain():
+    body = json.dumps({"data": [{"path": "/tmp/gradio/x.png", "url": "http://host/x.png"}, 1, "http://text"]}).encode()
+    assert asked(body=body) == (200, [body])
+    assert asked(method="GET", path="/gradio_api/file=/tmp/x.png")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"body": b'{"data": [{"path": "http://169.254.169.254/x"}]}'}, 400),
+        ({"body": b'{"data": [{"a": [{"path": " HTTPS://x"}]}]}'}, 400),
+        ({"body": b'{"data": [{"path": "\\u0068ttp://x"}]}'}, 400),
+        ({"body": b"[" * 100_000}, 400),
+        ({"body": b"no json"}, 400),
+        ({"body": b'"' + b"x" * 2**20 + b'"'}, 413),
+        ({"method": "GET", "path": "/gradio_api/file=http://127.0.0.1/"}, 403),
+        ({"method": "GET", "path": "/gradio_api/file= HTTPS://x"}, 403),
+        ({"method": "GET", "path": "/gradio_api/proxy=https://x.hf.space/"}, 403),
+    ],
+)
+def test_the_guard_refuses(request_, status):
+    code, arrived = asked(**request_)
+    assert code == status
+    assert arrived == []
+
+
+def test_addresses_are_found_wherever_they_stand():
+    assert not names_address({"path": "C"})
+    assert names_address([{"x": {"path": "ftp://x"}}])
+
+
+# ----------------------------------------------------------------------------------------------- command line
+
+
+def test_the_command_checks_its_options_before_anything_is_loaded():
+    run = [sys.executable, "-X", "importtime", "-m", "wctstyle", "demo", "--max-size", "99999"]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False, timeout=60)
+    assert done.returncode == 2
+    assert "--max-size is 99999" in done.stderr
+    assert not re.search(r"\| +(jax|gradio)$", done.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize("limits", [{"max_size": 1}, {"max_size": 10**6}, {"queue_size": 0}])
+def test_limits_that_leave_nothing_are_refused(limits):
+    with pytest.raises(ConfigError):
+        Limits(**limits)

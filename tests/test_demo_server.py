@@ -1,0 +1,234 @@
+"""The demo as a server: its endpoints through gradio_client and plain HTTP, and what it does not give away."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from demo_desk import SMALL, narrow_server
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from narrow import picture
+
+from wctstyle import images
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+"""Those of Gradio, Starlette and their event loop, which are not ours."""
+
+ONE_STYLE = {"content": "sample:cat", "styles": ["sample:peacock"], "size": 64, "style_size": 64}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with narrow_server(tmp_path_factory.mktemp("demo")) as (demo, address):
+        yield demo, address
+    assert not demo.folder.exists()
+
+
+@pytest.fixture(scope="module")
+def client(served, tmp_path_factory):
+    client = Client(
+        served[1], download_files=str(tmp_path_factory.mktemp("downloads")), verbose=False, analytics_enabled=False
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def http(served):
+    with httpx.Client(base_url=served[1].rstrip("/"), timeout=60) as http:
+        yield http
+
+
+def call(http, name, **arguments):
+    """Call an endpoint by plain HTTP, arguments by name; returns the events."""
+    posted = http.post(f"/gradio_api/call/v2/{name}", json=arguments)
+    assert posted.status_code == 200, posted.text
+    text = http.get(f"/gradio_api/call/{name}/{posted.json()['event_id']}").text
+    events = re.findall(r"event: (\w+)\ndata: (.*)", text)
+    return [(event, json.loads(data)) for event, data in events]
+
+
+# ---------------------------------------------------------------------------------------------- gradio_client
+
+
+def test_every_action_is_a_documented_endpoint(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/samples", "/stylize", "/optimise", "/compare", "/recipe"}
+    for endpoint in named.values():
+        assert endpoint["description"]
+        assert all(p["python_type"]["type"] != "Any" for p in endpoint["parameters"])
+
+
+def test_samples_are_listed(client):
+    listed = client.predict(api_name="/samples")
+    assert "sample:cat" in listed["content"]
+    assert len(listed["style"]) == 12
+
+
+def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client, tmp_path):
+    images.save(tmp_path / "mine.png", picture(48, 64, seed=1))
+    images.save(tmp_path / "paint.jpg", picture(64, 64, seed=2))
+    file, report = client.predict(
+        content=handle_file(str(tmp_path / "mine.png")),
+        styles=[handle_file(str(tmp_path / "paint.jpg")), "sample:peacock"],
+        weights=[3, 1],
+        strength=0.8,
+        level_strength={"5": 0.5},
+        size=64,
+        style_size=64,
+        format="WebP",
+        api_name="/stylize",
+    )
+    path = file["path"] if isinstance(file, dict) else file
+    assert images.load(path).rgb.shape == (48, 64, 3)
+    recipe = images.read_recipe(path)
+    assert recipe == report["recipe"]
+    assert [style["weight"] for style in recipe["styles"]] == [3, 1]
+    assert recipe["content"]["name"] == "mine.png"
+    assert report["seconds"] > 0
+    again = client.predict(picture=handle_file(str(path)), api_name="/recipe")
+    assert again["recipe"] == recipe
+    assert again["command"].startswith("wctstyle stylize mine.png --style paint.jpg:3.0")
+    assert "Stylizer('slim')" in again["python"]
+    left = [p for p in (served[0].folder / "files").rglob("*") if p.is_file() and "exports" not in p.parts]
+    assert left == []
+
+
+def test_an_optimisation_streams_its_progress(client):
+    job = client.submit(**ONE_STYLE, steps=8, api_name="/optimise")
+    last = job.result(timeout=120)
+    steps = [report["step"] for report in job.outputs()]
+    assert steps == sorted(steps)
+    assert len(steps) >= 3
+    assert last["step"] == 8
+    assert last["recipe"]["command"] == "optimize"
+    file = last["file"]["path"] if isinstance(last["file"], dict) else last["file"]
+    assert images.load(file).rgb.shape[1] == 64
+
+
+def test_pictures_are_compared(client):
+    figures = client.predict(result="sample:cat", content="sample:cat", styles=["sample:peacock"], api_name="/compare")
+    assert figures["content"] == pytest.approx(0, abs=1e-4)
+    assert figures["ssim"] == pytest.approx(1)
+    assert len(figures["levels"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"content": "sample:dog"}, "no sample has this name"),
+        ({"content": "/etc/passwd"}, "an uploaded file or sample:NAME"),
+        ({"styles": []}, "1 to 6 pictures"),
+        ({"weights": [1, 2]}, "as many numbers"),
+        ({"strength": 3}, "strength is 3"),
+        ({"level_strength": {"9": 1}}, "not one of 1, 2, 3, 4, 5"),
+        ({"size": 100000}, "size is 100000, must be from 32 to 256"),
+        ({"format": "BMP"}, "format is 'BMP'"),
+    ],
+)
+def test_mistakes_are_told_to_a_client(client, changes, message):
+    with pytest.raises((AppError, ValueError), match=message):
+        client.predict(**{**ONE_STYLE, **changes}, api_name="/stylize")
+
+
+# ------------------------------------------------------------------------------------------------- plain HTTP
+
+
+def test_plain_http_from_upload_to_file(http):
+    data = images.encode(picture(40, 64, seed=4), format="png")
+    path = http.post("/gradio_api/upload", files={"files": ("sea.png", data)}).json()[0]
+    content = {"path": path, "orig_name": "sea.png", "meta": {"_type": "gradio.FileData"}}
+    events = call(http, "stylize", content=content, styles=["sample:marbling"], size=64, style_size=64)
+    assert events[-1][0] == "complete"
+    file, report = events[-1][1]
+    assert report["recipe"]["content"]["name"] == "sea.png"
+    made = http.get(f"/gradio_api/file={file['path']}")
+    assert images.load(made.content).rgb.shape == (40, 64, 3)
+
+
+def test_plain_http_streams_progress(http):
+    events = call(http, "optimise", **ONE_STYLE, steps=6)
+    assert [name for name, _ in events][-1] == "complete"
+    steps = [data[0]["step"] for name, data in events if name == "generating" and isinstance(data[0], dict)]
+    assert steps
+    assert "6 steps" in events[-1][1][0]["text"]
+
+
+def test_errors_by_http_tell_nothing_of_the_inside(served, http, monkeypatch):
+    def fault(*args, **kwargs):
+        raise RuntimeError("secret of /root/place")
+
+    monkeypatch.setattr(served[0].desk.engine, "render", fault)
+    name, data = call(http, "stylize", **ONE_STYLE)[-1]
+    assert name == "error"
+    assert "secret" not in json.dumps(data)
+
+
+# ------------------------------------------------------------------------------------------ what it keeps to itself
+
+
+def test_no_path_of_the_server_is_readable(served, http, tmp_path):
+    here = Path(__file__).resolve()
+    for path in ("/etc/passwd", str(here), "../../etc/passwd", str(served[0].folder), "/proc/self/environ"):
+        assert http.get(f"/gradio_api/file={path}").status_code in (403, 404), path
+    stolen = {"path": str(here), "meta": {"_type": "gradio.FileData"}}
+    assert call(http, "recipe", picture=stolen)[-1][0] == "error"
+    plain = {"path": str(here)}
+    name, data = call(http, "recipe", picture=plain)[-1]
+    assert name == "error"
+    assert str(here) not in json.dumps(data)
+    assert here.exists()
+
+
+def test_other_servers_are_not_fetched(http):
+    foreign = {"path": "http://127.0.0.1:1/x.png", "meta": {"_type": "gradio.FileData"}}
+    assert http.post("/gradio_api/call/recipe", json={"data": [foreign]}).status_code == 400
+    assert http.get("/gradio_api/file=http://127.0.0.1:1/").status_code == 403
+
+
+def test_large_uploads_and_requests_are_refused(http):
+    data = os.urandom(SMALL.upload_bytes + 1000)
+    assert http.post("/gradio_api/upload", files={"files": ("big.png", data)}).status_code == 413
+    assert http.post("/gradio_api/call/recipe", json={"data": ["x" * 2_000_000]}).status_code == 413
+
+
+def test_the_page_loads_from_its_own_server_and_calls_nobody(http):
+    page = http.get("/").text
+    loaded = re.findall(r"<(?:script|link)\b[^>]*(?:src|href)=[\"'](https?:[^\"']+)", page)
+    assert loaded == []
+    config = http.get("/config").json()
+    assert config["analytics_enabled"] is False
+    assert "fonts.googleapis" not in http.get("/theme.css").text + page
+    assert "connect-src 'self'" in http.get("/").headers["content-security-policy"]
+
+
+def test_many_calls_leave_nothing_in_memory(served, client):
+    before = len(served[0].desk.sessions)
+    for number in range(5):
+        client.predict(**{**ONE_STYLE, "strength": number / 5}, api_name="/stylize")
+    assert len(served[0].desk.sessions) == before
+    assert served[0].desk.sessions.nbytes < 10 * 2**20
+
+
+def test_old_files_are_cleaned(served):
+    from wctstyle.demo import server
+
+    assert served[0].blocks.delete_cache == (server.CLEAN_EVERY, server.CLEAN_AFTER)
+    old = served[0].folder / "files" / "exports" / "old" / "x.png"
+    old.parent.mkdir()
+    old.write_bytes(b"x")
+    os.utime(old, (time.time() - 9999,) * 2)
+    server.clean(served[0].folder / "files", server.CLEAN_AFTER)
+    assert not old.exists()
+    assert np.all([p.is_dir() for p in (served[0].folder / "files").iterdir()])

@@ -1,0 +1,645 @@
+"""The optimiser: its objective against independent sums, L-BFGS against a dense one, and whole runs of a tiny model."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import narrow
+import numpy as np
+import oracles
+import pytest
+import scipy.linalg
+
+from benchmarks import judge
+from wctstyle import color, metrics
+from wctstyle.encoder import ModelConfig
+from wctstyle.errors import ConfigError, ImageError, NonFiniteError, WeightsError
+from wctstyle.losses import (
+    content_error,
+    cross_trace,
+    out_of_range,
+    smooth_variation,
+    standardized_error,
+    total_variation,
+)
+from wctstyle.moments import Moments
+from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings, lbfgs, loop, memory
+from wctstyle.optimizer import checkpoint as states
+from wctstyle.optimizer.network import convolve, features, parameters
+from wctstyle.optimizer.objective import Shape, loss_terms, style_targets, term_weights, variation
+from wctstyle.optimizer.settings import LAYERS, level_of, pyramid, share_out
+from wctstyle.weights import folding
+
+HEIGHT, WIDTH = 24, 40
+SHORT = OptimizeSettings(steps=12, smallest=20, init="content", history=4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with narrow.quick_compilation(tmp_path_factory.mktemp("programs")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, np.ndarray]:
+    return narrow.random_tensors()
+
+
+@pytest.fixture(scope="module")
+def tiny(tensors: dict[str, np.ndarray]) -> Optimizer:
+    return Optimizer("slim", tensors=tensors)
+
+
+@pytest.fixture(scope="module")
+def content() -> np.ndarray:
+    return narrow.picture(HEIGHT, WIDTH, seed=1)
+
+
+@pytest.fixture(scope="module")
+def style() -> np.ndarray:
+    return narrow.picture(WIDTH, HEIGHT, seed=2)
+
+
+def finish(iterates: Iterator[Iterate]) -> Iterate:
+    *_, last = iterates
+    assert last.done
+    return last
+
+
+# --- Settings ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 0}, "steps is 0, must be a whole number from 1 to 1000000"),
+        ({"steps": 2.5}, "steps is 2.5, must be a whole number"),
+        ({"optimizer": "sgd"}, "optimizer is 'sgd', must be one of lbfgs, adam"),
+        ({"statistic": "x"}, "statistic is 'x', must be one of gram, moments"),
+        ({"blend": "x"}, "blend is 'x', must be one of barycenter"),
+        ({"pooling": "min"}, "pooling is 'min', must be one of max, avg"),
+        ({"init": "x"}, "init is 'x', must be one of fast, content, noise, style"),
+        ({"strength": 1.1}, "strength is 1.1, must be at least 0 and at most 1"),
+        ({"content_weight": -1}, "content_weight is -1, must be at least 0"),
+        ({"tv_weight": float("inf")}, "tv_weight is inf, must be at least 0"),
+        ({"learning_rate": 0}, "learning_rate is 0, must be above 0 and at most 1"),
+        ({"time_budget": 0}, "time_budget is 0, must be above 0"),
+        ({"plateau": 1}, "plateau is 1, must be at least 0 and below 1"),
+        ({"average": float("nan")}, "average is nan, must be at least 0 and below 1"),
+        ({"history": 0}, "history is 0, must be a whole number from 1 to 100"),
+        ({"smallest": 8}, "smallest is 8, must be a whole number from 16"),
+        ({"seed": -1}, "seed is -1, must be a whole number from 0"),
+        ({"style_layers": {}}, "style_layers is empty, must name at least one of relu1_1 to relu5_1"),
+        ({"style_layers": {"relu9_1": 1}}, "style_layers names 'relu9_1', must be one of relu1_1"),
+        ({"content_layers": {"relu4_2": -1}}, "content_layers of relu4_2 is -1, must be at least 0"),
+        ({"content_weight": 0, "style_weight": 0}, "content_weight and style_weight are both 0"),
+    ],
+)
+def test_bad_settings_are_named(values: dict[str, Any], message: str):
+    with pytest.raises(ConfigError) as caught:
+        OptimizeSettings(**values)
+    assert str(caught.value).startswith(message)
+
+
+def test_layers_are_those_of_the_encoder():
+    names = [name for name, _, _ in narrow.NARROW.convs()]
+    assert [layer.replace("relu", "conv") for layer in LAYERS] == names
+    assert [level_of(layer) for layer in ("relu1_2", "relu5_1")] == [1, 5]
+    with pytest.raises(ConfigError, match="'conv4_2' is no layer"):
+        level_of("conv4_2")
+
+
+def test_the_pyramid_halves_down_to_the_smallest():
+    assert pyramid(512, 384, 192) == [(256, 192), (512, 384)]
+    assert pyramid(384, 512, 128) == [(96, 128), (192, 256), (384, 512)]
+    assert pyramid(300, 33, 192) == [(300, 33)]
+    assert pyramid(401, 1, 100) == [(101, 1), (201, 1), (401, 1)]
+
+
+def test_steps_are_shared_out():
+    assert share_out(200, 3) == [66, 66, 68]
+    assert share_out(1, 2) == [0, 1]
+
+
+def test_importing_the_settings_does_not_import_jax():
+    script = "import sys, wctstyle.optimizer; print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+# --- The network --------------------------------------------------------------------------------------------------
+
+
+def test_the_network_is_the_original_one_borders_included(tensors: dict[str, np.ndarray]):
+    raw = {name.removeprefix("encoder/"): value for name, value in tensors.items() if name.startswith("encoder/")}
+    raw["conv1_1/kernel"] = raw["conv1_1/kernel"] / 255
+    image = narrow.picture(32, 48)[None]
+    layers = {name: (jnp.asarray(raw[f"{name}/kernel"]), jnp.asarray(raw[f"{name}/bias"])) for name in judge.LAYERS}
+    wanted = judge.activations(layers, jnp.asarray(image))
+    folded = folding.fold_preprocessing({f"encoder/{name}": value for name, value in raw.items()}, "caffe")
+    found = features(parameters(narrow.NARROW, folded), jnp.asarray(image), LAYERS)
+    assert list(found) == list(LAYERS)
+    for layer, value in found.items():
+        np.testing.assert_allclose(value, wanted[layer.replace("relu", "conv")], atol=2e-4, err_msg=layer)
+
+
+def test_layers_are_cropped_to_the_picture(tensors: dict[str, np.ndarray]):
+    params = parameters(narrow.NARROW, tensors)
+    found = features(params, jnp.asarray(narrow.picture(21, 35)[None]), ("relu1_1", "relu3_1", "relu5_1"))
+    assert [value.shape[1:3] for value in found.values()] == [(21, 35), (6, 9), (2, 3)]
+
+
+def test_a_checkpointed_network_has_the_same_gradient(tensors: dict[str, np.ndarray]):
+    params, image = parameters(narrow.NARROW, tensors), jnp.asarray(narrow.picture(24, 24)[None])
+
+    def slope(checkpointed: bool) -> Any:
+        def total(x: Any) -> Any:
+            found = features(params, x, ("relu2_1", "relu4_2"), checkpointed=checkpointed, pooling="avg")
+            return sum(jnp.sum(value**2) for value in found.values())
+
+        return jax.grad(total)(image)
+
+    np.testing.assert_allclose(slope(True), slope(False), rtol=1e-4, atol=1e-4)
+
+
+def test_the_convolution_has_the_gradient_of_the_plain_one():
+    x, kernel = jnp.asarray(narrow.random((1, 6, 7, 3))), jnp.asarray(narrow.random((3, 3, 3, 4), seed=1))
+    slope = jnp.asarray(narrow.random((1, 6, 7, 4), seed=2))
+    dims = ("NHWC", "HWIO", "NHWC")
+
+    def plain(x: Any) -> Any:
+        return jnp.vdot(jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=dims), slope)
+
+    def ours(x: Any) -> Any:
+        return jnp.vdot(convolve(x, kernel, kernel[::-1, ::-1].swapaxes(2, 3)), slope)
+
+    assert ours(x) == pytest.approx(float(plain(x)), rel=1e-5)
+    np.testing.assert_allclose(jax.grad(ours)(x), jax.grad(plain)(x), atol=1e-4)
+
+
+# --- The loss -----------------------------------------------------------------------------------------------------
+
+
+def covariance(c: int, seed: int) -> np.ndarray:
+    x = np.random.default_rng(seed).normal(size=(3 * c, c))
+    return x.T @ x / len(x)
+
+
+def test_the_cross_trace_and_its_slope_agree_with_numpy():
+    source, target = covariance(5, 0), covariance(5, 1)
+    root = np.real(scipy.linalg.sqrtm(target))
+
+    def wanted(s: np.ndarray) -> float:
+        return float(np.sqrt(np.linalg.eigvalsh(root @ s @ root)).sum())
+
+    value, slope = jax.value_and_grad(cross_trace)(jnp.asarray(source, jnp.float32), jnp.asarray(root, jnp.float32))
+    assert value == pytest.approx(wanted(source), rel=1e-5)
+    for seed in range(3):
+        step = covariance(5, seed + 2)
+        rise = (wanted(source + 1e-5 * step) - wanted(source - 1e-5 * step)) / 2e-5
+        assert np.vdot(slope, step) == pytest.approx(rise, rel=1e-3)
+
+
+def test_the_cross_trace_of_flat_features_is_finite():
+    zeros, root = jnp.zeros((4, 4)), jnp.asarray(covariance(4, 0), jnp.float32)
+    for pair in ((zeros, root), (root, zeros), (zeros, zeros)):
+        value, slope = jax.value_and_grad(cross_trace)(*pair)
+        assert np.isfinite(value)
+        assert np.isfinite(slope).all()
+
+
+def test_the_standardized_error_is_the_content_error_where_channels_vary():
+    x, y = (jnp.asarray(narrow.random((1, 20, 20, 4), seed=seed)) for seed in (0, 1))
+    assert standardized_error(x, y)[0] == pytest.approx(float(content_error(x, y)[0]), rel=1e-3)
+    flat = jnp.full((1, 20, 20, 4), 0.3)
+    assert standardized_error(x, flat)[0] == pytest.approx(1, abs=1e-2)
+    assert standardized_error(flat, flat)[0] == pytest.approx(0, abs=1e-9)
+    assert np.isfinite(jax.grad(lambda v: standardized_error(v, flat)[0])(flat)).all()
+
+
+def test_the_smooth_variation_is_the_plain_one_for_large_steps_and_quadratic_for_small():
+    board = jnp.asarray(np.indices((8, 8)).sum(axis=0)[None, :, :, None] % 2, jnp.float32)
+    assert smooth_variation(board, epsilon=1e-3)[0] == pytest.approx(float(total_variation(board)[0]), rel=2e-3)
+    grain = 1e-3 * board
+    assert smooth_variation(grain)[0] == pytest.approx(2 * 1e-3**2 / (2 * 0.02), rel=1e-2)
+    assert np.isfinite(jax.grad(lambda v: smooth_variation(v)[0])(jnp.ones((1, 1, 5, 3)))).all()
+
+
+def test_specks_of_colour_cost_more_than_grey_ones():
+    specks = 0.1 * np.random.default_rng(0).normal(size=(1, 16, 16, 1)).astype(np.float32)
+    grey, colored = (jnp.asarray(0.5 + specks * np.array(v, np.float32)) for v in ((1, 1, 1), (1, -1, 1)))
+    assert variation(grey) == pytest.approx(float(smooth_variation(grey)[0]), rel=1e-4)
+    assert variation(colored) > 3 * variation(grey)
+    assert variation(grey[..., :1]) == smooth_variation(grey[..., :1])[0]
+
+
+def test_what_is_out_of_range_counts_by_its_distance():
+    image = np.array([[[[0.5, 1.0, 1.3], [0.0, -0.1, 0.7]]]], np.float32)
+    assert out_of_range(jnp.asarray(image))[0] == pytest.approx((0.3**2 + 0.1**2) / 6, rel=1e-5)
+
+
+def targets_of(params: Any, image: np.ndarray, shape: Shape) -> Any:
+    found = features(params, jnp.asarray(image[None]), {*shape.content_layers, *shape.style_layers})
+    wide = {layer: np.asarray(x, np.float64)[0].reshape(-1, x.shape[-1]) for layer, x in found.items()}
+    moments = {
+        layer: Moments(jnp.asarray(len(x), jnp.float32), jnp.asarray(x.mean(0), jnp.float32),
+                       jnp.asarray(np.cov(x.T, bias=True), jnp.float32))
+        for layer, x in wide.items()
+    }  # fmt: skip
+    style = style_targets([moments], np.ones(1), {}, shape=shape, kind="mixture", strength=1.0)
+    return {"content": {k: {"features": found[k]} for k in shape.content_layers}, "style": style}, wide
+
+
+@pytest.mark.parametrize("statistic", ["gram", "moments"])
+def test_every_term_agrees_with_numpy(tensors: dict[str, np.ndarray], statistic: str):
+    params = parameters(narrow.NARROW, tensors)
+    settings = OptimizeSettings(statistic=statistic)  # pyright: ignore[reportArgumentType]
+    shape = Shape.of(settings)
+    image, other = narrow.picture(32, 32, seed=3), narrow.picture(32, 48, seed=4)
+    targets, wide = targets_of(params, other, shape)
+    same = dict(zip(shape.terms, loss_terms(params, jnp.asarray(other[None]), targets, shape), strict=True))
+    for name in shape.terms[:-2]:
+        assert same[name] == pytest.approx(0, abs=1e-4), name
+    small = narrow.picture(32, 48, seed=3)
+    terms = dict(zip(shape.terms, loss_terms(params, jnp.asarray(small[None]), targets, shape), strict=True))
+    _, own = targets_of(params, small, shape)
+    for layer in shape.style_layers:
+        a, b = own[layer], wide[layer]
+        if statistic == "gram":
+            grams = [x.T @ x / len(x) for x in (a, b)]
+            wanted = np.sum((grams[0] - grams[1]) ** 2) / np.sum(grams[1] ** 2)
+        else:
+            wanted = oracle_wasserstein(a, b) / np.mean(np.sum(b**2, axis=1))
+        assert terms[f"style_{layer}"] == pytest.approx(wanted, rel=5e-3, abs=1e-5), layer
+    a, b = (x["relu4_2"].reshape(1, 4, 6, -1) for x in (own, wide))
+    assert terms["content_relu4_2"] == pytest.approx(float(oracles.content_error(a, b)[0]), rel=2e-2)
+    del image
+
+
+def oracle_wasserstein(a: np.ndarray, b: np.ndarray) -> float:
+    s, t = (np.cov(x.T, bias=True) for x in (a, b))
+    root = np.real(scipy.linalg.sqrtm(t))
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ s @ root), 0)).sum()
+    return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(s) + np.trace(t) - 2 * cross)
+
+
+def test_layer_weights_are_shares_of_their_kinds_weight():
+    settings = OptimizeSettings(
+        content_weight=2, style_weight=6, tv_weight=0.5, style_layers={"relu1_1": 1, "relu3_1": 3}
+    )
+    shape = Shape.of(settings)
+    assert shape.terms == ("content_relu4_2", "style_relu1_1", "style_relu3_1", "tv", "range")
+    np.testing.assert_allclose(term_weights(settings, shape)[:-1], [2, 1.5, 4.5, 0.5])
+
+
+# --- L-BFGS -------------------------------------------------------------------------------------------------------
+
+
+def bowl(n: int = 20, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Curvatures from 1 to 100 in turned axes, and the lowest point."""
+    rng = np.random.default_rng(seed)
+    axes = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    return (axes * np.geomspace(1, 100, n)) @ axes.T, rng.normal(size=n)
+
+
+def test_the_two_loops_are_the_dense_inverse():
+    m, n = 5, 12
+    matrix, _ = bowl(n)
+    rng = np.random.default_rng(1)
+    for stored in (0, 1, 3, 5, 8):
+        steps = rng.normal(size=(stored, n))
+        changes = steps @ matrix
+        pairs = np.zeros((2 * m, n))
+        for k in range(stored):
+            pairs[k % m], pairs[m + k % m] = steps[k], changes[k]
+        g = rng.normal(size=n)
+        inverse = np.eye(n)
+        if stored:
+            inverse *= steps[-1] @ changes[-1] / (changes[-1] @ changes[-1])
+        for s, y in zip(steps[-m:], changes[-m:], strict=True):
+            shift = np.eye(n) - np.outer(s, y) / (s @ y)
+            inverse = shift @ inverse @ shift.T + np.outer(s, s) / (s @ y)
+        rows, own = lbfgs.two_loops(
+            jnp.asarray(pairs @ pairs.T, jnp.float32), jnp.asarray(pairs @ g, jnp.float32), jnp.asarray(stored)
+        )
+        found = np.asarray(rows) @ pairs + float(own) * g
+        np.testing.assert_allclose(found, inverse @ g, rtol=2e-2, atol=2e-3 * np.abs(inverse @ g).max())
+
+
+def descend(fn: Any, x: np.ndarray, steps: int, history: int = 10) -> tuple[Any, list[float]]:
+    evaluate = jax.value_and_grad(lambda v: (fn(v), jnp.zeros(1)), has_aux=True)
+    step = jax.jit(lambda state: lbfgs.advance(state, evaluate))
+    state, values = lbfgs.start(jnp.asarray(x, jnp.float32), 1, history), []
+    for _ in range(steps):
+        state = step(state)
+        values.append(float(state.value))
+    return state, values
+
+
+def test_lbfgs_finds_the_bottom_and_never_rises():
+    matrix, lowest = (jnp.asarray(v, jnp.float32) for v in bowl())
+    state, values = descend(lambda v: (v - lowest) @ matrix @ (v - lowest) / 2, np.zeros(20), 120)
+    assert values[-1] < 1e-6 * values[0]
+    assert all(b <= a * (1 + 2 * lbfgs.ROUNDING) for a, b in zip(values, values[1:], strict=False))
+    np.testing.assert_allclose(state.x, lowest, atol=1e-3)
+
+
+def test_lbfgs_goes_round_a_bend():
+    state, values = descend(lambda v: 100 * (v[1] - v[0] ** 2) ** 2 + (1 - v[0]) ** 2, np.array([-1.2, 1.0]), 250)
+    np.testing.assert_allclose(state.x, [1, 1], atol=1e-2)
+    assert values[-1] < 1e-4
+
+
+def test_lbfgs_walks_away_from_what_is_not_finite():
+    def cliff(v: Any) -> Any:
+        return jnp.sum(jnp.where(v > 0, v - jnp.log(v), jnp.nan))
+
+    state, values = descend(cliff, np.full(4, 1e-3), 200)
+    assert np.isfinite(values).all()
+    np.testing.assert_allclose(state.x, np.ones(4), atol=1e-2)
+
+
+def test_lbfgs_stays_where_it_is_flat():
+    state, values = descend(lambda v: jnp.sum(0 * v) + 3, np.ones(3), 8)
+    assert values == [3.0] * 8
+    np.testing.assert_array_equal(state.x, np.ones(3))
+
+
+# --- Runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("statistic", ["gram", "moments"])
+def test_a_run_lowers_the_loss(tiny: Optimizer, content: np.ndarray, style: np.ndarray, optimizer: Any, statistic: Any):
+    settings = dataclasses.replace(SHORT, optimizer=optimizer, statistic=statistic, steps=40, average=0.5)
+    iterates = list(tiny.run(content, [(style, 1.0)], settings))
+    first, last = (next(i for i in turn if i.scale == 2) for turn in (iterates, iterates[::-1]))
+    assert last.losses["total"] < 0.7 * first.losses["total"]
+    assert {"total", "content", "style", "style_relu1_1", "style_relu5_1", "tv"} <= last.losses.keys()
+    assert (last.step, last.steps, last.done, last.reason, last.seconds_left) == (40, 40, True, "steps", 0.0)
+    assert [(i.scale, i.width, i.height) for i in iterates if i.scale == 1][0] == (1, 20, 12)
+    assert (last.scale, last.scales, last.width, last.height) == (2, 2, WIDTH, HEIGHT)
+    for iterate in iterates:
+        assert iterate.image.shape == content.shape
+        assert iterate.image.dtype == np.float32
+        assert 0 <= iterate.image.min() <= iterate.image.max() <= 1
+    assert [i.step for i in iterates] == sorted(i.step for i in iterates)
+    assert not any(i.done for i in iterates[:-1])
+
+
+def test_the_same_run_gives_the_same_picture_however_it_is_cut(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    settings = dataclasses.replace(SHORT, init="noise", seed=3)
+    pictures = []
+    for seconds in (1.0, 1e-9, 1.0):
+        monkeypatch.setattr(loop, "CHUNK_SECONDS", seconds)
+        pictures.append(finish(tiny.run(content, [(style, 1.0)], settings)).image)
+    np.testing.assert_array_equal(pictures[1], pictures[0])
+    np.testing.assert_array_equal(pictures[2], pictures[0])
+    other = finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(settings, seed=4))).image
+    assert np.abs(other - pictures[0]).max() > 0.01
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("stop_at", [3, 8])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    optimizer: Any, stop_at: int,
+):  # fmt: skip
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
+    settings = dataclasses.replace(SHORT, optimizer=optimizer, normalize_gradients=True)
+    whole = finish(tiny.run(content, [(style, 1.0)], settings))
+    state = tmp_path / "state.safetensors"
+    run: Any = tiny.run(content, [(style, 1.0)], settings, checkpoint=state)
+    stopped = next(i for i in run if i.step == stop_at)
+    run.close()
+    resumed: Any = tiny.run(content, [(style, 1.0)], settings, resume=state, checkpoint=state)
+    first = next(resumed)
+    assert first.step == stop_at + 1
+    assert first.seconds >= stopped.seconds
+    last = finish(resumed)
+    np.testing.assert_array_equal(last.image, whole.image)
+    assert last.losses == whole.losses
+    again = finish(tiny.run(content, [(style, 1.0)], settings, resume=state))
+    np.testing.assert_array_equal(again.image, whole.image)
+
+
+def test_a_state_of_another_run_is_refused(tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path):
+    state = tmp_path / "state.safetensors"
+    run: Any = tiny.run(content, [(style, 1.0)], SHORT, checkpoint=state)
+    next(run)
+    run.close()
+    longer = dataclasses.replace(SHORT, steps=13, time_budget=100.0)
+    with pytest.raises(ConfigError) as caught:
+        tiny.run(content[::-1], [(style, 2.0), (content, 1.0)], longer, resume=state)
+    for part in ("the content", "the styles", "steps (was 12, is 13)", "set them back or start again"):
+        assert part in str(caught.value)
+    assert "time_budget" not in str(caught.value)
+    with pytest.raises(WeightsError, match="there is no such file"):
+        tiny.run(content, [(style, 1.0)], SHORT, resume=tmp_path / "gone.safetensors")
+    states.weights.save(tmp_path / "other.safetensors", {"leaf/0000": np.zeros(3, np.float32)}, {"kind": "x"})
+    with pytest.raises(ConfigError, match="is no state of an optimisation"):
+        tiny.run(content, [(style, 1.0)], SHORT, resume=tmp_path / "other.safetensors")
+
+
+def test_a_plateau_ends_a_run(tiny: Optimizer, content: np.ndarray):
+    settings = dataclasses.replace(SHORT, steps=400, plateau=0.5, smallest=40)
+    last = finish(tiny.run(content, [(content, 1.0)], settings))
+    assert (last.reason, last.step) == ("plateau", 40)
+
+
+def test_a_time_budget_ends_a_run_at_full_size(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    finish(tiny.run(content, [(style, 1.0)], SHORT))
+    settings = dataclasses.replace(SHORT, steps=1_000_000, time_budget=0.5)
+    last = finish(tiny.run(content, [(style, 1.0)], settings))
+    assert last.reason == "time"
+    assert (last.scale, last.width) == (2, WIDTH)
+    assert last.seconds < 10
+
+
+def test_strength_0_leaves_the_photo_and_more_of_it_goes_further(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray
+):
+    moved = []
+    for strength in (0.0, 0.5, 1.0):
+        settings = dataclasses.replace(SHORT, strength=strength, smallest=40, tv_weight=0.0, steps=20)
+        last = finish(tiny.run(content, [(style, 1.0)], settings))
+        moved.append(float(np.sqrt(np.mean((last.image - content) ** 2))))
+    assert moved[0] < 1e-3
+    assert moved[0] < moved[1] < moved[2]
+
+
+def test_styles_blend_by_their_weights(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    def made(*styles: tuple[np.ndarray, float], blend: Any = "barycenter") -> np.ndarray:
+        return finish(tiny.run(content, styles, dataclasses.replace(SHORT, blend=blend))).image
+
+    alone = made((style, 1.0))
+    np.testing.assert_array_equal(made((style, 7.0)), alone)
+    np.testing.assert_array_equal(made((style, 1.0), (content, 0.0)), alone)
+    for blend in ("barycenter", "mixture", "linear"):
+        mixed = made((style, 1.0), (content, 1.0), blend=blend)
+        assert np.abs(mixed - alone).max() > 0.02
+
+
+def test_original_colors_are_kept(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    last = finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(SHORT, original_colors=True)))
+    before, after = (color.rgb_to_oklab(rgb) for rgb in (content, last.image))
+    turn = np.abs(before[..., 1] * after[..., 2] - before[..., 2] * after[..., 1])
+    assert turn.max() < 2e-3
+    assert np.abs(before[..., 0] - after[..., 0]).max() > 0.02
+
+
+@pytest.mark.parametrize("init", ["content", "noise", "style", "given"])
+def test_every_start_is_what_it_says(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, init: Any, monkeypatch: pytest.MonkeyPatch
+):
+    given = narrow.picture(HEIGHT, WIDTH, seed=9)
+    settings = dataclasses.replace(SHORT, steps=1, smallest=40, init="fast" if init == "given" else init)
+    image = finish(tiny.run(content, [(style, 1.0)], settings, init=given if init == "given" else None)).image
+    if init == "noise":
+        assert image.std() == pytest.approx(loop.NOISE, rel=0.1)
+        assert image.mean() == pytest.approx(0.5, abs=0.02)
+    elif init == "style":
+        assert np.abs(image.mean(axis=(0, 1)) - style.mean(axis=(0, 1))).max() < 0.02
+    else:
+        np.testing.assert_array_equal(image, content if init == "content" else given)
+
+
+@pytest.mark.parametrize("statistic", ["gram", "moments"])
+@pytest.mark.parametrize("case", ["black style", "one-colour content", "strip", "two pixels"])
+def test_odd_pictures_stay_finite(tiny: Optimizer, style: np.ndarray, case: str, statistic: Any):
+    pictures = {
+        "black style": (narrow.picture(24, 24), np.zeros((24, 24, 3), np.float32)),
+        "one-colour content": (np.full((24, 24, 3), 0.4, np.float32), style),
+        "strip": (narrow.picture(9, 70), style),
+        "two pixels": (narrow.picture(2, 2), narrow.picture(2, 3)),
+    }
+    content, target = pictures[case]
+    settings = dataclasses.replace(SHORT, statistic=statistic, smallest=100)
+    iterates = list(tiny.run(content, [(target, 1.0)], settings))
+    assert np.isfinite(list(iterates[-1].losses.values())).all()
+    assert iterates[-1].losses["total"] <= iterates[0].losses["total"]
+    assert np.isfinite(iterates[-1].image).all()
+
+
+def test_normalised_gradients_pull_alike(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    settings = dataclasses.replace(SHORT, normalize_gradients=True)
+    job = tiny._job(content, [(style, 1.0)], dataclasses.replace(settings, init="noise"), None, resumed=False)
+    size = (HEIGHT, WIDTH)
+    targets, carry = tiny._targets(job, size), tiny._begin(job, size, None)
+    weights = tiny._weights(job, size, carry, targets)
+    pulls = np.asarray(tiny._pulls(tiny._params, carry.state.x.reshape(1, *size, 3), targets, shape=job.shape))
+    relative = (weights * pulls)[:-2] / term_weights(settings, job.shape)[:-2]
+    np.testing.assert_allclose(relative, relative[0], rtol=1e-4)
+
+
+def test_an_estimate_is_about_what_a_run_takes(tiny: Optimizer, content: np.ndarray):
+    short, long = (
+        tiny.estimate(content.shape, dataclasses.replace(SHORT, steps=steps, smallest=40)) for steps in (10, 100_000)
+    )
+    assert 0 < short < 60
+    assert long > 20 * short
+    assert tiny.estimate(content.shape, dataclasses.replace(SHORT, time_budget=0.01)) == 0.01
+
+
+def test_a_size_that_does_not_fit_is_told_with_one_that_does(
+    tensors: dict[str, np.ndarray], content: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(memory, "needed", lambda compiled: 4 * 2**30)
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    with pytest.raises(
+        ConfigError, match=r"^optimising 40x24 pixels needs 4\.0 GiB and 1\.0 GiB are free: give --size"
+    ):
+        next(iter(Optimizer(tensors=tensors).run(content, [(content, 1.0)], SHORT)))
+
+
+def test_what_does_not_fit_is_tried_with_less_memory(
+    tensors: dict[str, np.ndarray], tiny: Optimizer, content: np.ndarray, style: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    settings = dataclasses.replace(SHORT, smallest=40, steps=4)
+    wanted = finish(tiny.run(content, [(style, 1.0)], settings)).image
+    needs = iter([2**40, 1])
+    monkeypatch.setattr(memory, "needed", lambda compiled: next(needs))
+    found = finish(Optimizer(tensors=tensors).run(content, [(style, 1.0)], settings)).image
+    np.testing.assert_allclose(found, wanted, atol=2e-2)
+    assert next(needs, None) is None
+
+
+def test_memory_can_be_told_here():
+    assert (memory.available() or 0) > 2**20
+    assert memory.fits(None, 5)
+    assert memory.fits(5, None)
+    assert not memory.fits(5, 5)
+
+
+def test_what_is_not_finite_is_an_error(tensors: dict[str, np.ndarray], content: np.ndarray):
+    broken = {**tensors, "encoder/conv3_1/bias": np.full_like(tensors["encoder/conv3_1/bias"], np.inf)}
+    with pytest.raises(NonFiniteError, match="the loss is not finite"):
+        list(Optimizer(tensors=broken).run(content, [(content, 1.0)], SHORT))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        ({"styles": []}, ConfigError, "no style given"),
+        ({"weights": [-1.0]}, ConfigError, "weight of style 1 is -1.0, must be a number >= 0"),
+        ({"weights": [0.0]}, ConfigError, "the weights of all styles are 0"),
+        ({"init": "fast"}, ConfigError, "init is 'fast', so the fast result has to be given"),
+        ({"given": np.zeros((5, 5, 3), np.float32)}, ImageError, "picture to start from: has shape"),
+        ({"content": np.zeros((5, 5), np.float32)}, ImageError, "content picture: got an array of shape"),
+        ({"content": np.zeros((5, 5, 3), np.uint8)}, ImageError, "content picture: got uint8 values"),
+        ({"content": np.full((5, 5, 3), 2.0)}, ImageError, "content picture: has values outside"),
+        ({"content": np.zeros((1, 5, 3), np.float32)}, ImageError, "at least 2 pixels each way"),
+    ],
+)
+def test_bad_calls_are_told_at_once(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, call: dict[str, Any], error: Any, message: str
+):
+    styles = call.get("styles", [(style, w) for w in call.get("weights", [1.0])])
+    settings = dataclasses.replace(SHORT, init=call.get("init", "content"))
+    with pytest.raises(error) as caught:
+        tiny.run(call.get("content", content), styles, settings, init=call.get("given"))
+    assert message in str(caught.value)
+
+
+def test_an_unknown_model_is_named():
+    with pytest.raises(ConfigError, match="model 'huge' is not known: use one of slim, vgg19"):
+        Optimizer("huge")
+
+
+def test_figures_are_those_of_metrics(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    own = tiny.figures(content, content, [(content, 1.0)])
+    assert own["style"] == pytest.approx(0, abs=1e-6)
+    assert own["content"] == 0
+    assert own["ssim"] == pytest.approx(1)
+    figures = tiny.figures(content, content, [(style, 2.0), (content, 2.0)])
+    assert figures["style"] == pytest.approx(np.mean(figures["style_by_level"]))
+    shape = Shape.of(OptimizeSettings())
+    found = [features(tiny._params, jnp.asarray(rgb[None]), shape.style_layers).values() for rgb in (content, style)]
+    grams = [[np.asarray(x[0], np.float64).reshape(-1, x.shape[-1]) for x in picture] for picture in found]
+    grams = [[x.T @ x / len(x) for x in picture] for picture in grams]
+    wanted = [np.linalg.norm(g - (g + h) / 2) / np.linalg.norm((g + h) / 2) for g, h in zip(*grams, strict=True)]
+    np.testing.assert_allclose(figures["style_by_level"], wanted, rtol=1e-3, atol=1e-5)
+    assert tiny.figures(style[:10, :10], style[:10, :10], [(style, 1.0)])["ssim"] is not None
+    assert metrics.ssim(content, content) == pytest.approx(1)
+
+
+def test_models_of_other_widths_are_fine():
+    config = ModelConfig("slim", (2, 2, 3, 3, 3))
+    rng = np.random.default_rng(0)
+    made = {}
+    for name, c_in, c_out in config.convs():
+        made[f"encoder/{name}/kernel"] = rng.normal(0, 0.4, (3, 3, c_in, c_out)).astype(np.float32)
+        made[f"encoder/{name}/bias"] = np.full(c_out, 0.3, np.float32)
+    picture = narrow.picture(18, 18)
+    settings = dataclasses.replace(SHORT, steps=2, smallest=40, content_weight=0.0)
+    assert finish(Optimizer(tensors=made).run(picture, [(picture, 1.0)], settings)).losses["content"] == 0

@@ -1,0 +1,42 @@
+"""The command `wctstyle demo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wctstyle.cli.console import Verbose, clean_exit, tell
+from wctstyle.cli.specs import Model
+from wctstyle.settings import MAX_SIDE
+
+
+@clean_exit
+def demo(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, show_default="the first free one from 7860", help="Port to listen on."),
+    ] = None,
+    share: Annotated[bool, typer.Option("--share", help="Open a public tunnel through gradio.live as well.")] = False,
+    model: Annotated[Model, typer.Option(help="The model that paints.")] = Model.slim,
+    max_size: Annotated[
+        int, typer.Option(metavar="LONG_SIDE", help=f"Longest side rendered, in pixels, up to {MAX_SIDE}.")
+    ] = 2048,
+    queue_size: Annotated[int, typer.Option(help="Jobs that may wait before visitors are asked to come back.")] = 64,
+    verbose: Verbose = 0,
+) -> None:
+    """Blend styles live in the browser."""
+    from wctstyle.demo.limits import Limits
+
+    limits = Limits(max_size=max_size, live_size=min(512, max_size), queue_size=queue_size)
+    from wctstyle.demo import build, launch
+
+    tell("Loading the model and making the first picture ...")
+    built = build(model=model.value, limits=limits)
+
+    def ready(address: str) -> None:
+        typer.echo(address)
+        tell("The demo is open at this address. Ctrl-C stops it.")
+
+    launch(built, host=host, port=port, share=share, ready=ready)

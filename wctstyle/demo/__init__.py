@@ -1,0 +1,24 @@
+"""The page in the browser: blend styles live, compare, take the result away (Gradio).
+
+The modules import only downwards: server, guard, api, layout, theme, actions, sheets, engine, sessions, looks,
+pictures, limits. Importing `Limits` alone imports neither JAX nor Gradio.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wctstyle.demo.limits import Limits
+
+if TYPE_CHECKING:
+    from wctstyle.demo.server import Demo, build, launch, serving
+
+__all__ = ["Demo", "Limits", "build", "launch", "serving"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Demo", "build", "launch", "serving"):
+        from wctstyle.demo import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,208 @@
+"""The named endpoints: every action without the page, typed, for `gradio_client` and plain HTTP.
+
+Gradio reads the annotations of these functions as they stand, so they are not postponed here.
+"""
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.events import api
+
+from wctstyle import images, samples
+from wctstyle.demo import actions, looks
+from wctstyle.demo.actions import Desk
+from wctstyle.demo.layout import LIVE_JOBS, friendly
+from wctstyle.demo.looks import STYLE_SIZE, Look
+from wctstyle.demo.pictures import decode, public_name, take_upload
+from wctstyle.demo.sessions import Session
+from wctstyle.errors import ConfigError
+from wctstyle.settings import DEFAULT_DETAIL
+
+Picture = str | dict
+"""`sample:NAME`, or an uploaded file as `gradio_client.handle_file` or POST /upload names it."""
+
+FormatName = Literal["PNG", "JPEG", "WebP"]
+
+
+class Endpoints:
+    """The endpoints of one demo. Each call is a session of its own that ends with it."""
+
+    def __init__(self, desk: Desk, upload_folder: str, export_folder: Path) -> None:
+        self.desk, self.upload_folder, self.export_folder = desk, upload_folder, export_folder
+
+    def connect(self) -> None:
+        """Register all endpoints with the current `gr.Blocks`."""
+        quick: dict[str, Any] = {"concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
+        api(friendly(self.samples), api_name="samples", **quick)
+        api(friendly(self.stylize), api_name="stylize", **quick)
+        api(friendly(self.compare), api_name="compare", **quick)
+        api(friendly(self.recipe), api_name="recipe", **quick)
+        api(self.optimise, api_name="optimise", concurrency_id="optimise", concurrency_limit=1)
+
+    # ------------------------------------------------------------------------------------------------ the endpoints
+
+    def samples(self) -> dict[str, list[str]]:
+        """List the pictures that come along, photos and styles, for use as `sample:NAME`."""
+        return {kind: [samples.PREFIX + name for name in samples.names(kind)] for kind in ("content", "style")}
+
+    def stylize(
+        self,
+        content: Picture,
+        styles: list[Picture],
+        weights: list[float] | None = None,
+        strength: float = 1.0,
+        detail: float = DEFAULT_DETAIL,
+        level_strength: dict[str, float] | None = None,
+        transform: Literal["mk", "wct", "adain"] = "mk",
+        blend: Literal["barycenter", "linear", "mixture"] = "barycenter",
+        size: int = 512,
+        style_size: int = STYLE_SIZE,
+        format: FormatName = "PNG",
+        quality: int = 92,
+    ) -> tuple[dict, dict]:
+        """Stylise a photo after one style or a blend. Returns the file and {"seconds", "width", "height", "recipe"}.
+
+        content and each of styles is `sample:NAME` or an uploaded file. weights: one per style, any scale; equal if
+        left out. strength 0..1, from photo to style. level_strength: factors for single levels, as {"5": 0.5}. size and
+        style_size: long sides in pixels.
+        """
+        session = self._session()
+        look = self._look(
+            session, content, styles, weights, strength, detail, level_strength, transform, blend, size, style_size
+        )
+        shot = self.desk.engine.render(session, look)
+        recipe = actions.recipe_of(self.desk, session, look, shot.image)
+        return self._file(shot.image, recipe, format, quality), _report(shot.image, recipe, seconds=shot.seconds)
+
+    def optimise(
+        self,
+        content: Picture,
+        styles: list[Picture],
+        weights: list[float] | None = None,
+        steps: int = 100,
+        method: Literal["lbfgs", "adam"] = "lbfgs",
+        start: Literal["fast", "content", "noise"] = "fast",
+        strength: float = 1.0,
+        blend: Literal["barycenter", "linear", "mixture"] = "barycenter",
+        size: int = 384,
+        style_size: int = STYLE_SIZE,
+        format: FormatName = "PNG",
+    ) -> Iterator[dict]:
+        """Optimise a photo after a blend, slowly. Streams {"step", "steps", "loss", "text"} about once a second.
+
+        The last item has "file", "seconds", "width", "height" and "recipe" as well.
+        """
+        session, progress = self._session(), gr.Progress()
+        try:
+            look = friendly(self._look)(
+                session, content, styles, weights, strength, DEFAULT_DETAIL, None, "mk", blend, size, style_size
+            )
+            run = friendly(actions.optimise)(self.desk, session, look, steps, method, start)
+            while (now := friendly(next)(run, None)) is not None:
+                progress((now.step, now.steps), desc=now.text)
+                report = {
+                    "step": now.step,
+                    "steps": now.steps,
+                    "loss": now.losses[-1][1] if now.losses else None,
+                    "text": now.text,
+                }
+                if now.kept is None:
+                    yield report
+                else:
+                    image, recipe = images.load(now.kept.data).rgb, dict(now.kept.recipe)
+                    file = self._file(image, recipe, format, 92)
+                    yield {**report, "file": file, **_report(image, recipe, seconds=now.kept.seconds)}
+        finally:
+            session.close()
+
+    def compare(
+        self, result: Picture, content: Picture, styles: list[Picture], weights: list[float] | None = None
+    ) -> dict:
+        """Measure how near a picture is to a blend and to a photo, with this model's own encoder.
+
+        Returns {"style", "levels", "content", "ssim"}: style is the mean of the levels; ssim is null where sizes
+        differ.
+        """
+        session = self._session()
+        held = session.picture(self._take(session, result))
+        longest = min(max(held.pixels.shape[:2]), self.desk.limits.max_size)
+        look = self._look(
+            session, content, styles, weights, 1.0, DEFAULT_DETAIL, None, "mk", "barycenter", longest, STYLE_SIZE
+        )
+        measured = self.desk.engine.figures(session, look, held.at(longest))
+        levels = measured["levels"]
+        return {"style": sum(levels) / len(levels) if levels else None, **measured}
+
+    def recipe(self, picture: dict) -> dict:
+        """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
+        data = take_upload(picture.get("path"), self.upload_folder, self.desk.limits)
+        recipe = actions.stored_recipe(data)
+        if recipe is None:
+            return {"recipe": None, "command": None, "python": None}
+        looks.look_of(recipe, lambda name, hash: name, self.desk.limits, fallback=looks.FIRST_CONTENT)
+        return {"recipe": recipe, "command": looks.as_command(recipe), "python": looks.as_python(recipe)}
+
+    # --------------------------------------------------------------------------------------------------------- parts
+
+    def _session(self) -> Session:
+        return Session(f"api:{uuid.uuid4().hex}", self.desk.limits)
+
+    def _take(self, session: Session, picture: Any) -> str:
+        """Return the id of a sample, or of an upload that the session holds from now on."""
+        if isinstance(picture, str):
+            if not picture.startswith(samples.PREFIX):
+                raise ConfigError(f"a picture is an uploaded file or sample:NAME, got {public_name(picture)!r}")
+            return session.picture(picture).id
+        if not isinstance(picture, dict):
+            raise ConfigError("a picture is an uploaded file or sample:NAME")
+        data = take_upload(picture.get("path"), self.upload_folder, self.desk.limits)
+        return session.add(decode(data, self.desk.limits), public_name(picture.get("orig_name"))).id
+
+    def _look(
+        self,
+        session: Session,
+        content: Any,
+        styles: Any,
+        weights: Any,
+        strength: float,
+        detail: float,
+        level_strength: dict[str, float] | None,
+        transform: str,
+        blend: str,
+        size: int,
+        style_size: int,
+    ) -> Look:
+        if not isinstance(styles, list) or not 1 <= len(styles) <= self.desk.limits.styles:
+            raise ConfigError(f"styles must be a list of 1 to {self.desk.limits.styles} pictures")
+        weights = [1.0] * len(styles) if weights is None else weights
+        if not isinstance(weights, list) or len(weights) != len(styles):
+            raise ConfigError(f"weights must be a list of as many numbers as there are styles ({len(styles)})")
+        try:
+            factors = {int(level): value for level, value in (level_strength or {}).items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ConfigError('level_strength must be an object like {"5": 0.5}') from error
+        if not factors.keys() <= {1, 2, 3, 4, 5}:
+            raise ConfigError("level_strength names a level that is not one of 1, 2, 3, 4, 5")
+        palette = {
+            "content": self._take(session, content),
+            "styles": [[self._take(session, s), w] for s, w in zip(styles, weights, strict=True)],
+        }
+        levels = [factors.get(level, 1.0) for level in (5, 4, 3, 2, 1)]
+        look = looks.make_look(self.desk.limits, palette, strength, detail, levels, transform, blend, size, style_size)
+        return replace(look, size=min(look.size, self.desk.limits.max_size))
+
+    def _file(self, image: Any, recipe: dict[str, Any], format: str, quality: int) -> dict[str, Any]:
+        if format not in actions.FORMATS:
+            raise ConfigError(f"format is {format!r}, must be one of {', '.join(actions.FORMATS)}")
+        folder = Path(tempfile.mkdtemp(dir=self.export_folder))
+        path = images.save(folder / f"stylized.{actions.FORMATS[format]}", image, quality=quality, recipe=recipe)
+        return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+
+
+def _report(image: Any, recipe: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+    return {"seconds": round(seconds, 4), "width": image.shape[1], "height": image.shape[0], "recipe": recipe}

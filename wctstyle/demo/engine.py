@@ -1,0 +1,221 @@
+"""The studio behind the page: one model for everybody, what it measured kept at hand, and figures of results."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import jax
+import numpy as np
+
+from wctstyle import metrics
+from wctstyle.demo.looks import Look
+from wctstyle.demo.pictures import Held
+from wctstyle.demo.sessions import Session
+from wctstyle.errors import ConfigError
+from wctstyle.moments import Moments
+from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.stylizer import ContentCode, StyleCode, Stylizer
+
+CODE_BYTES = 768 * 2**20
+"""Memory for encoded contents of all sessions: about 32 MiB each at 512 pixels with `slim`."""
+
+TRIAL_STEPS = 100
+
+_V = TypeVar("_V")
+
+
+class Shelf(Generic[_V]):
+    """Keeps what was used last, up to a total weight."""
+
+    def __init__(self, capacity: int, weigh: Callable[[_V], int]) -> None:
+        self.capacity, self.weigh, self.total = capacity, weigh, 0
+        self._items: OrderedDict[Hashable, tuple[_V, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], _V]) -> _V:
+        """Return what is kept under a key, or make it; making holds no lock."""
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key][0]
+        value = make()
+        weight = self.weigh(value)
+        with self._lock:
+            if key in self._items:
+                return self._items[key][0]
+            self._items[key] = value, weight
+            self.total += weight
+            while self.total > self.capacity and len(self._items) > 1:
+                self.total -= self._items.popitem(last=False)[1][1]
+        return value
+
+
+class Gate:
+    """Lets slow work step aside while quick work goes on."""
+
+    def __init__(self) -> None:
+        self._busy = 0
+        self._free = threading.Condition()
+
+    @contextmanager
+    def quick(self) -> Iterator[None]:
+        """Mark quick work: a picture that somebody waits for with a finger on a slider."""
+        with self._free:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._free:
+                self._busy -= 1
+                self._free.notify_all()
+
+    def give_way(self, seconds: float) -> None:
+        """Wait until there is no quick work, at most so long."""
+        with self._free:
+            self._free.wait_for(lambda: self._busy == 0, timeout=seconds)
+
+
+def _code_bytes(code: ContentCode) -> int:
+    return sum(int(f.nbytes) for f in code.features) + code.pixels.nbytes
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture that was made: RGB in [0, 1], and the seconds it took."""
+
+    image: np.ndarray
+    seconds: float
+    first_of_size: bool
+
+
+class Engine:
+    """Renders looks. Safe to share between threads."""
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        *,
+        optimizer: Callable[[], Optimizer] | None = None,
+        code_bytes: int = CODE_BYTES,
+    ) -> None:
+        self.stylizer = stylizer
+        self._make_optimizer = optimizer or (lambda: Optimizer(stylizer.model))
+        self.gate = Gate()
+        self._pixels: Shelf[np.ndarray] = Shelf(128 * 2**20, lambda rgb: rgb.nbytes)
+        self._contents: Shelf[ContentCode] = Shelf(code_bytes, _code_bytes)
+        self._styles: Shelf[StyleCode] = Shelf(512, lambda code: 1)
+        self._estimates: Shelf[float] = Shelf(256, lambda seconds: 1)
+
+    @property
+    def device(self) -> str:
+        """The kind of device that renders."""
+        return jax.devices()[0].device_kind
+
+    @functools.cached_property
+    def optimizer(self) -> Optimizer:
+        """The optimiser, made when it is first asked for."""
+        return self._make_optimizer()
+
+    def estimate(self, shape: tuple[int, int], settings: OptimizeSettings) -> float:
+        """Return about how many seconds an optimisation takes here, from a trial that is made once per size and method.
+
+        Steps beyond those of the trial count in proportion.
+        """
+        trial = replace(settings, steps=TRIAL_STEPS, time_budget=None)
+        key = (shape, settings.optimizer)
+        seconds = self._estimates.get(key, lambda: self.optimizer.estimate(shape, trial))
+        total = seconds * settings.steps / TRIAL_STEPS
+        return total if settings.time_budget is None else min(total, settings.time_budget)
+
+    def content_rgb(self, held: Held, size: int) -> np.ndarray:
+        """Return a content at a long side of at most `size`: photos are never enlarged."""
+        return self._pixels.get((held.content_hash, size), lambda: held.at(size))
+
+    def style_rgb(self, held: Held, style_size: int) -> np.ndarray:
+        """Return a style picture at exactly `style_size`, so that the dial moves the strokes of any picture."""
+        return held.at(style_size, enlarge=True)
+
+    def content_code(self, held: Held, size: int) -> ContentCode:
+        """Encode a content once."""
+        return self._contents.get(
+            (held.content_hash, size), lambda: self.stylizer.content(self.content_rgb(held, size))
+        )
+
+    def style_code(self, held: Held, style_size: int) -> StyleCode:
+        """Measure a style once."""
+        return self._styles.get(
+            (held.content_hash, style_size), lambda: self.stylizer.style(self.style_rgb(held, style_size))
+        )
+
+    def blend(self, session: Session, look: Look) -> list[tuple[StyleCode, float]]:
+        """Return the styles of a look, measured, with their weights."""
+        return [(self.style_code(session.picture(id), look.style_size), weight) for id, weight in look.styles]
+
+    def render(self, session: Session, look: Look) -> Shot:
+        """Make the picture of a look.
+
+        Raises:
+            ConfigError: there is no style, or a picture is not kept any more.
+        """
+        if not look.styles:
+            raise ConfigError("There is no style in the blend. Add one from the gallery or your own.")
+        start, traces = time.perf_counter(), sum(self.stylizer.traces.values())
+        with self.gate.quick():
+            code = self.content_code(session.picture(look.content), look.size)
+            result = self.stylizer.stylize(code, self.blend(session, look), look.settings)
+        seconds = time.perf_counter() - start
+        return Shot(result.image, seconds, sum(self.stylizer.traces.values()) > traces)
+
+    def warm(self, styles: int, shapes: Sequence[tuple[int, int]] = ()) -> None:
+        """Compile what visitors will need next: blends of up to so many styles, and pictures of these shapes.
+
+        Waits whenever somebody else's picture is made.
+        """
+        rng = np.random.default_rng(0)
+        code = self.stylizer.style(rng.uniform(size=(64, 64, 3)).astype(np.float32))
+        for count in range(2, styles + 1):
+            self.gate.give_way(60)
+            self.stylizer.target([(code, 1.0)] * count)
+        for height, width in shapes:
+            self.gate.give_way(60)
+            self.stylizer.stylize(rng.uniform(size=(height, width, 3)).astype(np.float32), [code])
+
+    def figures(self, session: Session, look: Look, image: np.ndarray) -> dict[str, Any]:
+        """Measure a result against its content and its blend with this model's own encoder.
+
+        Returns {"content", "ssim", "levels": five numbers}: content is the relu4_1 error of features with each channel
+        standardised (0 same, 2 unrelated); a level is the relative error of the moments to those of the blend,
+        |E[xx'] - E_target[xx']|_F / |E_target[xx']|_F.
+        """
+        held = session.picture(look.content)
+        photo = self.content_rgb(held, max(image.shape[:2]))
+        target = self.stylizer.target(self.blend(session, look), kind=look.settings.blend)
+        codes = [self.stylizer.content(np.ascontiguousarray(rgb)) for rgb in (image, photo)]
+        rows, columns = (-(-side // 8) for side in image.shape[:2])
+        features = [code.features[3][:, :rows, :columns] for code in codes]
+        content = float(np.asarray(metrics.content_error(features[0], features[1])).mean())
+        levels = (
+            []
+            if target is None
+            else [_gram_error(got, wanted) for got, wanted in zip(self.stylizer.measure(image), target, strict=True)]
+        )
+        same = image.shape == photo.shape and min(image.shape[:2]) >= metrics.SSIM_WINDOW
+        return {"content": content, "ssim": metrics.ssim(image, photo) if same else None, "levels": levels}
+
+
+def _gram_error(got: Moments, wanted: Moments) -> float:
+    """Compare Gram matrices per position, covariance + mean mean', of two sets of moments."""
+
+    def gram(m: Moments) -> np.ndarray:
+        mean, cov = (np.asarray(a, np.float64).squeeze() for a in (m.mean, m.covariance))
+        return cov + np.outer(mean, mean)
+
+    target = gram(wanted)
+    return float(np.linalg.norm(gram(got) - target) / max(np.linalg.norm(target), 1e-12))

@@ -1,0 +1,463 @@
+"""The page: components, and which action each of them calls. All that is computed lies in `actions`."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+import numpy as np
+from gradio.components import Component
+
+from wctstyle.demo import actions, looks, sheets
+from wctstyle.demo.actions import Desk
+from wctstyle.demo.looks import Look
+from wctstyle.demo.sessions import Session
+from wctstyle.demo.theme import asset
+from wctstyle.errors import ConfigError, WctStyleError
+
+log = logging.getLogger("wctstyle.demo")
+
+SETTLE_MILLISECONDS = 1500
+"""How long sliders rest before what is on screen goes into the history."""
+
+LIVE_JOBS = 2
+"""Pictures rendered at the same time; more would only share the same cores."""
+
+SLOW_DIALS = ("size", "style_size")
+"""Sliders whose every value is measured anew, so that the picture follows when they are let go."""
+
+LEVEL_TEXTS = {
+    5: ("Shapes", "composition and the largest strokes"),
+    4: ("Large strokes", "broad marks and patterns"),
+    3: ("Strokes", "the hand of the painter"),
+    2: ("Texture", "grain, hatching, fine pattern"),
+    1: ("Colour", "palette and finest grain"),
+}
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def friendly(action: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Turn errors into messages on the page: ours as they are, all others without anything of the inside."""
+
+    @functools.wraps(action)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return action(*args, **kwargs)
+        except gr.Error:
+            raise
+        except WctStyleError as error:
+            raise gr.Error(str(error), title="That did not work", duration=8, print_exception=False) from None
+        except Exception:
+            log.exception("a fault in %s", getattr(action, "__name__", "an action"))
+            raise gr.Error(
+                "Something went wrong here. Please try once more, or load the page again.",
+                title="Sorry",
+                duration=8,
+                print_exception=False,
+            ) from None
+
+    return run
+
+
+def html_part(name: str, value: Any, *, elem_id: str, script: bool = True, **props: Any) -> gr.HTML:
+    """Make a component of the page's own: NAME.html and NAME.js of the assets."""
+    return gr.HTML(
+        value,
+        html_template=asset(f"{name}.html") if name != "shelf" else "<span></span>",
+        js_on_load=asset(f"{name}.js") if script else None,
+        apply_default_css=False,
+        elem_id=elem_id,
+        **props,
+    )
+
+
+class Page:
+    """Builds the page into the current `gr.Blocks` and connects it with a desk."""
+
+    def __init__(
+        self,
+        blocks: gr.Blocks,
+        desk: Desk,
+        first: Look,
+        stage: dict[str, Any],
+        shot: tuple[Look, np.ndarray, float],
+        upload_folder: str,
+        export_folder: Path,
+    ) -> None:
+        self.blocks, self.desk, self.first = blocks, desk, first
+        self.upload_folder, self.export_folder = upload_folder, export_folder
+        self.first_stage, self.first_shot = stage, shot
+        self._build()
+        self._connect()
+
+    # ------------------------------------------------------------------------------------------------- components
+
+    def _build(self) -> None:
+        gr.HTML(
+            '<div class="wct-head"><h1>wctstyle</h1><p>Any photo, any blend of paintings. Move a slider, see the '
+            'picture change.</p><button type="button" aria-label="Switch between light and dark">◐ light / dark'
+            "</button></div>",
+            js_on_load="element.querySelector('button').addEventListener('click', () => "
+            "document.body.classList.toggle('dark'));",
+            apply_default_css=False,
+        )
+        with gr.Row(elem_id="wct-main"):
+            with gr.Column(scale=6, elem_id="wct-left", min_width=320):
+                self.stage = html_part("stage", self.first_stage, elem_id="wct-stage")
+                self.strip = html_part("strip", [], elem_id="wct-strip", settle_ms=SETTLE_MILLISECONDS)
+            with gr.Column(scale=5, elem_id="wct-right", min_width=320), gr.Tabs():
+                with gr.Tab("Blend"):
+                    self._build_blend()
+                with gr.Tab("Optimise") as self.optimise_tab:
+                    self._build_optimise()
+                with gr.Tab("Compare"):
+                    self._build_compare()
+                with gr.Tab("Take away"):
+                    self._build_export()
+        self.shelf = html_part("shelf", None, elem_id="wct-shelf")
+
+    def _build_blend(self) -> None:
+        limits, defaults = self.desk.limits, looks.controls_of(self.first)
+        self.palette = html_part(
+            "palette",
+            looks.palette_of(self.first),
+            elem_id="wct-palette",
+            gallery=actions.gallery(),
+            max_styles=limits.styles,
+            max_bytes=limits.upload_bytes,
+        )
+        self.controls: dict[str, Component] = {}
+
+        def slider(name: str, label: str, info: str, low: float = 0.0, high: float = 1.0, step: float = 0.01) -> None:
+            self.controls[name] = gr.Slider(
+                low, high, defaults[name], step=step, label=label, info=info, elem_id=f"wct-{name}", buttons=[]
+            )
+
+        with gr.Row(elem_id="wct-dials"):
+            slider("strength", "Strength", "From the photo to the full style.")
+            slider("detail", "Detail", "Keeps the photo's own edges and faces.")
+        with gr.Accordion("Advanced: levels, transform, size, stroke size", open=False):
+            for level, (label, info) in LEVEL_TEXTS.items():
+                slider(f"level{level}", label, f"How much the style changes {info}.")
+            self.controls["transform"] = gr.Radio(
+                [("nearest (mk)", "mk"), ("original (wct)", "wct"), ("light (adain)", "adain")],
+                value="mk",
+                label="Transform",
+                info="How the paint is matched: moving colours least, as in the original paper, or only lightly.",
+                elem_id="wct-transform",
+            )
+            self.controls["blend"] = gr.Radio(
+                [("in between", "barycenter"), ("average", "linear"), ("all at once", "mixture")],
+                value="barycenter",
+                label="Blend method",
+                info="How several styles become one: a style between them, the mean of results, or all their variety.",
+                elem_id="wct-blend-kind",
+            )
+            most = min(1024, limits.max_size)
+            slider("size", "Size on screen", "Long side in pixels: larger is finer and slower.", 64, most, 64)
+            slider(
+                "style_size",
+                "Stroke size",
+                "Size of the style pictures: larger makes larger strokes.",
+                64,
+                looks.MAX_STYLE_SIZE,
+                32,
+            )
+
+    def _build_optimise(self) -> None:
+        gr.Markdown(
+            "### Optimise\nPaints the same blend slowly, by descent on the picture itself (Gatys et al. 2016): more "
+            "texture, minutes instead of a moment. The result goes into the history."
+        )
+        steps = min(100, self.desk.limits.optimise_steps)
+        self.steps = gr.Slider(
+            1, self.desk.limits.optimise_steps, steps, step=1, label="Steps", buttons=[], elem_id="wct-steps",
+            info="More steps come closer to the style, and take longer.",
+        )  # fmt: skip
+        with gr.Row():
+            self.method = gr.Radio(
+                [("L-BFGS", "lbfgs"), ("Adam", "adam")], value="lbfgs", label="Method", elem_id="wct-method",
+                info="L-BFGS gets there in fewer steps; Adam moves more gently.",
+            )  # fmt: skip
+            self.begin_with = gr.Radio(
+                [("fast result", "fast"), ("photo", "content"), ("noise", "noise")], value="fast", label="Start from",
+                info="What is refined: the picture on screen, the photo, or nothing.", elem_id="wct-start-from",
+            )  # fmt: skip
+        with gr.Row():
+            self.start = gr.Button("Optimise", variant="primary", elem_id="wct-optimise")
+            self.stop = gr.Button("Stop", elem_id="wct-stop")
+            self.ask = gr.Button("How long?", elem_id="wct-estimate")
+        self.progress = gr.HTML(
+            '<div class="wct-sheet"><p>Nothing is running. "How long?" makes a short trial first.</p></div>',
+            apply_default_css=False,
+            elem_id="wct-progress",
+            min_height=190,
+        )
+
+    def _build_compare(self) -> None:
+        gr.Markdown("### Compare two results\nLaid over each other on the stage, with figures.")
+        with gr.Row():
+            self.latest_pair = gr.Button("Compare the latest two", size="sm")
+            self.measure = gr.Button("Measure A and B", variant="primary", size="sm")
+        self.sheet = gr.HTML(sheets.EMPTY_COMPARE, apply_default_css=False, elem_id="wct-figures")
+        self.pair = gr.State({"a": None, "b": None})
+
+    def _build_export(self) -> None:
+        gr.Markdown(
+            "### Take it away\nHow it was made is kept inside the file: dropped on the page, it restores the settings."
+        )
+        limits = self.desk.limits
+        self.which = gr.Radio(
+            [("the blend, rendered anew", "blend"), ("result A", "a"), ("result B", "b")], value="blend", label="Picture",
+            info="What the file holds; A and B are chosen in the history, at their own size. An optimised result is B.",
+            elem_id="wct-which",
+        )  # fmt: skip
+        self.format = gr.Radio(
+            list(actions.FORMATS), value="PNG", label="Format", info="PNG is exact, the others smaller."
+        )
+        self.export_size = gr.Slider(
+            64, limits.max_size, min(1024, limits.max_size), step=64, label="Long side", buttons=[],
+            info="In pixels; never larger than the photo itself.",
+        )  # fmt: skip
+        self.quality = gr.Slider(
+            50, 100, 92, step=1, label="Quality", info="Of JPEG and WebP: larger files look better.", buttons=[]
+        )
+        self.make_file = gr.Button("Make the file", variant="primary")
+        self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
+        self.write_code = gr.Button("Show as command and Python")
+        self.command = gr.Code(label="In the terminal", language="shell", visible=False, interactive=False)
+        self.python = gr.Code(label="In Python", language="python", visible=False, interactive=False)
+
+    # --------------------------------------------------------------------------------------------------- connections
+
+    def _session(self, request: gr.Request) -> Session:
+        return self.desk.sessions.get(request.session_hash or "")
+
+    def _look(self, palette: Any, *values: Any) -> Look:
+        named = dict(zip(self.controls, values, strict=True))
+        levels = [named.pop(f"level{level}") for level in (5, 4, 3, 2, 1)]
+        return looks.make_look(self.desk.limits, palette, level_strength=levels, **named)
+
+    def _updates(self, look: Look) -> list[Any]:
+        """Return new values of the palette and of every control."""
+        values = looks.controls_of(look)
+        return [looks.palette_of(look), *(values[name] for name in self.controls)]
+
+    def _connect(self) -> None:
+        everything = [self.palette, *self.controls.values()]
+        gr.on(
+            [
+                self.palette.input,
+                *(control.input for name, control in self.controls.items() if name not in SLOW_DIALS),  # pyright: ignore
+                *(self.controls[name].release for name in SLOW_DIALS),  # pyright: ignore[reportAttributeAccessIssue]
+            ],
+            self._live,
+            everything,
+            self.stage,
+            trigger_mode="always_last",
+            show_progress="hidden",
+            concurrency_limit=LIVE_JOBS,
+            concurrency_id="live",
+            api_visibility="private",
+        )
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        live: dict[str, Any] = {**quiet, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
+        self.blocks.load(self._open, None, [self.strip], **live)
+        self.palette.upload(
+            self._upload,
+            [self.palette],
+            [self.shelf, *everything],
+            concurrency_id="upload",
+            concurrency_limit=1,
+            **quiet,
+        ).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live)
+        self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live)
+        self.strip.select(self._pick, [self.pair], [self.stage, self.pair, *everything], **live)
+        optimiser = [self.steps, self.method, self.begin_with, *everything]
+        self.start.click(self._arm, None, None, queue=False, **quiet).then(
+            self._optimise,
+            optimiser,
+            [self.stage, self.progress, self.strip, self.pair],
+            trigger_mode="once",
+            show_progress="minimal",
+            show_progress_on=self.progress,
+            concurrency_id="optimise",
+            concurrency_limit=1,
+            api_visibility="private",
+        )
+        self.stop.click(self._stop, None, self.progress, queue=False, **quiet)
+        self.ask.click(
+            self._estimate, optimiser, self.progress, concurrency_id="optimise", concurrency_limit=1,
+            show_progress="minimal", api_visibility="private",
+        )  # fmt: skip
+        self.latest_pair.click(self._latest, None, [self.stage, self.pair, self.sheet], **live)
+        self.measure.click(
+            self._measure, [self.pair], self.sheet, concurrency_id="slow", concurrency_limit=1, api_visibility="private"
+        )
+        export: dict[str, Any] = {"concurrency_id": "slow", "concurrency_limit": 1, "api_visibility": "private"}
+        self.make_file.click(
+            self._export,
+            [self.which, self.pair, self.format, self.export_size, self.quality, *everything],
+            self.file,
+            **export,
+        )
+        self.write_code.click(self._code, [self.export_size, *everything], [self.command, self.python], **live)
+
+    # Each handler is one action of `actions` for the session of the page that asked.
+
+    @friendly
+    def _open(self, request: gr.Request) -> list[dict[str, Any]]:
+        session = self._session(request)
+        session.before_shown = (self.first.content, self.first.size)
+        if not session.history:
+            session.latest = self.first_shot
+            actions.keep(self.desk, session, self.first)
+        return actions.strip(session)
+
+    @friendly
+    def _live(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
+        session = self._session(request)
+        session.moves += 1
+        return actions.live(self.desk, session, self._look(palette, *values))
+
+    @friendly
+    def _settle(self, request: gr.Request, palette: Any, *values: Any) -> list[dict[str, Any]]:
+        session = self._session(request)
+        actions.keep(self.desk, session, self._look(palette, *values))
+        return actions.strip(session)
+
+    @friendly
+    def _upload(self, request: gr.Request, event: gr.EventData, palette: Any) -> list[Any]:
+        """Take a file in. The page waits for news of its shelf, so a refusal is told there too."""
+        session, data = self._session(request), event._data or {}
+        untouched = [gr.skip()] * (1 + len(self.controls))
+        news: dict[str, Any] = {"added": None, "restored": False, "serial": time.time()}
+        try:
+            added = actions.add_upload(
+                self.desk,
+                session,
+                data.get("path"),
+                self.upload_folder,
+                data.get("name"),
+                current=str((palette or {}).get("content")),
+            )
+        except WctStyleError as error:
+            gr.Warning(str(error), title="That did not work", duration=8)
+            return [{**news, "pictures": actions.uploads(session)}, *untouched]
+        if added.look is not None:
+            gr.Info(added.message, title="Restored", duration=6)
+            return [{**news, "restored": True, "pictures": actions.uploads(session)}, *self._updates(added.look)]
+        kind = "style" if data.get("kind") == "style" else "content"
+        news["added"] = {"id": added.held.id if added.held else None, "kind": kind}
+        return [{**news, "pictures": actions.uploads(session)}, *untouched]
+
+    @friendly
+    def _live_if_restored(self, request: gr.Request, news: Any, palette: Any, *values: Any) -> Any:
+        if not (isinstance(news, dict) and news.get("restored")):
+            return gr.skip()
+        return actions.live(self.desk, self._session(request), self._look(palette, *values))
+
+    @friendly
+    def _pick(self, request: gr.Request, event: gr.EventData, pair: dict[str, Any]) -> list[Any]:
+        """A result was tapped: show it with its settings, or take it as a side of the comparison."""
+        session, data = self._session(request), event._data or {}
+        untouched = [gr.skip()] * (1 + len(self.controls))
+        id, action = str(data.get("id")), data.get("action")
+        if action == "open":
+            return [actions.reopened(self.desk, session, id), gr.skip(), *self._updates(session.result(id).look)]
+        pair = {**pair, "a" if action == "a" else "b": id}
+        both = pair["a"] and pair["b"]
+        stage = actions.pair(session, pair["a"], pair["b"]) if both else gr.skip()
+        return [stage, pair, *untouched]
+
+    @friendly
+    def _arm(self, request: gr.Request) -> None:
+        self._session(request).stop.clear()
+
+    @friendly
+    def _stop(self, request: gr.Request) -> str:
+        self._session(request).stop.set()
+        return '<div class="wct-sheet" role="status"><p>Stopping, the best so far is kept …</p></div>'
+
+    @friendly
+    def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> str:
+        look = self._look(palette, *values)
+        text = actions.estimate(self.desk, self._session(request), look, steps, method, start)
+        return sheets.progress(0, int(steps), text=text)
+
+    def _optimise(
+        self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any
+    ) -> Iterator[list[Any]]:
+        """Stream previews; the stage is left alone as soon as somebody moves a slider meanwhile."""
+        session = self._session(request)
+        if session.stop.is_set():
+            yield [gr.skip(), sheets.progress(0, int(steps), text="Stopped before it began."), gr.skip(), gr.skip()]
+            return
+        run = friendly(actions.optimise)(self.desk, session, self._look(palette, *values), steps, method, start)
+        moves, fast = session.moves, session.history[-1].id if session.history else None
+        while (now := friendly(next)(run, None)) is not None:
+            bar = sheets.progress(now.step, now.steps, text=now.text, losses=now.losses, finished=now.kept is not None)
+            stage = now.stage if session.moves == moves else gr.skip()
+            if now.kept is None:
+                yield [stage, bar, gr.skip(), gr.skip()]
+            else:
+                yield [stage, bar, actions.strip(session), {"a": fast, "b": now.kept.id}]
+
+    @friendly
+    def _latest(self, request: gr.Request) -> list[Any]:
+        session = self._session(request)
+        a, b = actions.latest_pair(session)
+        return [actions.pair(session, a, b), {"a": a, "b": b}, self._sheet(session, a, b)]
+
+    @friendly
+    def _measure(self, request: gr.Request, pair: dict[str, Any]) -> str:
+        if not (pair["a"] and pair["b"]):
+            raise ConfigError("Choose A and B below two results in the history first.")
+        return self._sheet(self._session(request), pair["a"], pair["b"])
+
+    def _sheet(self, session: Session, a: str, b: str) -> str:
+        return sheets.figures(actions.figures(self.desk, session, [a, b]), ["A", "B"])
+
+    @friendly
+    def _export(
+        self,
+        request: gr.Request,
+        which: str,
+        pair: dict[str, Any],
+        format: str,
+        size: float,
+        quality: float,
+        palette: Any,
+        *values: Any,
+    ) -> gr.DownloadButton:
+        session, folder = self._session(request), Path(tempfile.mkdtemp(dir=self.export_folder))
+        if which in ("a", "b"):
+            if not pair[which]:
+                raise ConfigError(f"Choose {which.upper()} below a result in the history first.")
+            path = actions.export_kept(session, pair[which], format=format, quality=int(quality), folder=folder)
+            side = max(session.result(pair[which]).width, session.result(pair[which]).height)
+        else:
+            look = self._look(palette, *values)
+            path, recipe = actions.export(
+                self.desk, session, look, format=format, size=int(size), quality=int(quality), folder=folder
+            )
+            side = recipe["size"]
+        label = f"Download {path.name}: {side} px, {path.stat().st_size / 2**20:.1f} MB"
+        return gr.DownloadButton(label, value=path, visible=True)
+
+    @friendly
+    def _code(self, request: gr.Request, size: float, palette: Any, *values: Any) -> list[gr.Code]:
+        session, look = self._session(request), self._look(palette, *values)
+        recipe = actions.planned_recipe(self.desk, session, look, int(size))
+        return [
+            gr.Code(looks.as_command(recipe), visible=True),
+            gr.Code(looks.as_python(recipe), visible=True),
+        ]

@@ -1,0 +1,129 @@
+"""Pictures as the page needs them: thumbnails and data addresses out, uploads in, nothing left on disk."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wctstyle import images, samples
+from wctstyle.demo.limits import MIB, Limits
+from wctstyle.errors import ImageError
+
+THUMB_SIDE = 132
+"""Long side of thumbnails in pixels: about 5 kB each as JPEG."""
+
+LIVE_QUALITY = 86
+"""JPEG quality of what is on screen; downloads are made anew."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A picture that a session or the gallery holds: 8 bits per channel, opaque, at most `max_size` long.
+
+    `content_hash` is that of the picture as it was uploaded, which is what recipes name.
+    """
+
+    id: str
+    name: str
+    pixels: np.ndarray
+    content_hash: str
+    thumb: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
+        return self.pixels.nbytes + len(self.thumb)
+
+    def at(self, long_side: int, *, enlarge: bool = False) -> np.ndarray:
+        """Return it as float32 RGB in [0, 1], scaled to a long side."""
+        return images.resize(images.load(self.pixels), long_side=long_side, enlarge=enlarge).rgb
+
+
+def data_address(data: bytes, kind: str = "jpeg") -> str:
+    """Write the bytes of a picture as an address that needs no file."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def address(rgb: np.ndarray, *, quality: int = LIVE_QUALITY) -> str:
+    """Encode RGB in [0, 1] as JPEG in a data address."""
+    return data_address(images.encode(rgb, format="jpeg", quality=quality))
+
+
+def thumbnail(rgb: np.ndarray) -> str:
+    """Make a small data address of RGB in [0, 1]."""
+    small = images.resize(images.load(rgb), long_side=THUMB_SIDE)
+    return address(small.rgb, quality=80)
+
+
+def hold(picture: images.Picture, id: str, name: str, max_size: int) -> Held:
+    """Keep a picture: laid over white, shrunk to `max_size`, rounded to 8 bits."""
+    small = images.flatten(images.resize(picture, long_side=max_size))
+    pixels = np.rint(small.rgb * np.float32(255)).astype(np.uint8)
+    return Held(id, name, pixels, picture.content_hash, thumbnail(small.rgb))
+
+
+@functools.lru_cache(maxsize=64)
+def sample(id: str) -> Held:
+    """Return a sample by `sample:NAME`.
+
+    Raises:
+        ConfigError: there is no such sample.
+    """
+    name = id.removeprefix(samples.PREFIX)
+    return hold(samples.picture(name), id, name.replace("-", " "), max_size=4096)
+
+
+def take_upload(path: object, folder: str, limits: Limits) -> bytes:
+    """Read an uploaded file and delete it. Only files that lie below `folder` are touched.
+
+    Raises:
+        ImageError: it is none of the uploads, is gone, or is too large.
+    """
+    root = Path(folder).resolve()
+    file = Path(str(path)).resolve()
+    if not (isinstance(path, str) and path and file != root and file.is_relative_to(root) and file.is_file()):
+        raise ImageError("This upload is not there any more. Please add the picture once more.")
+    try:
+        size = file.stat().st_size
+        if size > limits.upload_bytes:
+            raise ImageError(
+                f"This file has {size / MIB:.0f} MB; up to {limits.upload_bytes / MIB:.0f} MB are taken here. "
+                "Please save it smaller."
+            )
+        return file.read_bytes()
+    except OSError as error:
+        raise ImageError("The upload could not be read. Please add the picture once more.") from error
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def decode(data: bytes, limits: Limits) -> images.Picture:
+    """Decode an upload; messages are for the page, so they name neither paths nor options.
+
+    Raises:
+        ImageError: no picture, damaged, or more pixels than allowed.
+    """
+    try:
+        return images.load(data, max_pixels=limits.upload_pixels)
+    except ImageError as error:
+        text = str(error)
+        if "over the limit" in text:
+            raise ImageError(
+                f"This picture has more than {limits.upload_pixels / 1e6:.0f} megapixels. Please make it smaller."
+            ) from error
+        raise ImageError(
+            "This file could not be read as a picture. JPEG, PNG, WebP, TIFF, GIF, HEIC and AVIF work; "
+            "if it is one of these, it is damaged."
+        ) from error
+
+
+def public_name(name: object) -> str:
+    """Reduce what a browser calls a file to a short, printable name without folders."""
+    text = os.path.basename(str(name or "").replace("\\", "/"))
+    text = "".join(char for char in text if char.isprintable() and char not in '<>&"')
+    return text[-80:] or "picture"

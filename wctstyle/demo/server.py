@@ -1,0 +1,189 @@
+"""Building and launching the demo, with everything that keeps a server to itself."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from wctstyle.demo import actions
+from wctstyle.demo.actions import Desk
+from wctstyle.demo.api import Endpoints
+from wctstyle.demo.engine import Engine
+from wctstyle.demo.guard import Guard
+from wctstyle.demo.layout import Page
+from wctstyle.demo.limits import Limits
+from wctstyle.demo.looks import STYLE_SIZE, Look
+from wctstyle.demo.theme import HEAD, asset, theme
+from wctstyle.errors import ConfigError
+from wctstyle.stylizer import Stylizer
+
+CLEAN_EVERY, CLEAN_AFTER = 300, 1800
+"""Seconds between looks at the temporary files, and the age at which they go."""
+
+
+WARM_SHAPES = ((512, 384), (384, 512), (512, 320), (320, 512))
+"""Sizes of the family that photos of 4:3, 3:2 and 16:9 fall into at 512 pixels."""
+
+
+@dataclass
+class Demo:
+    """A demo that is built: its blocks, its desk, and the folder that holds its temporary files."""
+
+    blocks: gr.Blocks
+    desk: Desk
+    folder: Path
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def close(self) -> None:
+        """Stop serving, and remove what is left on disk."""
+        self.closed.set()
+        with contextlib.suppress(Exception):
+            self.blocks.close(verbose=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def build(engine: Engine | None = None, *, model: str = "slim", limits: Limits | None = None) -> Demo:
+    """Load the model, make the first picture (so that everything is warm) and build the page.
+
+    Raises:
+        ConfigError: `model` is not in the table.
+        WeightsError: its weights are missing or damaged.
+    """
+    limits = limits or Limits()
+    folder = Path(tempfile.mkdtemp(prefix="wctstyle-demo-"))
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
+    exports = folder / "files" / "exports"
+    exports.mkdir(parents=True)
+    desk = Desk.make(engine or Engine(Stylizer(model)), limits)
+    first = Look(size=limits.live_size, style_size=min(STYLE_SIZE, limits.max_size))
+    opening = desk.sessions.get("opening")
+    stage = actions.live(desk, opening, first)
+    stage["note"], stage["milliseconds"] = "", actions.live(desk, opening, first)["milliseconds"]
+    shot = opening.latest
+    if shot is None:
+        raise RuntimeError("the first picture was not made")
+    desk.sessions.close(opening.key)
+    with gr.Blocks(
+        title="wctstyle", analytics_enabled=False, delete_cache=(CLEAN_EVERY, CLEAN_AFTER), fill_width=True
+    ) as blocks:
+        Page(blocks, desk, first, stage, shot, str(folder / "files"), exports)
+        Endpoints(desk, str(folder / "files"), exports).connect()
+        blocks.unload(_forget(desk))
+    blocks.queue(max_size=limits.queue_size, default_concurrency_limit=1)
+    return Demo(blocks, desk, folder)
+
+
+def _forget(desk: Desk) -> Callable[[gr.Request], None]:
+    def forget(request: gr.Request) -> None:
+        desk.sessions.close(request.session_hash or "")
+
+    return forget
+
+
+def clean(folder: Path, age: float) -> None:
+    """Delete files older than `age` seconds and empty folders; Gradio deletes only what it made itself."""
+    oldest = time.time() - age
+    for path in sorted(folder.rglob("*"), reverse=True):
+        with contextlib.suppress(OSError):
+            if path.is_dir() and path.name != "exports":
+                path.rmdir()
+            elif path.is_file() and path.stat().st_mtime < oldest:
+                path.unlink()
+
+
+def _clean_now_and_then(demo: Demo) -> None:
+    while not demo.closed.wait(CLEAN_EVERY):
+        clean(demo.folder / "files", CLEAN_AFTER)
+
+
+def _check_port(host: str, port: int | None) -> None:
+    """Try to take the port, as Gradio's own refusal comes late and in its own words."""
+    if port is None:
+        return
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(*family[:3]) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(family[4])
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"--host {host} --port {port}: cannot be served there: {reason}; choose others") from error
+
+
+def launch(
+    demo: Demo,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    share: bool = False,
+    block: bool = True,
+    warm: bool = True,
+    ready: Callable[[str], None] | None = None,
+    **more: Any,
+) -> str:
+    """Serve a demo; returns its address. With `block`, only when it was stopped, and nothing is left on disk then.
+
+    `warm` compiles in the background what visitors are likely to need; `ready` is told the address once it is served.
+
+    Raises:
+        ConfigError: the port is taken, or the host is not of this machine.
+    """
+    _check_port(host, port)
+    _, address, _ = demo.blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        prevent_thread_lock=True,
+        quiet=True,
+        show_error=False,
+        max_file_size=demo.desk.limits.upload_bytes,
+        theme=theme(),
+        css=asset("demo.css"),
+        head=HEAD,
+        run_history=False,
+        footer_links=["api"],
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        app_kwargs={"middleware": [Middleware(Guard)]},
+        state_session_capacity=demo.desk.limits.sessions,
+        **more,
+    )
+    threading.Thread(target=_clean_now_and_then, args=(demo,), name="clean", daemon=True).start()
+    if warm:
+        work = functools.partial(demo.desk.engine.warm, demo.desk.limits.styles, WARM_SHAPES)
+        threading.Thread(target=work, name="warm", daemon=True).start()
+    if ready is not None:
+        ready(address)
+    if block:
+        try:
+            demo.blocks.block_thread()
+        finally:
+            demo.close()
+    return address
+
+
+@contextlib.contextmanager
+def serving(demo: Demo, **options: Any) -> Iterator[str]:
+    """Serve a demo inside a `with` block, which gets its address."""
+    try:
+        yield launch(demo, block=False, **options)
+    finally:
+        demo.close()

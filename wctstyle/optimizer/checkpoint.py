@@ -1,0 +1,88 @@
+"""The whole state of a run in one file, so that it can go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wctstyle import weights
+from wctstyle.errors import ConfigError
+
+KIND = "state of an optimisation"
+
+_INFINITE = np.finfo(np.float32).max
+"""Stands for infinity, which a weights file does not hold."""
+
+_T = TypeVar("_T")
+
+
+def fingerprint(*arrays: Any) -> str:
+    """SHA-256 of arrays' shapes and values."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        values = np.ascontiguousarray(array, np.float32)
+        digest.update(repr(values.shape).encode())
+        digest.update(values.data)
+    return digest.hexdigest()
+
+
+def save(path: Path, carry: Any, metadata: Mapping[str, Any]) -> None:
+    """Write a state and what it belongs to, all or nothing.
+
+    Raises:
+        WeightsError: it cannot be written, or holds a value that is not a number.
+    """
+    leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(carry)]
+    tensors = {f"leaf/{i:04d}": np.where(np.isposinf(leaf), _INFINITE, leaf) for i, leaf in enumerate(leaves)}
+    weights.save(path, tensors, {"kind": KIND, **metadata})
+
+
+def read(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Read the leaves of a state and its metadata.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+        ConfigError: it is no state of an optimisation.
+    """
+    tensors, metadata = weights.load_file(path)
+    if metadata.get("kind") != KIND:
+        raise ConfigError(f"{path}: is no state of an optimisation; name the file that `optimize` kept")
+    return [np.where(tensors[k] == _INFINITE, np.float32(np.inf), tensors[k]) for k in sorted(tensors)], metadata
+
+
+def restore(leaves: list[np.ndarray], like: _T, path: Path) -> _T:
+    """Put leaves into a state like `like`.
+
+    Raises:
+        ConfigError: they are of other shapes.
+    """
+    wanted, structure = jax.tree.flatten(like)
+    if [leaf.shape for leaf in leaves] != [np.shape(leaf) for leaf in wanted]:
+        raise ConfigError(f"{path}: its state is of another size; start again without resuming")
+    return jax.tree.unflatten(structure, [jnp.asarray(a, b.dtype) for a, b in zip(leaves, wanted, strict=True)])
+
+
+def check(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Compare what a state belongs to with the run that is to go on.
+
+    Raises:
+        ConfigError: something differs; all of it together.
+    """
+    names = {"content": "the content", "styles": "the styles", "model": "the model", "weights": "the model's weights"}
+    problems = [text for key, text in names.items() if found.get(key) != wanted[key]]
+    before, now = found.get("settings") or {}, wanted["settings"]
+    problems += [
+        f"{name} (was {before.get(name)}, is {value})"
+        for name, value in now.items()
+        if name != "time_budget" and before.get(name) != value
+    ]
+    if problems:
+        raise ConfigError(
+            f"{path}: cannot go on, as these changed: {', '.join(problems)}; set them back or start again"
+        )

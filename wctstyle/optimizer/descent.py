@@ -1,0 +1,115 @@
+"""Many steps of either optimiser in one program: the state they share, and when a scale is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from wctstyle.optimizer import lbfgs
+from wctstyle.optimizer.network import Parameters
+from wctstyle.optimizer.objective import Shape, Targets, loss_terms
+
+PLATEAU_STEPS = 20
+"""Steps over which the loss has to fall for a scale to go on."""
+
+ADAM_DECAYS = (0.9, 0.99)
+"""Of the gradient's mean and square, as style-transfer-pytorch has them: pictures change faster than networks."""
+
+
+class AdamState(NamedTuple):
+    """The picture, its loss, optax's moments, and the decayed sum of the iterates of this scale."""
+
+    x: Float[Array, " n"]
+    value: Float[Array, ""]
+    terms: Float[Array, " terms"]
+    moments: Any
+    total: Float[Array, " n"]
+    summed: Int[Array, ""]
+
+
+class Carry(NamedTuple):
+    """What one step hands to the next."""
+
+    state: Any
+    step: Int[Array, ""]
+    """Steps done at this scale."""
+    anchor: Float[Array, ""]
+    """The loss at the last look for a plateau."""
+    flat: Array
+    """Whether the loss has stopped falling."""
+
+
+class Dials(NamedTuple):
+    """Numbers that change without compiling anew: what the terms weigh, and three of `OptimizeSettings`."""
+
+    weights: Any
+    learning_rate: Any
+    average: Any
+    plateau: Any
+
+
+_adam = optax.scale_by_adam(*ADAM_DECAYS)
+
+
+def start(x: Float[Array, " n"], *, terms: int, optimizer: str, history: int, before: Carry | None = None) -> Carry:
+    """Begin a scale at `x`. Adam's moments go on from `before`, resized to the scale by the caller."""
+    if optimizer == "lbfgs":
+        state: Any = lbfgs.start(x, terms, history)
+    else:
+        moments = _adam.init(x) if before is None else before.state.moments
+        infinite = jnp.asarray(jnp.inf, x.dtype)
+        state = AdamState(x, infinite, jnp.zeros(terms, x.dtype), moments, jnp.zeros_like(x), jnp.zeros((), jnp.int32))
+    carry = Carry(state, jnp.zeros((), jnp.int32), jnp.asarray(jnp.inf, x.dtype), jnp.zeros((), bool))
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), carry)  # no two leaves one buffer: they are donated
+
+
+def _adam_step(state: AdamState, evaluate: lbfgs.Evaluate, dials: Dials) -> AdamState:
+    (value, terms), gradient = evaluate(state.x)
+    updates, moments = _adam.update(gradient, state.moments)
+    x = state.x - dials.learning_rate * jnp.asarray(updates)
+    total = dials.average * state.total + (1 - dials.average) * x
+    return AdamState(x, value, terms, moments, total, state.summed + 1)
+
+
+def shown(carry: Carry, average: float) -> Float[Array, " n"]:
+    """Return the picture to show: L-BFGS' last accepted one, Adam's mean of this scale."""
+    state = carry.state
+    if isinstance(state, lbfgs.State):
+        return state.x
+    weight = 1 - jnp.asarray(average, jnp.float32) ** state.summed
+    return jnp.where(state.summed > 0, state.total / jnp.maximum(weight, 1e-12), state.x)
+
+
+def program(
+    shape: Shape, size: tuple[int, int, int], optimizer: str
+) -> Callable[[Carry, Array, Parameters, Targets, Dials], Carry]:
+    """Return the function that goes on until `last` steps of the scale are done, or the loss is flat.
+
+    Where it is cut into calls does not change what it computes.
+    """
+
+    def run(carry: Carry, last: Array, params: Parameters, targets: Targets, dials: Dials) -> Carry:
+        def loss(x: Array) -> tuple[Array, Array]:
+            terms = loss_terms(params, x.reshape(1, *size), targets, shape)
+            return jnp.vdot(terms, dials.weights), terms
+
+        evaluate = jax.value_and_grad(loss, has_aux=True)
+
+        def step(carry: Carry) -> Carry:
+            if optimizer == "lbfgs":
+                state: Any = lbfgs.advance(carry.state, evaluate)
+            else:
+                state = _adam_step(carry.state, evaluate, dials)
+            done = carry.step + 1
+            look = done % PLATEAU_STEPS == 0
+            flat = look & (dials.plateau > 0) & (state.value > carry.anchor * (1 - dials.plateau))
+            return Carry(state, done, jnp.where(look, state.value, carry.anchor), flat)
+
+        return jax.lax.while_loop(lambda c: (c.step < last) & ~c.flat, step, carry)
+
+    return run

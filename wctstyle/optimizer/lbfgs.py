@@ -1,0 +1,151 @@
+"""L-BFGS whose line search costs nothing: every step is one evaluation, and a trial that fails is a step of its own.
+
+`optax.lbfgs` searches inside a step, with several copies of the objective in the program. Here a trial point that
+lowers the loss enough is taken, and one that does not (or is not finite) is tried again at a shorter step next time, so
+a step costs one evaluation always and the program holds the objective once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+Evaluate = Callable[[Array], tuple[tuple[Array, Array], Array]]
+"""Picture -> ((loss, terms), gradient)."""
+
+SUFFICIENT = 1e-4
+"""Share of the predicted decrease that a step has to bring (Armijo; Nocedal & Wright 2006, eq. 3.4)."""
+
+ROUNDING = 1e-6
+"""Share of the loss by which it may rise: float32 sees no less."""
+
+CURVATURE = 1e-6
+"""Least cosine between a step and the change of the gradient for the pair to be remembered."""
+
+SHORTEN = 0.3
+PATIENCE = 5
+"""Trials that may fail before the memory is dropped for plain descent."""
+
+FIRST_STEP = 0.02
+LONGEST_STEP = 0.1
+"""RMS change of the picture, in units of its range, of a step without memory and of any step."""
+
+
+class State(NamedTuple):
+    """The last accepted picture with its loss and gradient, the direction and step that come next, and the memory."""
+
+    x: Float[Array, " n"]
+    value: Float[Array, ""]
+    terms: Float[Array, " terms"]
+    gradient: Float[Array, " n"]
+    direction: Float[Array, " n"]
+    step: Float[Array, ""]
+    fails: Int[Array, ""]
+    pairs: Float[Array, "two_m n"]
+    """Steps s in rows 0..m-1 and changes y of the gradient in rows m..2m-1, as a ring."""
+    products: Float[Array, "two_m two_m"]
+    """Inner products of all rows of `pairs`."""
+    stored: Int[Array, ""]
+
+
+def start(x: Float[Array, " n"], terms: int, history: int) -> State:
+    """Begin at `x`; its loss is evaluated by the first step."""
+    zero = jnp.zeros_like(x)
+    return State(
+        x=x, value=jnp.asarray(jnp.inf, x.dtype), terms=jnp.zeros(terms, x.dtype), gradient=zero, direction=zero,
+        step=jnp.zeros((), x.dtype), fails=jnp.zeros((), jnp.int32), pairs=jnp.zeros((2 * history, len(x)), x.dtype),
+        products=jnp.zeros((2 * history, 2 * history), x.dtype), stored=jnp.zeros((), jnp.int32),
+    )  # fmt: skip
+
+
+def two_loops(
+    products: Float[Array, "two_m two_m"], dots: Float[Array, " two_m"], stored: Int[Array, ""]
+) -> tuple[Float[Array, " two_m"], Float[Array, ""]]:
+    """Return the coefficients of H g in the rows of `pairs` and in g itself, from inner products alone.
+
+    The two loops of Nocedal & Wright 2006, algorithm 7.4, on coefficients instead of pictures (Chen, Wang & Zhou 2014,
+    "Large-scale L-BFGS using MapReduce"): the memory is read twice a step, however long it is. `dots` are the rows'
+    inner products with g. Without memory H is the identity.
+    """
+    m = len(dots) // 2
+    known = jnp.minimum(stored, m)
+    table = jnp.concatenate([products, dots[:, None]], axis=1)  # rows of pairs against rows of pairs and g
+    curvatures = products[jnp.arange(m), m + jnp.arange(m)]
+
+    def slot(age: Array) -> Array:
+        return (stored - 1 - age) % m
+
+    def newest_first(age: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        q, alphas = carry
+        i = slot(jnp.asarray(age))
+        alpha = jnp.where(age < known, table[i] @ q / jnp.where(age < known, curvatures[i], 1.0), 0.0)
+        return q.at[m + i].add(-alpha), alphas.at[i].set(alpha)
+
+    q = jnp.zeros(2 * m + 1, dots.dtype).at[-1].set(1.0)
+    q, alphas = jax.lax.fori_loop(0, m, newest_first, (q, jnp.zeros(m, dots.dtype)))
+    newest = slot(jnp.asarray(0))
+    squares = products[m + newest, m + newest]
+    r = q * jnp.where(known > 0, curvatures[newest] / jnp.where(known > 0, squares, 1.0), 1.0)
+
+    def oldest_first(turn: int, r: Array) -> Array:
+        age = m - 1 - jnp.asarray(turn)
+        i = slot(age)
+        beta = jnp.where(age < known, table[m + i] @ r / jnp.where(age < known, curvatures[i], 1.0), 0.0)
+        return r.at[i].add(alphas[i] - beta)
+
+    r = jax.lax.fori_loop(0, m, oldest_first, r)
+    return r[:-1], r[-1]
+
+
+def advance(state: State, evaluate: Evaluate) -> State:
+    """Evaluate the trial point once: take it and find the next direction, or shorten the step."""
+    trial = state.x + state.step * state.direction
+    (value, terms), gradient = evaluate(trial)
+    slope = jnp.vdot(state.gradient, state.direction)
+    finite = jnp.isfinite(value) & jnp.isfinite(jnp.sum(gradient))
+    bound = state.value + SUFFICIENT * state.step * slope + ROUNDING * jnp.abs(state.value)
+    accepted = finite & ((value <= bound) | jnp.isinf(state.value))
+
+    def chosen(new: Array, old: Array) -> Array:
+        return jnp.where(accepted, new, old)
+
+    x, kept_gradient = chosen(trial, state.x), chosen(gradient, state.gradient)
+    s, y = x - state.x, kept_gradient - state.gradient
+    fails = jnp.where(accepted, 0, state.fails + 1)
+    forget = fails >= PATIENCE
+
+    m = len(state.pairs) // 2
+    bends = jnp.vdot(s, y) > CURVATURE * jnp.linalg.norm(s) * jnp.linalg.norm(y)
+    remember = accepted & bends & jnp.isfinite(state.value)
+    i = state.stored % m
+    pairs = state.pairs.at[i].set(jnp.where(remember, s, state.pairs[i]))
+    pairs = pairs.at[m + i].set(jnp.where(remember, y, pairs[m + i]))
+    dots = pairs @ jnp.stack([pairs[i], pairs[m + i], kept_gradient], axis=1)
+    products = state.products
+    for column, row in ((0, i), (1, m + i)):
+        products = products.at[row].set(dots[:, column]).at[:, row].set(dots[:, column])
+    stored = jnp.where(forget, 0, state.stored + remember)
+
+    rows, own = two_loops(products, dots[:, 2], stored)
+    descent = -(rows @ pairs + own * kept_gradient)
+    downhill = (jnp.vdot(descent, kept_gradient) < 0) & (stored > 0)
+    stored = jnp.where(downhill, stored, 0)
+
+    def of_rms(v: Array, rms: Array | float) -> Array:
+        return v * (rms / (jnp.sqrt(jnp.mean(v**2)) + 1e-30))
+
+    size = jnp.sqrt(jnp.mean(descent**2))
+    limited = of_rms(descent, jnp.minimum(size, LONGEST_STEP))
+    steepest = of_rms(-kept_gradient, FIRST_STEP)
+    fresh = jnp.where(downhill, limited, steepest)
+    renew = accepted | forget
+    return State(
+        x=x, value=chosen(value, state.value), terms=chosen(terms, state.terms), gradient=kept_gradient,
+        direction=jnp.where(renew, fresh, state.direction),
+        step=jnp.where(accepted | (fails == PATIENCE), 1.0, SHORTEN * state.step),
+        fails=fails, pairs=pairs, products=products, stored=stored,
+    )  # fmt: skip

@@ -1,0 +1,521 @@
+"""The optimiser itself: a generator of iterates over a pyramid of scales."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wctstyle import __version__, color, metrics
+from wctstyle import weights as weight_files
+from wctstyle.encoder import MODELS
+from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.optimizer import checkpoint as states
+from wctstyle.optimizer import descent, memory
+from wctstyle.optimizer.network import parameters
+from wctstyle.optimizer.objective import (
+    LUMA_WEIGHTS,
+    Shape,
+    Targets,
+    content_targets,
+    report,
+    style_moments,
+    style_targets,
+    term_pulls,
+    term_weights,
+)
+from wctstyle.optimizer.settings import OptimizeSettings, pyramid, share_out
+from wctstyle.settings import LEVELS
+
+Rgb = Float[np.ndarray, "h w 3"]
+
+CHUNK_SECONDS = 1.5
+"""How long a call of the program is to take: between calls iterates are shown and a run can be cancelled."""
+
+SAVE_SECONDS = 30.0
+
+PROBE_SIDE = 192
+"""Long side at which `Optimizer.estimate` measures; time grows with the area from there."""
+
+NOISE = 0.1
+"""Standard deviation of the noise a picture starts from, about mid grey."""
+
+LEAST_SIDE = 2
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """A look at a run between two calls of its program.
+
+    step of steps: done, over all scales. scale of scales: from 1, coarsest first; width and height are the scale's.
+    losses: total (what is minimised at this scale), content, style, style_relu1_1.. (roots: relative Gram errors), tv.
+    seconds: since the start, those before a resume among them. steps_per_second: of the last call; seconds_left: by
+    that rate and the areas still to come. image: sRGB in [0, 1], float32, at the content's own size. done: nothing
+    follows; reason: why ("steps", "time" or "plateau"), empty before.
+    """
+
+    step: int
+    steps: int
+    scale: int
+    scales: int
+    width: int
+    height: int
+    losses: dict[str, float]
+    seconds: float
+    steps_per_second: float
+    seconds_left: float
+    image: Rgb
+    done: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A run's pictures and choices, checked."""
+
+    content: Rgb
+    styles: tuple[Rgb, ...]
+    shares: Float[np.ndarray, " n"]
+    init: Rgb | None
+    settings: OptimizeSettings
+    shape: Shape
+    sizes: list[tuple[int, int]]
+    counts: list[int]
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.settings.original_colors else 3
+
+
+@partial(jax.jit, static_argnames=("size", "method"))
+def _resize(x: Float[Array, "h w c"], size: tuple[int, int], method: str) -> Float[Array, "h2 w2 c"]:
+    return jax.image.resize(x, (*size, x.shape[2]), method)
+
+
+def _scaled(rgb: Rgb, size: tuple[int, int]) -> Rgb:
+    """Resize a picture exactly, antialiased (Lanczos)."""
+    if rgb.shape[:2] == size:
+        return rgb
+    return np.clip(np.asarray(_resize(jnp.asarray(rgb), size, "lanczos3")), 0, 1)
+
+
+def _grey(rgb: Rgb) -> Rgb:
+    return np.repeat((rgb @ LUMA_WEIGHTS)[..., None], 3, axis=2)
+
+
+def _checked(rgb: Any, what: str) -> Rgb:
+    array = np.asarray(rgb)
+    if array.ndim != 3 or array.shape[2] != 3 or min(array.shape[:2]) < LEAST_SIDE:
+        raise ImageError(
+            f"{what}: got an array of shape {array.shape}, wanted height x width x 3 (RGB), at least {LEAST_SIDE} "
+            "pixels each way"
+        )
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ImageError(f"{what}: got {array.dtype} values, wanted floats in [0, 1]; wctstyle.images.load converts")
+    if not np.isfinite(array).all() or array.min() < -1e-3 or array.max() > 1 + 1e-3:
+        raise ImageError(f"{what}: has values outside [0, 1] or not finite; wctstyle.images.load converts")
+    return np.clip(array.astype(np.float32), 0, 1)
+
+
+def _save(path: Path, carry: Any, metadata: Mapping[str, Any], seconds: float) -> None:
+    states.save(Path(path), carry, {**metadata, "seconds": round(seconds, 3)})
+
+
+class Optimizer:
+    """Optimises pictures with one model's encoder; `slim` comes with the package, `vgg19` has to be imported.
+
+    Programs are kept, so a second run of the same sizes starts at once. Same input, same output on one machine, unless
+    a time budget ends a scale. Runs may share an optimizer, one thread each.
+
+    Raises:
+        ConfigError: `model` is not in the table.
+        WeightsError: its encoder is missing or damaged.
+    """
+
+    def __init__(self, model: str = "slim", *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
+        if model not in MODELS:
+            raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
+        if tensors is None:
+            tensors, _ = weight_files.load(model, parts=("encoder",))
+        self.model = model
+        self._params = parameters(MODELS[model], tensors)
+        self._programs: dict[Any, Any] = {}
+        self._lock = threading.Lock()
+        self._content = jax.jit(content_targets, static_argnames="shape")
+        self._moments = jax.jit(style_moments, static_argnames="shape")
+        self._pulls = jax.jit(term_pulls, static_argnames="shape")
+
+    # ------------------------------------------------------------------------------------------------ what is asked
+
+    def run(
+        self,
+        content: Rgb,
+        styles: Sequence[tuple[Rgb, float]],
+        settings: OptimizeSettings = OptimizeSettings(),  # noqa: B008
+        *,
+        init: Rgb | None = None,
+        checkpoint: Path | None = None,
+        resume: Path | None = None,
+        every: int | None = None,
+    ) -> Iterator[Iterate]:
+        """Optimise a picture; yields every second or two, the last iterate with `done`.
+
+        Args:
+            content: sRGB in [0, 1], at the size of the result.
+            styles: pictures at the size their strokes are to have, each with its weight (any scale).
+            settings: see `OptimizeSettings`.
+            init: the picture to start from, of the content's size; with the setting init="fast" it has to be given.
+            checkpoint: file that keeps the whole state: every half minute, at the end, and when the generator is closed
+                or interrupted.
+            resume: such a file; goes on from there, to the same result as if the run had not been stopped.
+            every: yield at each multiple of so many steps as well.
+
+        Raises:
+            ConfigError: no styles or a bad weight, no `init` where one is needed, a size that does not fit into memory,
+            or
+                a `resume` that belongs to another run.
+            ImageError: a picture of the wrong shape, type or range.
+            WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written.
+            NonFiniteError: the loss is not finite.
+        """
+        job = self._job(content, styles, settings, init, resumed=resume is not None)
+        about = {}
+        if checkpoint is not None or resume is not None:
+            about = self._about(job)
+        kept = None
+        if resume is not None:
+            kept = states.read(Path(resume))
+            states.check(Path(resume), kept[1], about)
+        return self._iterate(job, checkpoint, about, kept, resume, every)
+
+    def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
+        """Return the seconds a run will take, from one of a few steps on a small picture on this machine.
+
+        Raises:
+            ConfigError: the size does not fit into memory.
+        """
+        height, width = int(content_shape[0]), int(content_shape[1])
+        sizes = pyramid(height, width, settings.smallest)
+        factor = min(1.0, PROBE_SIDE / max(height, width))
+        probe = tuple(max(LEAST_SIDE, round(side * factor)) for side in (height, width))
+        noise = np.random.default_rng(0).uniform(size=(*probe, 3)).astype(np.float32)
+        short = dataclasses.replace(
+            settings, steps=5, smallest=max(probe), init="content", time_budget=None, plateau=0.0
+        )
+        began = time.perf_counter()
+        rate = max(iterate.steps_per_second for iterate in self.run(noise, [(noise, 1.0)], short))
+        setup = max(0.0, time.perf_counter() - began - short.steps / rate)
+        per_pixel = 1 / (rate * probe[0] * probe[1])
+        work = sum(n * h * w for n, (h, w) in zip(share_out(settings.steps, len(sizes)), sizes, strict=True))
+        total = work * per_pixel + setup * len(sizes)
+        return total if settings.time_budget is None else min(total, settings.time_budget)
+
+    def figures(self, result: Rgb, content: Rgb, styles: Sequence[tuple[Rgb, float]]) -> dict[str, Any]:
+        """Judge a picture with this model's encoder; with `vgg19` those are the figures of the original VGG-19.
+
+        Returns:
+            style: mean over relu1_1..relu5_1 of the relative Gram error to the style (0 same; to the weighted mean of
+            Gram matrices for several); style_by_level: the five of them; content: `metrics.content_error` of relu4_2 (0
+            same, 2 unrelated); ssim: `metrics.ssim` to the content, NaN below 11 pixels.
+
+        Raises:
+            ConfigError: no styles or a bad weight.
+            ImageError: a picture of the wrong shape, type or range, or `result` and `content` of different shapes.
+        """
+        job = self._job(content, styles, OptimizeSettings(init="content"), result, resumed=False)
+        assert job.init is not None
+        shape = Shape(("relu4_2",), tuple(f"relu{level}_1" for level in LEVELS), "gram", "max")
+
+        def grams(picture: Rgb) -> list[Array]:
+            moments = self._moments(self._params, picture[None], shape=shape)
+            return [(m.covariance + jnp.outer(m.mean, m.mean))[None] for m in (moments[k] for k in shape.style_layers)]
+
+        measured = [grams(style) for style in job.styles]
+        targets = [
+            jnp.asarray(sum(float(share) * found[k] for share, found in zip(job.shares, measured, strict=True)))
+            for k in range(len(LEVELS))
+        ]
+        by_level = np.asarray(metrics.gram_errors(grams(job.init), targets), np.float64)[0]
+        seen = [
+            self._content(self._params, p[None], shape=shape)["relu4_2"]["features"] for p in (job.init, job.content)
+        ]
+        return {
+            "style": float(by_level.mean()),
+            "style_by_level": [float(v) for v in by_level],
+            "content": float(metrics.content_error(*seen)[0]),
+            "ssim": metrics.ssim(job.init, job.content) if min(job.content.shape[:2]) >= 11 else float("nan"),
+        }
+
+    # ---------------------------------------------------------------------------------------------- before it starts
+
+    def _job(
+        self, content: Any, styles: Sequence[tuple[Any, float]], settings: OptimizeSettings, init: Any, *, resumed: bool
+    ) -> _Job:
+        rgb = _checked(content, "content picture")
+        if not styles:
+            raise ConfigError("no style given: give at least one")
+        for number, (_, weight) in enumerate(styles, start=1):
+            if not np.isfinite(weight) or weight < 0:
+                raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
+        pictures = [_checked(picture, f"style picture {n}") for n, (picture, _) in enumerate(styles, start=1)]
+        weights = np.array([weight for _, weight in styles], np.float64)
+        if not weights.any():
+            raise ConfigError("the weights of all styles are 0, so there is no style to optimise for")
+        weights /= weights.max()  # first, so that huge weights do not overflow in the sum
+        if init is not None:
+            init = _checked(init, "picture to start from")
+            if init.shape != rgb.shape:
+                raise ImageError(
+                    f"picture to start from: has shape {init.shape}, the content {rgb.shape}; resize it to that"
+                )
+        elif settings.init == "fast" and not resumed:
+            raise ConfigError(
+                "init is 'fast', so the fast result has to be given as init=...; or choose init content, noise or style"
+            )
+        if settings.original_colors:
+            pictures = [_grey(picture) for picture in pictures]
+        sizes = pyramid(rgb.shape[0], rgb.shape[1], settings.smallest)
+        counts = share_out(settings.steps, len(sizes))
+        return _Job(rgb, tuple(pictures), weights / weights.sum(), init, settings, Shape.of(settings), sizes, counts)
+
+    def _about(self, job: _Job) -> dict[str, Any]:
+        settings = json.loads(json.dumps(job.settings.as_json()))
+        return {
+            "version": __version__,
+            "model": self.model,
+            "weights": states.fingerprint(*jax.tree.leaves(self._params)),
+            "settings": settings,
+            "content": states.fingerprint(job.content),
+            "styles": [[states.fingerprint(s), float(w)] for s, w in zip(job.styles, job.shares, strict=True)],
+        }
+
+    def _first_picture(self, job: _Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]:
+        start = job.settings.init
+        if job.init is not None:
+            picture = _scaled(job.init, size)
+        elif start == "content":
+            picture = _scaled(job.content, size)
+        elif start == "style":
+            picture = _scaled(job.styles[int(np.argmax(job.shares))], size)
+        else:
+            noise = np.random.default_rng(job.settings.seed).normal(0.5, NOISE, (*size, 3))
+            picture = np.clip(noise, 0, 1).astype(np.float32)
+        return (_grey(picture)[..., :1] if job.settings.original_colors else picture).astype(np.float32)
+
+    # ------------------------------------------------------------------------------------------------------- a scale
+
+    def _targets(self, job: _Job, size: tuple[int, int]) -> Targets:
+        """Measure content and styles as they are at this scale."""
+        factor = max(size) / max(job.content.shape[:2])
+        content = _scaled(_grey(job.content) if job.settings.original_colors else job.content, size)
+        measured = []
+        for style in job.styles:
+            sides = tuple(max(LEAST_SIDE, round(side * factor)) for side in style.shape[:2])
+            measured.append(self._moments(self._params, _scaled(style, sides)[None], shape=job.shape))  # pyright: ignore[reportArgumentType]
+        own = self._moments(self._params, content[None], shape=job.shape) if job.settings.strength < 1 else {}
+        style = style_targets(
+            measured, job.shares, own, shape=job.shape, kind=job.settings.blend, strength=job.settings.strength
+        )
+        return {"content": self._content(self._params, content[None], shape=job.shape), "style": style}
+
+    def _program(self, job: _Job, size: tuple[int, int], carry: Any, targets: Any, dials: descent.Dials) -> Any:
+        """Compile the steps at this size, or take what is compiled; with less memory where the first does not fit.
+
+        Raises:
+            ConfigError: it does not fit either way.
+        """
+        settings, whole = job.settings, (*size, job.channels)
+        key = (job.shape, whole, settings.optimizer, settings.history)
+        with self._lock:
+            if key in self._programs:
+                return self._programs[key]
+            need = free = None
+            for checkpointed in (False, True):
+                shape = dataclasses.replace(job.shape, checkpointed=checkpointed)
+                run = descent.program(shape, whole, settings.optimizer)
+                compiled = (
+                    jax.jit(run, donate_argnums=0)
+                    .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self._params, targets, dials)
+                    .compile()
+                )
+                need, free = memory.needed(compiled), memory.available()
+                if memory.fits(need, free):
+                    self._programs[key] = compiled
+                    return compiled
+        assert need is not None
+        assert free is not None
+        raise memory.refuse(size, need, free, max(16, int(max(size) * (memory.SHARE * free / need) ** 0.5) // 16 * 16))
+
+    @staticmethod
+    def _start(job: _Job) -> Callable[..., descent.Carry]:
+        return partial(
+            descent.start,
+            terms=len(job.shape.terms),
+            optimizer=job.settings.optimizer,
+            history=job.settings.history,
+        )
+
+    def _check_fit(self, job: _Job) -> Targets:
+        """Compile the finest scale, so that a size that does not fit is told before the coarse ones are run.
+
+        Returns:
+            The finest scale's targets.
+
+        Raises:
+            ConfigError: it does not fit.
+        """
+        size, settings = job.sizes[-1], job.settings
+        targets = self._targets(job, size)
+        pixels = jax.ShapeDtypeStruct((size[0] * size[1] * job.channels,), jnp.float32)
+        dials = self._dials(job, term_weights(settings, job.shape))
+        self._program(job, size, jax.eval_shape(self._start(job), pixels), targets, dials)
+        return targets
+
+    def _weights(self, job: _Job, size: tuple[int, int], carry: Any, targets: Targets) -> Float[np.ndarray, " terms"]:
+        """Return what the terms weigh at this scale, with `normalize_gradients` by how each pulls at its start.
+
+        A content or style term is divided by the norm of its gradient and multiplied by the mean norm of all of them.
+        """
+        weights = term_weights(job.settings, job.shape)
+        if not job.settings.normalize_gradients:
+            return weights
+        image = carry.state.x.reshape(1, *size, job.channels)
+        pulls = np.asarray(self._pulls(self._params, image, targets, shape=job.shape), np.float64)
+        scaled = (np.arange(len(weights)) < len(weights) - 2) & (weights > 0) & (pulls > 0)
+        if scaled.any():
+            weights[scaled] *= pulls[scaled].mean() / pulls[scaled]
+        return weights
+
+    def _dials(self, job: _Job, weights: Float[np.ndarray, " terms"]) -> descent.Dials:
+        settings = job.settings
+        return descent.Dials(
+            weights,
+            np.float32(settings.learning_rate),
+            np.float32(settings.average),
+            np.float32(settings.plateau),
+        )
+
+    def _begin(self, job: _Job, size: tuple[int, int], before: tuple[tuple[int, int], descent.Carry] | None) -> Any:
+        """Make the state a scale starts with, from the picture given or from the scale before."""
+        settings = job.settings
+        make = self._start(job)
+        if before is None:
+            return make(jnp.asarray(self._first_picture(job, size).ravel()))
+        old_size, carry = before
+
+        def enlarged(x: Array, method: str = "cubic") -> Array:
+            return _resize(x.reshape(*old_size, job.channels), size, method).ravel()
+
+        x = enlarged(descent.shown(carry, settings.average))
+        if settings.optimizer == "adam":
+            moments = carry.state.moments
+            moments = moments._replace(mu=enlarged(moments.mu), nu=jnp.maximum(enlarged(moments.nu, "linear"), 0))
+            carry = carry._replace(state=carry.state._replace(moments=moments))
+        return make(x, before=carry)
+
+    # ------------------------------------------------------------------------------------------------------- the run
+
+    def _iterate(
+        self,
+        job: _Job,
+        checkpoint: Path | None,
+        about: Mapping[str, Any],
+        kept: tuple[list[np.ndarray], dict[str, Any]] | None,
+        resume: Path | None,
+        every: int | None,
+    ) -> Iterator[Iterate]:
+        began = time.perf_counter() - (float(kept[1]["seconds"]) if kept else 0.0)
+        first = int(kept[1]["scale"]) if kept else 0
+        before: tuple[tuple[int, int], descent.Carry] | None = None
+        work = [n * h * w for n, (h, w) in zip(job.counts, job.sizes, strict=True)]
+        done_before = int(kept[1]["before"]) if kept else 0
+        finest = self._check_fit(job)
+        for scale in range(first, len(job.sizes)):
+            size = job.sizes[scale]
+            last_scale = scale == len(job.sizes) - 1
+            if not job.counts[scale]:
+                continue
+            targets, carry = finest if last_scale else self._targets(job, size), self._begin(job, size, before)
+            if kept is not None and resume is not None:
+                weights = np.array(kept[1]["term_weights"], np.float32)
+                carry, kept = states.restore(kept[0], carry, Path(resume)), None
+            else:
+                weights = self._weights(job, size, carry, targets)
+            dials = self._dials(job, weights)
+            where = {"scale": scale, "before": done_before, "term_weights": [float(w) for w in weights]}
+            run = self._program(job, size, carry, targets, dials)
+            budget = job.settings.time_budget
+            deadline = None if budget is None else budget * sum(work[: scale + 1]) / sum(work)
+            chunk, saved, step, rate = 1, time.perf_counter(), int(carry.step), 0.0
+            finished = False
+            try:
+                while not finished:
+                    goal = min(step + chunk, job.counts[scale])
+                    if every is not None:
+                        goal = min(goal, ((done_before + step) // every + 1) * every - done_before)
+                    clock = time.perf_counter()
+                    carry = run(carry, np.int32(goal), self._params, targets, dials)
+                    now, flat = int(carry.step), bool(carry.flat)
+                    took = max(time.perf_counter() - clock, 1e-6)
+                    rate = (now - step) / took if now > step else rate
+                    step = now
+                    elapsed = time.perf_counter() - began
+                    late = deadline is not None and elapsed >= deadline
+                    finished = step >= job.counts[scale] or flat or late
+                    chunk = max(1, min(int(rate * CHUNK_SECONDS), 8 * chunk))
+                    if deadline is not None:
+                        chunk = max(1, min(chunk, int(rate * (deadline - elapsed))))
+                    losses = self._losses(job, carry, dials)
+                    end = finished and last_scale
+                    if checkpoint is not None and (end or time.perf_counter() - saved > SAVE_SECONDS):
+                        _save(checkpoint, carry, {**about, **where}, elapsed)
+                        saved = time.perf_counter()
+                    left = (job.counts[scale] - step + sum(work[scale + 1 :]) / (size[0] * size[1])) / max(rate, 1e-9)
+                    if budget is not None:
+                        left = min(left, max(0.0, budget - elapsed))
+                    yield Iterate(
+                        step=done_before + step,
+                        steps=job.settings.steps,
+                        scale=scale + 1,
+                        scales=len(job.sizes),
+                        width=size[1],
+                        height=size[0],
+                        losses=losses,
+                        seconds=elapsed,
+                        steps_per_second=rate,
+                        seconds_left=0.0 if end else left,
+                        image=self._picture(job, carry, size),
+                        done=end,
+                        reason="" if not end else "plateau" if flat else "time" if late else "steps",
+                    )
+            except (GeneratorExit, KeyboardInterrupt):
+                if checkpoint is not None and not carry.step.is_deleted():
+                    _save(checkpoint, carry, {**about, **where}, time.perf_counter() - began)
+                raise
+            before = (size, carry)
+            done_before += step
+
+    def _losses(self, job: _Job, carry: Any, dials: descent.Dials) -> dict[str, float]:
+        terms = np.asarray(carry.state.terms)
+        if not np.isfinite(terms).all() or not np.isfinite(float(carry.state.value)):
+            raise NonFiniteError("the loss is not finite; check the pictures and the model's weights")
+        return report(terms, np.asarray(dials.weights), job.shape)
+
+    def _picture(self, job: _Job, carry: Any, size: tuple[int, int]) -> Rgb:
+        x = descent.shown(carry, job.settings.average).reshape(*size, job.channels)
+        full = job.content.shape[:2]
+        rgb = np.clip(np.asarray(x if size == full else _resize(x, full, "cubic")), 0, 1)
+        if job.settings.original_colors:
+            return color.original_colors(np.repeat(rgb, 3, axis=2), job.content).astype(np.float32)
+        return rgb

@@ -1,0 +1,118 @@
+"""The network as the optimiser runs it: the encoder's own layers, with borders of the mean colour as the original's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from itertools import groupby
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, avg_pool, max_pool
+from wctstyle.optimizer.settings import level_of
+from wctstyle.types import Features, Image
+
+Parameters = dict[str, tuple[Any, Any, Any]]
+"""Kernel and bias of conv1_1..conv5_1, and the kernel of its backward pass."""
+
+MEAN_RGB = np.array([123.68, 116.779, 103.939], np.float32) / 255
+"""Mean colour of the original VGG-19's training pictures: what its zero padding means."""
+
+POOLS: dict[str, Callable[[Features], Features]] = {"max": max_pool, "avg": avg_pool}
+
+
+FEWEST_CHANNELS = 8
+"""A convolution to fewer channels, as the gradient of RGB is, is given some more: that takes less time on a CPU."""
+
+
+def parameters(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> Parameters:
+    """Take the encoder's layers from a model's tensors, its first bias moved so that it takes RGB minus `MEAN_RGB`.
+
+    A weights file takes plain RGB, where a border of zeros would be black; with the mean taken off first, zeros are the
+    mean colour, and zero padding is the original network exactly.
+    """
+    found: Parameters = {}
+    for name, _, _ in config.convs():
+        kernel, bias = (np.asarray(tensors[f"encoder/{name}/{part}"], np.float32) for part in ("kernel", "bias"))
+        if name == "conv1_1":
+            bias = (bias + np.einsum("hwio,i->o", kernel.astype(np.float64), MEAN_RGB)).astype(np.float32)
+        backward = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
+        found[name] = (jnp.asarray(kernel), jnp.asarray(bias), jnp.asarray(backward))
+    return found
+
+
+@jax.custom_vjp
+def convolve(
+    x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], backward: Float[Array, "3 3 c_out c_in"]
+) -> Float[Array, "n h w c_out"]:
+    """Correlate with a kernel that is held constant, zero padded; `backward` is the kernel turned round and transposed.
+
+    The gradient of `lax.conv_general_dilated` is the same convolution with the turning left to the operation, for which
+    XLA's CPU backend falls back to code three times slower.
+    """
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _convolve_forward(x: Array, kernel: Array, backward: Array) -> tuple[Array, tuple[Array, Array]]:
+    return convolve(x, kernel, backward), (kernel, backward)
+
+
+def _convolve_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, None, None]:
+    kernel, backward = kept
+    channels = backward.shape[3]
+    wide = jnp.pad(backward, ((0, 0), (0, 0), (0, 0), (0, max(0, FEWEST_CHANNELS - channels))))
+    return convolve(slope, wide, kernel)[..., :channels], None, None
+
+
+convolve.defvjp(_convolve_forward, _convolve_backward)
+
+
+def valid_side(side: int, level: int) -> int:
+    """Return how many positions of a side of `side` pixels there are at a level; the last may cover fewer pixels."""
+    return -(-side // 2 ** (level - 1))
+
+
+def features(
+    params: Parameters,
+    image: Image,
+    layers: Collection[str],
+    *,
+    pooling: str = "max",
+    checkpointed: bool = False,
+) -> dict[str, Float[Array, "n _ _ _"]]:
+    """Run the network on pictures of any size and return the wanted layers, cropped to the picture.
+
+    The picture is reflected at its bottom and right up to a multiple of 16, and the positions there are cropped off
+    each layer. With `checkpointed` the backward pass computes each
+    stage again instead of keeping it: slower, for less memory.
+    """
+    _, height, width, _ = image.shape
+    pads = [(0, -side % SIZE_MULTIPLE) for side in (height, width)]
+    x = jnp.pad(image - MEAN_RGB, ((0, 0), *pads, (0, 0)), mode="reflect")
+    deepest = max(layers)
+    found: dict[str, Array] = {}
+
+    def stage(
+        x: Array, weights: list[tuple[Any, Any, Any]], names: list[str], level: int
+    ) -> tuple[Array, dict[str, Array]]:
+        kept = {}
+        if level > 1:
+            x = POOLS[pooling](x)
+        for name, (kernel, bias, backward) in zip(names, weights, strict=True):
+            x = jax.nn.relu(convolve(x, kernel, backward) + bias)
+            layer = "relu" + name.removeprefix("conv")
+            if layer in layers:
+                kept[layer] = x[:, : valid_side(height, level), : valid_side(width, level)]
+        return x, kept
+
+    names = [name for name in params if "relu" + name.removeprefix("conv") <= deepest]
+    for level, of_stage in (
+        (level, list(group)) for level, group in groupby(names, key=lambda n: level_of("relu" + n[4:]))
+    ):
+        run = jax.checkpoint(stage, static_argnums=(2, 3)) if checkpointed else stage
+        x, kept = run(x, [params[name] for name in of_stage], tuple(of_stage), level)  # pyright: ignore[reportArgumentType]
+        found |= kept
+    return found

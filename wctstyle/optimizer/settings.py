@@ -1,0 +1,155 @@
+"""What an optimisation does, apart from its pictures: choices, limits and defaults. Imports no JAX."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from wctstyle.errors import ConfigError
+from wctstyle.settings import LEVELS, BlendKind
+
+OptimizerKind = Literal["lbfgs", "adam"]
+Statistic = Literal["gram", "moments"]
+Pooling = Literal["max", "avg"]
+Start = Literal["fast", "content", "noise", "style"]
+
+STAGE_CONVS = (2, 2, 4, 4, 1)
+"""Layers relu1_1..relu5_1 by stage, as `encoder.STAGE_CONVS` has them."""
+
+LAYERS = tuple(f"relu{stage}_{i}" for stage, n in enumerate(STAGE_CONVS, start=1) for i in range(1, n + 1))
+
+MAX_STEPS = 1_000_000
+MAX_HISTORY = 100
+
+
+def _levels() -> dict[str, float]:
+    return {f"relu{level}_1": 1.0 for level in LEVELS}
+
+
+def _content() -> dict[str, float]:
+    return {"relu4_2": 1.0}
+
+
+@dataclass(frozen=True)
+class OptimizeSettings:
+    """What an optimisation does, apart from its pictures. Values are checked on creation.
+
+    steps: evaluations of loss and gradient over all scales together. optimizer: lbfgs or adam. strength: 0..1, from the
+    photo's own statistics to the style's. content_weight, style_weight, tv_weight: what the three terms weigh; each
+    term is relative to its target, so that a weight means the same at every size and for every style. content_layers,
+    style_layers: weight by layer name (relu1_1 to relu5_1). statistic: gram, or moments (Wasserstein distance of mean
+    and covariance). blend: how several styles become one target; mixture is the weighted mean of Gram matrices.
+    pooling: max or avg. init: what to start from; the fast result is computed by the caller and passed to
+    `Optimizer.run`. smallest: long side, in pixels, that the coarsest scale does not go below. original_colors:
+    optimise lightness alone and keep the photo's colours. seed: of the noise. learning_rate: Adam's, in units of the
+    picture's range 0..1. history: pairs that L-BFGS remembers. normalize_gradients: scale each term so that its
+    gradient has unit norm at the start of every scale. time_budget: seconds, shared out over the scales; None is no
+    limit. plateau: stop a scale when 20 steps lowered the loss by less than this share; 0 never stops. average: decay
+    of the mean over Adam's iterates that is shown; 0 shows the last.
+
+    Raises:
+        ConfigError: a value out of range, naming it.
+    """
+
+    steps: int = 200
+    optimizer: OptimizerKind = "lbfgs"
+    strength: float = 1.0
+    content_weight: float = 0.03
+    style_weight: float = 1.0
+    tv_weight: float = 0.05
+    content_layers: Mapping[str, float] = field(default_factory=_content)
+    style_layers: Mapping[str, float] = field(default_factory=_levels)
+    statistic: Statistic = "gram"
+    blend: BlendKind = "barycenter"
+    pooling: Pooling = "max"
+    init: Start = "fast"
+    smallest: int = 192
+    original_colors: bool = False
+    seed: int = 0
+    learning_rate: float = 0.02
+    history: int = 10
+    normalize_gradients: bool = False
+    time_budget: float | None = None
+    plateau: float = 0.0
+    average: float = 0.99
+
+    def __post_init__(self) -> None:
+        for name, kinds in (
+            ("optimizer", OptimizerKind), ("statistic", Statistic), ("blend", BlendKind), ("pooling", Pooling),
+            ("init", Start),
+        ):  # fmt: skip
+            if getattr(self, name) not in get_args(kinds):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, must be one of {', '.join(get_args(kinds))}")
+        _whole("steps", self.steps, 1, MAX_STEPS)
+        _whole("smallest", self.smallest, 16, 1 << 20)
+        _whole("seed", self.seed, 0, 2**32 - 1)
+        _whole("history", self.history, 1, MAX_HISTORY)
+        _number("strength", self.strength, 0, 1)
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            _number(name, getattr(self, name), 0, math.inf)
+        _number("learning_rate", self.learning_rate, 0, 1, open_low=True)
+        _number("plateau", self.plateau, 0, 1, open_high=True)
+        _number("average", self.average, 0, 1, open_high=True)
+        if self.time_budget is not None:
+            _number("time_budget", self.time_budget, 0, math.inf, open_low=True)
+        for name in ("content_layers", "style_layers"):
+            _check_layers(name, getattr(self, name))
+        used = self.content_weight * sum(self.content_layers.values()) + self.style_weight * sum(
+            self.style_layers.values()
+        )
+        if used <= 0:
+            raise ConfigError("content_weight and style_weight are both 0, so there is nothing to optimise")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as JSON's types."""
+        return dataclasses.asdict(self)
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(f"{name} is {value!r}, must be a whole number from {low} to {high}")
+
+
+def _number(
+    name: str, value: float, low: float, high: float, *, open_low: bool = False, open_high: bool = False
+) -> None:
+    inside = math.isfinite(value) and low <= value <= high
+    if not inside or (open_low and value == low) or (open_high and value == high):
+        bounds = f"{'above' if open_low else 'at least'} {low:g}"
+        bounds += "" if high == math.inf else f" and {'below' if open_high else 'at most'} {high:g}"
+        raise ConfigError(f"{name} is {value}, must be {bounds}")
+
+
+def _check_layers(name: str, layers: Mapping[str, float]) -> None:
+    if not layers:
+        raise ConfigError(f"{name} is empty, must name at least one of {LAYERS[0]} to {LAYERS[-1]}")
+    for layer, weight in layers.items():
+        if layer not in LAYERS:
+            raise ConfigError(f"{name} names {layer!r}, must be one of {', '.join(LAYERS)}")
+        _number(f"{name} of {layer}", weight, 0, math.inf)
+
+
+def level_of(layer: str) -> int:
+    """Return the level (1..5) of a layer's name: relu4_2 is of level 4."""
+    found = re.fullmatch(r"relu([1-5])_\d", layer)
+    if found is None:
+        raise ConfigError(f"{layer!r} is no layer, must be one of {', '.join(LAYERS)}")
+    return int(found[1])
+
+
+def pyramid(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
+    """Return the (height, width) of every scale, coarsest first: halved while the long side stays >= `smallest`."""
+    sizes = [(height, width)]
+    while max(sizes[0]) >= 2 * smallest:
+        sizes.insert(0, tuple(max(1, (side + 1) // 2) for side in sizes[0]))  # pyright: ignore[reportArgumentType]
+    return sizes
+
+
+def share_out(steps: int, scales: int) -> list[int]:
+    """Split the steps over the scales, coarsest first; what does not divide goes to the finest."""
+    scales = max(1, scales)
+    return [steps // scales] * (scales - 1) + [steps - steps // scales * (scales - 1)]
