@@ -1,6 +1,7 @@
-"""Entry of a hosted demo: builds `wctstyle.demo` and serves it on all addresses of its container.
+"""Entry of a hosted demo: builds `wctstyle.demo` and serves it where the host says.
 
-The port is Gradio's own choice: GRADIO_SERVER_PORT if set, else the first free one from 7860.
+GRADIO_SERVER_NAME is the address (a hosted Space sets it to that of its container), 127.0.0.1 if it is not set;
+GRADIO_SERVER_PORT the port, else the first free one from 7860.
 """
 
 from __future__ import annotations
@@ -10,4 +11,4 @@ import os
 from wctstyle.demo import build, launch
 
 if __name__ == "__main__":
-    launch(build(), host=os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0"))
+    launch(build(), host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))

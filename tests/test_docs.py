@@ -20,7 +20,7 @@ TINY_RECIPE = """
 model = "slim"
 seed = 1
 [[stages]]
-kind = "blocks"
+kind = "reconstruct"
 steps = 1
 size = 32
 batch = 2
@@ -65,8 +65,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _prepare(words: list[str], desk: Path) -> list[str]:
     """Keep the command as it is, but for what takes hours, the network or files that a reader has."""
-    if words[1:2] == ["stylize"] and "--overwrite" not in words:
+    if words[1] in ("stylize", "optimize") and "--overwrite" not in words:
         words.append("--overwrite")
+    if words[1] in ("optimize", "compare") and "--steps" not in words:
+        words += ["--steps", "4"]
     return words
 
 
@@ -74,7 +76,8 @@ def _prepare(words: list[str], desk: Path) -> list[str]:
 def test_command_works(page: str, line: str, desk: Path) -> None:
     words = shlex.split(line)
     assert words[0] == "wctstyle", f"{page}: a command of another program: {line}"
-    if words[1] in ("stylize", "recipe", "samples") or words[1:3] in (["weights", "list"], ["weights", "verify"]):
+    runs = ("stylize", "optimize", "compare", "recipe", "samples")
+    if "--resume" not in words and (words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])):
         command = [sys.executable, "-m", "wctstyle", *_prepare(words, desk)[1:]]
     else:
         command = [sys.executable, "-m", "wctstyle", *words[1:], "--help"]

@@ -132,7 +132,7 @@ def conv3x3(
 def conv3x3_zero(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
 ) -> Float[Array, "n h w c_out"]:
-    """Cross-correlate with a 3x3 kernel over borders of zeros: what the original did, and a quarter cheaper on a CPU."""
+    """Cross-correlate with a 3x3 kernel over borders of zeros, as the original does; a quarter cheaper on a CPU."""
     return _correlate_same(x, kernel) + bias
 
 

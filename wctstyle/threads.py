@@ -9,8 +9,8 @@ def limit_lapack_threads() -> None:
     """Give BLAS and LAPACK one thread in this process.
 
     On a CPU, `eigh` and `svd` of a plan's small matrices run in OpenBLAS between XLA's convolutions. OpenBLAS's other
-    threads go on spinning after each call and take the cores away: on 2 cores, planning and decoding 512x384 pixels took
-    126 ms with them and 79 ms without.
+    threads go on spinning after each call and take the cores away: on 2 cores, planning and decoding 512x384 pixels
+    took 126 ms with them and 79 ms without.
     """
     import scipy.linalg  # noqa: F401, PLC0415 (loads the copy of OpenBLAS that jaxlib calls, so that it is limited too)
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-import jax
 import numpy as np
 
 from wctstyle import metrics
@@ -112,11 +111,6 @@ class Engine:
         self._contents: Shelf[ContentCode] = Shelf(code_bytes, _code_bytes)
         self._styles: Shelf[StyleCode] = Shelf(512, lambda code: 1)
         self._estimates: Shelf[float] = Shelf(256, lambda seconds: 1)
-
-    @property
-    def device(self) -> str:
-        """The kind of device that renders."""
-        return jax.devices()[0].device_kind
 
     @functools.cached_property
     def optimizer(self) -> Optimizer:

@@ -216,7 +216,8 @@ class Page:
         )
         limits = self.desk.limits
         self.which = gr.Radio(
-            [("the blend, rendered anew", "blend"), ("result A", "a"), ("result B", "b")], value="blend", label="Picture",
+            [("the blend, rendered anew", "blend"), ("result A", "a"), ("result B", "b")],
+            value="blend", label="Picture",
             info="What the file holds; A and B are chosen in the history, at their own size. An optimised result is B.",
             elem_id="wct-which",
         )  # fmt: skip

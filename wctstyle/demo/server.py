@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -112,6 +113,11 @@ def _clean_now_and_then(demo: Demo) -> None:
         clean(demo.folder / "files", CLEAN_AFTER)
 
 
+def _terminate(*_: Any) -> None:
+    """End as by Ctrl-C, so that nothing is left on disk when a container is stopped."""
+    raise KeyboardInterrupt
+
+
 def _check_port(host: str, port: int | None) -> None:
     """Try to take the port, as Gradio's own refusal comes late and in its own words."""
     if port is None:
@@ -173,6 +179,8 @@ def launch(
     if ready is not None:
         ready(address)
     if block:
+        with contextlib.suppress(ValueError):  # only the main thread may
+            signal.signal(signal.SIGTERM, _terminate)
         try:
             demo.blocks.block_thread()
         finally:
