@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -264,3 +265,14 @@ def test_the_judge_remembers_named_crops(folders: tuple[Path, Path]) -> None:
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
         assert np.abs(a - c).max() > 0
+
+
+def test_a_second_stage_goes_on_from_the_first(
+    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    first, second = _stages(1, ("reconstruct", "reconstruct")).stages
+    plan = recipe.Recipe("slim", "slim", 7, (first, dataclasses.replace(second, rate=1e-9)))
+    recipe.train(plan, content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=lambda _: None)
+    before, after = (weights.load_file(tmp_path / f"{k}-reconstruct-done.safetensors")[0] for k in (0, 1))
+    for name, value in before.items():
+        np.testing.assert_allclose(after[name], value, atol=1e-6, err_msg=name)

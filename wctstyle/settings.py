@@ -16,7 +16,7 @@ LEVELS = (1, 2, 3, 4, 5)
 TransformKind = Literal["mk", "wct", "adain"]
 BlendKind = Literal["barycenter", "linear", "mixture"]
 
-DEFAULT_DETAIL = 0.2
+DEFAULT_DETAIL = 0.15
 """Chosen by looking at pictures; docs/training.md has the figures along this dial."""
 
 MAX_SIDE = 4096
