@@ -23,7 +23,7 @@ from wctstyle import images, samples
 from wctstyle.cli.recipes import recipe_command
 from wctstyle.cli.specs import parse_levels, parse_style
 from wctstyle.demo import Limits, actions, looks, pictures, sheets
-from wctstyle.demo.engine import Gate, Shelf
+from wctstyle.demo.engine import Gate
 from wctstyle.demo.guard import Guard, names_address
 from wctstyle.demo.looks import Look
 from wctstyle.demo.sessions import Session, Sessions
@@ -441,18 +441,6 @@ def test_slow_work_gives_way_to_quick_work():
     with gate.quick():
         gate.give_way(0.05)
     assert 0.04 < time.perf_counter() - start < 2
-
-
-def test_a_shelf_stays_below_its_weight_and_makes_once():
-    shelf, made = Shelf[int](10, lambda value: value), []
-
-    def make(value):
-        return lambda: made.append(value) or value
-
-    for value in (4, 4, 5, 4, 3, 4):
-        assert shelf.get(value, make(value)) == value
-        assert shelf.total <= 10
-    assert made == [4, 5, 3]
 
 
 # ------------------------------------------------------------------------------------------------------ guard

@@ -29,7 +29,7 @@ ORDER = (
     "moments transforms losses metrics masks",
     "samples gallery",
     "images color",
-    "settings errors types threads files",
+    "settings errors types threads files recent",
 )
 """Rooms from the top down; a room may import those on lines below its own. A folder is one room."""
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +17,7 @@ import platformdirs
 from flax import nnx
 from jaxtyping import Float
 
+from wctstyle import images
 from wctstyle import plan as chain
 from wctstyle import weights as weight_files
 from wctstyle.encoder import MODELS
@@ -26,6 +25,7 @@ from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.model import build
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
+from wctstyle.recent import Recent
 from wctstyle.settings import DEFAULT_DETAIL, LEVELS, MAX_SIDE, BlendKind, Settings
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import affine, blend
@@ -88,28 +88,6 @@ class Result:
     seconds: Mapping[str, float]
 
 
-_V = TypeVar("_V")
-
-
-class _Recent(Generic[_V]):
-    """A small cache that forgets what was used longest ago."""
-
-    def __init__(self, size: int) -> None:
-        self.size, self._items, self._lock = size, OrderedDict[Hashable, _V](), threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], _V]) -> _V:
-        with self._lock:
-            if key in self._items:
-                self._items.move_to_end(key)
-                return self._items[key]
-        value = make()
-        with self._lock:
-            self._items[key] = value
-            while len(self._items) > self.size:
-                self._items.popitem(last=False)
-        return value
-
-
 def content_hash(rgb: Rgb) -> str:
     """SHA-256 of a picture's shape and pixels."""
     digest = hashlib.sha256(repr((rgb.shape, str(rgb.dtype))).encode())
@@ -117,20 +95,14 @@ def content_hash(rgb: Rgb) -> str:
     return digest.hexdigest()
 
 
-def _check_picture(rgb: Any, what: str) -> Rgb:
-    array = np.asarray(rgb)
-    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise ImageError(f"{what}: got an array of shape {array.shape}, wanted height x width x 3 (RGB)")
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"{what}: got {array.dtype} values, wanted floats in [0, 1]; wctstyle.images.load converts")
-    if not np.isfinite(array).all() or array.min() < -1e-3 or array.max() > 1 + 1e-3:
-        raise ImageError(f"{what}: has values outside [0, 1] or not finite; wctstyle.images.load converts")
+def _checked(rgb: Any, what: str) -> Rgb:
+    array = images.checked_rgb(rgb, what)
     if max(array.shape[:2]) > MAX_SIDE:
         raise ImageError(
             f"{what}: is {array.shape[1]}x{array.shape[0]} pixels, the longest side rendered is {MAX_SIDE}; "
             "make it smaller (--size on the command line)"
         )
-    return array.astype(np.float32)
+    return array
 
 
 def enable_compilation_cache() -> None:
@@ -174,8 +146,8 @@ class Stylizer:
         encoder, decoder = build(MODELS[model], dict(tensors))
         encoder_def, self._encoder = nnx.split(encoder)
         decoder_def, self._decoder = nnx.split(decoder)
-        self._contents: _Recent[ContentCode] = _Recent(CONTENT_CACHE)
-        self._styles: _Recent[StyleCode] = _Recent(STYLE_CACHE)
+        self._contents: Recent[ContentCode] = Recent(CONTENT_CACHE)
+        self._styles: Recent[StyleCode] = Recent(STYLE_CACHE)
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
         self.traces: dict[str, int] = {}
         """How often each program was traced: one for each size of the family that was used."""
@@ -240,7 +212,7 @@ class Stylizer:
 
     def style(self, image: Rgb) -> StyleCode:
         """Measure a style picture (RGB in [0, 1], at the size its strokes are to have)."""
-        rgb = _check_picture(image, "style picture")
+        rgb = _checked(image, "style picture")
         key = content_hash(rgb)
 
         def make() -> StyleCode:
@@ -257,7 +229,7 @@ class Stylizer:
 
     def content(self, image: Rgb) -> ContentCode:
         """Encode a content picture (RGB in [0, 1]) once; further settings reuse it."""
-        rgb = _check_picture(image, "content picture")
+        rgb = _checked(image, "content picture")
         key = content_hash(rgb)
 
         def make() -> ContentCode:
@@ -306,7 +278,7 @@ class Stylizer:
 
     def reconstruct(self, image: Rgb, *, level: int) -> Rgb:
         """Encode to relu{level}_1 and decode with nothing transformed: the model's own loss of detail."""
-        rgb = _check_picture(image, "content picture")
+        rgb = _checked(image, "content picture")
         if level not in LEVELS:
             raise ConfigError(f"level is {level}, must be one of 1, 2, 3, 4, 5")
         out = self._reconstruct(self._encoder, self._decoder, pad_to_family(rgb), level=level)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,40 +19,13 @@ from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
 from wctstyle.moments import Moments
 from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.recent import Recent
 from wctstyle.stylizer import ContentCode, StyleCode, Stylizer
 
 CODE_BYTES = 768 * 2**20
 """Memory for encoded contents of all sessions: about 32 MiB each at 512 pixels with `slim`."""
 
 TRIAL_STEPS = 100
-
-_V = TypeVar("_V")
-
-
-class Shelf(Generic[_V]):
-    """Keeps what was used last, up to a total weight."""
-
-    def __init__(self, capacity: int, weigh: Callable[[_V], int]) -> None:
-        self.capacity, self.weigh, self.total = capacity, weigh, 0
-        self._items: OrderedDict[Hashable, tuple[_V, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], _V]) -> _V:
-        """Return what is kept under a key, or make it; making holds no lock."""
-        with self._lock:
-            if key in self._items:
-                self._items.move_to_end(key)
-                return self._items[key][0]
-        value = make()
-        weight = self.weigh(value)
-        with self._lock:
-            if key in self._items:
-                return self._items[key][0]
-            self._items[key] = value, weight
-            self.total += weight
-            while self.total > self.capacity and len(self._items) > 1:
-                self.total -= self._items.popitem(last=False)[1][1]
-        return value
 
 
 class Gate:
@@ -107,10 +79,10 @@ class Engine:
         self.stylizer = stylizer
         self._make_optimizer = optimizer or (lambda: Optimizer(stylizer.model))
         self.gate = Gate()
-        self._pixels: Shelf[np.ndarray] = Shelf(128 * 2**20, lambda rgb: rgb.nbytes)
-        self._contents: Shelf[ContentCode] = Shelf(code_bytes, _code_bytes)
-        self._styles: Shelf[StyleCode] = Shelf(512, lambda code: 1)
-        self._estimates: Shelf[float] = Shelf(256, lambda seconds: 1)
+        self._pixels: Recent[np.ndarray] = Recent(128 * 2**20, lambda rgb: rgb.nbytes)
+        self._contents: Recent[ContentCode] = Recent(code_bytes, _code_bytes)
+        self._styles: Recent[StyleCode] = Recent(512)
+        self._estimates: Recent[float] = Recent(256)
 
     @functools.cached_property
     def optimizer(self) -> Optimizer:

@@ -5,6 +5,7 @@ Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transpare
 The modules import only downwards: writing, recipes, reading, modes, profiles, formats, guards, arrays, picture.
 """
 
+from wctstyle.images.arrays import checked_rgb
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
 from wctstyle.images.picture import Picture, flatten, resize
@@ -17,6 +18,7 @@ __all__ = [
     "SUPPORTED_SUFFIXES",
     "BinaryStream",
     "Picture",
+    "checked_rgb",
     "encode",
     "flatten",
     "is_image_file",

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from jaxtyping import Float
 
 from wctstyle.errors import ImageError
 
 #: Floats this far outside [0, 1] are rounding and are clipped; further out is an error.
 _ROUNDING = 1e-5
+
+#: The same for pictures that were computed, where resampling overshoots.
+_OVERSHOOT = 1e-3
+
+
+def checked_rgb(rgb: Any, what: str, *, least_side: int = 1) -> Float[np.ndarray, "h w 3"]:
+    """Return an RGB picture that is to be worked on as new float32 in [0, 1].
+
+    Raises:
+        ImageError: not height x width x 3, below `least_side`, or with values that are not floats in [0, 1].
+    """
+    array = np.asarray(rgb)
+    if array.ndim != 3 or array.shape[2] != 3 or min(array.shape[:2]) < least_side:
+        least = f", at least {least_side} pixels each way" if least_side > 1 else ""
+        raise ImageError(f"{what}: got an array of shape {array.shape}, wanted height x width x 3 (RGB){least}")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ImageError(f"{what}: got {array.dtype} values, wanted floats in [0, 1]; wctstyle.images.load converts")
+    if not np.isfinite(array).all() or array.min() < -_OVERSHOOT or array.max() > 1 + _OVERSHOOT:
+        raise ImageError(f"{what}: has values outside [0, 1] or not finite; wctstyle.images.load converts")
+    return np.clip(array, 0, 1).astype(np.float32)
 
 
 def checked_array(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:

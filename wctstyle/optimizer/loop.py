@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wctstyle import __version__, color, metrics
+from wctstyle import __version__, color, images, metrics
 from wctstyle import weights as weight_files
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
@@ -25,7 +25,6 @@ from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent, memory
 from wctstyle.optimizer.network import parameters
 from wctstyle.optimizer.objective import (
-    LUMA_WEIGHTS,
     Shape,
     Targets,
     content_targets,
@@ -111,21 +110,7 @@ def _scaled(rgb: Rgb, size: tuple[int, int]) -> Rgb:
 
 
 def _grey(rgb: Rgb) -> Rgb:
-    return np.repeat((rgb @ LUMA_WEIGHTS)[..., None], 3, axis=2)
-
-
-def _checked(rgb: Any, what: str) -> Rgb:
-    array = np.asarray(rgb)
-    if array.ndim != 3 or array.shape[2] != 3 or min(array.shape[:2]) < LEAST_SIDE:
-        raise ImageError(
-            f"{what}: got an array of shape {array.shape}, wanted height x width x 3 (RGB), at least {LEAST_SIDE} "
-            "pixels each way"
-        )
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"{what}: got {array.dtype} values, wanted floats in [0, 1]; wctstyle.images.load converts")
-    if not np.isfinite(array).all() or array.min() < -1e-3 or array.max() > 1 + 1e-3:
-        raise ImageError(f"{what}: has values outside [0, 1] or not finite; wctstyle.images.load converts")
-    return np.clip(array.astype(np.float32), 0, 1)
+    return np.repeat(color.luminance(rgb)[..., None], 3, axis=2)
 
 
 def _save(path: Path, carry: Any, metadata: Mapping[str, Any], seconds: float) -> None:
@@ -262,19 +247,22 @@ class Optimizer:
     def _job(
         self, content: Any, styles: Sequence[tuple[Any, float]], settings: OptimizeSettings, init: Any, *, resumed: bool
     ) -> _Job:
-        rgb = _checked(content, "content picture")
+        rgb = images.checked_rgb(content, "content picture", least_side=LEAST_SIDE)
         if not styles:
             raise ConfigError("no style given: give at least one")
         for number, (_, weight) in enumerate(styles, start=1):
             if not np.isfinite(weight) or weight < 0:
                 raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
-        pictures = [_checked(picture, f"style picture {n}") for n, (picture, _) in enumerate(styles, start=1)]
+        pictures = [
+            images.checked_rgb(picture, f"style picture {n}", least_side=LEAST_SIDE)
+            for n, (picture, _) in enumerate(styles, start=1)
+        ]
         weights = np.array([weight for _, weight in styles], np.float64)
         if not weights.any():
             raise ConfigError("the weights of all styles are 0, so there is no style to optimise for")
         weights /= weights.max()  # first, so that huge weights do not overflow in the sum
         if init is not None:
-            init = _checked(init, "picture to start from")
+            init = images.checked_rgb(init, "picture to start from", least_side=LEAST_SIDE)
             if init.shape != rgb.shape:
                 raise ImageError(
                     f"picture to start from: has shape {init.shape}, the content {rgb.shape}; resize it to that"

@@ -25,9 +25,6 @@ CHROMA_SHARE = 4.0
 """What the variation of colour differences counts against that of the channels: narrow encoders hardly see colour
 at the scale of a pixel, and without this black and white styles come out with coloured specks."""
 
-LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""Rec. ITU-R BT.709-6, item 3.2, as `color.luminance`."""
-
 Targets = dict[str, dict[str, dict[str, Any]]]
 """{"content": {layer: {...}}, "style": {layer: {...}}}, arrays."""
 

@@ -1,0 +1,39 @@
+"""The cache of what was used last."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+_V = TypeVar("_V")
+
+
+class Recent(Generic[_V]):
+    """Keeps what was used last, up to a total weight (by default the number of things); safe to share.
+
+    The newest is kept however heavy it is.
+    """
+
+    def __init__(self, capacity: int, weigh: Callable[[_V], int] = lambda _: 1) -> None:
+        self.capacity, self.weigh, self.total = capacity, weigh, 0
+        self._items: OrderedDict[Hashable, tuple[_V, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], _V]) -> _V:
+        """Return what is kept under a key, or make it; making holds no lock."""
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key][0]
+        value = make()
+        weight = self.weigh(value)
+        with self._lock:
+            if key in self._items:
+                return self._items[key][0]
+            self._items[key] = value, weight
+            self.total += weight
+            while self.total > self.capacity and len(self._items) > 1:
+                self.total -= self._items.popitem(last=False)[1][1]
+        return value
