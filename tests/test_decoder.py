@@ -7,8 +7,8 @@ from flax import nnx
 from hypothesis import given
 from narrow import NARROW, part, quick_compilation, random, random_tensors
 
-from wctstyle.decoder import Decoder, upsample
-from wctstyle.encoder import MODELS, Encoder
+from wctstyle.decoder import Decoder, upsample, upsampled_conv3x3
+from wctstyle.encoder import MODELS, Encoder, conv3x3
 from wctstyle.model import build, extract, fill
 from wctstyle.moments import Affine
 from wctstyle.settings import LEVELS
@@ -45,6 +45,13 @@ def run(decoder):
 def test_upsampling_repeats_each_position():
     x = random((2, 3, 4, 5))
     np.testing.assert_array_equal(upsample(x), oracles.upsample(x))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 3), (2, 2), (5, 4)])
+def test_an_upsampled_convolution_is_one_after_upsampling(height, width):
+    x, kernel, bias = random((2, height, width, 3)), random((3, 3, 3, 5)), random((5,))
+    want = conv3x3(upsample(x), kernel, bias)
+    np.testing.assert_allclose(upsampled_conv3x3(x, kernel, bias), want, atol=1e-5 * float(np.abs(want).max()))
 
 
 @pytest.mark.parametrize("config", [NARROW, *MODELS.values()], ids=["narrow", "slim", "vgg19"])
