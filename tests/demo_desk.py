@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +63,15 @@ def narrow_server(folder: Path, limits: Limits = SMALL) -> Iterator[tuple[Demo, 
             yield demo, launch(demo, block=False, warm=False)
         finally:
             demo.close()
+            forget_loops()
+
+
+def forget_loops() -> None:
+    """Collect the event loops and sockets that Gradio leaves open here, not in the middle of another test."""
+    asyncio.set_event_loop(None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def chromium() -> str:

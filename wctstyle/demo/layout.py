@@ -196,7 +196,7 @@ class Page:
             self.stop = gr.Button("Stop", elem_id="wct-stop")
             self.ask = gr.Button("How long?", elem_id="wct-estimate")
         self.progress = gr.HTML(
-            '<div class="wct-sheet"><p>Nothing is running. "How long?" makes a short trial first.</p></div>',
+            sheets.IDLE,
             apply_default_css=False,
             elem_id="wct-progress",
             min_height=190,
@@ -281,9 +281,9 @@ class Page:
             **quiet,
         ).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live)
         self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live)
-        self.strip.select(self._pick, [self.pair], [self.stage, self.pair, *everything], **live)
+        self.strip.select(self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live)
         optimiser = [self.steps, self.method, self.begin_with, *everything]
-        self.start.click(self._arm, None, None, queue=False, **quiet).then(
+        self.start.click(self._arm, None, self.progress, queue=False, **quiet).then(
             self._optimise,
             optimiser,
             [self.stage, self.progress, self.strip, self.pair],
@@ -293,7 +293,7 @@ class Page:
             concurrency_id="optimise",
             concurrency_limit=1,
             api_visibility="private",
-        )
+        ).failure(self._disarm, None, self.progress, queue=False, **quiet)
         self.stop.click(self._stop, None, self.progress, queue=False, **quiet)
         self.ask.click(
             self._estimate, optimiser, self.progress, concurrency_id="optimise", concurrency_limit=1,
@@ -367,26 +367,40 @@ class Page:
         return actions.live(self.desk, self._session(request), self._look(palette, *values))
 
     @friendly
-    def _pick(self, request: gr.Request, event: gr.EventData, pair: dict[str, Any]) -> list[Any]:
-        """A result was tapped: show it with its settings, or take it as a side of the comparison."""
+    def _pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
+        """A result was tapped: show it with its settings, or take it as a side of the comparison.
+
+        The page says what both sides are: of two quick taps the second does not see here what the first changed.
+        """
         session, data = self._session(request), event._data or {}
         untouched = [gr.skip()] * (1 + len(self.controls))
         id, action = str(data.get("id")), data.get("action")
         if action == "open":
             return [actions.reopened(self.desk, session, id), gr.skip(), *self._updates(session.result(id).look)]
-        pair = {**pair, "a" if action == "a" else "b": id}
-        both = pair["a"] and pair["b"]
-        stage = actions.pair(session, pair["a"], pair["b"]) if both else gr.skip()
+        pair = {side: data.get(side) and str(data[side]) for side in ("a", "b")}
+        stage = actions.pair(session, pair["a"], pair["b"]) if pair["a"] and pair["b"] else gr.skip()
         return [stage, pair, *untouched]
 
     @friendly
-    def _arm(self, request: gr.Request) -> None:
-        self._session(request).stop.clear()
+    def _arm(self, request: gr.Request) -> Any:
+        session = self._session(request)
+        session.stop.clear()
+        if session.optimising == "running":
+            return gr.skip()
+        session.optimising = "waiting"
+        return sheets.WAITING
+
+    @friendly
+    def _disarm(self, request: gr.Request) -> str:
+        self._session(request).optimising = ""
+        return sheets.IDLE
 
     @friendly
     def _stop(self, request: gr.Request) -> str:
-        self._session(request).stop.set()
-        return '<div class="wct-sheet" role="status"><p>Stopping, the best so far is kept …</p></div>'
+        session = self._session(request)
+        before, session.optimising = session.optimising, session.optimising if session.optimising == "running" else ""
+        session.stop.set()
+        return {"running": sheets.STOPPING, "waiting": sheets.STOPPED_EARLY}.get(before, sheets.IDLE)
 
     @friendly
     def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> str:
@@ -397,12 +411,21 @@ class Page:
     def _optimise(
         self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any
     ) -> Iterator[list[Any]]:
-        """Stream previews; the stage is left alone as soon as somebody moves a slider meanwhile."""
+        """Stream previews, unless it was stopped while it waited for its turn."""
         session = self._session(request)
         if session.stop.is_set():
-            yield [gr.skip(), sheets.progress(0, int(steps), text="Stopped before it began."), gr.skip(), gr.skip()]
+            yield [gr.skip(), sheets.STOPPED_EARLY, gr.skip(), gr.skip()]
             return
-        run = friendly(actions.optimise)(self.desk, session, self._look(palette, *values), steps, method, start)
+        session.optimising = "running"
+        try:
+            look = friendly(self._look)(palette, *values)
+            yield from self._previews(session, look, steps, method, start)
+        finally:
+            session.optimising = ""
+
+    def _previews(self, session: Session, look: Look, steps: float, method: str, start: str) -> Iterator[list[Any]]:
+        """Run it; the stage is left alone as soon as somebody moves a slider meanwhile."""
+        run = friendly(actions.optimise)(self.desk, session, look, steps, method, start)
         moves, fast = session.moves, session.history[-1].id if session.history else None
         while (now := friendly(next)(run, None)) is not None:
             bar = sheets.progress(now.step, now.steps, text=now.text, losses=now.losses, finished=now.kept is not None)

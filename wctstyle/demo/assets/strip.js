@@ -29,7 +29,8 @@ function draw() {
       button.addEventListener("click", () => {
         chosen[side] = item.id;
         draw();
-        trigger("select", { id: item.id, action: side });
+        const known = (id) => (props.value.some((kept) => kept.id === id) ? id : null);
+        trigger("select", { id: item.id, action: side, a: known(chosen.a), b: known(chosen.b) });
       });
       sides.append(button);
     }
