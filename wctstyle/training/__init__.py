@@ -1,1 +1,1 @@
-"""Training: distil the slim encoder from VGG-19, then train the decoder's three stages."""
+"""Training: encoder and decoder together against VGG-19, then the decoder on stylised pictures."""

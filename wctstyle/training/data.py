@@ -59,10 +59,11 @@ class Crops:
             rgb = images.resize(images.load(rgb), long_side=self.size).rgb
         return rgb
 
-    def batch(self, count: int, step: int) -> tuple[list[tuple[int, int]], Float[np.ndarray, "n s s 3"]]:
+    def batch(self, count: int, step: int) -> tuple[list[tuple[int, ...]], Float[np.ndarray, "n s s 3"]]:
         """Return the `count` crops of a step and their names (picture, view); the same ones for the same step."""
         rng = np.random.default_rng((self.seed, step))
-        names, crops = [], []
+        names: list[tuple[int, ...]] = []
+        crops = []
         for _ in range(count):
             index = int(rng.integers(len(self.paths)))
             view = int(rng.integers(self.views)) if self.views else -1
@@ -77,8 +78,13 @@ class MixedCrops:
     def __init__(self, first: Crops, second: Crops) -> None:
         self.first, self.second = first, second
 
-    def batch(self, count: int, step: int) -> Float[np.ndarray, "n s s 3"]:
-        """Return the `count` crops of a step, half from each folder."""
+    def batch(self, count: int, step: int) -> tuple[list[tuple[int, ...]], Float[np.ndarray, "n s s 3"]]:
+        """Return the `count` crops of a step, half from each folder, and their names (folder, picture, view)."""
         half = count // 2
-        parts = [folder.batch(n, step)[1] for folder, n in ((self.first, half), (self.second, count - half)) if n]
-        return np.concatenate(parts)
+        names, crops = [], []
+        for which, (folder, n) in enumerate(((self.first, half), (self.second, count - half))):
+            if n:
+                found, pixels = folder.batch(n, step)
+                names += [(which, *name) for name in found]
+                crops.append(pixels)
+        return names, np.concatenate(crops)

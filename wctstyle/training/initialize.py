@@ -121,3 +121,30 @@ def normalize_encoder(encoder: Encoder, crops: Float[np.ndarray, "n s s 3"]) -> 
         module.kernel[...] = module.kernel[...] * (above / rms)
         module.bias[...] = module.bias[...] / rms
         above = rms
+
+
+def wake_channels(encoder: Encoder, decoder: Decoder, crops: Float[np.ndarray, "n s s 3"]) -> int:
+    """Wake channels that are zero everywhere on `crops`, and change nothing else; returns how many.
+
+    Their bias is raised until a tenth of the positions fire, and what reads them starts at zero, so that both models
+    compute what they did and training finds a use for the channel.
+    """
+    names = [name for name, _, _ in encoder.config.convs()]
+    x, stage, woken = crops, 1, 0
+    for name, reader in zip(names, [*names[1:], None], strict=True):
+        if int(name[4]) != stage:
+            x, stage = _in_chunks(_pool, x), int(name[4])
+        conv = encoder.conv(name)
+        pre = _in_chunks(lambda z: _conv(z, conv.kernel[...], conv.bias[...]), x)  # noqa: B023
+        dead = np.flatnonzero(pre.max(axis=(0, 1, 2)) <= 0)
+        if len(dead):
+            rise = -np.quantile(pre[..., dead], 0.9, axis=(0, 1, 2))
+            conv.bias[...] = conv.bias[...].at[dead].add(rise)
+            pre[..., dead] += rise
+            readers = [encoder.conv(reader)] if reader else []
+            readers += [decoder.conv(name)] if name.endswith("_1") else []
+            for module in readers:
+                module.kernel[...] = module.kernel[...].at[:, :, dead].set(0)
+        woken += len(dead)
+        x = np.maximum(pre, 0)
+    return woken

@@ -41,6 +41,21 @@ def optimizer(stage: Stage) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
 
+def descent(stage: Stage, loss: Callable[..., tuple[jax.Array, dict[str, jax.Array]]]) -> Callable[..., Any]:
+    """Return one step on `loss(params, *batch, **static) -> (total, parts)`, to be jitted by the caller.
+
+    The step takes (params, opt_state, *batch, **static) and returns params, opt_state and {"loss"} with the parts.
+    """
+    transform = optimizer(stage)
+
+    def update(params: Any, opt_state: Any, *batch: Any, **static: Any) -> tuple[Any, Any, dict[str, jax.Array]]:
+        (total, parts), grads = jax.value_and_grad(loss, has_aux=True)(params, *batch, **static)
+        updates, opt_state = transform.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, {"loss": total} | parts
+
+    return update
+
+
 def _flatten(tree: Any) -> dict[str, np.ndarray]:
     return {f"leaf/{i:04d}": np.asarray(leaf, np.float32) for i, leaf in enumerate(jax.tree.leaves(tree))}
 

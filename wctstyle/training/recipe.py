@@ -15,10 +15,10 @@ from wctstyle import __version__, weights
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError
 from wctstyle.model import build, extract, fill
-from wctstyle.training.data import Crops, MixedCrops
+from wctstyle.training.data import Crops
 from wctstyle.training.loop import Report, Stage
 from wctstyle.training.reconstruct import reconstruct
-from wctstyle.training.stylised import Judge, stylised
+from wctstyle.training.stylised import stylised
 
 KINDS = ("reconstruct", "stylised")
 
@@ -76,7 +76,6 @@ def train(
     config = MODELS[recipe.model]
     full, _ = build(MODELS["vgg19"], teacher)
     encoder, decoder = build(config, teacher if recipe.model == "vgg19" else {})
-    judge = Judge(full)
     history: list[dict[str, Any]] = []
     for number, stage in enumerate(recipe.stages):
         name = f"{number}-{stage.kind}"
@@ -95,16 +94,14 @@ def train(
 
         checkpoint = out / f"{name}.safetensors"
         if stage.kind == "reconstruct":
-            photos, paintings = (
-                Crops(folder, size=stage.size, seed=recipe.seed + salt) for salt, folder in enumerate((content, style))
-            )
-            data = MixedCrops(photos, paintings)
             reconstruct(
                 encoder,
                 decoder,
                 full,
-                data,
                 stage,
+                content=content,
+                style=style,
+                seed=recipe.seed,
                 initialize=number == 0,
                 checkpoint=checkpoint,
                 report=remember,
@@ -113,7 +110,7 @@ def train(
             stylised(
                 encoder,
                 decoder,
-                judge,
+                full,
                 stage,
                 content=content,
                 style=style,

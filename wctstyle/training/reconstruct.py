@@ -15,19 +15,30 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
 from wctstyle.losses import gram, relative_error
-from wctstyle.training.data import BEFORE_FIRST_STEP, MixedCrops
-from wctstyle.training.initialize import initialize_decoder, initialize_encoder, normalize_encoder
-from wctstyle.training.loop import Report, Stage, optimizer, run
+from wctstyle.training.answers import Answers
+from wctstyle.training.data import BEFORE_FIRST_STEP, Crops, MixedCrops
+from wctstyle.training.initialize import (
+    initialize_decoder,
+    initialize_encoder,
+    normalize_encoder,
+    wake_channels,
+)
+from wctstyle.training.loop import Report, Stage, descent, run
 from wctstyle.types import Features, Image
 
-FEATURE_WEIGHT = 2.0
-GRAM_WEIGHT = 0.2
+DEFAULTS: dict[str, Any] = {"feature": 2.0, "gram": 0.2, "views": 0}
+"""Options of the stage: weights of the losses against the teacher; `views`, crops per picture whose deep answers are
+kept (0: new crops at every step)."""
+
+CHAINS = (3, 4, 5)
+SHALLOW = 2
+"""Levels of the teacher that are computed at every step: cheap for the time, and too large to be kept."""
+
 PIXEL_WEIGHT = 20.0
 CHAIN_WEIGHT = 0.5
 INITIAL_CROPS = 224
@@ -85,45 +96,67 @@ def chain_losses(decoder: Decoder, image: Image, features: tuple[Features, ...],
 
 
 def reconstruction_losses(decoder: Decoder, image: Image, features: tuple[Features, ...]) -> tuple[jax.Array, Parts]:
-    """The chain from relu3_1 on the first half of the batch and from relu5_1 on the second: total and parts."""
-    half = max(1, len(image) // 2)
-    first, second = slice(None, half), slice(-half, None)
-    parts = chain_losses(decoder, image[first], tuple(f[first] for f in features), 3)
-    parts |= chain_losses(decoder, image[second], tuple(f[second] for f in features), 5)
-    pixel, chain = parts["pixel3"] + parts["pixel5"], parts["chain3"] + parts["chain5"]
-    return PIXEL_WEIGHT * pixel + CHAIN_WEIGHT * chain, parts
+    """The chains from relu3_1, relu4_1 and relu5_1, each on a third of the batch (at least one): total and parts."""
+    parts: Parts = {}
+    for i, level in enumerate(CHAINS):
+        third = slice(i, None, len(CHAINS)) if len(image) >= len(CHAINS) else slice(i % len(image), i % len(image) + 1)
+        parts |= chain_losses(decoder, image[third], tuple(f[third] for f in features), level)
+    weighted = (PIXEL_WEIGHT * parts[f"pixel{k}"] + CHAIN_WEIGHT * parts[f"chain{k}"] for k in CHAINS)
+    return jnp.asarray(sum(weighted)), parts
 
 
 def reconstruct(
     encoder: Encoder,
     decoder: Decoder,
     teacher: Encoder,
-    data: MixedCrops,
     stage: Stage,
     *,
+    content: Path,
+    style: Path,
+    seed: int,
     initialize: bool,
     checkpoint: Path,
     report: Report,
 ) -> None:
-    """Train encoder (if narrower than `teacher`) and decoder in place, from a least-squares start if `initialize`."""
+    """Train encoder (if narrower than `teacher`) and decoder in place, on crops from both folders.
+
+    With `initialize` they start from least squares; otherwise as they are, but for dead channels, which are woken.
+    """
+    o = DEFAULTS | stage.options
+    photos, paintings = (
+        Crops(folder, size=stage.size, seed=seed + salt, views=int(o["views"]))
+        for folder, salt in ((content, 0), (style, 1))
+    )
+    data = MixedCrops(photos, paintings)
     narrow = encoder.config != teacher.config
     teacher_def, teacher_params = nnx.split(teacher)
-    teach = jax.jit(lambda p, x: nnx.merge(teacher_def, p)(x))
-    initialize = initialize and not checkpoint.exists()
-    first = data.batch(INITIAL_CROPS, BEFORE_FIRST_STEP)
-    if initialize:
+    deep = jax.jit(lambda p, x: nnx.merge(teacher_def, p)(x)[SHALLOW:])
+    shallow = jax.jit(
+        lambda p, x: tuple(
+            a[f"relu{k}_1"]
+            for a in [nnx.merge(teacher_def, p).activations(x, upto=f"conv{SHALLOW}_1")]
+            for k in range(1, SHALLOW + 1)
+        )
+    )
+    answers = Answers(lambda crop: deep(teacher_params, crop))
+    resumed = checkpoint.exists()  # then it holds what is fitted here, and a few crops give its shapes
+    _, first = data.batch(CHUNK if resumed else INITIAL_CROPS, BEFORE_FIRST_STEP)
+    if not resumed and initialize:
         if narrow:
             initialize_encoder(encoder, teacher, first)
             normalize_encoder(encoder, first)
         initialize_decoder(decoder, encoder, first)
+    elif not resumed and narrow:
+        wake_channels(encoder, decoder, first)
     encoder_def, encoder_params = nnx.split(encoder, nnx.Param)
     embed = jax.jit(lambda p, x: nnx.merge(encoder_def, p)(x))
     heads = []
     if narrow:
-        heads = fit_heads(lambda x: embed(encoder_params, x), lambda x: teach(teacher_params, x), first)
+        heads = fit_heads(
+            lambda x: embed(encoder_params, x), lambda x: (*shallow(teacher_params, x), *deep(teacher_params, x)), first
+        )
     decoder_def, decoder_params = nnx.split(decoder, nnx.Param)
     state = {"decoder": decoder_params} | ({"encoder": encoder_params, "heads": heads} if narrow else {})
-    transform = optimizer(stage)
 
     def loss(state: Any, frozen: Any, image: Any, targets: Any) -> tuple[jax.Array, Parts]:
         decoder = nnx.merge(decoder_def, state["decoder"])
@@ -131,26 +164,22 @@ def reconstruct(
         parts = distillation_losses(features, targets, state["heads"]) if narrow else {}
         total, found = reconstruction_losses(decoder, image, features)
         parts |= block_losses(decoder, image, features)
-        scales = {"feature": FEATURE_WEIGHT, "gram": GRAM_WEIGHT, "block": 1.0}
+        scales = {"feature": o["feature"], "gram": o["gram"], "block": 1.0}
         total += sum(scales[name[:-1]] * value for name, value in parts.items())
         return total, parts | found
 
-    @jax.jit
-    def update(state: Any, opt_state: Any, frozen: Any, image: Any, targets: Any) -> tuple[Any, Any, Parts]:
-        (total, parts), grads = jax.value_and_grad(loss, has_aux=True)(state, frozen, image, targets)
-        updates, opt_state = transform.update(grads, opt_state, state)
-        return optax.apply_updates(state, updates), opt_state, {"loss": total} | parts
+    update = jax.jit(descent(stage, loss))
 
     def step(state: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
-        image = data.batch(stage.batch, index)
-        targets = teach(teacher_params, image) if narrow else ()
+        names, image = data.batch(stage.batch, index)
+        targets = (*shallow(teacher_params, image), *answers(names, image)) if narrow else ()
         return update(state, opt_state, () if narrow else encoder_params, image, targets)
 
     state = run(stage, state, step, checkpoint=checkpoint, report=report)
     nnx.update(decoder, state["decoder"])
     if narrow:
         nnx.update(encoder, state["encoder"])
-        report({"stage": stage.kind, "dead_channels": dead_channels(encoder, data.batch(64, stage.steps))})
+        report({"stage": stage.kind, "dead_channels": dead_channels(encoder, data.batch(64, stage.steps)[1])})
 
 
 def dead_channels(encoder: Encoder, crops: np.ndarray) -> dict[str, int]:

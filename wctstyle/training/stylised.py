@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jax import lax
 
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
-from wctstyle.losses import content_error, gram, relative_error, total_variation
+from wctstyle.losses import content_error, gram, out_of_range, relative_error, total_variation
 from wctstyle.moments import measure
 from wctstyle.plan import mix_detail
 from wctstyle.settings import TransformKind
 from wctstyle.threads import limit_lapack_threads
+from wctstyle.training.answers import Answers
 from wctstyle.training.data import Crops
-from wctstyle.training.loop import Report, Stage, optimizer, run
+from wctstyle.training.loop import Report, Stage, descent, run
 from wctstyle.training.reconstruct import Parts, reconstruction_losses
 from wctstyle.transforms import affine
 from wctstyle.types import Features, Image
@@ -80,9 +79,12 @@ class Judge:
 
     def __init__(self, teacher: Encoder) -> None:
         self.graphdef, self.params = nnx.split(teacher)
-        self._style = jax.jit(lambda p, x: tuple(gram(a[f"relu{k}_1"]) for a in [self.look(p, x)] for k in range(1, 6)))
-        self._content = jax.jit(lambda p, x: self.look(p, x, upto="conv" + CONTENT_LAYER[4:])[CONTENT_LAYER])
-        self._memory: dict[tuple[str, int, tuple[int, int]], tuple[np.ndarray, ...]] = {}
+        style = jax.jit(lambda p, x: tuple(gram(a[f"relu{k}_1"]) for a in [self.look(p, x)] for k in range(1, 6)))
+        content = jax.jit(lambda p, x: (self.look(p, x, upto="conv" + CONTENT_LAYER[4:])[CONTENT_LAYER],))
+        self.style = Answers(lambda crop: style(self.params, crop))
+        """Gram matrices at five levels."""
+        self.content = Answers(lambda crop: content(self.params, crop))
+        """Features at the content layer, a tuple of one."""
 
     def look(self, params: Any, image: Image, *, upto: str = "conv5_1") -> dict[str, Features]:
         """Return the teacher's activations; borders as in the original."""
@@ -98,36 +100,11 @@ class Judge:
         parts["style"] = jnp.asarray(sum(parts.values()) / 5)
         return parts | {"content": content_error(acts[CONTENT_LAYER], content).mean()}
 
-    def _ask(self, what: str, fn: Callable[[Any, Any], Any], names: list[tuple[int, int]], crops: np.ndarray) -> Any:
-        rows = []
-        for name, crop in zip(names, crops, strict=True):
-            key = (what, len(crop), name)
-            row = self._memory.get(key)
-            if row is None:
-                answer = fn(self.params, crop[None])
-                row = tuple(np.asarray(a, np.float16) for a in jax.tree.leaves(answer))
-                if name[1] >= 0:
-                    self._memory[key] = row
-            rows.append(row)
-        return tuple(np.concatenate(column).astype(np.float32) for column in zip(*rows, strict=True))
-
-    def style(self, names: list[tuple[int, int]], crops: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Gram matrices at five levels."""
-        return self._ask("style", self._style, names, crops)
-
-    def content(self, names: list[tuple[int, int]], crops: np.ndarray) -> np.ndarray:
-        """Features at the content layer."""
-        return self._ask("content", self._content, names, crops)[0]
-
-
-def _out_of_range(image: Image) -> jax.Array:
-    return jnp.mean((image - jnp.clip(image, 0, 1)) ** 2)
-
 
 def stylised(
     encoder: Encoder,
     decoder: Decoder,
-    judge: Judge,
+    teacher: Encoder,
     stage: Stage,
     *,
     content: Path,
@@ -139,13 +116,13 @@ def stylised(
     """Train `decoder` in place on random pairs from the two folders."""
     limit_lapack_threads()
     o = DEFAULTS | stage.options
+    judge = Judge(teacher)
     contents, styles = (
         Crops(folder, size=stage.size, seed=seed + salt, views=int(o["views"]), limit=int(o["pictures"]))
         for folder, salt in ((content, 5), (style, 6))
     )
     encoder_def, encoder_params = nnx.split(encoder)
     graphdef, params = nnx.split(decoder, nnx.Param)
-    transform = optimizer(stage)
 
     def loss(
         params: Any, encoder_params: Any, judge_params: Any, content: Image, style: Image, detail: Any, grams: Any,
@@ -155,17 +132,12 @@ def stylised(
         features = encoder(content)
         out = stylize_batch(decoder, features, encoder(style), detail, kind=kind)
         parts = judge.losses(judge_params, out, grams, target)
-        parts |= {"tv": total_variation(out).mean(), "range": _out_of_range(out)}
+        parts |= {"tv": total_variation(out).mean(), "range": out_of_range(out).mean()}
         parts["identity"], found = reconstruction_losses(decoder, content, features)
         total = parts["style"] + sum(o[k] * parts[k] for k in ("content", "tv", "range", "identity"))
         return total, parts | found
 
-    def update(params: Any, opt_state: Any, *batch: Any, kind: TransformKind) -> tuple[Any, Any, Parts]:
-        (value, parts), grads = jax.value_and_grad(loss, has_aux=True)(params, *batch, kind=kind)
-        updates, opt_state = transform.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, {"loss": value} | parts
-
-    jitted = jax.jit(update, static_argnames="kind")
+    update = jax.jit(descent(stage, loss), static_argnames="kind")
 
     def step(params: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
         content_names, content = contents.batch(stage.batch, index)
@@ -173,8 +145,8 @@ def stylised(
         rng = np.random.default_rng((seed + 7, index))
         detail = rng.uniform(*o["detail"], size=stage.batch).astype(np.float32)
         kind = "wct" if rng.random() < o["wct"] else "mk"
-        batch = (content, style, detail, judge.style(style_names, style), judge.content(content_names, content))
-        return jitted(params, opt_state, encoder_params, judge.params, *batch, kind=kind)
+        batch = (content, style, detail, judge.style(style_names, style), *judge.content(content_names, content))
+        return update(params, opt_state, encoder_params, judge.params, *batch, kind=kind)
 
     params = run(stage, params, step, checkpoint=checkpoint, report=report)
     nnx.update(decoder, params)
