@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+import re
 import resource
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,20 @@ from jaxtyping import Float
 
 from benchmarks import report
 from benchmarks.judge import Judge, vgg19_file
-from wctstyle import images, samples
-from wctstyle.errors import ConfigError, WctStyleError
+from wctstyle import images, samples, weights
+from wctstyle.encoder import MODELS
+from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings
-from wctstyle.optimizer.objective import Shape, loss_terms, term_weights
+from wctstyle.optimizer.network import parameters
+from wctstyle.optimizer.objective import (
+    Shape,
+    Targets,
+    content_targets,
+    loss_terms,
+    style_moments,
+    style_targets,
+    term_weights,
+)
 from wctstyle.stylizer import Stylizer, enable_compilation_cache
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -69,16 +79,28 @@ def seconds_to(course: Sequence[tuple[float, bool, float]], loss: float) -> floa
 
 
 def optax_run(
-    engine: Optimizer, content: Rgb, style: Rgb, settings: OptimizeSettings, seconds: float
+    model: str,
+    tensors: Mapping[str, np.ndarray],
+    content: Rgb,
+    style: Rgb,
+    settings: OptimizeSettings,
+    seconds: float,
 ) -> dict[str, Any]:
-    """Minimise the same loss at one scale with `optax.lbfgs` and its zoom line search, for as long as ours took."""
-    job = engine._job(content, [(style, 1.0)], dataclasses.replace(settings, init="content"), None, resumed=False)
-    size, shape = job.sizes[-1], Shape.of(settings)
-    targets, weights = engine._targets(job, size), jnp.asarray(term_weights(settings, shape))
+    """Minimise the same loss at one scale with `optax.lbfgs` and its zoom line search, for as long as ours took.
+
+    One step at least. begin: the loss of the content, where it starts.
+    """
+    params, shape = parameters(MODELS[model], tensors), Shape.of(settings)
+    measured, photo = style_moments(params, jnp.asarray(style[None]), shape), jnp.asarray(content[None])
+    targets: Targets = {
+        "content": content_targets(params, photo, shape),
+        "style": style_targets([measured], np.ones(1), {}, shape=shape, kind=settings.blend, strength=1.0),
+    }
+    term_weight = jnp.asarray(term_weights(settings, shape))
     solver = optax.lbfgs(memory_size=settings.history)
 
     def loss(x: Any) -> Any:
-        return jnp.vdot(loss_terms(engine._params, x, targets, shape), weights)
+        return jnp.vdot(loss_terms(params, x, targets, shape), term_weight)
 
     both = optax.value_and_grad_from_state(loss)
 
@@ -88,15 +110,13 @@ def optax_run(
         updates, state = solver.update(slope, state, x, value=value, grad=slope, value_fn=loss)
         return optax.apply_updates(x, updates), state, value
 
-    x = jnp.asarray(content[None])
-    state = solver.init(x)
+    x, state = photo, solver.init(photo)
     clock = time.perf_counter()
-    jax.block_until_ready(step(x, state))
-    first, steps, value = time.perf_counter() - clock, 0, jnp.inf
+    _, _, begin = jax.block_until_ready(step(x, state))
+    first, steps = time.perf_counter() - clock, 0
     clock = time.perf_counter()
-    while time.perf_counter() - clock < seconds:
-        x, state, value = step(x, state)
-        value.block_until_ready()
+    while not steps or time.perf_counter() - clock < seconds:
+        x, state, _ = jax.block_until_ready(step(x, state))
         steps += 1
     taken = time.perf_counter() - clock
     return {
@@ -104,7 +124,8 @@ def optax_run(
         "seconds": taken,
         "steps": steps,
         "steps_per_second": steps / taken,
-        "loss": float(value),
+        "begin": float(begin),
+        "loss": float(optax.tree_utils.tree_get(state, "value")),
     }
 
 
@@ -120,23 +141,55 @@ def peer_run(command: str, content: Rgb, style: Rgb) -> tuple[Rgb, float]:
         images.save(paths["style"], style)
         words = [word.format_map(paths) for word in shlex.split(command)]
         clock = time.perf_counter()
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+        except OSError as error:
+            raise ConfigError(f"--peer {command}: cannot be run: {error.strerror or error}") from error
         seconds = time.perf_counter() - clock
         if done.returncode or not paths["out"].is_file():
-            raise ConfigError(f"--peer {command}: ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-        result = images.load(paths["out"])
-        return images.resize(result, long_side=max(content.shape[:2]), enlarge=True).rgb, seconds
+            said = done.stderr.strip()[-500:] or "and wrote no picture to {out}"
+            raise ConfigError(f"--peer {command}: ended with {done.returncode}: {said}")
+        try:
+            result = images.resize(images.load(paths["out"]), long_side=max(content.shape[:2]), enlarge=True)
+        except ImageError as error:
+            raise ConfigError(f"--peer {command}: wrote no picture: {error}") from error
+        if result.rgb.shape != content.shape:
+            raise ConfigError(
+                f"--peer {command}: wrote {result.width} x {result.height} pixels after scaling, wanted the content's "
+                f"{content.shape[1]} x {content.shape[0]}"
+            )
+        return images.flatten(result).rgb, seconds
+
+
+def parse_peer(text: str) -> tuple[str, str]:
+    """Read NAME=COMMAND.
+
+    Raises:
+        ConfigError: there is no name or no command, or the command cannot be read or filled in.
+    """
+    name, _, command = text.partition("=")
+    try:
+        words = [word.format(content="", style="", out="") for word in shlex.split(command)]
+    except (ValueError, LookupError, AttributeError) as error:
+        raise ConfigError(f"--peer {text}: cannot be read ({error}): double braces stand for themselves") from error
+    if not words or not re.fullmatch(r"[\w .-]+", name):
+        raise ConfigError(f"--peer {text}: wanted NAME=COMMAND, the name of letters, digits and -")
+    return name, command
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Take every figure that is asked for."""
+    """Take every figure that is asked for; what is bad in the options is told before anything slow begins."""
     enable_compilation_cache()
+    peers = dict(map(parse_peer, args.peer))
+    judge_file = vgg19_file(args.vgg) if args.vgg is not None or peers else None
     content, style = picture(args.content, args.size), picture(args.style, args.size)
-    tensors = None if args.weights is None else report.load_tensors(args.model, args.weights)
-    engine = Optimizer(args.model, tensors=tensors)
     settings = OptimizeSettings(steps=args.steps, optimizer=args.optimizer, init="content")
     one_scale = dataclasses.replace(settings, smallest=args.size)
-    fast = Stylizer("slim").stylize(content, style).image
+    tensors = None if args.weights is None else report.load_tensors(args.model, args.weights)
+    engine = Optimizer(args.model, tensors=tensors)
+    quick = Stylizer("slim") if tensors is None else Stylizer(args.model, tensors=tensors)
+    fast = quick.stylize(content, style).image
+    others = {name: peer_run(command, content, style) for name, command in peers.items()}
     rows: dict[str, dict[str, Any]] = {}
     for name, chosen, init in (
         ("content start, one scale", one_scale, None),
@@ -144,20 +197,20 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         ("fast start, pyramid", settings, fast),
     ):
         rows[name] = timed_run(engine, content, style, chosen, init)
-        print(f"{name}: {rows[name]['seconds']:.1f} s, loss {rows[name]['losses']['total']:.5f}", file=sys.stderr)
+        report.say(f"{name}: {rows[name]['seconds']:.1f} s, loss {rows[name]['losses']['total']:.5f}")
     goal = rows["content start, one scale"]["losses"]["total"]
     for row in rows.values():
         row["seconds_to_goal"] = seconds_to(row["course"], goal)
     found: dict[str, Any] = {"goal": goal, "rows": rows, "peak_gib": 0.0}
     found["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT / 2**30
     if args.optax:
-        found["optax"] = optax_run(engine, content, style, one_scale, rows["content start, one scale"]["seconds"])
-    pictures = {name: (row["image"], row["seconds"]) for name, row in rows.items()} | {"fast alone": (fast, None)}
-    for peer in args.peer:
-        name, _, command = peer.partition("=")
-        pictures[name] = peer_run(command, content, style)
-    if args.vgg is not None or args.peer:
-        judge = Judge(vgg19_file(args.vgg))
+        encoder = weights.load(args.model, parts=("encoder",))[0] if tensors is None else tensors
+        seconds = rows["content start, one scale"]["seconds"]
+        found["optax"] = optax_run(args.model, encoder, content, style, one_scale, seconds)
+    pictures = {name: (row.pop("image"), row["seconds"]) for name, row in rows.items()}
+    pictures |= {"fast alone": (fast, None), **others}
+    if judge_file is not None:
+        judge = Judge(judge_file)
         found["judged"] = {
             name: {"seconds": seconds, **judge.figures(image, content, style)}
             for name, (image, seconds) in pictures.items()
@@ -239,16 +292,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         facts = report.circumstances("benchmarks.optimizer", words)
         if args.out is not None:
-            args.out.mkdir(parents=True, exist_ok=True)
+            try:
+                args.out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"--out {args.out}: cannot be made: {error.strerror or error}") from error
         found = measure(args)
+        print(f"{report.circumstances_markdown(facts)}\n{markdown(found)}")
+        if args.json_file is not None:
+            report.write_json(args.json_file, {"circumstances": facts, **found})
     except WctStyleError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    print(f"{report.circumstances_markdown(facts)}\n{markdown(found)}")
-    if args.json_file is not None:
-        for row in found["rows"].values():
-            del row["image"]
-        args.json_file.write_text(json.dumps({"circumstances": facts, **found}, indent=1), encoding="utf-8")
+        return report.failed(error)
     return 0
 
 

@@ -1,5 +1,6 @@
 """One narrow model for all tests that need a network: few widths, as each shape of a kernel compiles anew."""
 
+import math
 from contextlib import contextmanager
 
 import jax
@@ -7,9 +8,11 @@ import numpy as np
 import oracles
 from jax.experimental.compilation_cache import compilation_cache
 
+from benchmarks import judge as judges
 from wctstyle.encoder import ModelConfig
 
 NARROW = ModelConfig("slim", (3, 4, 4, 5, 5))
+VGG_WIDTHS = (4, 6, 8, 8, 8)
 
 
 def random(shape, seed=0):
@@ -51,6 +54,19 @@ def random_tensors(seed=0):
     for name in oracles.VGG19_TO_RELU5_1[:0:-1]:
         x = oracles.upsample(x) if name == "M" else np.maximum(layer(f"decoder/{name}", x, *widths[name][::-1]), 0)
     layer("decoder/conv1_1", x, *widths["conv1_1"][::-1], mean=0.5, deviation=0.1)
+    return tensors
+
+
+def random_vgg(widths=VGG_WIDTHS, *, seed=3):
+    """The judge of the benchmarks with a few channels that keep its input alive up to relu5_1."""
+    rng = np.random.default_rng(seed)
+    tensors, c_in = {}, 3
+    for name in judges.LAYERS:
+        c_out = widths[int(name[4]) - 1]
+        scale = math.sqrt(2 / (9 * c_in))
+        tensors[f"{name}/kernel"] = rng.normal(0, scale, (3, 3, c_in, c_out)).astype(np.float32)
+        tensors[f"{name}/bias"] = rng.normal(0, 5, c_out).astype(np.float32)
+        c_in = c_out
     return tensors
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.ndimage
+from narrow import VGG_WIDTHS, random_vgg
 
 from benchmarks import judge as judges
 from benchmarks import quality, report, sheets, speed
@@ -18,22 +19,8 @@ from wctstyle.settings import Settings
 
 ORIGINAL = Path(os.environ.get(judges.ENVIRONMENT) or Path(__file__).resolve().parents[1] / judges.DEFAULT_FILE)
 SIZE = 64
-WIDTHS = (4, 6, 8, 8, 8)
 NARROW = ModelConfig("slim", (3, 4, 4, 5, 5))
 """Stands in for `slim`, whose programs take long to compile."""
-
-
-def random_vgg(widths=WIDTHS, *, seed: int = 3) -> dict[str, np.ndarray]:
-    """A VGG-19 of a few channels that keeps its input alive up to relu5_1."""
-    rng = np.random.default_rng(seed)
-    tensors, c_in = {}, 3
-    for name in judges.LAYERS:
-        c_out = widths[int(name[4]) - 1]
-        scale = math.sqrt(2 / (9 * c_in))
-        tensors[f"{name}/kernel"] = rng.normal(0, scale, (3, 3, c_in, c_out)).astype(np.float32)
-        tensors[f"{name}/bias"] = rng.normal(0, 5, c_out).astype(np.float32)
-        c_in = c_out
-    return tensors
 
 
 def photo(seed: int, height: int = SIZE, width: int = SIZE) -> np.ndarray:
@@ -106,7 +93,7 @@ def test_figures_against_a_plain_vgg(judge: Judge) -> None:
         flat = [s[layer].reshape(-1, s[layer].shape[-1]) for s in (seen[0], seen[2])]
         g, target = (f.T @ f / len(f) for f in flat)
         levels.append(np.linalg.norm(g - target) / np.linalg.norm(target))
-    a, b = (s["relu4_2"].reshape(-1, WIDTHS[3]) for s in seen[:2])
+    a, b = (s["relu4_2"].reshape(-1, VGG_WIDTHS[3]) for s in seen[:2])
     a, b = ((v - v.mean(0)) / np.sqrt(v.var(0) + 1e-5) for v in (a, b))
     figures = judge.figures(result, content, style)
     assert min(levels) > 0.01
