@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 
@@ -9,9 +10,13 @@ import pytest
 from demo_desk import ROOT, chromium, narrow_server
 from narrow import picture
 
+from benchmarks.demo import FLAGS
 from wctstyle import images
+from wctstyle.demo import actions
 
 sync_api = pytest.importorskip("playwright.sync_api")
+expect = sync_api.expect
+expect.set_options(timeout=30_000)
 
 pytestmark = [
     pytest.mark.browser,
@@ -20,17 +25,26 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SHOTS = ROOT / "artifacts" / "demo"
+FAKE_CAMERA = "--use-fake-device-for-media-stream"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+HAND = """([kind, selector, name, data]) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "image/png" }));
+  const options = { bubbles: true, cancelable: true, clipboardData: transfer, dataTransfer: transfer };
+  const event = kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options);
+  return !document.querySelector(selector).dispatchEvent(event);
+}"""
+
+ASK_FIRST = """() => {
+  const devices = navigator.mediaDevices, ask = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = (wanted) => new Promise((resolve) => {
+    window.allow = async () => resolve((window.given = await ask(wanted)));
+  });
+}"""
+"""Leaves the camera waiting until `allow()`, as the question of a browser does."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +59,7 @@ def browser():
     executable = chromium()
     SHOTS.mkdir(parents=True, exist_ok=True)
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, FAKE_CAMERA])
         yield browser
         browser.close()
 
@@ -92,6 +106,14 @@ class Visitor:
 
     def slide(self, selector, value):
         self.page.locator(selector).first.fill(str(value))
+
+    def hand(self, event, selector, name, rgb):
+        """Paste or drag a picture onto an element; says whether the browser leaves it to the page."""
+        data = base64.b64encode(images.encode(rgb)).decode()
+        return self.page.evaluate(HAND, [event, selector, name, data])
+
+    def chosen(self):
+        return self.page.locator(".wct-photos [aria-pressed=true]")
 
     def history(self):
         return self.page.locator(".wct-strip li").count()
@@ -154,6 +176,13 @@ def test_the_last_of_many_moves_is_what_is_shown(visit):
     assert somebody.shown < 32
 
 
+def test_a_move_that_changes_nothing_is_answered_too(visit):
+    somebody = visit()
+    for _ in range(10):
+        somebody.after(somebody.page.get_by_role("button", name="astronaut", exact=True).click)
+    expect(somebody.page.locator(".wct-busy")).to_have_count(0)
+
+
 def test_styles_come_and_go_and_the_pad_blends_them(visit):
     somebody = visit()
     page = somebody.page
@@ -203,6 +232,97 @@ def test_own_pictures_are_taken_and_bad_ones_refused(visit, tmp_path):
     assert page.locator(".wct-busy").count() == 0
 
 
+def test_a_pasted_picture_is_the_photo(visit):
+    somebody = visit()
+    somebody.after(lambda: somebody.hand("paste", "body", "copied.png", picture(96, 48, seed=3)))
+    expect(somebody.chosen()).to_have_text("copied.png")
+    expect(somebody.page.locator(".wct-status")).to_contain_text("48 × 96")
+
+
+def test_a_picture_dropped_on_the_stage_is_the_photo_and_on_the_styles_a_style(visit):
+    somebody = visit()
+    page, stage = somebody.page, somebody.page.locator(".wct-stage")
+    somebody.hand("dragover", ".wct-canvas", "dropped.png", picture(48, 96, seed=4))
+    expect(stage).to_contain_class("wct-dropping")
+    somebody.after(lambda: somebody.hand("drop", ".wct-canvas", "dropped.png", picture(48, 96, seed=4)))
+    expect(stage).not_to_contain_class("wct-dropping")
+    expect(somebody.chosen()).to_have_text("dropped.png")
+    expect(page.locator(".wct-status")).to_contain_text("96 × 48")
+    expect(page.locator(".wct-card")).to_have_count(2)
+    somebody.after(lambda: somebody.hand("drop", ".wct-styles", "mine.png", picture(64, 64, seed=5)))
+    expect(page.locator(".wct-card b")).to_have_count(3)
+    expect(page.locator(".wct-card b").last).to_have_text("mine.png")
+    expect(somebody.chosen()).to_have_text("dropped.png")
+
+
+def test_a_picture_dropped_beside_does_not_replace_the_page(visit):
+    somebody = visit()
+    for event in ("dragover", "drop"):
+        assert somebody.hand(event, "#wct-strength", "beside.png", picture(48, 96, seed=4))
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.5))
+    expect(somebody.page.locator(".wct-photos")).not_to_contain_text("beside.png")
+
+
+def test_a_picture_is_taken_with_the_camera(visit):
+    somebody = visit()
+    page, dialog = somebody.page, somebody.page.locator(".wct-camera")
+    somebody.context.grant_permissions(["camera"])
+    page.get_by_role("button", name="Camera").click()
+    page.wait_for_function("document.querySelector('.wct-camera video').videoWidth > 0")
+    somebody.shot("camera")
+    somebody.after(page.get_by_role("button", name="Take photo").click)
+    expect(dialog).to_be_hidden()
+    expect(somebody.chosen()).to_have_text("camera.jpg")
+    expect(page.locator(".wct-status")).not_to_contain_text("128 × 128")
+    page.wait_for_function(
+        "document.querySelector('.wct-camera video').srcObject.getTracks().every((t) => t.readyState === 'ended')"
+    )
+
+
+def test_a_camera_that_is_refused_is_told(visit):
+    somebody = visit()
+    page = somebody.page
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator(".wct-camera-note")).to_contain_text("No camera can be used here. Allow it in the browser")
+    page.get_by_role("button", name="Take photo").click()
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator(".wct-camera")).to_be_hidden()
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.5))
+
+
+def test_a_camera_allowed_after_its_window_was_closed_is_let_go(visit):
+    somebody = visit()
+    page = somebody.page
+    somebody.context.grant_permissions(["camera"])
+    page.evaluate(ASK_FIRST)
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Close").click()
+    page.evaluate("allow()")
+    page.wait_for_function("window.given && given.getTracks().every((track) => track.readyState === 'ended')")
+
+
+def test_what_is_changed_without_a_network_comes_when_it_is_back(visit):
+    somebody = visit()
+    page, status = somebody.page, somebody.page.locator(".wct-status")
+    page.evaluate("window.unbroken = true")
+    somebody.after(lambda: somebody.hand("paste", "body", "copied.png", picture(96, 48, seed=6)))
+    before = somebody.shown
+    somebody.context.set_offline(True)
+    somebody.slide("#wct-strength input[type=range]", 0.5)
+    expect(status).to_contain_text("No connection to the server")
+    somebody.shot("no-network")
+    somebody.slide("#wct-strength input[type=range]", 0.6)
+    assert somebody.shown == before
+    somebody.context.set_offline(False)
+    page.wait_for_function(f"Number(document.querySelector('.wct-stage').dataset.shown) > {before}")
+    expect(status).to_contain_text("48 × 96")
+    expect(status).not_to_contain_class("wct-error")
+    expect(page.locator(".wct-open").first).to_have_attribute("title", re.compile(r"copied\.png .* strength 0\.6,"))
+    assert page.evaluate("window.unbroken")
+    assert {problem.rpartition("::")[2] for problem in somebody.problems} == {"ERR_INTERNET_DISCONNECTED"}
+    somebody.problems.clear()
+
+
 def test_the_view_splits_by_keyboard(visit):
     somebody = visit()
     page = somebody.page
@@ -231,8 +351,8 @@ def test_a_download_dropped_back_restores_its_settings(visit, tmp_path):
     other = visit()
     other.after(lambda: other.page.locator(".wct-photos input[type=file]").set_input_files(file))
     other.page.wait_for_selector("text=Settings restored")
-    assert other.page.locator("#wct-strength input[type=range]").input_value() == "0.5"
-    assert other.page.locator(".wct-card output").all_inner_texts() == ["33%", "67%"]
+    expect(other.page.locator("#wct-strength input[type=range]")).to_have_value("0.5")
+    expect(other.page.locator(".wct-card output")).to_have_text(["33%", "67%"])
 
 
 def test_optimising_streams_previews_stops_and_is_compared(visit):
@@ -248,16 +368,16 @@ def test_optimising_streams_previews_stops_and_is_compared(visit):
     page.locator("#wct-stop").click()
     page.wait_for_selector("text=/Stopped, the best so far is kept|Done: 400 steps/")
     somebody.until_history(2)
-    assert page.locator(".wct-optimised").count() == 1
+    expect(page.locator(".wct-optimised")).to_have_count(1)
     somebody.tab("Compare")
     page.get_by_role("button", name="Compare the latest two").click()
     page.wait_for_selector("#wct-right table")
-    assert page.locator("#wct-right tbody tr").count() == 2
-    assert page.locator(".wct-stage").get_attribute("data-mode") == "split"
-    assert page.locator(".wct-tag-after").inner_text() == "B optimised"
-    assert page.locator("#wct-figures .wct-curve").count() == 1
+    expect(page.locator("#wct-right tbody tr")).to_have_count(2)
+    expect(page.locator(".wct-stage")).to_have_attribute("data-mode", "split")
+    expect(page.locator(".wct-tag-after")).to_have_text("B optimised")
+    expect(page.locator("#wct-figures .wct-curve")).to_have_count(1)
     somebody.shot("compare")
-    assert page.locator(".wct-strip [aria-pressed=true]").all_inner_texts() == ["B", "A"]
+    expect(page.locator(".wct-strip [aria-pressed=true]")).to_have_text(["B", "A"])
     somebody.tab("Take away")
     page.get_by_label("result B").click()
     page.get_by_role("button", name="Make the file").click()
@@ -272,11 +392,12 @@ def test_the_history_gives_settings_back_and_sides_to_compare(visit):
     page.locator("#wct-strength input[type=range]").fill("0.3")
     somebody.until_history(2)
     somebody.after(page.locator(".wct-open").last.click)
-    page.wait_for_function("document.querySelector('#wct-strength input[type=range]').value === '1'")
-    sides = page.locator(".wct-strip li").first.get_by_role("button")
-    sides.nth(1).click()
-    somebody.after(page.locator(".wct-strip li").last.get_by_role("button", name="Compare as B").click)
-    assert page.locator(".wct-tag-before").inner_text() == "A fast"
+    expect(page.locator("#wct-strength input[type=range]")).to_have_value("1")
+    newest, first = page.locator(".wct-strip li").first, page.locator(".wct-strip li").last
+    newest.get_by_role("button", name="Compare as A").click()
+    first.get_by_role("button", name="Compare as B").click()
+    expect(page.locator(".wct-tag-before")).to_have_text("A fast")
+    expect(page.locator(".wct-strip [aria-pressed=true]")).to_have_text(["A", "B"])
 
 
 def test_two_visitors_at_once_keep_to_themselves(visit, tmp_path):
@@ -302,6 +423,48 @@ def test_live_goes_on_while_somebody_else_optimises(visit):
     two.after(lambda: two.slide(".wct-card input[type=range]", 0.9))
     one.page.locator("#wct-stop").click()
     one.page.wait_for_selector("text=/the best so far is kept|Done: 400 steps/")
+
+
+def test_optimisations_wait_for_their_turn_and_can_leave_the_line(served, visit, monkeypatch):
+    monkeypatch.setattr(actions, "GIVE_WAY_SECONDS", 120)
+    one, two = visit(), visit()
+    sheets = [visitor.page.locator("#wct-progress") for visitor in (one, two)]
+    for visitor in (one, two):
+        visitor.tab("Optimise")
+        visitor.page.locator("#wct-steps input[type=number]").fill("400")
+        visitor.page.locator("#wct-steps input[type=number]").press("Tab")
+    with served[0].desk.engine.gate.quick():  # the first optimisation gives way to this until it is left
+        one.page.locator("#wct-optimise").click()
+        expect(sheets[0]).to_contain_text("Step ")
+        two.page.locator("#wct-optimise").click()
+        expect(sheets[1]).to_contain_text("Waiting for its turn")
+        expect(two.page.locator("#wct-progress .pending")).to_have_css("opacity", "1")
+        two.shot("waiting")
+        two.page.locator("#wct-stop").click()
+        expect(sheets[1]).to_contain_text("Stopped before it began")
+        two.page.locator("#wct-optimise").click()
+        expect(sheets[1]).to_contain_text("Waiting for its turn")
+        one.page.locator("#wct-stop").click()
+        expect(sheets[0]).to_contain_text("Stopping")
+    expect(sheets[0]).to_contain_text("Stopped, the best so far is kept")
+    expect(sheets[1]).to_contain_text("Done: 400 steps", timeout=120_000)
+    for visitor in (one, two):
+        expect(visitor.page.locator(".wct-optimised")).to_have_count(1)
+    two.page.locator("#wct-stop").click()
+    two.tab("Blend")
+    two.after(lambda: two.slide("#wct-strength input[type=range]", 0.5))
+    expect(sheets[1]).to_contain_text("Done: 400 steps")
+
+
+def test_an_optimisation_that_cannot_begin_leaves_no_one_waiting(visit):
+    somebody = visit()
+    page = somebody.page
+    for slider in page.locator(".wct-card input[type=range]").all():
+        somebody.after(lambda slider=slider: slider.fill("0"))
+    somebody.tab("Optimise")
+    page.locator("#wct-optimise").click()
+    page.wait_for_selector("text=the weights of all styles are 0")
+    expect(page.locator("#wct-progress")).to_contain_text("Nothing is running")
 
 
 def test_a_closed_tab_stops_its_job_and_is_forgotten(served, visit):

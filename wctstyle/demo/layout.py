@@ -396,11 +396,13 @@ class Page:
         return sheets.IDLE
 
     @friendly
-    def _stop(self, request: gr.Request) -> str:
+    def _stop(self, request: gr.Request) -> Any:
         session = self._session(request)
-        before, session.optimising = session.optimising, session.optimising if session.optimising == "running" else ""
         session.stop.set()
-        return {"running": sheets.STOPPING, "waiting": sheets.STOPPED_EARLY}.get(before, sheets.IDLE)
+        if session.optimising == "waiting":
+            session.optimising = ""
+            return sheets.STOPPED_EARLY
+        return sheets.STOPPING if session.optimising else gr.skip()
 
     @friendly
     def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> str:
@@ -433,6 +435,7 @@ class Page:
             if now.kept is None:
                 yield [stage, bar, gr.skip(), gr.skip()]
             else:
+                session.optimising = ""
                 yield [stage, bar, actions.strip(session), {"a": fast, "b": now.kept.id}]
 
     @friendly

@@ -57,6 +57,7 @@ class Session:
     limits: Limits
     stop: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
+    optimising: Literal["", "waiting", "running"] = ""
     before_shown: tuple[str, int] | None = None
     moves: int = 0
     latest: tuple[Look, np.ndarray, float] | None = None

@@ -13,6 +13,16 @@ EMPTY_COMPARE = (
 )
 
 
+def _says(text: str) -> str:
+    return f'<div class="wct-sheet" role="status"><p>{text}</p></div>'
+
+
+IDLE = _says('Nothing is running. "How long?" makes a short trial first.')
+WAITING = _says("Waiting for its turn: one optimisation runs at a time. Stop gives the place up.")
+STOPPING = _says("Stopping, the best so far is kept …")
+STOPPED_EARLY = _says("Stopped before it began.")
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a table; the first column is its rows' heads."""
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)

@@ -300,6 +300,7 @@ async function openCamera() {
   camera.showModal();
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280 } });
+    if (!camera.open) return closeCamera(); // closed before it was allowed
     const video = camera.querySelector("video");
     video.srcObject = stream;
     await video.play();
@@ -316,8 +317,8 @@ camera.addEventListener("close", closeCamera);
 camera.addEventListener("click", (event) => {
   const action = event.target.dataset.camera;
   if (action === "close") closeCamera();
-  if (action === "take" && stream) {
-    const video = camera.querySelector("video");
+  const video = camera.querySelector("video");
+  if (action === "take" && stream && video.videoWidth) {
     const shot = document.createElement("canvas");
     [shot.width, shot.height] = [video.videoWidth, video.videoHeight];
     shot.getContext("2d").drawImage(video, 0, 0);

@@ -7,6 +7,7 @@ const split = element.querySelector(".wct-split");
 const status = element.querySelector(".wct-status");
 const buttons = [...element.querySelectorAll(".wct-modes button")];
 let shape = [1, 1];
+let line = "";
 
 function fit() {
   const box = canvas.getBoundingClientRect();
@@ -38,7 +39,7 @@ function show() {
   const parts = [`${value.width} × ${value.height}`];
   if (value.milliseconds !== undefined) parts.push(`${value.milliseconds} ms`);
   if (value.note) parts.push(value.note);
-  status.textContent = parts.join(" · ");
+  status.textContent = line = parts.join(" · ");
   status.classList.remove("wct-error");
   const shown = Number(stage.dataset.shown || 0) + 1;
   const done = () => {
@@ -60,6 +61,10 @@ for (const name of ["dragenter", "dragover"]) {
   });
 }
 canvas.addEventListener("dragleave", () => stage.classList.remove("wct-dropping"));
+for (const name of ["dragover", "drop"]) {
+  /* A file dropped beside a target would be opened in place of the page, and everything on it be gone. */
+  document.addEventListener(name, (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
+}
 canvas.addEventListener("drop", (event) => {
   event.preventDefault();
   stage.classList.remove("wct-dropping");
@@ -88,5 +93,31 @@ document.addEventListener("wct:note", (event) => {
   status.textContent = event.detail;
   status.classList.add("wct-error");
 });
+
+/* While the network is away, what was asked waits and is sent when it is back: Gradio would load the page anew then, and
+   all that was set and made be gone. */
+const LOST = "No connection to the server. What you changed is sent as soon as it is back.";
+if (!window.wctFetch) {
+  window.wctFetch = window.fetch.bind(window);
+  window.fetch = async (address, options) => {
+    const asked = /\/gradio_api\/(queue\/join|run\/)/.test(String(address));
+    for (;;) {
+      try {
+        const answer = await window.wctFetch(address, options);
+        if (asked && status.textContent === LOST) {
+          status.textContent = line;
+          status.classList.remove("wct-error");
+        }
+        return answer;
+      } catch (error) {
+        if (!asked || !(error instanceof TypeError)) throw error;
+      }
+      settled();
+      document.dispatchEvent(new CustomEvent("wct:note", { detail: LOST }));
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  };
+}
+
 watch("value", show);
 show();
