@@ -26,7 +26,7 @@ from wctstyle.model import build
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
-from wctstyle.settings import DEFAULT_DETAIL, LEVELS, MAX_SIDE, BlendKind, Settings
+from wctstyle.settings import DEFAULT_DETAIL, GAINS, LEVELS, MAX_SIDE, BlendKind, Settings
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import affine, blend
 from wctstyle.types import Features
@@ -36,6 +36,7 @@ Rgb = Float[np.ndarray, "h w 3"]
 CONTENT_CACHE = 4
 STYLE_CACHE = 256
 ENCODED_AT_ONCE = 4
+_GAINS = np.array(GAINS, np.float32)
 
 
 def padded_side(side: int) -> int:
@@ -267,7 +268,7 @@ class Stylizer:
 
     def _planned(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings) -> tuple[Any, Plan]:
         return self._decode(
-            self._decoder, content.features, target, settings.alphas, np.float32(settings.mixed_detail),
+            self._decoder, content.features, target, settings.alphas * _GAINS, np.float32(settings.mixed_detail),
             counted_side(content.height), counted_side(content.width), kind=settings.transform,
         )  # fmt: skip
 

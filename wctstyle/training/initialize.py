@@ -126,8 +126,8 @@ def normalize_encoder(encoder: Encoder, crops: Float[np.ndarray, "n s s 3"]) -> 
 def wake_channels(encoder: Encoder, decoder: Decoder, crops: Float[np.ndarray, "n s s 3"]) -> int:
     """Wake channels that are zero everywhere on `crops`, and change nothing else; returns how many.
 
-    Their bias is raised until a tenth of the positions fire, and what reads them starts at zero, so that both models
-    compute what they did and training finds a use for the channel.
+    Their bias is raised until a tenth of the positions fire, and what reads them starts at zero: the encoder's other
+    channels and each block's answer to them stay as they were, and training finds a use for the channel.
     """
     names = [name for name, _, _ in encoder.config.convs()]
     x, stage, woken = crops, 1, 0
