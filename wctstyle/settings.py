@@ -20,8 +20,9 @@ DEFAULT_DETAIL = 0.19
 """Chosen by looking at pictures; docs/training.md has the figures along this dial."""
 
 GAINS = (1.0, 1.1, 1.2, 1.3, 1.5)
-"""How far each level's map is followed at full strength in one pass, relu1_1 first. Beyond 1, because a block gives back
-less than it was asked for and the photo's own features are mixed in after it; docs/training.md has the figures."""
+"""How far each level's map is followed at full strength in one pass, relu1_1 first.
+
+Beyond 1, because a block gives back less than it was asked for; docs/training.md has the figures."""
 
 MAX_SIDE = 4096
 """Longest side rendered in one piece: memory grows with the area, by an estimate to about 5 GiB here with `slim`."""
