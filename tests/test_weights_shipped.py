@@ -46,5 +46,6 @@ def test_one_pixel_is_painted_like_a_flat_field_of_it():
     color = np.array([0.8, 0.1, 0.1], np.float32)
     flat = stylizer.stylize(np.tile(color, (64, 64, 1)), style).image
     pixel = stylizer.stylize(color[None, None], style).image
-    np.testing.assert_allclose(pixel[0, 0], flat[0, 0], atol=0.2)
+    deviations = np.abs(pixel[0, 0] - flat.mean(axis=(0, 1))) / flat.std(axis=(0, 1))
+    assert deviations.max() < 2.5, "one of the field's colours; black is 2.8 off"
     assert pixel.min() > 0.05
