@@ -61,7 +61,8 @@ FEW_CHANNELS = 64
 """Most products of channels in and out that are computed so: RGB to `slim`'s 16 channels and back, not VGG-19's 64."""
 
 
-def _correlate(x: Array, kernel: Array, padding: str) -> Array:
+def correlate(x: Array, kernel: Array, padding: str) -> Array:
+    """Cross-correlate a batch with a kernel (height x width x in x out), `padding` "SAME" with zeros or "VALID"."""
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_DIMS)
 
 
@@ -85,7 +86,7 @@ def _wide_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 
 
 def _wide_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    _, pull = jax.vjp(lambda x, kernel: _correlate(x, kernel, "SAME"), *saved)
+    _, pull = jax.vjp(lambda x, kernel: correlate(x, kernel, "SAME"), *saved)
     return pull(gradient)
 
 
@@ -95,7 +96,7 @@ _correlate_wide.defvjp(_wide_forward, _wide_backward)
 def _correlate_same(x: Array, kernel: Array) -> Array:
     if kernel.shape[2] * kernel.shape[3] <= FEW_CHANNELS and min(kernel.shape[2:]) == 3 and x.shape[2] % WIDE == 0:
         return _correlate_wide(x, kernel)
-    return _correlate(x, kernel, "SAME")
+    return correlate(x, kernel, "SAME")
 
 
 def conv3x3(
@@ -114,14 +115,14 @@ def conv3x3(
     if min(height, width) < 2:  # nothing to reflect: the single row or column is repeated
         modes = ["edge" if side < 2 else "reflect" for side in (height, width)]
         x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)), mode=modes[0])
-        return _correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), kernel, "VALID") + bias
+        return correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), kernel, "VALID") + bias
     y = _correlate_same(x, kernel)
     left = jnp.concatenate([x[:, :, 1:2], x[:, :, :2]], axis=2)
     right = jnp.concatenate([x[:, :, -2:], x[:, :, -2:-1]], axis=2)
-    sides = _correlate(jnp.concatenate([left, right]), kernel, "VALID")
+    sides = correlate(jnp.concatenate([left, right]), kernel, "VALID")
     top = jnp.concatenate([x[:, 1:2], x[:, :2]], axis=1)
     bottom = jnp.concatenate([x[:, -2:], x[:, -2:-1]], axis=1)
-    ends = _correlate(reflect_columns(jnp.concatenate([top, bottom])), kernel, "VALID")
+    ends = correlate(reflect_columns(jnp.concatenate([top, bottom])), kernel, "VALID")
     y = lax.dynamic_update_slice(y, sides[:n], (0, 1, 0, 0))
     y = lax.dynamic_update_slice(y, sides[n:], (0, 1, width - 1, 0))
     y = lax.dynamic_update_slice(y, ends[:n], (0, 0, 0, 0))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, avg_pool, max_pool
+from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, avg_pool, correlate, max_pool
 from wctstyle.optimizer.settings import level_of
 from wctstyle.types import Features, Image
 
@@ -53,7 +53,7 @@ def convolve(
     The gradient of `lax.conv_general_dilated` is the same convolution with the turning left to the operation, for which
     XLA's CPU backend falls back to code three times slower.
     """
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return correlate(x, kernel, "SAME")
 
 
 def _convolve_forward(x: Array, kernel: Array, backward: Array) -> tuple[Array, tuple[Array, Array]]:

@@ -124,7 +124,7 @@ def normalize_encoder(encoder: Encoder, crops: Float[np.ndarray, "n s s 3"]) -> 
 
 
 def wake_channels(encoder: Encoder, decoder: Decoder, crops: Float[np.ndarray, "n s s 3"]) -> int:
-    """Wake channels that are zero everywhere on `crops`, and change nothing else; returns how many.
+    """Wake channels that are zero everywhere on `crops`; returns how many.
 
     Their bias is raised until a tenth of the positions fire, and what reads them starts at zero: the encoder's other
     channels and each block's answer to them stay as they were, and training finds a use for the channel.

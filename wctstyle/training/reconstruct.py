@@ -37,7 +37,7 @@ kept (0: new crops at every step)."""
 
 CHAINS = (3, 4, 5)
 SHALLOW = 2
-"""Levels of the teacher that are computed at every step: cheap for the time, and too large to be kept."""
+"""Levels of the teacher that are computed at every step where answers are kept: cheap, and too large to keep."""
 
 PIXEL_WEIGHT = 20.0
 CHAIN_WEIGHT = 0.5
@@ -99,7 +99,7 @@ def reconstruction_losses(decoder: Decoder, image: Image, features: tuple[Featur
     """The chains from relu3_1, relu4_1 and relu5_1, each on a third of the batch (at least one): total and parts."""
     parts: Parts = {}
     for i, level in enumerate(CHAINS):
-        third = slice(i, None, len(CHAINS)) if len(image) >= len(CHAINS) else slice(i % len(image), i % len(image) + 1)
+        third = slice(i % len(image), None, len(CHAINS))
         parts |= chain_losses(decoder, image[third], tuple(f[third] for f in features), level)
     weighted = (PIXEL_WEIGHT * parts[f"pixel{k}"] + CHAIN_WEIGHT * parts[f"chain{k}"] for k in CHAINS)
     return jnp.asarray(sum(weighted)), parts
@@ -130,15 +130,8 @@ def reconstruct(
     data = MixedCrops(photos, paintings)
     narrow = encoder.config != teacher.config
     teacher_def, teacher_params = nnx.split(teacher)
-    deep = jax.jit(lambda p, x: nnx.merge(teacher_def, p)(x)[SHALLOW:])
-    shallow = jax.jit(
-        lambda p, x: tuple(
-            a[f"relu{k}_1"]
-            for a in [nnx.merge(teacher_def, p).activations(x, upto=f"conv{SHALLOW}_1")]
-            for k in range(1, SHALLOW + 1)
-        )
-    )
-    answers = Answers(lambda crop: deep(teacher_params, crop))
+    teach = jax.jit(lambda p, x, levels: nnx.merge(teacher_def, p)(x, levels=levels), static_argnames="levels")
+    answers = Answers(lambda crop: teach(teacher_params, crop, levels=5)[SHALLOW:])
     resumed = checkpoint.exists()  # then it holds what is fitted here, and a few crops give its shapes
     _, first = data.batch(CHUNK if resumed else INITIAL_CROPS, BEFORE_FIRST_STEP)
     if not resumed and initialize:
@@ -152,9 +145,7 @@ def reconstruct(
     embed = jax.jit(lambda p, x: nnx.merge(encoder_def, p)(x))
     heads = []
     if narrow:
-        heads = fit_heads(
-            lambda x: embed(encoder_params, x), lambda x: (*shallow(teacher_params, x), *deep(teacher_params, x)), first
-        )
+        heads = fit_heads(lambda x: embed(encoder_params, x), lambda x: teach(teacher_params, x, levels=5), first)
     decoder_def, decoder_params = nnx.split(decoder, nnx.Param)
     state = {"decoder": decoder_params} | ({"encoder": encoder_params, "heads": heads} if narrow else {})
 
@@ -172,7 +163,11 @@ def reconstruct(
 
     def step(state: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
         names, image = data.batch(stage.batch, index)
-        targets = (*shallow(teacher_params, image), *answers(names, image)) if narrow else ()
+        targets: tuple[Any, ...] = ()
+        if narrow and photos.views:
+            targets = (*teach(teacher_params, image, levels=SHALLOW), *answers(names, image))
+        elif narrow:
+            targets = teach(teacher_params, image, levels=5)
         return update(state, opt_state, () if narrow else encoder_params, image, targets)
 
     state = run(stage, state, step, checkpoint=checkpoint, report=report)
