@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from wctstyle import metrics
 from wctstyle.errors import ConfigError, ImageError, WeightsError
-from wctstyle.losses import gram
+from wctstyle.moments import Moments, measure
 from wctstyle.stylizer import content_hash
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -45,9 +45,9 @@ REMEMBERED = 128
 
 
 class Seen(NamedTuple):
-    """What the judge sees of one picture: Gram matrices of relu1_1..relu5_1, and relu4_2."""
+    """What the judge sees of one picture: moments of relu1_1..relu5_1, and relu4_2."""
 
-    grams: tuple[Float[Array, "1 c c"], ...]
+    moments: tuple[Moments, ...]
     content: Float[Array, "1 h w c"]
 
 
@@ -124,7 +124,7 @@ def activations(
 
 def _see(layers: Mapping[str, tuple[Array, Array]], rgb: Float[Array, "n h w 3"]) -> Seen:
     acts = activations(layers, rgb)
-    return Seen(tuple(gram(acts[name]) for name in STYLE_LAYERS), acts[CONTENT_LAYER])
+    return Seen(tuple(measure(acts[name]) for name in STYLE_LAYERS), acts[CONTENT_LAYER])
 
 
 _K = TypeVar("_K")
@@ -153,9 +153,11 @@ class Judge:
         tensors = source if isinstance(source, Mapping) else load_vgg19(source)
         self._layers = _layers(tensors, "<arrays>" if isinstance(source, Mapping) else str(source))
         self._see = jax.jit(_see)
-        self._gram_errors = jax.jit(metrics.gram_errors)
+        self._gram_errors = jax.jit(
+            lambda seen, wanted: metrics.gram_errors(*([m.gram()[None] for m in part] for part in (seen, wanted)))
+        )
         self._contents: OrderedDict[str, Seen] = OrderedDict()
-        self._styles: OrderedDict[str, Sequence[Array]] = OrderedDict()
+        self._styles: OrderedDict[str, tuple[Moments, ...]] = OrderedDict()
 
     def see(self, rgb: Rgb) -> Seen:
         """Run the network on one picture, sRGB in [0, 1].
@@ -173,17 +175,18 @@ class Judge:
         """Return what is seen of a content picture, once computed."""
         return _remember(self._contents, content_hash(rgb), lambda: self.see(rgb))
 
-    def style(self, rgb: Rgb) -> Sequence[Array]:
-        """Return the Gram matrices of a style picture, once computed."""
-        return _remember(self._styles, content_hash(rgb), lambda: self.see(rgb).grams)
+    def style(self, rgb: Rgb) -> tuple[Moments, ...]:
+        """Return the moments of a style picture, once computed."""
+        return _remember(self._styles, content_hash(rgb), lambda: self.see(rgb).moments)
 
     def figures(self, result_rgb: Rgb, content_rgb: Rgb, style_rgb: Rgb) -> dict[str, Any]:
         """Compare a result with the content and the style it was made from, all sRGB in [0, 1].
 
         Returns:
             style: mean over relu1_1..relu5_1 of the relative Gram error to the style (0 same);
-            style_by_level: the five of them; content: squared error of relu4_2, each channel standardised over
-            positions, relative to the content's (0 same, 2 unrelated); ssim: luma SSIM to the content.
+            style_by_level: the five of them; w2: mean over the same levels of `metrics.wasserstein_errors` (0 same);
+            content: squared error of relu4_2, each channel standardised over positions, relative to the content's (0
+            same, 2 unrelated); ssim: luma SSIM to the content.
 
         Raises:
             ImageError: result and content differ in size, or a picture is too small.
@@ -197,13 +200,14 @@ class Judge:
         content, style = self.content(content_rgb), self.style(style_rgb)
         unchanged = np.array_equal(result_rgb, content_rgb)
         result = content if unchanged else self.see(result_rgb)
-        levels = np.asarray(self._gram_errors(result.grams, style), np.float64)[0]
+        levels = np.asarray(self._gram_errors(result.moments, style), np.float64)[0]
         figures = {
             "style": float(levels.mean()),
             "style_by_level": [float(v) for v in levels],
+            "w2": float(metrics.wasserstein_errors(result.moments, style).mean()),
             "content": float(metrics.content_error(result.content, content.content)[0]),
             "ssim": metrics.ssim(result_rgb, content_rgb),
         }
-        if not np.isfinite([figures["style"], figures["content"], figures["ssim"]]).all():
+        if not np.isfinite([figures[name] for name in ("style", "w2", "content", "ssim")]).all():
             raise ConfigError(f"the judge's figures are not finite ({figures}): the result or the style is degenerate")
         return figures

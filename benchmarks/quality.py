@@ -46,6 +46,20 @@ class Pair(NamedTuple):
     style: Rgb
 
 
+GREY, SMOOTH = 0.05, 0.04
+
+
+def style_kind(rgb: Rgb) -> str:
+    """Sort a style: `greyscale`, `smooth` (blended or flat paint) or `textured` (strokes, patterns, lines).
+
+    By the mean spread of R, G, B at a pixel, and by the mean step from a pixel to its right neighbour (largest of the
+    channels), both in units of the range.
+    """
+    if np.ptp(rgb, axis=2).mean() < GREY:
+        return "greyscale"
+    return "smooth" if np.abs(np.diff(rgb, axis=1)).max(axis=2).mean() < SMOOTH else "textured"
+
+
 @dataclass
 class Row:
     """One line of the table: how its pictures are come by, and the figures of each pair in turn."""
@@ -58,7 +72,15 @@ class Row:
     def means(self) -> dict[str, Any]:
         """Average the figures over pairs; seconds are None where nothing was timed."""
         out: dict[str, Any] = {
-            key: float(np.mean([f[key] for f in self.figures])) for key in ("style", "content", "ssim")
+            key: float(np.mean([f[key] for f in self.figures])) for key in ("style", "w2", "content", "ssim")
+        }
+        kinds = sorted({f["style_kind"] for f in self.figures})
+        out["by_kind"] = {
+            kind: {
+                key: float(np.mean([f[key] for f in self.figures if f["style_kind"] == kind]))
+                for key in ("style", "content")
+            }
+            for kind in kinds
         }
         out["style_by_level"] = np.mean([f["style_by_level"] for f in self.figures], axis=0).tolist()
         seconds = [f["seconds"] for f in self.figures if f["seconds"] is not None]
@@ -232,7 +254,11 @@ def evaluate(judge: Judge, rows: Sequence[Row], pairs: Sequence[Pair], *, sheets
             pixels = to_bytes(rgb)
             saved = rgb if row.render is photo_unchanged else pixels.astype(np.float32) / 255
             figures = judge.figures(saved, pair.content, pair.style)
-            names = {"content_name": pair.content_name, "style_name": pair.style_name}
+            names = {
+                "content_name": pair.content_name,
+                "style_name": pair.style_name,
+                "style_kind": style_kind(pair.style),
+            }
             row.figures.append({**names, **figures, "seconds": seconds})
             if row.on_sheet:
                 tiles.append(Tile(pixels, row.name))
@@ -279,10 +305,22 @@ def figures_table(rows: Sequence[Row]) -> str:
         m = row.means()
         seconds = "" if m["seconds"] is None else f"{m['seconds']:.3f}"
         levels = " ".join(f"{v:.2f}".removeprefix("0") for v in m["style_by_level"])
-        return [row.name, f"{m['style']:.3f}", levels, f"{m['content']:.3f}", f"{m['ssim']:.3f}", seconds]
+        middle = [f"{m[key]:.3f}" for key in ("w2", "content", "ssim")]
+        return [row.name, f"{m['style']:.3f}", levels, *middle, seconds]
 
-    header = ["setting", "style", "by level 1..5", "content", "ssim", "s a pair"]
+    header = ["setting", "style", "by level 1..5", "w2", "content", "ssim", "s a pair"]
     return report.table(header, [cells(row) for row in rows])
+
+
+def kinds_table(rows: Sequence[Row]) -> str:
+    """Write style and content by the kind of style; empty where there is one kind only."""
+    kinds = {kind: sum(f["style_kind"] == kind for f in rows[0].figures) for kind in rows[0].means()["by_kind"]}
+    if len(kinds) < 2:
+        return ""
+    found = [(row.name, row.means()["by_kind"]) for row in rows]
+    cells = [[name, *(f"{m[k]['style']:.3f} / {m[k]['content']:.3f}" for k in kinds)] for name, m in found]
+    header = ["style / content", *(f"{kind} ({count})" for kind, count in kinds.items())]
+    return report.table(header, cells) + "\n"
 
 
 def reconstruction_table(found: dict[str, Any]) -> str:
@@ -355,6 +393,7 @@ def run(args: argparse.Namespace, facts: dict[str, Any], *, judge: Judge | None 
     evaluate(judge, rows, pairs, sheets=SheetWriter(args.out) if args.out else None)
     print(f"\n{report.circumstances_markdown(facts)}")
     print(f"Means over {len(pairs)} pairs, long side {args.size}:\n\n{figures_table(rows)}")
+    print(kinds_table(rows), end="")
     found = None
     kodak = {name: path for name, path in contents.items() if name.startswith(RECONSTRUCTED)}
     if stylizer is not None and kodak and not args.no_reconstruction:

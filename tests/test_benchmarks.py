@@ -99,6 +99,15 @@ def test_figures_against_a_plain_vgg(judge: Judge) -> None:
     assert min(levels) > 0.01
     assert figures["style_by_level"] == pytest.approx(levels, rel=1e-3)
     assert figures["style"] == pytest.approx(np.mean(levels), rel=1e-3)
+    distances = []
+    for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"):
+        flat = [s[layer].reshape(-1, s[layer].shape[-1]) for s in (seen[0], seen[2])]
+        m, wanted = (f.mean(0) for f in flat)
+        r, t = (np.linalg.qr((f - f.mean(0)) / math.sqrt(len(f)))[1] for f in flat)  # the covariances are r' r, t' t
+        cross = np.linalg.norm(r @ t.T, "nuc")
+        squared = ((m - wanted) ** 2).sum() + (r**2).sum() + (t**2).sum() - 2 * cross
+        distances.append(math.sqrt(squared / ((t**2).sum() + (wanted**2).sum())))
+    assert figures["w2"] == pytest.approx(np.mean(distances), rel=2e-3)
     assert figures["content"] == pytest.approx(((a - b) ** 2).sum() / (b**2).sum(), rel=1e-3)
     assert figures["ssim"] == metrics.ssim(result, content)
 
@@ -108,6 +117,7 @@ def test_a_picture_judged_by_itself(judge: Judge) -> None:
     figures = judge.figures(rgb, rgb.copy(), rgb.copy())
     assert figures["style"] == 0
     assert figures["style_by_level"] == [0] * 5
+    assert figures["w2"] == pytest.approx(0, abs=1e-3)
     assert figures["content"] == 0
     assert figures["ssim"] == pytest.approx(1, abs=1e-12)
 
@@ -115,8 +125,8 @@ def test_a_picture_judged_by_itself(judge: Judge) -> None:
 def test_an_equal_result_that_is_run_again_gets_the_same_figures(judge: Judge) -> None:
     rgb = photo(8)
     again = judge.see(rgb)
-    for ours, kept in zip(again.grams, judge.style(rgb), strict=True):
-        np.testing.assert_array_equal(ours, kept)
+    for ours, kept in zip(again.moments, judge.style(rgb), strict=True):
+        np.testing.assert_array_equal(ours.gram(), kept.gram())
     np.testing.assert_array_equal(again.content, judge.content(rgb).content)
 
 
@@ -214,6 +224,25 @@ def test_quality_runs(
     sheet = images.load(tmp_path / "sheets" / "sheet_01.jpg")
     assert sheet.height == 384 + sheets.LABEL_HEIGHT + 2 * sheets.GAP
     assert sheet.width == 4 * 384 + 5 * sheets.GAP
+
+
+def test_kinds_of_style() -> None:
+    grey = np.repeat(photo(1)[..., :1], 3, axis=2)
+    assert quality.style_kind(grey) == "greyscale"
+    assert quality.style_kind(scipy.ndimage.zoom(photo(2), (4, 4, 1), order=1)) == "smooth"
+    assert quality.style_kind(np.random.default_rng(1).random((32, 32, 3))) == "textured"
+
+
+def test_figures_are_split_by_kind() -> None:
+    kinds = [("grey", 1.0, 2.0), ("grey", 3.0, 4.0), ("textured", 5.0, 6.0)]
+    extras = {"w2": 0.0, "ssim": 0.0, "style_by_level": [0.0] * 5, "seconds": None}
+    figures = [{"style_kind": kind, "style": style, "content": content, **extras} for kind, style, content in kinds]
+    row = quality.Row("ours", quality.photo_unchanged, figures=figures)
+    assert row.means()["by_kind"]["grey"] == {"style": 2, "content": 3}
+    table = quality.kinds_table([row])
+    assert "grey (2)" in table
+    assert "| 2.000 / 3.000 | 5.000 / 6.000 |" in " ".join(table.split())
+    assert quality.kinds_table([quality.Row("one", quality.photo_unchanged, figures=figures[:2])]) == ""
 
 
 def test_pairs_are_even_distinct_and_the_same_each_time() -> None:

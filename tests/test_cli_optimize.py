@@ -171,7 +171,6 @@ def test_options_are_those_of_the_settings():
     for name in ("content_layers", "style_layers"):
         assert defaults.pop(name) is None
         del fields[name]
-    del fields["average"]
     assert {name: defaults[name] for name in fields} == fields
 
 

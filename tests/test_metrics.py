@@ -7,6 +7,7 @@ import scipy.signal
 
 from wctstyle import metrics
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.moments import Moments
 
 RNG = np.random.default_rng(7)
 
@@ -49,6 +50,27 @@ def test_gram_errors_of_equal_are_exactly_zero_even_without_any_features() -> No
     ours = [np.zeros((1, 3, 3), np.float32), np.ones((1, 2, 2), np.float32)]
     np.testing.assert_array_equal(metrics.gram_errors(ours, ours), [[0, 0]])
     np.testing.assert_array_equal(metrics.gram_errors(ours[1:], [jnp.zeros((1, 2, 2))]), [[np.inf]])
+
+
+def test_wasserstein_errors_of_gaussians_whose_distance_is_known() -> None:
+    def of(mean: list[float], variances: list[float]) -> Moments:
+        return Moments(jnp.asarray(1.0), jnp.asarray(mean), jnp.diag(jnp.asarray(variances)))
+
+    target = of([3.0, 0.0], [4.0, 9.0])
+    moved = of([0.0, 4.0], [16.0, 1.0])  # W2^2 = 9 + 16 + (4 - 2)^2 + (1 - 3)^2
+    nothing = of([0.0, 0.0], [0.0, 0.0])
+    found = metrics.wasserstein_errors([moved, target, nothing, nothing, moved], [target] * 3 + [nothing] * 2)
+    np.testing.assert_allclose(found, [math.sqrt(33 / 22), 0, 1, 0, np.inf], atol=1e-6)
+    turn = np.linalg.qr(RNG.normal(size=(2, 2)))[0]
+    turned = [Moments(m.count, turn @ m.mean, turn @ m.covariance @ turn.T) for m in (moved, target)]
+    np.testing.assert_allclose(metrics.wasserstein_errors(turned[:1], turned[1:]), found[:1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (1, 2)])
+def test_wasserstein_errors_need_as_many_targets(counts: tuple[int, int]) -> None:
+    one = Moments(jnp.asarray(1.0), jnp.zeros(2), jnp.eye(2))
+    with pytest.raises(ConfigError, match=f"moments of {counts[0]} levels and targets of {counts[1]}"):
+        metrics.wasserstein_errors([one] * counts[0], [one] * counts[1])
 
 
 def test_style_error_ignores_where_things_are() -> None:

@@ -7,6 +7,7 @@ from feature_strategies import OTHER_SHAPE, SHAPE, correlated, features, law, se
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wctstyle.losses import gram
 from wctstyle.moments import Affine, Moments, measure, mixture, pool
 
 measured = jax.jit(measure)
@@ -26,6 +27,13 @@ def assert_same(got: Moments, want: Moments, *, rtol=2e-4):
 def test_measure_agrees_with_numpy(x):
     mean, covariance = oracles.moments(x)
     assert_same(measured(x), Moments(np.float32(72), mean, covariance))
+
+
+@law
+@given(features())
+def test_the_gram_of_moments_is_that_of_the_features(x):
+    whole = gram(x.reshape(1, -1, 1, x.shape[-1]))[0]
+    np.testing.assert_allclose(measured(x).gram(), whole, atol=1e-5 * float(np.trace(whole)) + 1e-12)
 
 
 @law

@@ -38,6 +38,7 @@ BESIDE = {
     ("decoder", "encoder"),
     ("transforms", "moments"),
     ("metrics", "losses"),
+    ("metrics", "moments"),
     ("settings", "errors"),
 }
 """Imports along a line of `ORDER` that are allowed as well: (who, whom)."""

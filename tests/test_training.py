@@ -210,7 +210,8 @@ def test_bad_recipes_are_explained(tmp_path: Path, text: str, message: str) -> N
 
 
 def test_shipped_recipe_loads_and_unknown_ones_are_named() -> None:
-    assert recipe.load_recipe("slim").model == "slim"
+    for name in ("slim", "vgg19"):
+        assert recipe.load_recipe(name).model == name
     with pytest.raises(ConfigError, match="slim"):
         recipe.load_recipe("nosuch")
 
@@ -247,6 +248,7 @@ def test_the_full_width_trains_its_decoder_and_leaves_its_encoder(
 ) -> None:
     plan = recipe.Recipe("vgg19", "vgg19", 7, _stages(2, ("reconstruct",)).stages)
     path = recipe.train(plan, content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=lambda _: None)
+    assert path.name == "vgg19_decoder.safetensors"
     tensors, _ = weights.load_file(path)
     assert {k: v.shape for k, v in tensors.items()} == weights.expected_shapes(TEACHER, "decoder")
     kept, _ = weights.load_file(tmp_path / "0-reconstruct-done.safetensors")

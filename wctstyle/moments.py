@@ -18,6 +18,10 @@ class Moments(NamedTuple):
     mean: Float[Array, " c"]
     covariance: Float[Array, "c c"]
 
+    def gram(self) -> Float[Array, "c c"]:
+        """Return the Gram matrix per position, E[x x'] = covariance + mean mean'; `losses.gram` of the features."""
+        return self.covariance + jnp.outer(self.mean, self.mean)
+
 
 class Affine(NamedTuple):
     """The map y = matrix x + bias over channels."""

@@ -104,6 +104,9 @@ Init = Annotated[
     ),
 ]
 LearningRate = Annotated[float, _descent_option(help="Adam's step, in units of the picture's range.")]
+Average = Annotated[
+    float, _descent_option(help="Adam shows a mean of its pictures, each weighing this share of the next; 0: the last.")
+]
 History = Annotated[int, _descent_option(help="Steps that L-BFGS remembers; each takes memory of two pictures.")]
 Smallest = Annotated[
     int,
@@ -296,6 +299,7 @@ def optimize(
     optimizer: DescentOption = Descent.lbfgs,
     init: Init = _defaults.init,
     learning_rate: LearningRate = _defaults.learning_rate,
+    average: Average = _defaults.average,
     history: History = _defaults.history,
     smallest: Smallest = _defaults.smallest,
     seed: Seed = _defaults.seed,
@@ -336,7 +340,7 @@ def optimize(
         steps=steps, optimizer=optimizer.value, strength=strength, content_weight=content_weight,
         style_weight=style_weight, tv_weight=tv_weight, statistic=statistic.value, blend=blend.value,
         pooling=pooling.value, init=init if init in STARTS else "content", smallest=smallest,
-        original_colors=original_colors, seed=seed, learning_rate=learning_rate, history=history,
+        original_colors=original_colors, seed=seed, learning_rate=learning_rate, average=average, history=history,
         normalize_gradients=normalize_gradients, time_budget=time_budget, plateau=plateau,
         **_layers(content_layers, style_layers),
     )  # fmt: skip

@@ -80,7 +80,7 @@ def _optimize_arguments(recipe: Mapping[str, Any]) -> list[str]:
         arguments += ["--style-size", str(recipe["style_size"])]
     for name, value in recipe["settings"].items():
         option = "--" + name.replace("_", "-")
-        if name in ("init", "average") or value is None or value is False:
+        if name == "init" or value is None or value is False:
             continue
         if value is True:
             arguments.append(option)

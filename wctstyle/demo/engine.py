@@ -17,7 +17,6 @@ from wctstyle.demo.looks import Look
 from wctstyle.demo.pictures import Held
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
-from wctstyle.moments import Moments
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.recent import Recent
 from wctstyle.stylizer import ContentCode, StyleCode, Stylizer
@@ -167,21 +166,9 @@ class Engine:
         rows, columns = (-(-side // 8) for side in image.shape[:2])
         features = [code.features[3][:, :rows, :columns] for code in codes]
         content = float(np.asarray(metrics.content_error(features[0], features[1])).mean())
-        levels = (
-            []
-            if target is None
-            else [_gram_error(got, wanted) for got, wanted in zip(self.stylizer.measure(image), target, strict=True)]
-        )
+        levels = []
+        if target is not None:
+            got, wanted = ([m.gram()[None] for m in moments] for moments in (self.stylizer.measure(image), target))
+            levels = np.asarray(metrics.gram_errors(got, wanted), np.float64)[0].tolist()
         same = image.shape == photo.shape and min(image.shape[:2]) >= metrics.SSIM_WINDOW
         return {"content": content, "ssim": metrics.ssim(image, photo) if same else None, "levels": levels}
-
-
-def _gram_error(got: Moments, wanted: Moments) -> float:
-    """Compare Gram matrices per position, covariance + mean mean', of two sets of moments."""
-
-    def gram(m: Moments) -> np.ndarray:
-        mean, cov = (np.asarray(a, np.float64).squeeze() for a in (m.mean, m.covariance))
-        return cov + np.outer(mean, mean)
-
-    target = gram(wanted)
-    return float(np.linalg.norm(gram(got) - target) / max(np.linalg.norm(target), 1e-12))

@@ -224,7 +224,7 @@ class Optimizer:
 
         def grams(picture: Rgb) -> list[Array]:
             moments = self._moments(self._params, picture[None], shape=shape)
-            return [(m.covariance + jnp.outer(m.mean, m.mean))[None] for m in (moments[k] for k in shape.style_layers)]
+            return [moments[layer].gram()[None] for layer in shape.style_layers]
 
         measured = [grams(style) for style in job.styles]
         targets = [

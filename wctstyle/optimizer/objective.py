@@ -116,7 +116,7 @@ def style_targets(
 def _target(moments: Moments, statistic: str) -> dict[str, Array]:
     mean, covariance = moments.mean, moments.covariance
     if statistic == "gram":
-        whole = covariance + jnp.outer(mean, mean)
+        whole = moments.gram()
         return {"gram": whole, "scale": jnp.sum(whole**2) + 1e-12}
     root = sqrtm(covariance)
     trace = jnp.trace(covariance)

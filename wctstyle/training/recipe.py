@@ -70,7 +70,8 @@ def train(
 ) -> Path:
     """Run every stage of `recipe` (finished ones are skipped, a broken-off one resumes) and write the weights.
 
-    `teacher` are the tensors of the full VGG-19 encoder. Returns the path of the finished weights file.
+    `teacher` are the tensors of the full VGG-19 encoder. Returns the path of the finished weights file, which for
+    `vgg19` holds the decoder alone and is named so.
     """
     out.mkdir(parents=True, exist_ok=True)
     config = MODELS[recipe.model]
@@ -136,4 +137,5 @@ def train(
     tensors = extract(decoder, "decoder")
     if recipe.model != "vgg19":
         tensors |= extract(encoder, "encoder")
-    return weights.save(out / f"{recipe.name}.safetensors", tensors, metadata, dtype="float16")
+    name = recipe.name if recipe.model != "vgg19" else f"{recipe.name}_decoder"
+    return weights.save(out / f"{name}.safetensors", tensors, metadata, dtype="float16")
