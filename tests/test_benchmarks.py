@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 from narrow import VGG_WIDTHS, random_vgg
+from original import ORIGINAL, needs_original
 
 from benchmarks import judge as judges
 from benchmarks import quality, report, sheets, speed
@@ -17,7 +18,6 @@ from wctstyle.encoder import MODELS, ModelConfig
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.settings import Settings
 
-ORIGINAL = Path(os.environ.get(judges.ENVIRONMENT) or Path(__file__).resolve().parents[1] / judges.DEFAULT_FILE)
 SIZE = 64
 NARROW = ModelConfig("slim", (3, 4, 4, 5, 5))
 """Stands in for `slim`, whose programs take long to compile."""
@@ -175,8 +175,7 @@ def test_all_faults_of_a_judge_are_named() -> None:
     assert [p.split()[1] for p in caught.value.problems] == ["conv2_2", "conv4_1", "conv5_1"]
 
 
-@pytest.mark.original_vgg
-@pytest.mark.skipif(not ORIGINAL.is_file(), reason=f"the original VGG-19 is not at {ORIGINAL} (set WCTSTYLE_VGG19)")
+@needs_original
 def test_the_original_vgg_tells_a_photo_from_noise() -> None:
     judge = Judge(ORIGINAL)
     rgb = photo(9, 96, 96)

@@ -1,6 +1,4 @@
 import functools
-import os
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +9,7 @@ from feature_strategies import law, seeds
 from flax import nnx
 from hypothesis import given
 from narrow import NARROW, part, picture, quick_compilation, random, random_tensors
+from original import ORIGINAL, needs_original
 
 from wctstyle import encoder as encoder_module
 from wctstyle import weights
@@ -213,9 +212,6 @@ def test_the_random_start_depends_on_the_key_alone():
 # ------------------------------------------------------------------------------------- the original's weights
 
 
-ORIGINAL = Path(
-    os.environ.get("WCTSTYLE_VGG19", Path(__file__).resolve().parents[2] / "shared" / "weights" / "vgg19_conv.npz")
-)
 REACH = 40
 """Pixels from the border that its padding can reach at relu4_1: 37, rounded up to whole positions of that level."""
 
@@ -223,8 +219,7 @@ LEVELS = 4
 """Levels compared: relu5_1 would take a picture five times as large, and its layers differ in their names only."""
 
 
-@pytest.mark.original_vgg
-@pytest.mark.skipif(not ORIGINAL.is_file(), reason=f"the original VGG-19 is not at {ORIGINAL} (set WCTSTYLE_VGG19)")
+@needs_original
 def test_imported_weights_give_the_features_of_the_original(tmp_path):
     """Away from the borders, where the original pads with zeros; each level up to its one scalar."""
     rng = np.random.default_rng(0)

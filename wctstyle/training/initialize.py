@@ -84,7 +84,11 @@ def initialize_encoder(student: Encoder, teacher: Encoder, crops: Float[np.ndarr
 
 
 def initialize_decoder(decoder: Decoder, encoder: Encoder, crops: Float[np.ndarray, "n s s 3"]) -> None:
-    """Set the decoder's weights so that each convolution restores the encoder's activations before its mirror."""
+    """Set the decoder's weights so that each convolution restores the encoder's activations before its mirror.
+
+    Between the levels they are scaled to unit RMS (exact, because ReLU is homogeneous): VGG-19's own are not, and one
+    rate for all layers then kills those of small scale within a few steps.
+    """
     names = [name for name, _, _ in encoder.config.convs()]
     before = {b: "relu" + a[4:] for a, b in zip(names, names[1:], strict=False)}
     graphdef, params = nnx.split(encoder)
@@ -93,13 +97,16 @@ def initialize_decoder(decoder: Decoder, encoder: Encoder, crops: Float[np.ndarr
     acts = {k: np.concatenate([np.asarray(p.pop(k)) for p in parts]) for k in list(parts[0])}
     for level in range(5, 0, -1):
         x = acts[f"relu{level}_1"]
-        for i, name in enumerate(decoder.layers(level)):
+        layers = decoder.layers(level)
+        for i, name in enumerate(layers):
             if name == "conv1_1":
                 y = crops
             else:
                 y = acts[before[name]]
                 if i == 0:
                     y = _in_chunks(_pool, y)
+                if i < len(layers) - 1:
+                    y = y / np.sqrt(np.mean(y**2))
             kernel, bias = least_squares_conv(x, y)
             module = decoder.conv(name)
             module.kernel[...], module.bias[...] = jnp.asarray(kernel), jnp.asarray(bias)
