@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from original import ORIGINAL, needs_original
 
-from wctstyle import images, samples, weights
+from benchmarks.judge import Judge
+from wctstyle import images, metrics, samples, weights
 from wctstyle.encoder import MODELS
 from wctstyle.stylizer import Stylizer
 
@@ -20,7 +22,11 @@ def _as_shipped(monkeypatch):
 
 def test_the_shipped_weights_are_those_of_the_manifest():
     reports = weights.verify(ROOT / "weights", check=True)
-    assert {report.file.name for report in reports} >= {"manifest.json", "slim.safetensors"}
+    assert {report.file.name for report in reports} == {
+        "manifest.json",
+        "slim.safetensors",
+        "vgg19_decoder.safetensors",
+    }
     assert (ROOT / "weights" / "LICENSE.md").is_file()
 
 
@@ -31,6 +37,19 @@ def test_slim_is_shipped_whole():
     assert {name: value.shape for name, value in tensors.items()} == expected
     assert all(value.any() for value in tensors.values())
     assert metadata["parts"].keys() == {"encoder", "decoder"}
+
+
+@needs_original
+def test_the_shipped_decoder_reads_the_original_encoder(monkeypatch, tmp_path):
+    """Imported, the original VGG-19 makes `vgg19` whole: it decodes what it encodes, and a style comes nearer."""
+    monkeypatch.setenv("WCTSTYLE_HOME", str(tmp_path))
+    weights.import_vgg19(ORIGINAL)
+    stylizer, judge = Stylizer("vgg19"), Judge(ORIGINAL)
+    photo, style = (images.resize(samples.picture(name), long_side=128).rgb for name in ("astronaut", "impasto-night"))
+    assert metrics.psnr(stylizer.reconstruct(photo, level=3), photo) > 18
+    result = stylizer.stylize(photo, style).image
+    before, after = (judge.figures(picture, photo, style)["style"] for picture in (photo, result))
+    assert after < 0.7 * before
 
 
 def test_the_wheel_has_the_weights_where_the_package_looks_for_them():
