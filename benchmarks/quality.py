@@ -12,6 +12,7 @@ import itertools
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,10 @@ def style_kind(rgb: Rgb) -> str:
     return "smooth" if np.abs(np.diff(rgb, axis=1)).max(axis=2).mean() < SMOOTH else "textured"
 
 
+def _averages(figures: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, float]:
+    return {key: float(np.mean([f[key] for f in figures])) for key in keys}
+
+
 @dataclass
 class Row:
     """One line of the table: how its pictures are come by, and the figures of each pair in turn."""
@@ -71,15 +76,10 @@ class Row:
 
     def means(self) -> dict[str, Any]:
         """Average the figures over pairs; seconds are None where nothing was timed."""
-        out: dict[str, Any] = {
-            key: float(np.mean([f[key] for f in self.figures])) for key in ("style", "w2", "content", "ssim")
-        }
+        out: dict[str, Any] = _averages(self.figures, ("style", "w2", "content", "ssim"))
         kinds = sorted({f["style_kind"] for f in self.figures})
         out["by_kind"] = {
-            kind: {
-                key: float(np.mean([f[key] for f in self.figures if f["style_kind"] == kind]))
-                for key in ("style", "content")
-            }
+            kind: _averages([f for f in self.figures if f["style_kind"] == kind], ("style", "content"))
             for kind in kinds
         }
         out["style_by_level"] = np.mean([f["style_by_level"] for f in self.figures], axis=0).tolist()
@@ -249,17 +249,17 @@ def evaluate(judge: Judge, rows: Sequence[Row], pairs: Sequence[Pair], *, sheets
             Tile(to_bytes(pair.content), pair.content_name),
             Tile(to_bytes(pair.style), pair.style_name),
         ]
+        about = {
+            "content_name": pair.content_name,
+            "style_name": pair.style_name,
+            "style_kind": style_kind(pair.style),
+        }
         for row in rows:
             rgb, seconds = row.render(pair)
             pixels = to_bytes(rgb)
             saved = rgb if row.render is photo_unchanged else pixels.astype(np.float32) / 255
             figures = judge.figures(saved, pair.content, pair.style)
-            names = {
-                "content_name": pair.content_name,
-                "style_name": pair.style_name,
-                "style_kind": style_kind(pair.style),
-            }
-            row.figures.append({**names, **figures, "seconds": seconds})
+            row.figures.append({**about, **figures, "seconds": seconds})
             if row.on_sheet:
                 tiles.append(Tile(pixels, row.name))
         if sheets is not None:
@@ -314,12 +314,12 @@ def figures_table(rows: Sequence[Row]) -> str:
 
 def kinds_table(rows: Sequence[Row]) -> str:
     """Write style and content by the kind of style; empty where there is one kind only."""
-    kinds = {kind: sum(f["style_kind"] == kind for f in rows[0].figures) for kind in rows[0].means()["by_kind"]}
-    if len(kinds) < 2:
+    counts = Counter(f["style_kind"] for f in rows[0].figures)
+    if len(counts) < 2:
         return ""
-    found = [(row.name, row.means()["by_kind"]) for row in rows]
+    kinds, found = sorted(counts), [(row.name, row.means()["by_kind"]) for row in rows]
     cells = [[name, *(f"{m[k]['style']:.3f} / {m[k]['content']:.3f}" for k in kinds)] for name, m in found]
-    header = ["style / content", *(f"{kind} ({count})" for kind, count in kinds.items())]
+    header = ["style / content", *(f"{kind} ({counts[kind]})" for kind in kinds)]
     return report.table(header, cells) + "\n"
 
 

@@ -67,7 +67,7 @@ def test_single_pixels_get_the_colours_of_a_flat_field():
     style = images.resize(samples.picture("marbling"), long_side=64).rgb
     colors = np.random.default_rng(0).random((7, 1, 1, 3)).astype(np.float32)
     flat = stylizer.stylize(np.tile(colors[0], (64, 64, 1)), style).image
-    pixels = [stylizer.stylize(color, style).image.mean() for color in colors]
+    pixels = [stylizer.stylize(color, style).image for color in colors]
     assert flat.mean() > 0.3
-    assert min(pixels) > 0.05
-    assert abs(np.median(pixels) - flat.mean()) < 0.2
+    assert np.min(pixels) > 0.05
+    assert abs(np.median([pixel.mean() for pixel in pixels]) - flat.mean()) < 0.2

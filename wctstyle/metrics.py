@@ -27,6 +27,13 @@ SSIM_WINDOW = 11
 """Width of the Gaussian window and its size, in pixels (Wang et al. 2004, section III-C)."""
 
 
+def _check_levels(values: Sequence[object], targets: Sequence[object], what: str) -> None:
+    if not values or len(values) != len(targets):
+        raise ConfigError(
+            f"got {what} of {len(values)} levels and targets of {len(targets)}, wanted as many of each, at least one"
+        )
+
+
 def gram_errors(
     grams: Sequence[Float[Array, "n _ _"]], targets: Sequence[Float[Array, "n _ _"]]
 ) -> Float[Array, "n levels"]:
@@ -38,11 +45,7 @@ def gram_errors(
     Raises:
         ConfigError: no levels, or not the same number of them.
     """
-    if not grams or len(grams) != len(targets):
-        raise ConfigError(
-            f"got Gram matrices of {len(grams)} levels and targets of {len(targets)}, wanted as many of each, at "
-            "least one"
-        )
+    _check_levels(grams, targets, "Gram matrices")
     errors = []
     for value, target in zip(grams, targets, strict=True):
         distance = jnp.linalg.norm(value - target, axis=(1, 2))
@@ -73,15 +76,12 @@ def wasserstein_errors(moments: Sequence[Moments], targets: Sequence[Moments]) -
     - 2 tr (S_t^1/2 S S_t^1/2)^1/2 (Dowson & Landau 1982, doi:10.1016/0047-259X(82)90077-X), over the RMS norm of the
     target's features. 0 means the same, 1 as far off as a picture without any features. Unlike a Gram error it counts
     small directions in proportion to their deviation, not their variance. A target of zeros gives 0 for zeros and
-    infinity for anything else.
+    infinity for anything else. `losses.cross_trace` is the same coupling for a gradient, in float32 and with a floor.
 
     Raises:
         ConfigError: no levels, or not the same number of them.
     """
-    if not moments or len(moments) != len(targets):
-        raise ConfigError(
-            f"got moments of {len(moments)} levels and targets of {len(targets)}, wanted as many of each, at least one"
-        )
+    _check_levels(moments, targets, "moments")
     errors = []
     for value, target in zip(moments, targets, strict=True):
         (mean, cov), (wanted_mean, wanted_cov) = (

@@ -111,7 +111,7 @@ def stylize(
         ),
     ] = 1,
     model: Annotated[
-        Model, _style_option(help="slim is fast; vgg19 is richer, slow, and needs `weights get vgg19`.")
+        Model, _style_option(help="slim is fast; vgg19 is the original width, slow, and needs `weights get vgg19`.")
     ] = Model.slim,
     size: Annotated[
         int | None,

@@ -94,7 +94,7 @@ def initialize_decoder(decoder: Decoder, encoder: Encoder, crops: Float[np.ndarr
     graphdef, params = nnx.split(encoder)
     activations = jax.jit(lambda p, x: nnx.merge(graphdef, p).activations(x))
     parts = [activations(params, crops[i : i + CHUNK]) for i in range(0, len(crops), CHUNK)]
-    acts = {k: np.concatenate([np.asarray(p.pop(k)) for p in parts]) for k in list(parts[0])}
+    acts = {k: np.concatenate([np.asarray(p.pop(k)) for p in parts]) for k in list(parts[0])}  # not held twice
     for level in range(5, 0, -1):
         x = acts[f"relu{level}_1"]
         layers = decoder.layers(level)

@@ -134,8 +134,9 @@ def train(
         "source": "trained by `wctstyle train`; distilled from VGG-19 (Simonyan & Zisserman, Oxford, CC BY 4.0)",
         "licence": "CC BY 4.0",
     }
-    tensors = extract(decoder, "decoder")
-    if recipe.model != "vgg19":
+    name, tensors = recipe.name, extract(decoder, "decoder")
+    if recipe.model == "vgg19":
+        name += "_decoder"
+    else:
         tensors |= extract(encoder, "encoder")
-    name = recipe.name if recipe.model != "vgg19" else f"{recipe.name}_decoder"
     return weights.save(out / f"{name}.safetensors", tensors, metadata, dtype="float16")
