@@ -221,6 +221,25 @@ def test_many_calls_leave_nothing_in_memory(served, client):
     assert served[0].desk.sessions.nbytes < 10 * 2**20
 
 
+def test_gradio_forgets_a_closed_page_too(served):
+    blocks = served[0].blocks
+    visitor = Client(served[1], verbose=False, analytics_enabled=False)
+    key = visitor.session_hash
+    visitor.predict(**ONE_STYLE, api_name="/stylize")
+    kept = (
+        blocks.state_holder.session_data,
+        blocks.state_holder.time_last_used,
+        blocks._queue.pending_messages_per_session,
+        blocks._queue.pending_event_ids_session,
+    )
+    assert all(key in items for items in kept)
+    visitor.close()
+    end = time.monotonic() + 30
+    while any(key in items for items in kept) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(key in items for items in kept)
+
+
 def test_old_files_are_cleaned(served):
     from wctstyle.demo import server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import shutil
@@ -11,7 +12,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ from wctstyle.stylizer import Stylizer
 
 CLEAN_EVERY, CLEAN_AFTER = 300, 1800
 """Seconds between looks at the temporary files, and the age at which they go."""
+
+TRIM_EVERY = 30
+"""Seconds after which memory that was freed goes back to the system."""
 
 
 WARM_SHAPES = ((512, 384), (384, 512), (512, 320), (320, 512))
@@ -85,14 +89,31 @@ def build(engine: Engine | None = None, *, model: str = "slim", limits: Limits |
     ) as blocks:
         Page(blocks, desk, first, stage, shot, str(folder / "files"), exports)
         Endpoints(desk, str(folder / "files"), exports).connect()
-        blocks.unload(_forget(desk))
+        blocks.unload(_forget(desk, blocks))
     blocks.queue(max_size=limits.queue_size, default_concurrency_limit=1)
     return Demo(blocks, desk, folder)
 
 
-def _forget(desk: Desk) -> Callable[[gr.Request], None]:
-    def forget(request: gr.Request) -> None:
+def _forget(desk: Desk, blocks: gr.Blocks) -> Callable[[gr.Request], Awaitable[None]]:
+    """Let go of all that is held for a page that was closed, here and in Gradio.
+
+    Gradio keeps what a page was last shown until many others have come, and its mailbox for good. This runs on Gradio's
+    own event loop, so nothing comes in between; the mailbox of a job that still runs is left for the next time.
+    """
+    gone: set[str] = set()
+
+    async def forget(request: gr.Request) -> None:
+        gone.add(request.session_hash or "")
         desk.sessions.close(request.session_hash or "")
+        queue, states = blocks._queue, blocks.state_holder
+        at_work = {event.session_hash for event in queue.event_ids_to_events.values()}
+        for key in gone - at_work:
+            queue.pending_messages_per_session.pop(key, None)
+            queue.pending_event_ids_session.pop(key, None)
+            with states.lock:
+                states.session_data.pop(key, None)
+                states.time_last_used.pop(key, None)
+        gone.intersection_update(at_work)
 
     return forget
 
@@ -108,9 +129,20 @@ def clean(folder: Path, age: float) -> None:
                 path.unlink()
 
 
+def trim() -> None:
+    """Give freed memory back to the system, where the C library can: glibc keeps it, and servers seem to grow."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _clean_now_and_then(demo: Demo) -> None:
-    while not demo.closed.wait(CLEAN_EVERY):
-        clean(demo.folder / "files", CLEAN_AFTER)
+    cleaned = time.monotonic()
+    while not demo.closed.wait(TRIM_EVERY):
+        demo.desk.engine.gate.give_way(TRIM_EVERY)
+        trim()
+        if time.monotonic() - cleaned >= CLEAN_EVERY:
+            cleaned = time.monotonic()
+            clean(demo.folder / "files", CLEAN_AFTER)
 
 
 def _terminate(*_: Any) -> None:
