@@ -13,6 +13,7 @@ from narrow import picture
 from benchmarks.demo import FLAGS
 from wctstyle import images
 from wctstyle.demo import actions
+from wctstyle.errors import ConfigError
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
@@ -232,6 +233,76 @@ def test_own_pictures_are_taken_and_bad_ones_refused(visit, tmp_path):
     assert page.locator(".wct-busy").count() == 0
 
 
+def test_a_note_moves_nothing_and_goes(visit, tmp_path):
+    somebody = visit(PHONE)
+    page, note = somebody.page, somebody.page.locator(".wct-note")
+    place = "document.querySelector('.wct-styles').getBoundingClientRect().y"
+    before = page.evaluate(place)
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    page.locator(".wct-photos input[type=file]").set_input_files(tmp_path / "bad.png")
+    expect(note).to_contain_text("could not be read as a picture")
+    assert page.evaluate(place) == before
+    somebody.shot("phone-note")
+    expect(note).to_be_hidden()
+
+
+def test_a_failure_ends_the_wait_and_is_told(visit, monkeypatch):
+    somebody = visit()
+    page = somebody.page
+
+    def refuse(*_):
+        time.sleep(1)
+        raise ConfigError("not today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(actions, "live", refuse)
+        somebody.slide("#wct-strength input[type=range]", 0.5)
+        expect(page.locator(".wct-busy")).to_have_count(1)
+        page.wait_for_selector("text=not today")
+        somebody.shot("failure")
+        expect(page.locator(".wct-busy")).to_have_count(0)
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.6))
+
+
+def test_what_is_tapped_stays_in_place_and_keeps_the_keyboard(visit):
+    somebody = visit()
+    page = somebody.page
+
+    def at():
+        return page.evaluate("document.activeElement.getAttribute('aria-label')")
+
+    style = page.get_by_role("button", name="marbling", exact=True)
+    box = style.bounding_box()
+    for label in ("marbling", "cat"):
+        page.get_by_role("button", name=label, exact=True).focus()
+        somebody.after(lambda: page.keyboard.press("Enter"))
+        assert at() == label
+    assert style.bounding_box() == box
+    page.get_by_label("Take out impasto night").focus()
+    somebody.after(lambda: page.keyboard.press("Enter"))
+    assert at() == "Take out stained glass"
+    somebody.until_history(2)
+    page.locator(".wct-strip li").last.get_by_role("button", name="Compare as A").focus()
+    page.keyboard.press("Enter")
+    assert at().startswith("Compare as A: fast: astronaut")
+    bare = "getComputedStyle(document.activeElement).outlineStyle"
+    page.locator("#wct-strength input[type=range]").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate(bare) == "solid"
+
+
+def test_command_and_python_are_copied(visit):
+    somebody = visit()
+    page = somebody.page
+    somebody.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    somebody.tab("Take away")
+    page.get_by_role("button", name="Show as command and Python").click()
+    page.wait_for_selector("text=--strength")
+    for button, start in zip(page.get_by_label("Copy").all(), ("wctstyle stylize", "from wctstyle"), strict=True):
+        button.click()
+        page.wait_for_function(f"navigator.clipboard.readText().then((text) => text.startsWith('{start}'))")
+
+
 def test_a_pasted_picture_is_the_photo(visit):
     somebody = visit()
     somebody.after(lambda: somebody.hand("paste", "body", "copied.png", picture(96, 48, seed=3)))
@@ -309,14 +380,14 @@ def test_what_is_changed_without_a_network_comes_when_it_is_back(visit):
     before = somebody.shown
     somebody.context.set_offline(True)
     somebody.slide("#wct-strength input[type=range]", 0.5)
-    expect(status).to_contain_text("No connection to the server")
+    expect(page.locator(".wct-note")).to_contain_text("No connection to the server")
     somebody.shot("no-network")
     somebody.slide("#wct-strength input[type=range]", 0.6)
     assert somebody.shown == before
     somebody.context.set_offline(False)
     page.wait_for_function(f"Number(document.querySelector('.wct-stage').dataset.shown) > {before}")
     expect(status).to_contain_text("48 × 96")
-    expect(status).not_to_contain_class("wct-error")
+    expect(page.locator(".wct-note")).to_be_hidden()
     expect(page.locator(".wct-open").first).to_have_attribute("title", re.compile(r"copied\.png .* strength 0\.6,"))
     assert page.evaluate("window.unbroken")
     assert {problem.rpartition("::")[2] for problem in somebody.problems} == {"ERR_INTERNET_DISCONNECTED"}
@@ -495,6 +566,18 @@ def test_a_phone_has_one_column_and_the_picture_in_sight(visit):
     assert slider["y"] >= stage["y"] + stage["height"]
     somebody.after(lambda: page.locator("#wct-strength input[type=range]").fill("0.4"))
     somebody.shot("phone-sliders")
+    page.get_by_role("button", name="Advanced").click()
+    page.locator("#wct-style_size").scroll_into_view_if_needed()
+    seen = page.evaluate(
+        """() => {
+          const title = document.querySelector("#wct-strength [data-testid=block-info]");
+          const stage = document.querySelector(".wct-canvas").getBoundingClientRect();
+          window.scrollBy(0, title.getBoundingClientRect().y - stage.y - stage.height / 2);
+          const box = title.getBoundingClientRect();
+          return document.elementFromPoint(box.x + 5, box.y + 5).closest(".wct-stage, .block").className;
+        }"""
+    )
+    assert "wct-stage" in seen
 
 
 def test_dark_is_dark_and_every_control_has_a_name(visit):

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import gradio as gr
 import numpy as np
@@ -65,6 +65,11 @@ def friendly(action: Callable[_P, _R]) -> Callable[_P, _R]:
             ) from None
 
     return run
+
+
+def _note(text: str, kind: Literal["error", "good"]) -> dict[str, str]:
+    """Say something on the stage."""
+    return {"text": text, "kind": kind}
 
 
 def html_part(name: str, value: Any, *, elem_id: str, script: bool = True, **props: Any) -> gr.HTML:
@@ -161,7 +166,7 @@ class Page:
                 info="How several styles become one: a style between them, the mean of results, or all their variety.",
                 elem_id="wct-blend-kind",
             )
-            most = min(1024, limits.max_size)
+            most = min(looks.MAX_SCREEN_SIZE, limits.max_size)
             slider("size", "Size on screen", "Long side in pixels: larger is finer and slower.", 64, most, 64)
             slider(
                 "style_size",
@@ -268,7 +273,7 @@ class Page:
             concurrency_limit=LIVE_JOBS,
             concurrency_id="live",
             api_visibility="private",
-        )
+        ).failure(None, js="() => document.dispatchEvent(new CustomEvent('wct:failed'))")
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         live: dict[str, Any] = {**quiet, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
         self.blocks.load(self._open, None, [self.strip], **live)
@@ -351,11 +356,10 @@ class Page:
                 current=str((palette or {}).get("content")),
             )
         except WctStyleError as error:
-            gr.Warning(str(error), title="That did not work", duration=8)
-            return [{**news, "pictures": actions.uploads(session)}, *untouched]
+            return [{**news, "pictures": actions.uploads(session), "note": _note(str(error), "error")}, *untouched]
         if added.look is not None:
-            gr.Info(added.message, title="Restored", duration=6)
-            return [{**news, "restored": True, "pictures": actions.uploads(session)}, *self._updates(added.look)]
+            news |= {"restored": True, "note": _note(added.message, "good")}
+            return [{**news, "pictures": actions.uploads(session)}, *self._updates(added.look)]
         kind = "style" if data.get("kind") == "style" else "content"
         news["added"] = {"id": added.held.id if added.held else None, "kind": kind}
         return [{**news, "pictures": actions.uploads(session)}, *untouched]

@@ -19,6 +19,8 @@ FIRST_STYLES = (("sample:impasto-night", 0.6), ("sample:stained-glass", 0.4))
 STYLE_SIZE = 512
 """Long side of style pictures unless chosen otherwise, in pixels."""
 MAX_STYLE_SIZE = 1024
+MAX_SCREEN_SIZE = 1024
+"""Longest side on screen, pixels; files may be larger."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def look_of(
             [levels.get(level, 1.0) for level in reversed(LEVELS)],
             str(recipe.get("transform", "mk")),
             str(recipe.get("blend", "barycenter")),
-            min(max(int(recipe.get("size") or 512), 32), limits.max_size),
+            min(max(int(recipe.get("size") or 512), 32), MAX_SCREEN_SIZE, limits.max_size),
             min(max(int(recipe.get("style_size") or STYLE_SIZE), 32), MAX_STYLE_SIZE),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

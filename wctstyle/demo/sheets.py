@@ -44,7 +44,7 @@ def figures(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     header = ["", "seconds", "style", *(f"L{k}" for k in range(1, 6)), "content", "SSIM"]
     cells = [
         [
-            f"{name} · {row['kind']}",
+            name,
             _figure(row["seconds"], 2),
             _figure(row["style"]),
             *([_figure(v) for v in row["levels"]] or ["–"] * 5),

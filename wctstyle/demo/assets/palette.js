@@ -24,6 +24,19 @@ function send() {
   document.dispatchEvent(new CustomEvent("wct:moved"));
 }
 
+/* Draws anew without taking the keyboard away from where it is. */
+function redraw(container, nodes) {
+  const at = container.contains(document.activeElement) && document.activeElement;
+  const controls = (selector) => [...container.querySelectorAll(selector)];
+  const place = at ? controls(at.localName).indexOf(at) : -1;
+  container.replaceChildren(...nodes);
+  if (!at) return;
+  const name = at.getAttribute("aria-label");
+  const again = controls(at.localName);
+  const to = again.find((node) => node.getAttribute("aria-label") === name) || again[Math.min(place, again.length - 1)];
+  if (to) to.focus({ preventScroll: true });
+}
+
 function notify(text) {
   document.dispatchEvent(new CustomEvent("wct:note", { detail: text }));
 }
@@ -66,7 +79,11 @@ function drawPhotos() {
   );
   const camera = make("button", { type: "button", class: "wct-thumb wct-add", "aria-label": "Camera" }, make("i", { "aria-hidden": "true" }, "◉"), make("span", {}, "Camera"));
   camera.addEventListener("click", openCamera);
-  row.replaceChildren(adder("Your photo", "content", "+"), camera, ...nodes);
+  redraw(row, [adder("Your photo", "content", "+"), camera, ...nodes]);
+  const chosen = row.querySelector("[aria-pressed=true]");
+  if (!chosen) return;
+  const [box, seen] = [chosen.getBoundingClientRect(), row.getBoundingClientRect()];
+  if (box.left < seen.left || box.right > seen.right) row.scrollLeft += box.left - seen.left - (seen.width - box.width) / 2;
 }
 
 function drawGallery() {
@@ -74,7 +91,7 @@ function drawGallery() {
   const nodes = [...own.style, ...gallery.styles].map((item) =>
     thumb(item, chosen.has(item.id), () => toggle(item.id)),
   );
-  one(".wct-styles").replaceChildren(adder("Your style", "style", "+"), ...nodes);
+  redraw(one(".wct-styles"), [adder("Your style", "style", "+"), ...nodes]);
 }
 
 function toggle(id) {
@@ -117,7 +134,8 @@ function drawBlend() {
     );
     return card;
   });
-  one(".wct-cards").replaceChildren(...cards);
+  redraw(one(".wct-cards"), cards);
+  one(".wct-blend").dataset.count = styles.length;
   one(".wct-empty").hidden = styles.length > 0;
   drawPad();
   drawGallery();
@@ -276,7 +294,8 @@ one(".wct-styles").addEventListener("drop", async (event) => {
 });
 
 document.addEventListener("wct:shelf", (event) => {
-  const { pictures, added } = event.detail;
+  const { pictures, added, note } = event.detail;
+  if (note) document.dispatchEvent(new CustomEvent("wct:note", { detail: note }));
   for (const [id, item] of Object.entries(pictures)) known.set(id, { id, ...item });
   for (const kind of ["content", "style"]) own[kind] = own[kind].filter((item) => item.id in pictures);
   if (added && added.kind) {

@@ -5,6 +5,7 @@ const after = element.querySelector(".wct-after");
 const before = element.querySelector(".wct-before");
 const split = element.querySelector(".wct-split");
 const status = element.querySelector(".wct-status");
+const note = element.querySelector(".wct-note");
 const buttons = [...element.querySelectorAll(".wct-modes button")];
 let shape = [1, 1];
 let line = "";
@@ -40,7 +41,7 @@ function show() {
   if (value.milliseconds !== undefined) parts.push(`${value.milliseconds} ms`);
   if (value.note) parts.push(value.note);
   status.textContent = line = parts.join(" · ");
-  status.classList.remove("wct-error");
+  if (note.dataset.kind === "lost") hush();
   const shown = Number(stage.dataset.shown || 0) + 1;
   const done = () => {
     stage.dataset.shown = shown;
@@ -73,26 +74,41 @@ canvas.addEventListener("drop", (event) => {
 });
 
 const LIVE = "#wct-strength, #wct-detail, #wct-transform, #wct-blend-kind, #wct-size, #wct-style_size, [id^='wct-level']";
+const SLOW = "Still at it: the first picture of a new size takes longest.";
 let busy = [];
 function settled() {
   busy.forEach(clearTimeout);
+  busy = [];
   stage.classList.remove("wct-busy");
+  if (status.textContent === SLOW) status.textContent = line;
+}
+function working() {
+  stage.classList.add("wct-busy");
 }
 function moved() {
   settled();
-  busy = [setTimeout(() => stage.classList.add("wct-busy"), 500), setTimeout(settled, 20000)];
+  busy = [setTimeout(working, 500), setTimeout(() => (status.textContent = SLOW), 4000), setTimeout(settled, 120000)];
 }
 document.addEventListener("input", (event) => event.target.closest && event.target.closest(LIVE) && moved());
 document.addEventListener("wct:moved", moved);
-document.addEventListener("wct:busy", (event) => {
-  settled();
-  stage.classList.toggle("wct-busy", event.detail);
-});
-document.addEventListener("wct:shown", settled);
-document.addEventListener("wct:note", (event) => {
-  status.textContent = event.detail;
-  status.classList.add("wct-error");
-});
+document.addEventListener("wct:busy", (event) => (event.detail ? (settled(), working()) : busy.length || settled()));
+for (const name of ["wct:shown", "wct:failed"]) document.addEventListener(name, settled);
+
+/* Notes lie over the picture: nothing below them moves, and they go by themselves. */
+let reading = 0;
+function hush() {
+  note.hidden = true;
+  note.textContent = "";
+}
+function say(text, kind = "error") {
+  clearTimeout(reading);
+  note.dataset.kind = kind;
+  note.hidden = false;
+  note.textContent = text;
+  if (kind !== "lost") reading = setTimeout(hush, 4000 + 60 * text.length);
+}
+note.addEventListener("click", hush);
+document.addEventListener("wct:note", (event) => say(event.detail.text || event.detail, event.detail.kind));
 
 /* While the network is away, what was asked waits and is sent when it is back: Gradio would load the page anew then, and
    all that was set and made be gone. */
@@ -104,16 +120,13 @@ if (!window.wctFetch) {
     for (;;) {
       try {
         const answer = await window.wctFetch(address, options);
-        if (asked && status.textContent === LOST) {
-          status.textContent = line;
-          status.classList.remove("wct-error");
-        }
+        if (asked && note.dataset.kind === "lost") hush();
         return answer;
       } catch (error) {
         if (!asked || !(error instanceof TypeError)) throw error;
       }
       settled();
-      document.dispatchEvent(new CustomEvent("wct:note", { detail: LOST }));
+      document.dispatchEvent(new CustomEvent("wct:note", { detail: { text: LOST, kind: "lost" } }));
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   };

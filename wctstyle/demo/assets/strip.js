@@ -12,6 +12,7 @@ function draw() {
     const open = document.createElement("button");
     open.type = "button";
     open.className = "wct-open";
+    open.dataset.key = item.id;
     open.title = item.title;
     open.setAttribute("aria-label", `Get back ${item.title}`);
     const image = document.createElement("img");
@@ -23,6 +24,7 @@ function draw() {
     for (const side of ["a", "b"]) {
       const button = document.createElement("button");
       button.type = "button";
+      button.dataset.key = `${item.id} ${side}`;
       button.textContent = side.toUpperCase();
       button.setAttribute("aria-label", `Compare as ${side.toUpperCase()}: ${item.title}`);
       button.setAttribute("aria-pressed", String(chosen[side] === item.id));
@@ -37,7 +39,10 @@ function draw() {
     node.append(open, sides);
     return node;
   });
+  const at = list.contains(document.activeElement) && document.activeElement.dataset.key;
   list.replaceChildren(...nodes);
+  const again = at && list.querySelector(`[data-key="${at}"]`);
+  if (again) again.focus({ preventScroll: true });
 }
 
 document.addEventListener("wct:shown", (event) => {
