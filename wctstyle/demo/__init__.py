@@ -1,7 +1,7 @@
 """The page in the browser: blend styles live, compare, take the result away (Gradio).
 
 The modules import only downwards: server, guard, api, layout, theme, actions, sheets, engine, sessions, looks,
-pictures, limits. Importing `Limits` alone imports neither JAX nor Gradio.
+pictures, limits, heaps. Importing `Limits` alone imports neither JAX nor Gradio.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ __all__ = ["Demo", "Limits", "build", "launch", "serving"]
 
 def __getattr__(name: str) -> Any:
     if name in ("Demo", "build", "launch", "serving"):
+        from wctstyle.demo import heaps
+
+        heaps.share()
         from wctstyle.demo import server
 
         return getattr(server, name)

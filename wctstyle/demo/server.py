@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import os
 import shutil
@@ -23,7 +22,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 from starlette.middleware import Middleware
 
-from wctstyle.demo import actions
+from wctstyle.demo import actions, heaps
 from wctstyle.demo.actions import Desk
 from wctstyle.demo.api import Endpoints
 from wctstyle.demo.engine import Engine
@@ -129,17 +128,11 @@ def clean(folder: Path, age: float) -> None:
                 path.unlink()
 
 
-def trim() -> None:
-    """Give freed memory back to the system, where the C library can: glibc keeps it, and servers seem to grow."""
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def _clean_now_and_then(demo: Demo) -> None:
     cleaned = time.monotonic()
     while not demo.closed.wait(TRIM_EVERY):
         demo.desk.engine.gate.give_way(TRIM_EVERY)
-        trim()
+        heaps.trim()
         if time.monotonic() - cleaned >= CLEAN_EVERY:
             cleaned = time.monotonic()
             clean(demo.folder / "files", CLEAN_AFTER)

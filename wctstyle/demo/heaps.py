@@ -1,0 +1,24 @@
+"""The C library's heaps, kept small: glibc keeps what is freed, and a server seems to grow with every visitor."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+
+M_ARENA_MAX, HEAPS = -8, 2
+"""glibc's number of that parameter (malloc.h), and how many heaps all threads share.
+
+With one for each of Gradio's threads, what one of them frees is of no use to the others.
+"""
+
+
+def share() -> None:
+    """Let all threads share a few heaps, where the C library can be told; it listens until the second heap is made."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
+
+
+def trim() -> None:
+    """Give freed memory back to the system, where the C library can."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
