@@ -538,6 +538,16 @@ def test_an_optimisation_that_cannot_begin_leaves_no_one_waiting(visit):
     expect(page.locator("#wct-progress")).to_contain_text("Nothing is running")
 
 
+def test_measuring_without_two_results_says_what_to_do(visit):
+    somebody = visit()
+    page = somebody.page
+    somebody.tab("Compare")
+    page.get_by_role("button", name="Measure A and B").click()
+    page.wait_for_selector("text=Choose A and B below two results")
+    expect(page.locator("#wct-figures .error")).to_be_hidden()
+    expect(page.locator("#wct-figures .wct-sheet")).to_contain_text("their figures appear here")
+
+
 def test_a_closed_tab_stops_its_job_and_is_forgotten(served, visit):
     desk = served[0].desk
     known = set(desk.sessions._items)

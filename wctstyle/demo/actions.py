@@ -270,6 +270,8 @@ def optimise(
     """
     look = replace(look, size=min(look.size, desk.limits.optimise_size))
     settings = optimise_settings(desk, look, steps, method, start)
+    if look.styles and not any(look.shares):
+        raise ConfigError("The weights of all styles are 0. Raise one of the sliders of the blend, then optimise.")
     shot = desk.engine.render(session, look)
     photo = desk.engine.content_rgb(session.picture(look.content), look.size)
     styles = [(desk.engine.style_rgb(session.picture(id), look.style_size), weight) for id, weight in look.styles]
