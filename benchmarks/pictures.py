@@ -41,7 +41,7 @@ def grid(rows: Sequence[Sequence[Rgb | None]]) -> Rgb:
 
 
 def main() -> None:
-    """Write hero.jpg, blend.jpg and strength.jpg."""
+    """Write hero.jpg, blend.jpg, strength.jpg and refine.jpg."""
     OUT.mkdir(parents=True, exist_ok=True)
     stylizer = Stylizer("slim")
     photos = {name: images.resize(samples.picture(name), long_side=640, enlarge=True).rgb for name in PHOTOS}
@@ -63,6 +63,10 @@ def main() -> None:
 
     dial = [result("astronaut", [("marbling", 1.0)], Settings(strength=s)) for s in (0.0, 0.25, 0.5, 0.75, 1.0)]
     images.save(OUT / "strength.jpg", grid([[*dial, square(styles["marbling"])]]), quality=88)
+
+    pairs = (("astronaut", "impasto-night"), ("coffee", "stained-glass"))
+    finer = [[*(result(p, [(s, 1.0)], Settings(refine=n)) for n in (0, 10, 50)), square(styles[s])] for p, s in pairs]
+    images.save(OUT / "refine.jpg", grid([[*finer[0], *finer[1]]]), quality=88)
 
 
 if __name__ == "__main__":

@@ -336,6 +336,7 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
         ((*STYLED, "--detail", "-0.1"), "Error: --detail is -0.1, must be between 0 and 1"),
         ((*STYLED, "--level-strength", "7=1"), "Error: --level-strength 7=1: level is '7'"),
         ((*STYLED, "--passes", "3"), "Error: --passes is 3, must be 1 or 5"),
+        ((*STYLED, "--refine", "-1"), "Error: --refine is -1, must be a whole number of steps from 0 to 200"),
         ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels, or 0"),
         ((*STYLED, "--style-size", "-1"), "Error: --style-size is -1, must be from 1 to 4096 pixels"),
         ((*STYLED, "--quality", "0"), "Error: quality is 0, must be a whole number from 1 to 100"),
@@ -500,8 +501,9 @@ def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch
 
     monkeypatch.setattr(one_model, "stylize", spy)
     options = ("--strength", "0.6", "--level-strength", "5=1,4=0.5", "--detail", "0.2")
-    fails(*STYLED, "--style", "sea.png:0.5", *options, "--transform", "adain", "--blend", "linear", "--passes", "5")
-    assert seen == [([1.0, 0.5], Settings(0.6, {5: 1.0, 4: 0.5}, 0.2, "adain", "linear", 5))]
+    rest = ("--transform", "adain", "--blend", "linear", "--passes", "5", "--refine", "3")
+    fails(*STYLED, "--style", "sea.png:0.5", *options, *rest)
+    assert seen == [([1.0, 0.5], Settings(0.6, {5: 1.0, 4: 0.5}, 0.2, "adain", "linear", 5, 3))]
 
 
 @pytest.mark.parametrize(
@@ -535,7 +537,7 @@ def test_verbose_shows_a_table_of_seconds(here: Path, one_model: Any):
     result = invoke(*STYLED, "-v")
     assert result.stdout == "sea-stylized.png\n"
     assert "sea.png: 48 x 64, slim on cpu" in result.stderr
-    for part in ("load_model", "read", "encode", "blend", "render", "write", "total"):
+    for part in ("load_model", "read", "encode", "blend", "render", "refine", "write", "total"):
         assert re.search(rf"^ *{part} +\d+\.\d{{3}} *$", result.stderr, re.MULTILINE)
 
 
@@ -553,7 +555,7 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any):
             "48",
         ),
         *("--strength", "0.9", "--detail", "0.1", "--level-strength", "3=0.25"),
-        *("-o", "first.webp", "--quality", "100"),
+        *("--refine", "2", "-o", "first.webp", "--quality", "100"),
     )
     recipe = json.loads(invoke("recipe", "first.webp", "--json").stdout)
     assert recipe == {
@@ -570,6 +572,7 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any):
         "transform": "mk",
         "blend": "barycenter",
         "passes": 1,
+        "refine": 2,
         "size": 60,
         "style_size": 48,
     }
@@ -593,8 +596,8 @@ def test_a_recipe_that_lacks_something_is_told(here: Path, photo: np.ndarray, re
 
 def test_a_recipe_cannot_inject_commands_or_escapes():
     names = {"content": {"name": "-rf"}, "styles": [{"name": "x; rm \x1b[2J", "weight": 1}]}
-    plain = {"strength": 1, "detail": 0, "transform": "mk", "blend": "linear", "passes": 1, "size": 9, "model": "slim"}
-    command = recipes.recipe_command({**names, **plain, "level_strength": {}})
+    plain = {"strength": 1, "detail": 0, "transform": "mk", "blend": "linear", "passes": 1, "refine": 0, "size": 9}
+    command = recipes.recipe_command({**names, **plain, "model": "slim", "level_strength": {}})
     assert "\x1b" not in command
     assert shlex.split(command)[:5] == ["wctstyle", "stylize", "./-rf", "--style", "x; rm ?[2J"]
 
@@ -650,7 +653,7 @@ def test_a_folder_with_alpha_rotation_and_a_broken_file(here: Path, photo: np.nd
         assert line["output"] == str(Path("out", name.replace(".png", "-stylized.png")))
         assert (line["width"], line["height"], line["model"]) == (48, 64, "slim")
         assert line["device"] == "cpu"
-        parts = ["load_model", "read", "encode", "blend", "render", "write", "total"]
+        parts = ["load_model", "read", "encode", "blend", "render", "refine", "write", "total"]
         assert list(line["seconds"]) == parts
         assert sum(line["seconds"][part] for part in parts[:-1]) <= line["seconds"]["total"] + 0.01
     assert [line.get("first_call") for line in lines.values()] == [None, True, False, False]

@@ -72,7 +72,7 @@ def test_conv_reflects_a_side_of_one_position(size):
     np.testing.assert_allclose(convolved(x, kernel, bias), oracles.correlate3x3(x, kernel, bias), atol=1e-5)
 
 
-@pytest.mark.parametrize("channels", [(3, 16), (16, 3), (3, 3), (1, 3)], ids=str)
+@pytest.mark.parametrize("channels", [(3, 16), (16, 3), (3, 3), (1, 3), (16, 16)], ids=str)
 @pytest.mark.parametrize("size", [(5, 8), (6, 7)], ids=str)
 def test_few_channels_agree_with_scipy_in_value_and_gradient(size, channels):
     x, kernel, bias = random((2, *size, channels[0])), random((3, 3, *channels), 1), random(channels[1], 2)
@@ -84,7 +84,7 @@ def test_few_channels_agree_with_scipy_in_value_and_gradient(size, channels):
 
     with pytest.MonkeyPatch.context() as patch:
         found = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
-        patch.setattr(encoder_module, "FEW_CHANNELS", 0)
+        patch.setattr(encoder_module, "WIDE", ())
         wanted = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
@@ -145,8 +145,20 @@ def test_the_table_is_that_of_vgg19():
     assert MODELS["vgg19"].convs() == list(zip(layers, channels[:-1], channels[1:], strict=True))
 
 
-def test_slim_is_a_quarter_as_wide():
-    assert [4 * c for c in MODELS["slim"].channels] == list(MODELS["vgg19"].channels)
+def test_slim_is_a_quarter_as_wide_and_half_at_relu5_1():
+    *above, deepest = zip(MODELS["slim"].channels, MODELS["vgg19"].channels, strict=True)
+    assert all(4 * slim == full for slim, full in above)
+    assert 2 * deepest[0] == deepest[1]
+
+
+@pytest.mark.parametrize("after", ["conv1_1", "conv3_1", "conv4_4"])
+def test_going_on_from_a_layer_gives_what_follows_it(encoder, image, after):
+    whole = encoder.activations(image)
+    rest = encoder.activations(whole["relu" + after[4:]], after=after)
+    names = list(whole)
+    assert list(rest) == names[names.index("relu" + after[4:]) + 1 :]
+    for name, found in rest.items():
+        np.testing.assert_allclose(found, whole[name], atol=1e-5)
 
 
 def test_models_are_filed_under_their_names():

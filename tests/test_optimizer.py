@@ -33,7 +33,14 @@ from wctstyle.moments import Moments
 from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings, lbfgs, loop, memory
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer.network import convolve, features, parameters
-from wctstyle.optimizer.objective import Shape, loss_terms, style_targets, term_weights, variation
+from wctstyle.optimizer.objective import (
+    Shape,
+    loss_terms,
+    style_moments,
+    style_targets,
+    term_weights,
+    variation,
+)
 from wctstyle.optimizer.settings import LAYERS, level_of, pyramid, share_out
 from wctstyle.weights import folding
 
@@ -71,6 +78,21 @@ def finish(iterates: Iterator[Iterate]) -> Iterate:
     *_, last = iterates
     assert last.done
     return last
+
+
+def test_a_style_may_be_given_by_its_moments(tiny: Optimizer, tensors: dict, content: np.ndarray, style: np.ndarray):
+    settings = dataclasses.replace(SHORT, smallest=WIDTH, statistic="moments")
+    found = style_moments(parameters(narrow.NARROW, tensors), jnp.asarray(style)[None], Shape.of(settings))
+    measured = tuple(found[f"relu{level}_1"] for level in range(1, 6))
+    wanted = finish(tiny.run(content, [(style, 1.0)], settings, init=content))
+    got = finish(tiny.run(content, [(measured, 2.0)], settings, init=content))
+    np.testing.assert_allclose(got.image, wanted.image, atol=1e-5)
+    bad = ({"smallest": 20}, {"original_colors": True}, {"pooling": "avg"}, {"style_layers": {"relu3_2": 1.0}})
+    for change in bad:
+        with pytest.raises(ConfigError, match="a style given as moments is measured already"):
+            finish(tiny.run(content, [(measured, 1.0)], dataclasses.replace(settings, **change), init=content))
+    with pytest.raises(ConfigError, match="a style given as moments"):
+        finish(tiny.run(content, [(measured, 1.0)], settings))
 
 
 # --- Settings ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from narrow import NARROW, picture, quick_compilation, random_tensors
 
 import wctstyle.stylizer
-from wctstyle import weights
+from wctstyle import metrics, weights
 from wctstyle.encoder import MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.moments import measure
@@ -334,6 +334,27 @@ def test_five_passes_are_another_way_to_the_same_end(stylizer, styles, photo_64)
     assert np.abs(result.image - stylizer.stylize(photo_64, styles[0]).image).max() > 1e-3
 
 
+def test_refining_brings_the_moments_nearer_and_keeps_what_it_is_told(stylizer, styles, photo_64):
+    def distance(image):
+        found, wanted = stylizer.measure(image), styles[0].moments
+        return float(metrics.wasserstein_errors(found, wanted).mean())
+
+    plain = stylizer.stylize(photo_64, styles[0]).image
+    near, nearer = (stylizer.stylize(photo_64, styles[0], Settings(refine=steps)) for steps in (4, 16))
+    assert distance(nearer.image) < distance(near.image) < distance(plain)
+    assert set(near.seconds) == {"encode", "blend", "render", "refine"}
+    again = stylizer.stylize(photo_64, [(styles[0], 2.0), (styles[1], 0.0)], Settings(refine=4)).image
+    np.testing.assert_array_equal(again, near.image)
+    levels = dict.fromkeys(range(1, 6), 0.0)
+    untouched = Settings(level_strength=levels, refine=4)
+    np.testing.assert_array_equal(
+        stylizer.stylize(photo_64, styles[0], untouched).image,
+        stylizer.stylize(photo_64, styles[0], Settings(level_strength=levels)).image,
+    )
+    faithful = stylizer.stylize(photo_64, styles[0], Settings(strength=0, refine=4)).image
+    np.testing.assert_array_equal(faithful, stylizer.stylize(photo_64, styles[0], Settings(strength=0)).image)
+
+
 def test_seconds_are_told_by_part(stylizer, styles, photo_64):
     seconds = stylizer.stylize(photo_64, styles[0]).seconds
     assert list(seconds) == ["encode", "blend", "render"]
@@ -381,6 +402,12 @@ def test_odd_pictures_pass_five_times(stylizer, styles):
         assert_picture(stylizer.stylize(odd, styles[0], Settings(passes=5)).image, odd.shape[:2])
 
 
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_pictures_are_refined(stylizer, photo_64, styles, odd):
+    assert_picture(stylizer.stylize(ODD[odd], styles[0], Settings(refine=2)).image, ODD[odd].shape[:2])
+    assert_picture(stylizer.stylize(photo_64, ODD[odd], Settings(refine=2)).image, (64, 64))
+
+
 # ------------------------------------------------------------------------------------------------------- errors
 
 
@@ -399,6 +426,10 @@ def test_odd_pictures_pass_five_times(stylizer, styles):
         ({"blend": "mean"}, "blend is 'mean', must be one of barycenter, linear, mixture"),
         ({"passes": 2}, "passes is 2, must be 1 or 5"),
         ({"passes": 0}, "passes is 0, must be 1 or 5"),
+        ({"refine": -1}, "refine is -1, must be a whole number of steps from 0 to 200"),
+        ({"refine": 201}, "refine is 201, must be a whole number of steps from 0 to 200"),
+        ({"refine": 2.5}, "refine is 2.5, must be a whole number of steps from 0 to 200"),
+        ({"refine": True}, "refine is True, must be a whole number of steps from 0 to 200"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )

@@ -18,8 +18,8 @@ from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder, ModelConfig
 from wctstyle.errors import ConfigError, NonFiniteError
 from wctstyle.losses import gram
-from wctstyle.model import extract
-from wctstyle.training import initialize, loop, recipe, reconstruct, stylised
+from wctstyle.model import extract, fill
+from wctstyle.training import deep, initialize, loop, recipe, reconstruct, stylised
 from wctstyle.training.answers import Answers
 from wctstyle.training.data import Crops, MixedCrops
 
@@ -45,6 +45,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
     monkeypatch.setitem(encoder_module.MODELS, "vgg19", TEACHER)
     monkeypatch.setitem(encoder_module.MODELS, "slim", STUDENT)
     monkeypatch.setattr(reconstruct, "INITIAL_CROPS", 8)
+    monkeypatch.setattr(deep, "HEAD_CROPS", 8)
     return extract(Encoder(TEACHER, rngs=nnx.Rngs(3)), "encoder")
 
 
@@ -53,7 +54,7 @@ def _crops(folders: tuple[Path, Path], count: int, size: int = 32) -> np.ndarray
 
 
 def _stages(steps: int, kinds: tuple[str, ...] = recipe.KINDS) -> recipe.Recipe:
-    options = {"stylised": {"views": 2, "wct": 0.5}, "reconstruct": {"views": 1}}
+    options = {"stylised": {"views": 2, "wct": 0.5}, "reconstruct": {"views": 1}, "deep": {"views": 2}}
     rows = [loop.Stage(kind, steps, size=32, batch=2, rate=1e-3, options=options[kind]) for kind in kinds]
     return recipe.Recipe("slim", "slim", 7, tuple(rows))
 
@@ -173,6 +174,34 @@ def test_interrupted_training_resumes_to_the_same_weights(
     resumed = run(tmp_path / "broken")
     for name, value in whole.items():
         np.testing.assert_array_equal(value, resumed[name], err_msg=name)
+
+
+def test_the_deep_stage_learns_and_leaves_the_shallow_layers(
+    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    teacher, encoder, decoder = Encoder(TEACHER), Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT, rngs=nnx.Rngs(2))
+    fill(teacher, tiny, "encoder")
+    before = extract(encoder, "encoder") | extract(decoder, "decoder")
+    stage, reports = loop.Stage("deep", 50, size=32, batch=2, rate=3e-3, options={"views": 1}), []
+    deep.deep(
+        encoder, decoder, teacher, stage, content=folders[0], style=folders[1], seed=7,
+        checkpoint=tmp_path / "c.safetensors", report=reports.append,
+    )  # fmt: skip
+    after = extract(encoder, "encoder") | extract(decoder, "decoder")
+    moved = {name for name, value in before.items() if not np.array_equal(value, after[name])}
+    kept = {"encoder/conv1_1", "encoder/conv1_2", "encoder/conv2_1", "encoder/conv2_2", "encoder/conv3_1"}
+    kept |= {"decoder/conv1_1", "decoder/conv1_2", "decoder/conv2_1", "decoder/conv2_2", "decoder/conv3_1"}
+    assert {name.rpartition("/")[0] for name in before} - {name.rpartition("/")[0] for name in moved} == kept
+    assert reports[-1]["loss"] < 0.8 * reports[0]["loss"]
+
+
+def test_the_deep_stage_is_not_for_the_teacher_itself(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    teacher = Encoder(TEACHER, rngs=nnx.Rngs(3))
+    with pytest.raises(ConfigError, match="narrower"):
+        deep.deep(
+            teacher, Decoder(TEACHER), teacher, loop.Stage("deep", 1), content=folders[0], style=folders[1], seed=7,
+            checkpoint=tmp_path / "c.safetensors", report=lambda _: None,
+        )  # fmt: skip
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ GAINS = (1.0, 1.1, 1.2, 1.3, 1.5)
 
 Beyond 1, because a block gives back less than it was asked for; docs/training.md has the figures."""
 
+MAX_REFINE = 200
+"""More steps than that are `optimize`'s business, which shows how far it is and can be stopped and resumed."""
+
 MAX_SIDE = 4096
 """Longest side rendered in one piece: memory grows with the area, by an estimate to about 5 GiB here with `slim`."""
 
@@ -35,6 +38,8 @@ class Settings:
     strength: 0..1, from the photo to the full style. level_strength: a factor 0..1 for single levels (5 shapes, 1
     colours). detail: 0..1, share of the photo's own features mixed in below relu5_1. transform: mk, wct or adain.
     blend: how several styles become one target. passes: 1, or 5 for the original cascade of Li et al. 2017.
+    refine: steps of descent on the picture after the pass; each takes about as long as the pass, and brings the
+    deep levels nearer, which no decoder reaches.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -46,6 +51,7 @@ class Settings:
     transform: TransformKind = "mk"
     blend: BlendKind = "barycenter"
     passes: int = 1
+    refine: int = 0
 
     def __post_init__(self) -> None:
         def unit(name: str, value: float) -> None:
@@ -64,6 +70,8 @@ class Settings:
             raise ConfigError(f"blend is {self.blend!r}, must be one of {', '.join(get_args(BlendKind))}")
         if self.passes not in (1, 5):
             raise ConfigError(f"passes is {self.passes}, must be 1 or 5")
+        if isinstance(self.refine, bool) or not isinstance(self.refine, int) or not 0 <= self.refine <= MAX_REFINE:
+            raise ConfigError(f"refine is {self.refine!r}, must be a whole number of steps from 0 to {MAX_REFINE}")
 
     @property
     def alphas(self) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +23,9 @@ from wctstyle import plan as chain
 from wctstyle import weights as weight_files
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
-from wctstyle.model import build
+from wctstyle.model import build, extract
 from wctstyle.moments import Moments
+from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.settings import DEFAULT_DETAIL, GAINS, LEVELS, MAX_SIDE, BlendKind, Settings
@@ -31,12 +33,18 @@ from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import affine, blend
 from wctstyle.types import Features
 
+if TYPE_CHECKING:
+    from wctstyle.optimizer import Optimizer
+
 Rgb = Float[np.ndarray, "h w 3"]
 
 CONTENT_CACHE = 4
 STYLE_CACHE = 256
 ENCODED_AT_ONCE = 4
 _GAINS = np.array(GAINS, np.float32)
+
+REFINE_CONTENT = 0.05
+"""What the photo weighs while a picture is refined, per `detail` at its default; docs/training.md has the figures."""
 
 
 def padded_side(side: int) -> int:
@@ -146,6 +154,7 @@ class Stylizer:
         self.model = model
         encoder, decoder = build(MODELS[model], dict(tensors))
         encoder_def, self._encoder = nnx.split(encoder)
+        self._encoder_def = encoder_def
         decoder_def, self._decoder = nnx.split(decoder)
         self._contents: Recent[ContentCode] = Recent(CONTENT_CACHE)
         self._styles: Recent[StyleCode] = Recent(STYLE_CACHE)
@@ -310,7 +319,7 @@ class Stylizer:
         """Stylise `content` after one style or a weighted blend of several.
 
         What is new among the pictures is encoded side by side: convolutions between few channels keep one core busy.
-        `seconds` of the result has the parts encode, blend and render.
+        `seconds` of the result has the parts encode, blend, render and, where there is one, refine.
 
         Raises:
             ConfigError: no styles, or a bad weight.
@@ -344,7 +353,43 @@ class Stylizer:
             image, plan = self._planned(code, target, settings)
         out = self._finish(image, code.height, code.width, plan)
         lap("render")
+        if settings.refine:
+            out = self._refined(out, code, styled, settings)
+            lap("refine")
         return Result(out, plan, seconds)
+
+    @functools.cached_property
+    def _optimizer(self) -> Optimizer:
+        from wctstyle.optimizer import Optimizer  # here, as a first picture need not wait for optax
+
+        tensors = extract(nnx.merge(self._encoder_def, self._encoder), "encoder")
+        return Optimizer(self.model, tensors=tensors)
+
+    def _refined(
+        self, image: Rgb, code: ContentCode, styles: Sequence[tuple[StyleCode, float]], settings: Settings
+    ) -> Rgb:
+        """Go on from a finished pass by a few steps of descent with the same model, at one scale.
+
+        A level that `level_strength` turns down pulls less; `detail` is what the photo weighs. A single row or column
+        has nothing to refine.
+        """
+        layers = {f"relu{level}_1": settings.level_strength.get(level, 1.0) for level in LEVELS}
+        if not settings.strength or not any(layers.values()) or min(image.shape[:2]) < LEAST_SIDE:
+            return image
+        chosen = OptimizeSettings(
+            steps=settings.refine,
+            strength=settings.strength,
+            blend=settings.blend,
+            statistic="moments",
+            style_layers=layers,
+            content_weight=REFINE_CONTENT * settings.detail / DEFAULT_DETAIL,
+            smallest=max(16, *image.shape),
+        )
+        photo = code.pixels[0, : code.height, : code.width]
+        measured = [(style.moments, weight) for style, weight in styles if weight > 0]
+        for iterate in self._optimizer.run(photo, measured, chosen, init=image):
+            image = iterate.image
+        return image
 
     @staticmethod
     def _listed(styles: Any) -> list[Any]:

@@ -103,7 +103,7 @@ class _Laps:
 
     def __init__(self) -> None:
         self.start = self.last = time.perf_counter()
-        parts = ("load_model", "read", "encode", "blend", "render", "write")
+        parts = ("load_model", "read", "encode", "blend", "render", "refine", "write")
         self.seconds: dict[str, float] = dict.fromkeys(parts, 0.0)
 
     def lap(self, name: str) -> None:

@@ -21,6 +21,7 @@ from wctstyle import __version__, color, images, metrics
 from wctstyle import weights as weight_files
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.moments import Moments
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent, memory
 from wctstyle.optimizer.network import parameters
@@ -34,7 +35,7 @@ from wctstyle.optimizer.objective import (
     term_pulls,
     term_weights,
 )
-from wctstyle.optimizer.settings import OptimizeSettings, pyramid, share_out
+from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings, pyramid, share_out
 from wctstyle.settings import LEVELS
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -50,7 +51,9 @@ PROBE_SIDE = 192
 NOISE = 0.1
 """Standard deviation of the noise a picture starts from, about mid grey."""
 
-LEAST_SIDE = 2
+
+Style = Rgb | tuple[Moments, ...]
+"""A style's picture, or the moments of its relu1_1..relu5_1, for runs of one scale."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class _Job:
     """A run's pictures and choices, checked."""
 
     content: Rgb
-    styles: tuple[Rgb, ...]
+    styles: tuple[Style, ...]
     shares: Float[np.ndarray, " n"]
     init: Rgb | None
     settings: OptimizeSettings
@@ -146,7 +149,7 @@ class Optimizer:
     def run(
         self,
         content: Rgb,
-        styles: Sequence[tuple[Rgb, float]],
+        styles: Sequence[tuple[Style, float]],
         settings: OptimizeSettings = OptimizeSettings(),  # noqa: B008
         *,
         init: Rgb | None = None,
@@ -158,7 +161,7 @@ class Optimizer:
 
         Args:
             content: sRGB in [0, 1], at the size of the result.
-            styles: pictures at the size their strokes are to have, each with its weight (any scale).
+            styles: pictures at the size their strokes are to have, each with its weight (any scale); or their moments.
             settings: see `OptimizeSettings`.
             init: the picture to start from, of the content's size; with the setting init="fast" it has to be given.
             checkpoint: file that keeps the whole state: every half minute, at the end, and when the generator is closed
@@ -222,8 +225,8 @@ class Optimizer:
         assert job.init is not None
         shape = Shape(("relu4_2",), tuple(f"relu{level}_1" for level in LEVELS), "gram", "max")
 
-        def grams(picture: Rgb) -> list[Array]:
-            moments = self._moments(self._params, picture[None], shape=shape)
+        def grams(style: Style) -> list[Array]:
+            moments = self._measured(style, shape)
             return [moments[layer].gram()[None] for layer in shape.style_layers]
 
         measured = [grams(style) for style in job.styles]
@@ -253,9 +256,9 @@ class Optimizer:
         for number, (_, weight) in enumerate(styles, start=1):
             if not np.isfinite(weight) or weight < 0:
                 raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
-        pictures = [
-            images.checked_rgb(picture, f"style picture {n}", least_side=LEAST_SIDE)
-            for n, (picture, _) in enumerate(styles, start=1)
+        pictures: list[Style] = [
+            s if isinstance(s, tuple) else images.checked_rgb(s, f"style picture {n}", least_side=LEAST_SIDE)
+            for n, (s, _) in enumerate(styles, start=1)
         ]
         weights = np.array([weight for _, weight in styles], np.float64)
         if not weights.any():
@@ -271,9 +274,16 @@ class Optimizer:
             raise ConfigError(
                 "init is 'fast', so the fast result has to be given as init=...; or choose init content, noise or style"
             )
-        if settings.original_colors:
-            pictures = [_grey(picture) for picture in pictures]
         sizes = pyramid(rgb.shape[0], rgb.shape[1], settings.smallest)
+        if any(isinstance(style, tuple) for style in pictures):
+            known = {f"relu{level}_1" for level in LEVELS} >= set(settings.style_layers) and settings.pooling == "max"
+            if len(sizes) > 1 or init is None or settings.original_colors or not known:
+                raise ConfigError(
+                    "a style given as moments is measured already: give its picture for several scales, original "
+                    "colours, a start from the style, average pooling or layers other than relu1_1 to relu5_1"
+                )
+        if settings.original_colors:
+            pictures = [style if isinstance(style, tuple) else _grey(style) for style in pictures]
         counts = share_out(settings.steps, len(sizes))
         return _Job(rgb, tuple(pictures), weights / weights.sum(), init, settings, Shape.of(settings), sizes, counts)
 
@@ -285,7 +295,9 @@ class Optimizer:
             "weights": states.fingerprint(*jax.tree.leaves(self._params)),
             "settings": settings,
             "content": states.fingerprint(job.content),
-            "styles": [[states.fingerprint(s), float(w)] for s, w in zip(job.styles, job.shares, strict=True)],
+            "styles": [
+                [states.fingerprint(*jax.tree.leaves(s)), float(w)] for s, w in zip(job.styles, job.shares, strict=True)
+            ],
         }
 
     def _first_picture(self, job: _Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]:
@@ -295,7 +307,7 @@ class Optimizer:
         elif start == "content":
             picture = _scaled(job.content, size)
         elif start == "style":
-            picture = _scaled(job.styles[int(np.argmax(job.shares))], size)
+            picture = _scaled(job.styles[int(np.argmax(job.shares))], size)  # pyright: ignore[reportArgumentType]
         else:
             noise = np.random.default_rng(job.settings.seed).normal(0.5, NOISE, (*size, 3))
             picture = np.clip(noise, 0, 1).astype(np.float32)
@@ -303,14 +315,22 @@ class Optimizer:
 
     # ------------------------------------------------------------------------------------------------------- a scale
 
+    def _measured(self, style: Style, shape: Shape) -> dict[str, Moments]:
+        """Measure a style at the layers of `shape`, or take its moments where they were given."""
+        if isinstance(style, tuple):
+            return {f"relu{level}_1": moments for level, moments in zip(LEVELS, style, strict=True)}
+        return self._moments(self._params, style[None], shape=shape)
+
     def _targets(self, job: _Job, size: tuple[int, int]) -> Targets:
         """Measure content and styles as they are at this scale."""
         factor = max(size) / max(job.content.shape[:2])
         content = _scaled(_grey(job.content) if job.settings.original_colors else job.content, size)
         measured = []
         for style in job.styles:
-            sides = tuple(max(LEAST_SIDE, round(side * factor)) for side in style.shape[:2])
-            measured.append(self._moments(self._params, _scaled(style, sides)[None], shape=job.shape))  # pyright: ignore[reportArgumentType]
+            if not isinstance(style, tuple):
+                height, width = (max(LEAST_SIDE, round(side * factor)) for side in style.shape[:2])
+                style = _scaled(style, (height, width))
+            measured.append(self._measured(style, job.shape))
         own = self._moments(self._params, content[None], shape=job.shape) if job.settings.strength < 1 else {}
         style = style_targets(
             measured, job.shares, own, shape=job.shape, kind=job.settings.blend, strength=job.settings.strength

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, avg_pool, correlate, max_pool
+from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, avg_pool, correlate_same, max_pool
 from wctstyle.optimizer.settings import level_of
 from wctstyle.types import Features, Image
 
@@ -22,10 +22,6 @@ MEAN_RGB = np.array([123.68, 116.779, 103.939], np.float32) / 255
 """Mean colour of the original VGG-19's training pictures: what its zero padding means."""
 
 POOLS: dict[str, Callable[[Features], Features]] = {"max": max_pool, "avg": avg_pool}
-
-
-FEWEST_CHANNELS = 8
-"""A convolution to fewer channels, as the gradient of RGB is, is given some more: that takes less time on a CPU."""
 
 
 def parameters(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> Parameters:
@@ -53,7 +49,7 @@ def convolve(
     The gradient of `lax.conv_general_dilated` is the same convolution with the turning left to the operation, for which
     XLA's CPU backend falls back to code three times slower.
     """
-    return correlate(x, kernel, "SAME")
+    return correlate_same(x, kernel)
 
 
 def _convolve_forward(x: Array, kernel: Array, backward: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -62,9 +58,7 @@ def _convolve_forward(x: Array, kernel: Array, backward: Array) -> tuple[Array, 
 
 def _convolve_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, None, None]:
     kernel, backward = kept
-    channels = backward.shape[3]
-    wide = jnp.pad(backward, ((0, 0), (0, 0), (0, 0), (0, max(0, FEWEST_CHANNELS - channels))))
-    return convolve(slope, wide, kernel)[..., :channels], None, None
+    return convolve(slope, backward, kernel), None, None
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)

@@ -22,6 +22,9 @@ STAGE_CONVS = (2, 2, 4, 4, 1)
 
 LAYERS = tuple(f"relu{stage}_{i}" for stage, n in enumerate(STAGE_CONVS, start=1) for i in range(1, n + 1))
 
+LEAST_SIDE = 2
+"""Shortest side of a picture that can be optimised: a single row has no neighbours to compare."""
+
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
 

@@ -16,11 +16,12 @@ from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError
 from wctstyle.model import build, extract, fill
 from wctstyle.training.data import Crops
+from wctstyle.training.deep import deep
 from wctstyle.training.loop import Report, Stage
 from wctstyle.training.reconstruct import reconstruct
 from wctstyle.training.stylised import stylised
 
-KINDS = ("reconstruct", "stylised")
+KINDS = ("reconstruct", "deep", "stylised")
 
 
 @dataclass(frozen=True)
@@ -94,31 +95,12 @@ def train(
             report(row)
 
         checkpoint = out / f"{name}.safetensors"
+        about = {"content": content, "style": style, "checkpoint": checkpoint, "report": remember}
         if stage.kind == "reconstruct":
-            reconstruct(
-                encoder,
-                decoder,
-                full,
-                stage,
-                content=content,
-                style=style,
-                seed=recipe.seed,
-                initialize=number == 0,
-                checkpoint=checkpoint,
-                report=remember,
-            )
+            reconstruct(encoder, decoder, full, stage, seed=recipe.seed, initialize=number == 0, **about)
         else:
-            stylised(
-                encoder,
-                decoder,
-                full,
-                stage,
-                content=content,
-                style=style,
-                seed=recipe.seed + 100 * number,
-                checkpoint=checkpoint,
-                report=remember,
-            )
+            kind = deep if stage.kind == "deep" else stylised
+            kind(encoder, decoder, full, stage, seed=recipe.seed + 100 * number, **about)
         history.append(last)
         weights.save(done, extract(encoder, "encoder") | extract(decoder, "decoder"), last)
     metadata = {

@@ -44,7 +44,7 @@ CHAIN_WEIGHT = 0.5
 INITIAL_CROPS = 224
 CHUNK = 16
 Parts = dict[str, jax.Array]
-Features5 = Callable[[np.ndarray], tuple[Features, ...]]
+Levels = Callable[[np.ndarray], tuple[Features, ...]]
 
 
 def relative_square(value: Any, target: Any) -> jax.Array:
@@ -52,26 +52,28 @@ def relative_square(value: Any, target: Any) -> jax.Array:
     return jnp.sum((value - target) ** 2) / (jnp.sum(target**2) + 1e-12)
 
 
-def fit_heads(student: Features5, teacher: Features5, crops: np.ndarray) -> list[jax.Array]:
-    """Least-squares linear maps from student to teacher features, per level, over `crops`."""
-    normals: list[Any] = [0.0] * 5
-    products: list[Any] = [0.0] * 5
+def fit_heads(student: Levels, teacher: Levels, crops: np.ndarray) -> list[jax.Array]:
+    """Least-squares linear maps from student to teacher features, per level that they give, over `crops`."""
+    normals: dict[int, Any] = {}
+    products: dict[int, Any] = {}
     for i in range(0, len(crops), CHUNK):
         chunk = crops[i : i + CHUNK]
         for k, (s, t) in enumerate(zip(student(chunk), teacher(chunk), strict=True)):
             x, y = s.reshape(-1, s.shape[-1]), t.reshape(-1, t.shape[-1])
-            normals[k] += x.T @ x
-            products[k] += x.T @ y
+            normals[k] = normals.get(k, 0.0) + x.T @ x
+            products[k] = products.get(k, 0.0) + x.T @ y
     return [
         jnp.linalg.solve(n + 1e-4 * jnp.trace(n) / len(n) * jnp.eye(len(n)), p)
-        for n, p in zip(normals, products, strict=True)
+        for n, p in zip(normals.values(), products.values(), strict=True)
     ]
 
 
-def distillation_losses(student: tuple[Any, ...], teacher: tuple[Any, ...], heads: list[jax.Array]) -> Parts:
-    """Relative squared feature error and relative Gram error per level."""
+def distillation_losses(
+    student: tuple[Any, ...], teacher: tuple[Any, ...], heads: list[jax.Array], *, first: int = 1
+) -> Parts:
+    """Relative squared feature error and relative Gram error per level, from level `first` up."""
     parts = {}
-    for level, (s, t, head) in enumerate(zip(student, teacher, heads, strict=True), start=1):
+    for level, (s, t, head) in enumerate(zip(student, teacher, heads, strict=True), start=first):
         mapped = s @ head
         parts[f"feature{level}"] = relative_square(mapped, t)
         parts[f"gram{level}"] = relative_error(gram(mapped), gram(t)).mean()

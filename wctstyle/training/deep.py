@@ -1,0 +1,94 @@
+"""Train what lies behind relu3_1: the encoder's deep layers against VGG-19, and the decoder's blocks 5 and 4 back.
+
+Everything up to relu3_1 stays as it is, so what it says about a crop is computed once, as the teacher's answers are,
+and a step is cheap. The deep levels need the most of them: they are furthest from VGG-19's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from wctstyle.decoder import Decoder
+from wctstyle.encoder import Encoder
+from wctstyle.errors import ConfigError
+from wctstyle.training.answers import Answers
+from wctstyle.training.data import BEFORE_FIRST_STEP, Crops, MixedCrops
+from wctstyle.training.loop import Report, Stage, descent, run
+from wctstyle.training.reconstruct import CHUNK, Parts, distillation_losses, fit_heads, relative_square
+
+BASE = 3
+"""The last level that stays as it is."""
+
+DEFAULTS: dict[str, Any] = {"feature": 2.0, "gram": 0.4, "block": 1.0, "chain": 0.5, "views": 3}
+"""Options of the stage: weights of the losses; `views`, crops per picture."""
+
+HEAD_CROPS = 224
+
+
+def deep(
+    encoder: Encoder,
+    decoder: Decoder,
+    teacher: Encoder,
+    stage: Stage,
+    *,
+    content: Path,
+    style: Path,
+    seed: int,
+    checkpoint: Path,
+    report: Report,
+) -> None:
+    """Train the deep layers of `encoder` and `decoder` in place, on crops from both folders.
+
+    Raises:
+        ConfigError: the encoder is the teacher itself, or no fixed crops were asked for.
+    """
+    o = DEFAULTS | stage.options
+    if encoder.config == teacher.config or not int(o["views"]):
+        raise ConfigError("stage deep: is for an encoder narrower than its teacher, and needs views of 1 or more")
+    data = MixedCrops(
+        *(
+            Crops(folder, size=stage.size, seed=seed + salt, views=int(o["views"]))
+            for folder, salt in ((content, 0), (style, 1))
+        )
+    )
+    teacher_def, teacher_params = nnx.split(teacher)
+    encoder_def, encoder_params = nnx.split(encoder, nnx.Param)
+    decoder_def, decoder_params = nnx.split(decoder, nnx.Param)
+    teach = jax.jit(lambda p, x: nnx.merge(teacher_def, p)(x)[BASE:])
+    embed = jax.jit(lambda p, x: nnx.merge(encoder_def, p)(x, levels=BASE)[-1])
+    answers = Answers(lambda crop: (embed(encoder_params, crop), *teach(teacher_params, crop)))
+
+    def above(params: Any, base: Any) -> tuple[Any, ...]:
+        acts = nnx.merge(encoder_def, params).activations(base, after=f"conv{BASE}_1")
+        return tuple(acts[f"relu{k}_1"] for k in range(BASE + 1, 6))
+
+    first = data.batch(CHUNK if checkpoint.exists() else HEAD_CROPS, BEFORE_FIRST_STEP)[1]
+    seen = jax.jit(lambda p, x: above(p, embed(p, x)))
+    heads = fit_heads(lambda x: seen(encoder_params, x), lambda x: teach(teacher_params, x), first)
+    state = {"encoder": encoder_params, "decoder": decoder_params, "heads": heads}
+
+    def loss(state: Any, base: Any, *targets: Any) -> tuple[jax.Array, Parts]:
+        decoder = nnx.merge(decoder_def, state["decoder"])
+        features = (base, *above(state["encoder"], base))
+        parts = distillation_losses(features[1:], targets, state["heads"], first=BASE + 1)
+        x = features[-1]
+        for level in range(5, BASE, -1):
+            below = features[level - 1 - BASE]
+            parts[f"block{level}"] = relative_square(decoder.block(features[level - BASE], level), below)
+            x = decoder.block(x, level)
+        parts["chain5"] = relative_square(x, base)
+        return jnp.asarray(sum(o[name[:-1]] * value for name, value in parts.items())), parts
+
+    update = jax.jit(descent(stage, loss))
+
+    def step(state: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
+        return update(state, opt_state, *answers(*data.batch(stage.batch, index)))
+
+    state = run(stage, state, step, checkpoint=checkpoint, report=report)
+    nnx.update(encoder, state["encoder"])
+    nnx.update(decoder, state["decoder"])
