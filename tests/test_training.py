@@ -45,7 +45,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
     monkeypatch.setitem(encoder_module.MODELS, "vgg19", TEACHER)
     monkeypatch.setitem(encoder_module.MODELS, "slim", STUDENT)
     monkeypatch.setattr(reconstruct, "INITIAL_CROPS", 8)
-    monkeypatch.setattr(deep, "HEAD_CROPS", 8)
+    monkeypatch.setattr(deep, "INITIAL_CROPS", 8)
     return extract(Encoder(TEACHER, rngs=nnx.Rngs(3)), "encoder")
 
 

@@ -50,7 +50,7 @@ MODELS: dict[str, ModelConfig] = {
         ModelConfig("vgg19", (64, 128, 256, 512, 512)),
     )
 }
-"""`vgg19` is the original width; `slim` a quarter of it, about 1/16 of the arithmetic."""
+"""`vgg19` is the original width; `slim` a quarter of it (half at relu5_1), about 1/16 of the arithmetic."""
 
 
 _DIMS = ("NHWC", "HWIO", "NHWC")

@@ -78,6 +78,12 @@ class MixedCrops:
     def __init__(self, first: Crops, second: Crops) -> None:
         self.first, self.second = first, second
 
+    @classmethod
+    def of(cls, content: str | Path, style: str | Path, *, size: int, seed: int, views: int) -> MixedCrops:
+        """Take crops of one size from a folder of photos and one of paintings."""
+        folders = enumerate((content, style))
+        return cls(*(Crops(folder, size=size, seed=seed + salt, views=views) for salt, folder in folders))
+
     def batch(self, count: int, step: int) -> tuple[list[tuple[int, ...]], Float[np.ndarray, "n s s 3"]]:
         """Return the `count` crops of a step, half from each folder, and their names (folder, picture, view)."""
         half = count // 2

@@ -17,17 +17,23 @@ from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
 from wctstyle.errors import ConfigError
 from wctstyle.training.answers import Answers
-from wctstyle.training.data import BEFORE_FIRST_STEP, Crops, MixedCrops
+from wctstyle.training.data import BEFORE_FIRST_STEP, MixedCrops
 from wctstyle.training.loop import Report, Stage, descent, run
-from wctstyle.training.reconstruct import CHUNK, Parts, distillation_losses, fit_heads, relative_square
+from wctstyle.training.reconstruct import (
+    CHUNK,
+    INITIAL_CROPS,
+    Parts,
+    block_losses,
+    distillation_losses,
+    fit_heads,
+    relative_square,
+)
 
 BASE = 3
 """The last level that stays as it is."""
 
 DEFAULTS: dict[str, Any] = {"feature": 2.0, "gram": 0.4, "block": 1.0, "chain": 0.5, "views": 3}
 """Options of the stage: weights of the losses; `views`, crops per picture."""
-
-HEAD_CROPS = 224
 
 
 def deep(
@@ -50,12 +56,7 @@ def deep(
     o = DEFAULTS | stage.options
     if encoder.config == teacher.config or not int(o["views"]):
         raise ConfigError("stage deep: is for an encoder narrower than its teacher, and needs views of 1 or more")
-    data = MixedCrops(
-        *(
-            Crops(folder, size=stage.size, seed=seed + salt, views=int(o["views"]))
-            for folder, salt in ((content, 0), (style, 1))
-        )
-    )
+    data = MixedCrops.of(content, style, size=stage.size, seed=seed, views=int(o["views"]))
     teacher_def, teacher_params = nnx.split(teacher)
     encoder_def, encoder_params = nnx.split(encoder, nnx.Param)
     decoder_def, decoder_params = nnx.split(decoder, nnx.Param)
@@ -67,19 +68,18 @@ def deep(
         acts = nnx.merge(encoder_def, params).activations(base, after=f"conv{BASE}_1")
         return tuple(acts[f"relu{k}_1"] for k in range(BASE + 1, 6))
 
-    first = data.batch(CHUNK if checkpoint.exists() else HEAD_CROPS, BEFORE_FIRST_STEP)[1]
+    first = data.batch(CHUNK if checkpoint.exists() else INITIAL_CROPS, BEFORE_FIRST_STEP)[1]
     seen = jax.jit(lambda p, x: above(p, embed(p, x)))
     heads = fit_heads(lambda x: seen(encoder_params, x), lambda x: teach(teacher_params, x), first)
     state = {"encoder": encoder_params, "decoder": decoder_params, "heads": heads}
 
     def loss(state: Any, base: Any, *targets: Any) -> tuple[jax.Array, Parts]:
         decoder = nnx.merge(decoder_def, state["decoder"])
-        features = (base, *above(state["encoder"], base))
-        parts = distillation_losses(features[1:], targets, state["heads"], first=BASE + 1)
+        features = above(state["encoder"], base)
+        parts = distillation_losses(features, targets, state["heads"], first=BASE + 1)
+        parts |= block_losses(decoder, base, features, first=BASE + 1)
         x = features[-1]
         for level in range(5, BASE, -1):
-            below = features[level - 1 - BASE]
-            parts[f"block{level}"] = relative_square(decoder.block(features[level - BASE], level), below)
             x = decoder.block(x, level)
         parts["chain5"] = relative_square(x, base)
         return jnp.asarray(sum(o[name[:-1]] * value for name, value in parts.items())), parts

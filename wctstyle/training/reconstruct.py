@@ -21,7 +21,7 @@ from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
 from wctstyle.losses import gram, relative_error
 from wctstyle.training.answers import Answers
-from wctstyle.training.data import BEFORE_FIRST_STEP, Crops, MixedCrops
+from wctstyle.training.data import BEFORE_FIRST_STEP, MixedCrops
 from wctstyle.training.initialize import (
     initialize_decoder,
     initialize_encoder,
@@ -80,10 +80,13 @@ def distillation_losses(
     return parts
 
 
-def block_losses(decoder: Decoder, image: Image, features: tuple[Features, ...]) -> Parts:
-    """Relative squared error of each block on the true features above it."""
-    below = (image, *features[:-1])
-    return {f"block{k}": relative_square(decoder.block(features[k - 1], k), below[k - 1]) for k in range(1, 6)}
+def block_losses(decoder: Decoder, base: Image | Features, features: tuple[Features, ...], *, first: int = 1) -> Parts:
+    """Relative squared error of each block on the true features above it, from level `first` up.
+
+    `base` is what block `first` restores: the picture, or the features below that level.
+    """
+    pairs = enumerate(zip(features, (base, *features[:-1]), strict=True), start=first)
+    return {f"block{k}": relative_square(decoder.block(above, k), below) for k, (above, below) in pairs}
 
 
 def chain_losses(decoder: Decoder, image: Image, features: tuple[Features, ...], level: int) -> Parts:
@@ -125,11 +128,7 @@ def reconstruct(
     With `initialize` they start from least squares; otherwise as they are, but for dead channels, which are woken.
     """
     o = DEFAULTS | stage.options
-    photos, paintings = (
-        Crops(folder, size=stage.size, seed=seed + salt, views=int(o["views"]))
-        for folder, salt in ((content, 0), (style, 1))
-    )
-    data = MixedCrops(photos, paintings)
+    data = MixedCrops.of(content, style, size=stage.size, seed=seed, views=int(o["views"]))
     narrow = encoder.config != teacher.config
     teacher_def, teacher_params = nnx.split(teacher)
     teach = jax.jit(lambda p, x, levels: nnx.merge(teacher_def, p)(x, levels=levels), static_argnames="levels")
@@ -166,7 +165,7 @@ def reconstruct(
     def step(state: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
         names, image = data.batch(stage.batch, index)
         targets: tuple[Any, ...] = ()
-        if narrow and photos.views:
+        if narrow and int(o["views"]):
             targets = (*teach(teacher_params, image, levels=SHALLOW), *answers(names, image))
         elif narrow:
             targets = teach(teacher_params, image, levels=5)
