@@ -10,6 +10,7 @@ import dataclasses
 import re
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -129,8 +130,32 @@ def optax_run(
     }
 
 
-def peer_run(command: str, content: Rgb, style: Rgb) -> tuple[Rgb, float]:
-    """Run another program as `COMMAND` with {content}, {style} and {out} filled in; its picture and wall seconds.
+MEASURE = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status & 255)
+"""
+"""Runs a program and prints the peak memory of the largest of its processes. In a process of its own, because a child
+begins with the peak of the process that it was split off from."""
+
+
+def run_program(words: Sequence[str]) -> tuple[int, str, float, float]:
+    """Run a program to its end: exit status, what it said on stderr, wall seconds, and peak memory in GiB."""
+    clock = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, errors="replace", check=False
+    )
+    seconds = time.perf_counter() - clock
+    peak = int(done.stdout) if done.stdout.strip().isdigit() else 0
+    return done.returncode, done.stderr, seconds, peak * MAXRSS_UNIT / 2**30
+
+
+def peer_run(command: str, content: Rgb, style: Rgb) -> tuple[Rgb, float, float]:
+    """Run another program as `COMMAND` with {content}, {style} and {out} filled in.
+
+    Returns:
+        Its picture, wall seconds from start to end, and peak memory in GiB.
 
     Raises:
         ConfigError: it failed, or wrote no picture.
@@ -140,15 +165,12 @@ def peer_run(command: str, content: Rgb, style: Rgb) -> tuple[Rgb, float]:
         images.save(paths["content"], content)
         images.save(paths["style"], style)
         words = [word.format_map(paths) for word in shlex.split(command)]
-        clock = time.perf_counter()
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
-        except OSError as error:
-            raise ConfigError(f"--peer {command}: cannot be run: {error.strerror or error}") from error
-        seconds = time.perf_counter() - clock
-        if done.returncode or not paths["out"].is_file():
-            said = done.stderr.strip()[-500:] or "and wrote no picture to {out}"
-            raise ConfigError(f"--peer {command}: ended with {done.returncode}: {said}")
+        if shutil.which(words[0]) is None:
+            raise ConfigError(f"--peer {command}: cannot be run: No such file or program")
+        status, said, seconds, peak = run_program(words)
+        if status or not paths["out"].is_file():
+            said = said.strip()[-500:] or "and wrote no picture to {out}"
+            raise ConfigError(f"--peer {command}: ended with {status}: {said}")
         try:
             result = images.resize(images.load(paths["out"]), long_side=max(content.shape[:2]), enlarge=True)
         except ImageError as error:
@@ -158,7 +180,7 @@ def peer_run(command: str, content: Rgb, style: Rgb) -> tuple[Rgb, float]:
                 f"--peer {command}: wrote {result.width} x {result.height} pixels after scaling, wanted the content's "
                 f"{content.shape[1]} x {content.shape[0]}"
             )
-        return images.flatten(result).rgb, seconds
+        return images.flatten(result).rgb, seconds, peak
 
 
 def parse_peer(text: str) -> tuple[str, str]:
@@ -185,6 +207,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     content, style = picture(args.content, args.size), picture(args.style, args.size)
     settings = OptimizeSettings(steps=args.steps, optimizer=args.optimizer, init="content")
     one_scale = dataclasses.replace(settings, smallest=args.size)
+    pyramid = dataclasses.replace(settings, smallest=max(16, args.size // 2))
     tensors = None if args.weights is None else report.load_tensors(args.model, args.weights)
     engine = Optimizer(args.model, tensors=tensors)
     quick = Stylizer("slim") if tensors is None else Stylizer(args.model, tensors=tensors)
@@ -194,7 +217,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     for name, chosen, init in (
         ("content start, one scale", one_scale, None),
         ("fast start, one scale", one_scale, fast),
-        ("fast start, pyramid", settings, fast),
+        ("fast start, pyramid", pyramid, fast),
     ):
         rows[name] = timed_run(engine, content, style, chosen, init)
         report.say(f"{name}: {rows[name]['seconds']:.1f} s, loss {rows[name]['losses']['total']:.5f}")
@@ -207,16 +230,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         encoder = weights.load(args.model, parts=("encoder",))[0] if tensors is None else tensors
         seconds = rows["content start, one scale"]["seconds"]
         found["optax"] = optax_run(args.model, encoder, content, style, one_scale, seconds)
-    pictures = {name: (row.pop("image"), row["seconds"]) for name, row in rows.items()}
-    pictures |= {"fast alone": (fast, None), **others}
+    pictures = {name: (row.pop("image"), row["seconds"], None) for name, row in rows.items()}
+    pictures |= {"fast alone": (fast, None, None), **others}
     if judge_file is not None:
         judge = Judge(judge_file)
         found["judged"] = {
-            name: {"seconds": seconds, **judge.figures(image, content, style)}
-            for name, (image, seconds) in pictures.items()
+            name: {"seconds": seconds, "peak_gib": peak, **judge.figures(image, content, style)}
+            for name, (image, seconds, peak) in pictures.items()
         }
     if args.out is not None:
-        for name, (image, _) in pictures.items():
+        for name, (image, *_) in pictures.items():
             images.save(args.out / f"{name.replace(', ', '_').replace(' ', '-')}.png", image)
     return found
 
@@ -249,6 +272,7 @@ def markdown(found: dict[str, Any]) -> str:
             [
                 name,
                 "-" if row["seconds"] is None else f"{row['seconds']:.1f}",
+                "-" if row["peak_gib"] is None else f"{row['peak_gib']:.2f}",
                 f"{row['style']:.3f}",
                 " ".join(f"{v:.2f}" for v in row["style_by_level"]),
                 f"{row['content']:.3f}",
@@ -256,7 +280,7 @@ def markdown(found: dict[str, Any]) -> str:
             ]
             for name, row in judged.items()
         ]
-        header = ["judged by the original VGG-19", "s", "style", "by level 1..5", "content", "ssim"]
+        header = ["judged by the original VGG-19", "s", "peak GiB", "style", "by level 1..5", "content", "ssim"]
         text += "\n" + report.table(header, lines)
     return text
 

@@ -246,16 +246,18 @@ def measure_parts(
     decode = jax.jit(lambda p, x: nnx.merge(decoder_def, p)(x, level=5))
 
     @jax.jit
-    def plan_and_decode(p: Any, features: Any, targets: Any) -> Any:
-        alphas, detail = jnp.ones(5), jnp.float32(DEFAULT_DETAIL)
-        return chain.plan_and_decode(nnx.merge(decoder_def, p), features, targets, alphas, detail)
+    def plan_and_decode(e: Any, d: Any, features: Any, targets: Any) -> Any:
+        networks = nnx.merge(encoder_def, e), nnx.merge(decoder_def, d)
+        return chain.plan_and_decode(*networks, features, targets, jnp.ones(5), jnp.float32(DEFAULT_DETAIL))
 
     features = encode(encoder_params, image)
     targets = chain.measure_levels(features, *image.shape[1:3])
     seconds = {
         "encode": timed(lambda: encode(encoder_params, image), repeats)["median"],
         "decode, nothing transformed": timed(lambda: decode(decoder_params, features[-1]), repeats)["median"],
-        "plan and decode": timed(lambda: plan_and_decode(decoder_params, features, targets), repeats)["median"],
+        "plan and decode": timed(lambda: plan_and_decode(encoder_params, decoder_params, features, targets), repeats)[
+            "median"
+        ],
     }
     gflop = conv_flops(MODELS[model], image.shape[1], image.shape[2]) / 1e9
     return {name: {"gflop": gflop, "seconds": value, "gflop_per_s": gflop / value} for name, value in seconds.items()}

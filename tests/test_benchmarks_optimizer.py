@@ -94,9 +94,11 @@ def test_optax_minimises_the_same_loss(tensors: dict[str, np.ndarray]) -> None:
 def test_another_program_is_run_and_timed() -> None:
     content, style = narrow.picture(24, SIZE, seed=1), narrow.picture(16, 16, seed=2)
     slow = peer("import time; time.sleep(0.3); open(o, 'wb').write(open(c, 'rb').read())")
-    result, seconds = benchmark.peer_run(slow, content, style)
+    result, seconds, peak = benchmark.peer_run(slow, content, style)
     assert np.abs(result - content).max() <= 0.51 / 255
     assert 0.3 <= seconds < 60
+    large = peer("x = b'1' * (200 << 20); open(o, 'wb').write(open(c, 'rb').read())")
+    assert benchmark.peer_run(large, content, style)[2] - peak == pytest.approx(200 / 1024, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -147,14 +149,14 @@ def test_tables_of_all_figures() -> None:
     assert rest == ["", "Peak resident memory 1.50 GiB."]
     optax = {"seconds": 2.0, "steps": 7, "steps_per_second": 3.5, "loss": 0.2, "first_seconds": 4.0}
     figures = {"style": 0.25, "style_by_level": [0.1, 0.2, 0.3, 0.4, 0.5], "content": 0.75, "ssim": 0.5}
-    judged = {"one": {"seconds": 2.0, **figures}, "fast alone": {"seconds": None, **figures}}
+    judged = {"one": {"seconds": 2.0, "peak_gib": 1.25, **figures}}
+    judged["fast alone"] = {"seconds": None, "peak_gib": None, **figures}
     whole = benchmark.markdown({**found, "optax": optax, "judged": judged})
     assert whole.startswith(plain)
     assert "for 2 s: 7 steps (3.50/s), loss 0.20000, 4.0 s to compile." in whole
-    last = whole.splitlines()[-1]
-    assert [cell.strip() for cell in last.split("|")[1:-1]] == [
-        "fast alone", "-", "0.250", "0.10 0.20 0.30 0.40 0.50", "0.750", "0.500",
-    ]  # fmt: skip
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in whole.splitlines()[-2:]]
+    same = ["0.250", "0.10 0.20 0.30 0.40 0.50", "0.750", "0.500"]
+    assert cells == [["one", "2.0", "1.25", *same], ["fast alone", "-", "-", *same]]
 
 
 # --- whole runs ----------------------------------------------------------------------------------

@@ -145,6 +145,14 @@ def test_the_pyramid_halves_down_to_the_smallest():
     assert pyramid(401, 1, 100) == [(101, 1), (201, 1), (401, 1)]
 
 
+def test_a_coarse_scale_comes_where_the_start_has_no_large_shapes():
+    start = {"content": [(192, 256), (384, 512)], "noise": [(192, 256), (384, 512)], "fast": [(384, 512)]}
+    for init, sizes in start.items():
+        assert OptimizeSettings(init=init).scales(384, 512) == sizes
+        assert OptimizeSettings(init=init, smallest=128).scales(384, 512) == [(96, 128), (192, 256), (384, 512)]
+    assert OptimizeSettings().scales(1024, 768) == [(512, 384), (1024, 768)]
+
+
 def test_steps_are_shared_out():
     assert share_out(200, 3) == [66, 66, 68]
     assert share_out(1, 2) == [0, 1]

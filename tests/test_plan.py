@@ -32,13 +32,25 @@ def network(_quick):
         decode = staticmethod(
             jax.jit(
                 lambda features, targets, alphas, detail, weights: plan_and_decode(
-                    nnx.merge(decoder_def, decoder_state), features, targets, alphas, detail, weights=weights
+                    nnx.merge(encoder_def, encoder_state),
+                    nnx.merge(decoder_def, decoder_state),
+                    features,
+                    targets,
+                    alphas,
+                    detail,
+                    weights=weights,
                 )
             )
         )
         render = staticmethod(
             jax.jit(
-                lambda features, plan, detail: render(nnx.merge(decoder_def, decoder_state), features, plan, detail)
+                lambda features, plan, detail: render(
+                    nnx.merge(encoder_def, encoder_state),
+                    nnx.merge(decoder_def, decoder_state),
+                    features,
+                    plan,
+                    detail,
+                )
             )
         )
         block = staticmethod(
@@ -162,26 +174,31 @@ def test_each_level_of_the_chain_gets_the_moments_of_the_target(network, content
             got.covariance, floored(want.covariance), atol=2e-3 * scale, err_msg=f"relu{level}_1"
         )
         x = network.block(x, level, step)
-    np.testing.assert_allclose(x, image, atol=1e-5)
+    x = np.clip(x, 0, 1)
+    seen, last = network.encode(x)[0], plan[5]
+    np.testing.assert_allclose(measure(last(seen)).mean, target[0].mean, atol=1e-3)
+    change = network.block(seen, 1, last) - network.block(seen, 1, None)
+    assert np.abs(change).max() > 1e-3
+    np.testing.assert_allclose(x + change, image, atol=1e-5)
 
 
-def test_the_plan_has_one_map_per_level_from_relu1_1_up(network, content, target, everywhere):
+def test_the_plan_has_one_map_per_level_from_relu1_1_up_and_the_retouch(network, content, target, everywhere):
     _, plan = network.decode(content, target, FULL, 0.0, everywhere)
-    assert [step.matrix.shape for step in plan] == [(c, c) for c in NARROW.channels]
-    assert [step.bias.shape for step in plan] == [(c,) for c in NARROW.channels]
+    assert [step.matrix.shape for step in plan] == [(c, c) for c in (*NARROW.channels, NARROW.channels[0])]
+    assert [step.bias.shape for step in plan] == [(c,) for c in (*NARROW.channels, NARROW.channels[0])]
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_strength_is_set_level_by_level(network, content, target, everywhere, level):
     _, plan = network.decode(content, target, FULL.at[level - 1].set(0), 0.0, everywhere)
-    for k, step in enumerate(plan, start=1):
+    for k, step in zip((*LEVELS, 1), plan, strict=True):
         identity = np.array_equal(step.matrix, np.eye(len(step.bias))) and not step.bias.any()
         assert identity == (k == level), k
 
 
 def test_full_detail_without_strength_decodes_the_content_from_relu1_1(network, content, target, everywhere):
     image, _ = network.decode(content, target, jnp.zeros(5), 1.0, everywhere)
-    np.testing.assert_allclose(image, network.block(content[0], 1, None), atol=1e-5)
+    np.testing.assert_allclose(image, np.clip(network.block(content[0], 1, None), 0, 1), atol=1e-5)
 
 
 def test_the_content_as_its_own_style_changes_nothing_at_relu5_1(network, content, everywhere):

@@ -422,7 +422,7 @@ def test_odd_pictures_are_refined(stylizer, photo_64, styles, odd):
         ({"level_strength": {0: 1.0}}, "level_strength names level 0, must be one of 1, 2, 3, 4, 5"),
         ({"level_strength": {6: 1.0}}, "level_strength names level 6, must be one of 1, 2, 3, 4, 5"),
         ({"level_strength": {3: 1.5}}, "level_strength of level 3 is 1.5, must be between 0 and 1"),
-        ({"transform": "ot"}, "transform is 'ot', must be one of mk, wct, adain"),
+        ({"transform": "ot"}, "transform is 'ot', must be one of mixed, mk, wct, adain"),
         ({"blend": "mean"}, "blend is 'mean', must be one of barycenter, linear, mixture"),
         ({"passes": 2}, "passes is 2, must be 1 or 5"),
         ({"passes": 0}, "passes is 0, must be 1 or 5"),

@@ -89,6 +89,12 @@ class Decoder(nnx.Module):
             x = jax.nn.relu(conv(x))
         return x
 
+    def change(self, x: Features, affine: Affine) -> Image:
+        """Return block(x, 1, affine) - block(x, 1): what a map changes in RGB. One convolution: block 1 is linear."""
+        kernel = self.conv("conv1_1").kernel[...]
+        moved = jnp.einsum("yxio,ij->yxjo", kernel, affine.matrix - jnp.eye(len(affine.bias), dtype=kernel.dtype))
+        return conv3x3(x, moved, jnp.einsum("yxio,i->o", kernel, affine.bias))
+
     def __call__(self, x: Features, *, level: int) -> Image:
         """Decode relu{level}_1 features to RGB through blocks level..1; not clipped to [0, 1]."""
         for k in range(level, 0, -1):

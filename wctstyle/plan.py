@@ -11,13 +11,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wctstyle.decoder import Decoder
+from wctstyle.encoder import Encoder
 from wctstyle.moments import Affine, Moments, measure
-from wctstyle.settings import TransformKind
+from wctstyle.settings import TransformKind, map_kind
 from wctstyle.transforms import affine
 from wctstyle.types import Features, Image
 
 Plan = tuple[Affine, ...]
-"""One affine map per level, relu1_1 first."""
+"""One affine map per level, relu1_1 first, and a last one: that of the retouch."""
 
 
 def valid_weights(
@@ -48,6 +49,7 @@ def measure_levels(
 
 
 def plan_and_decode(
+    encoder: Encoder,
     decoder: Decoder,
     features: Sequence[Features],
     targets: Sequence[Moments],
@@ -55,29 +57,40 @@ def plan_and_decode(
     detail: Float[Array, ""] | float,
     *,
     weights: Sequence[Float[Array, "n h w"] | None] = (None,) * 5,
-    kind: TransformKind = "mk",
+    kind: TransformKind = "mixed",
 ) -> tuple[Image, Plan]:
     """Transform and decode level by level, from relu5_1 to RGB; return the picture (not clipped) and its plan.
 
     The moments that each level is transformed from are those of the decoded features themselves, so each plan
-    corrects what the levels above left wrong.
+    corrects what the levels above left wrong. What block 1 leaves wrong, clipping included, is corrected by the
+    retouch: the picture is encoded to relu1_1 again, which is cheap, and the change that its map to the target makes
+    in RGB is added. `alphas` are how far the maps are followed, relu1_1 first; the retouch as relu1_1's.
     """
     plan: list[Affine] = []
     x = features[-1]
     for level in range(len(features), 0, -1):
         if level < len(features):
             x = mix_detail(x, features[level - 1], detail)
-        step = affine(measure(x, weights[level - 1]), targets[level - 1], kind=kind, alpha=alphas[level - 1])
+        step = affine(
+            measure(x, weights[level - 1]), targets[level - 1], kind=map_kind(kind, level), alpha=alphas[level - 1]
+        )
         plan.append(step)
         x = decoder.block(x, level, step)
-    return x, tuple(reversed(plan))
+    x = jnp.clip(x, 0, 1)
+    (seen,) = encoder(x, levels=1)
+    last = affine(measure(seen, weights[0]), targets[0], kind="mk", alpha=alphas[0])
+    return x + decoder.change(seen, last), (*reversed(plan), last)
 
 
-def render(decoder: Decoder, features: Sequence[Features], plan: Plan, detail: Float[Array, ""] | float) -> Image:
+def render(
+    encoder: Encoder, decoder: Decoder, features: Sequence[Features], plan: Plan, detail: Float[Array, ""] | float
+) -> Image:
     """Decode with a ready plan: a fixed fully convolutional network (not clipped)."""
     x = features[-1]
     for level in range(len(features), 0, -1):
         if level < len(features):
             x = mix_detail(x, features[level - 1], detail)
         x = decoder.block(x, level, plan[level - 1])
-    return x
+    x = jnp.clip(x, 0, 1)
+    (seen,) = encoder(x, levels=1)
+    return x + decoder.change(seen, plan[5])

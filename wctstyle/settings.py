@@ -13,14 +13,15 @@ from wctstyle.errors import ConfigError
 LEVELS = (1, 2, 3, 4, 5)
 """The levels of VGG: level k is relu{k}_1, at 1 / 2**(k - 1) of the picture's size."""
 
-TransformKind = Literal["mk", "wct", "adain"]
+MapKind = Literal["mk", "wct", "adain"]
+TransformKind = Literal["mixed", "mk", "wct", "adain"]
 BlendKind = Literal["barycenter", "linear", "mixture"]
 
-DEFAULT_DETAIL = 0.19
+DEFAULT_DETAIL = 0.21
 """Chosen by looking at pictures; docs/training.md has the figures along this dial."""
 
-GAINS = (1.0, 1.1, 1.2, 1.3, 1.5)
-"""How far each level's map is followed at full strength in one pass, relu1_1 first.
+GAINS = (1.1, 1.25, 1.3, 1.2, 1.2)
+"""How far each level's map is followed at full strength in one pass, relu1_1 first; the retouch as that.
 
 Beyond 1, because a block gives back less than it was asked for; docs/training.md has the figures."""
 
@@ -31,15 +32,22 @@ MAX_SIDE = 4096
 """Longest side rendered in one piece: memory grows with the area, by an estimate to about 5 GiB here with `slim`."""
 
 
+def map_kind(transform: TransformKind, level: int) -> MapKind:
+    """Return the map of a level: `mixed` is wct where textures are and mk where shapes are."""
+    if transform == "mixed":
+        return "wct" if level <= 3 else "mk"
+    return transform
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a stylisation does, apart from its pictures. Values are checked on creation.
 
     strength: 0..1, from the photo to the full style. level_strength: a factor 0..1 for single levels (5 shapes, 1
-    colours). detail: 0..1, share of the photo's own features mixed in below relu5_1. transform: mk, wct or adain.
-    blend: how several styles become one target. passes: 1, or 5 for the original cascade of Li et al. 2017.
-    refine: steps of descent on the picture after the pass; each takes about as long as the pass, and brings the
-    deep levels nearer, which no decoder reaches.
+    colours). detail: 0..1, share of the photo's own features mixed in below relu5_1. transform: mixed (wct at
+    relu1_1..relu3_1, mk at relu4_1 and relu5_1), mk, wct or adain at all. blend: how several styles become one target.
+    passes: 1, or 5 for the original cascade of Li et al. 2017. refine: steps of descent on the picture after the pass;
+    each takes about as long as the pass, and brings the deep levels nearer, which no decoder reaches.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -48,7 +56,7 @@ class Settings:
     strength: float = 1.0
     level_strength: Mapping[int, float] = field(default_factory=dict)
     detail: float = DEFAULT_DETAIL
-    transform: TransformKind = "mk"
+    transform: TransformKind = "mixed"
     blend: BlendKind = "barycenter"
     passes: int = 1
     refine: int = 0

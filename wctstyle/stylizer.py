@@ -28,7 +28,7 @@ from wctstyle.moments import Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
-from wctstyle.settings import DEFAULT_DETAIL, GAINS, LEVELS, MAX_SIDE, BlendKind, Settings
+from wctstyle.settings import DEFAULT_DETAIL, GAINS, LEVELS, MAX_SIDE, BlendKind, Settings, map_kind
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import affine, blend
 from wctstyle.types import Features
@@ -177,12 +177,12 @@ class Stylizer:
             return chain.measure_levels(jax.lax.optimization_barrier(encode(params, image)), height, width)
 
         def decode(
-            params: Any, features: Any, targets: Any, alphas: Any, detail: Any, h: Any, w: Any, *, kind: str
+            e: Any, d: Any, features: Any, targets: Any, alphas: Any, detail: Any, h: Any, w: Any, *, kind: str
         ) -> Any:
             masks = [chain.valid_weights(h, w, f.shape[1:3], k) for k, f in enumerate(features, start=1)]
-            decoder = nnx.merge(decoder_def, params)
             image, plan = chain.plan_and_decode(
-                decoder,
+                nnx.merge(encoder_def, e),
+                nnx.merge(decoder_def, d),
                 features,
                 targets,
                 alphas,
@@ -192,15 +192,16 @@ class Stylizer:
             )
             return jnp.clip(image, 0, 1), plan
 
-        def render(params: Any, features: Any, plan: Plan, detail: Any) -> Any:
-            return jnp.clip(chain.render(nnx.merge(decoder_def, params), features, plan, detail), 0, 1)
+        def render(e: Any, d: Any, features: Any, plan: Plan, detail: Any) -> Any:
+            encoder, decoder = nnx.merge(encoder_def, e), nnx.merge(decoder_def, d)
+            return jnp.clip(chain.render(encoder, decoder, features, plan, detail), 0, 1)
 
         def one_level(
             e: Any, d: Any, image: Any, target: Moments, alpha: Any, h: Any, w: Any, *, level: int, kind: str
         ) -> Any:
             x = nnx.merge(encoder_def, e)(image, levels=level)[-1]
             content = chain.measure(x, chain.valid_weights(h, w, x.shape[1:3], level))
-            step = affine(content, target, kind=kind, alpha=alpha)  # pyright: ignore[reportArgumentType]
+            step = affine(content, target, kind=map_kind(kind, level), alpha=alpha)  # pyright: ignore[reportArgumentType]
             decoder = nnx.merge(decoder_def, d)
             x = decoder.block(x, level, step)
             return jnp.clip(decoder(x, level=level - 1) if level > 1 else x, 0, 1)
@@ -277,13 +278,14 @@ class Stylizer:
 
     def _planned(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings) -> tuple[Any, Plan]:
         return self._decode(
-            self._decoder, content.features, target, settings.alphas * _GAINS, np.float32(settings.mixed_detail),
+            self._encoder, self._decoder, content.features, target, settings.alphas * _GAINS,
+            np.float32(settings.mixed_detail),
             counted_side(content.height), counted_side(content.width), kind=settings.transform,
         )  # fmt: skip
 
     def render(self, content: ContentCode, plan: Plan, *, detail: float = DEFAULT_DETAIL) -> Rgb:
         """Decode the content with a ready plan; `detail` is used as it is."""
-        image = self._render(self._decoder, content.features, plan, np.float32(detail))
+        image = self._render(self._encoder, self._decoder, content.features, plan, np.float32(detail))
         return self._finish(image, content.height, content.width, plan)
 
     def reconstruct(self, image: Rgb, *, level: int) -> Rgb:
@@ -306,7 +308,8 @@ class Stylizer:
     def _finish(self, image: Any, height: int, width: int, plan: Plan | None) -> Rgb:
         out = np.asarray(image)[0, :height, :width]
         if not np.isfinite(out).all():
-            bad = [k for k, step in enumerate(plan or (), start=1) if not np.isfinite(np.asarray(step.matrix)).all()]
+            of_levels = zip(LEVELS, plan or ())  # noqa: B905  the retouch, last, takes what it gets
+            bad = [k for k, step in of_levels if not np.isfinite(np.asarray(step.matrix)).all()]
             raise NonFiniteError("the stylised picture is not finite", level=max(bad) if bad else None)
         return out
 

@@ -93,10 +93,10 @@ def stylize(
     transform: Annotated[
         Transform,
         _style_option(
-            help="How statistics are matched: mk moves colors least, wct is the original, adain matches each "
-            "channel alone and is weakest."
+            help="How statistics are matched: wct is the original, mk moves colors least, mixed is wct for textures "
+            "and mk for shapes, adain matches each channel alone and is weakest."
         ),
-    ] = Transform.mk,
+    ] = Transform.mixed,
     blend: Annotated[
         Blend,
         _style_option(

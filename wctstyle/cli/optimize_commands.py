@@ -36,7 +36,7 @@ from wctstyle.cli.specs import (
     parse_styles,
 )
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.optimizer.settings import SMALLEST, SMALLEST_FROM_FAST, OptimizeSettings
 from wctstyle.settings import MAX_SIDE, Settings
 
 if TYPE_CHECKING:
@@ -109,8 +109,12 @@ Average = Annotated[
 ]
 History = Annotated[int, _descent_option(help="Steps that L-BFGS remembers; each takes memory of two pictures.")]
 Smallest = Annotated[
-    int,
-    _descent_option(metavar="LONG_SIDE", help="The coarsest scale is not below this; as large as --size: one scale."),
+    int | None,
+    _descent_option(
+        metavar="LONG_SIDE",
+        show_default=f"{SMALLEST_FROM_FAST} from the fast result or a file, else {SMALLEST}",
+        help="The coarsest scale is not below this; as large as --size: one scale.",
+    ),
 ]
 Seed = Annotated[int, _descent_option(help="Of the noise to start from.")]
 TimeBudget = Annotated[
@@ -336,6 +340,8 @@ def optimize(
 
     Ctrl-C keeps the picture so far; the same command with --resume goes on.
     """
+    if init not in STARTS and smallest is None:
+        smallest = SMALLEST_FROM_FAST
     settings = _settings(
         steps=steps, optimizer=optimizer.value, strength=strength, content_weight=content_weight,
         style_weight=style_weight, tv_weight=tv_weight, statistic=statistic.value, blend=blend.value,

@@ -24,6 +24,7 @@ class Model(StrEnum):
 class Transform(StrEnum):
     """The values of `settings.TransformKind`."""
 
+    mixed = "mixed"
     mk = "mk"
     wct = "wct"
     adain = "adain"

@@ -58,7 +58,7 @@ class Endpoints:
         strength: float = 1.0,
         detail: float = DEFAULT_DETAIL,
         level_strength: dict[str, float] | None = None,
-        transform: Literal["mk", "wct", "adain"] = "mk",
+        transform: Literal["mixed", "mk", "wct", "adain"] = "mixed",
         blend: Literal["barycenter", "linear", "mixture"] = "barycenter",
         size: int = 512,
         style_size: int = STYLE_SIZE,
@@ -100,7 +100,7 @@ class Endpoints:
         session, progress = self._session(), gr.Progress()
         try:
             look = friendly(self._look)(
-                session, content, styles, weights, strength, DEFAULT_DETAIL, None, "mk", blend, size, style_size
+                session, content, styles, weights, strength, DEFAULT_DETAIL, None, "mixed", blend, size, style_size
             )
             run = friendly(actions.optimise)(self.desk, session, look, steps, method, start)
             while (now := friendly(next)(run, None)) is not None:
@@ -132,7 +132,7 @@ class Endpoints:
         held = session.picture(self._take(session, result))
         longest = min(max(held.pixels.shape[:2]), self.desk.limits.max_size)
         look = self._look(
-            session, content, styles, weights, 1.0, DEFAULT_DETAIL, None, "mk", "barycenter", longest, STYLE_SIZE
+            session, content, styles, weights, 1.0, DEFAULT_DETAIL, None, "mixed", "barycenter", longest, STYLE_SIZE
         )
         measured = self.desk.engine.figures(session, look, held.at(longest))
         levels = measured["levels"]

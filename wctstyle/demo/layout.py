@@ -153,10 +153,11 @@ class Page:
             for level, (label, info) in LEVEL_TEXTS.items():
                 slider(f"level{level}", label, f"How much the style changes {info}.")
             self.controls["transform"] = gr.Radio(
-                [("nearest (mk)", "mk"), ("original (wct)", "wct"), ("light (adain)", "adain")],
-                value="mk",
+                [("mixed", "mixed"), ("nearest (mk)", "mk"), ("original (wct)", "wct"), ("light (adain)", "adain")],
+                value="mixed",
                 label="Transform",
-                info="How the paint is matched: moving colours least, as in the original paper, or only lightly.",
+                info="How the paint is matched: moving colours least, as in the original paper, a mix "
+                "of both (shapes by the first, textures by the second), or only lightly.",
                 elem_id="wct-transform",
             )
             self.controls["blend"] = gr.Radio(

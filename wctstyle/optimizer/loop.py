@@ -35,7 +35,7 @@ from wctstyle.optimizer.objective import (
     term_pulls,
     term_weights,
 )
-from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings, pyramid, share_out
+from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings, share_out
 from wctstyle.settings import LEVELS
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -194,7 +194,7 @@ class Optimizer:
             ConfigError: the size does not fit into memory.
         """
         height, width = int(content_shape[0]), int(content_shape[1])
-        sizes = pyramid(height, width, settings.smallest)
+        sizes = settings.scales(height, width)
         factor = min(1.0, PROBE_SIDE / max(height, width))
         probe = tuple(max(LEAST_SIDE, round(side * factor)) for side in (height, width))
         noise = np.random.default_rng(0).uniform(size=(*probe, 3)).astype(np.float32)
@@ -274,7 +274,7 @@ class Optimizer:
             raise ConfigError(
                 "init is 'fast', so the fast result has to be given as init=...; or choose init content, noise or style"
             )
-        sizes = pyramid(rgb.shape[0], rgb.shape[1], settings.smallest)
+        sizes = settings.scales(rgb.shape[0], rgb.shape[1])
         if any(isinstance(style, tuple) for style in pictures):
             known = {f"relu{level}_1" for level in LEVELS} >= set(settings.style_layers) and settings.pooling == "max"
             if len(sizes) > 1 or init is None or settings.original_colors or not known:

@@ -25,6 +25,11 @@ LAYERS = tuple(f"relu{stage}_{i}" for stage, n in enumerate(STAGE_CONVS, start=1
 LEAST_SIDE = 2
 """Shortest side of a picture that can be optimised: a single row has no neighbours to compare."""
 
+SMALLEST = 192
+SMALLEST_FROM_FAST = 512
+"""The fast result has its large shapes already. Painted anew from a coarser scale it loses fine detail and the photo,
+and faces of the painting appear where there were none (benchmarks/RESULTS.md)."""
+
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
 
@@ -47,18 +52,19 @@ class OptimizeSettings:
     style_layers: weight by layer name (relu1_1 to relu5_1). statistic: gram, or moments (Wasserstein distance of mean
     and covariance). blend: how several styles become one target; mixture is the weighted mean of Gram matrices.
     pooling: max or avg. init: what to start from; the fast result is computed by the caller and passed to
-    `Optimizer.run`. smallest: long side, in pixels, that the coarsest scale does not go below. original_colors:
-    optimise lightness alone and keep the photo's colours. seed: of the noise. learning_rate: Adam's, in units of the
-    picture's range 0..1. history: pairs that L-BFGS remembers. normalize_gradients: scale each term so that its
-    gradient has unit norm at the start of every scale. time_budget: seconds, shared out over the scales; None is no
-    limit. plateau: stop a scale when 20 steps lowered the loss by less than this share; 0 never stops. average: decay
-    of the mean over Adam's iterates that is shown; 0 shows the last.
+    `Optimizer.run`. smallest: long side, in pixels, that the coarsest scale does not go below; None is `SMALLEST`, or
+    `SMALLEST_FROM_FAST` from the fast result. original_colors: optimise lightness alone and keep the photo's colours.
+    seed: of the noise. learning_rate: Adam's, in units of the picture's range 0..1. history: pairs that L-BFGS
+    remembers. normalize_gradients: scale each term so that its gradient has unit norm at the start of every scale.
+    time_budget: seconds, shared out over the scales; None is no limit. plateau: stop a scale when 20 steps lowered the
+    loss by less than this share; 0 never stops. average: decay of the mean over Adam's iterates that is shown; 0 shows
+    the last.
 
     Raises:
         ConfigError: a value out of range, naming it.
     """
 
-    steps: int = 200
+    steps: int = 150
     optimizer: OptimizerKind = "lbfgs"
     strength: float = 1.0
     content_weight: float = 0.03
@@ -70,7 +76,7 @@ class OptimizeSettings:
     blend: BlendKind = "barycenter"
     pooling: Pooling = "max"
     init: Start = "fast"
-    smallest: int = 192
+    smallest: int | None = None
     original_colors: bool = False
     seed: int = 0
     learning_rate: float = 0.02
@@ -88,7 +94,8 @@ class OptimizeSettings:
             if getattr(self, name) not in get_args(kinds):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, must be one of {', '.join(get_args(kinds))}")
         _whole("steps", self.steps, 1, MAX_STEPS)
-        _whole("smallest", self.smallest, 16, 1 << 20)
+        if self.smallest is not None:
+            _whole("smallest", self.smallest, 16, 1 << 20)
         _whole("seed", self.seed, 0, 2**32 - 1)
         _whole("history", self.history, 1, MAX_HISTORY)
         _number("strength", self.strength, 0, 1)
@@ -106,6 +113,11 @@ class OptimizeSettings:
         )
         if used <= 0:
             raise ConfigError("content_weight and style_weight are both 0, so there is nothing to optimise")
+
+    def scales(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Return the (height, width) of every scale of a picture, coarsest first."""
+        by_start = SMALLEST_FROM_FAST if self.init == "fast" else SMALLEST
+        return pyramid(height, width, by_start if self.smallest is None else self.smallest)
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as JSON's types."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from wctstyle.encoder import Encoder
 from wctstyle.losses import content_error, gram, out_of_range, relative_error, total_variation
 from wctstyle.moments import measure
 from wctstyle.plan import mix_detail
-from wctstyle.settings import TransformKind
+from wctstyle.settings import GAINS, TransformKind, map_kind
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.training.answers import Answers
 from wctstyle.training.data import Crops
@@ -58,17 +59,21 @@ def stylize_batch(
     *,
     kind: TransformKind,
 ) -> Image:
-    """Decode picture i of `features` in the style of picture i of `styles`; the plan's matrices get no gradient."""
+    """Decode picture i of `features` in the style of picture i of `styles`; the plan's matrices get no gradient.
 
-    def one(pair: tuple[Any, Any]) -> Any:
+    Maps are followed as far as at full strength (`GAINS`), so the blocks see what they will be given; the retouch that
+    comes after them is left out.
+    """
+
+    def one(level: int, pair: tuple[Any, Any]) -> Any:
         x, s = pair
-        return affine(measure(x[None]), measure(s[None]), kind=kind)
+        return affine(measure(x[None]), measure(s[None]), kind=map_kind(kind, level), alpha=GAINS[level - 1])
 
     x = features[-1]
     for level in range(5, 0, -1):
         if level < 5:
             x = mix_detail(x, features[level - 1], detail[:, None, None, None])
-        step = lax.stop_gradient(lax.map(one, (x, styles[level - 1])))
+        step = lax.stop_gradient(lax.map(partial(one, level), (x, styles[level - 1])))
         x = jnp.einsum("nhwj,nij->nhwi", x, step.matrix) + step.bias[:, None, None, :]
         x = decoder.block(_renormalized(x), level)
     return x
@@ -144,7 +149,7 @@ def stylised(
         style_names, style = styles.batch(stage.batch, index)
         rng = np.random.default_rng((seed + 7, index))
         detail = rng.uniform(*o["detail"], size=stage.batch).astype(np.float32)
-        kind = "wct" if rng.random() < o["wct"] else "mk"
+        kind = "wct" if rng.random() < o["wct"] else "mixed"
         batch = (content, style, detail, judge.style(style_names, style), *judge.content(content_names, content))
         return update(params, opt_state, encoder_params, judge.params, *batch, kind=kind)
 
