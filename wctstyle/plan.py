@@ -63,8 +63,9 @@ def plan_and_decode(
 
     The moments that each level is transformed from are those of the decoded features themselves, so each plan
     corrects what the levels above left wrong. What block 1 leaves wrong, clipping included, is corrected by the
-    retouch: the picture is encoded to relu1_1 again, which is cheap, and the change that its map to the target makes
-    in RGB is added. `alphas` are how far the maps are followed, relu1_1 first; the retouch as relu1_1's.
+    retouch: the picture is encoded to relu1_1 again, which is cheap, and the change that its map to the target (mk,
+    or adain where that is asked for) makes in RGB is added. `alphas` are how far the maps are followed, relu1_1
+    first; the retouch as relu1_1's.
     """
     plan: list[Affine] = []
     x = features[-1]
@@ -78,7 +79,8 @@ def plan_and_decode(
         x = decoder.block(x, level, step)
     x = jnp.clip(x, 0, 1)
     (seen,) = encoder(x, levels=1)
-    last = affine(measure(seen, weights[0]), targets[0], kind="mk", alpha=alphas[0])
+    channelwise = kind == "adain"  # asked to be weak, it stays so
+    last = affine(measure(seen, weights[0]), targets[0], kind="adain" if channelwise else "mk", alpha=alphas[0])
     return x + decoder.change(seen, last), (*reversed(plan), last)
 
 
