@@ -5,7 +5,7 @@ Pure functions of arrays; no jit and no caches here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
 from wctstyle.moments import Affine, Moments, measure
-from wctstyle.settings import TransformKind, map_kind
+from wctstyle.settings import RETOUCH, TransformKind, map_kind
 from wctstyle.transforms import affine
 from wctstyle.types import Features, Image
 
@@ -48,6 +48,27 @@ def measure_levels(
     )
 
 
+def _walk(
+    encoder: Encoder,
+    decoder: Decoder,
+    features: Sequence[Features],
+    detail: Float[Array, ""] | float,
+    map_of: Callable[[Features, int], Affine],
+) -> tuple[Image, Plan]:
+    """Walk the chain with the maps that `map_of(features, level)` gives, the last of them at `RETOUCH`."""
+    maps: list[Affine] = []
+    x = features[-1]
+    for level in range(len(features), 0, -1):
+        if level < len(features):
+            x = mix_detail(x, features[level - 1], detail)
+        maps.append(map_of(x, level))
+        x = decoder.block(x, level, maps[-1])
+    x = jnp.clip(x, 0, 1)
+    (seen,) = encoder(x, levels=1)
+    last = map_of(seen, RETOUCH)
+    return x + decoder.change(seen, last), (*reversed(maps), last)
+
+
 def plan_and_decode(
     encoder: Encoder,
     decoder: Decoder,
@@ -67,32 +88,16 @@ def plan_and_decode(
     or adain where that is asked for) makes in RGB is added. `alphas` are how far the maps are followed, relu1_1
     first; the retouch as relu1_1's.
     """
-    plan: list[Affine] = []
-    x = features[-1]
-    for level in range(len(features), 0, -1):
-        if level < len(features):
-            x = mix_detail(x, features[level - 1], detail)
-        step = affine(
-            measure(x, weights[level - 1]), targets[level - 1], kind=map_kind(kind, level), alpha=alphas[level - 1]
-        )
-        plan.append(step)
-        x = decoder.block(x, level, step)
-    x = jnp.clip(x, 0, 1)
-    (seen,) = encoder(x, levels=1)
-    channelwise = kind == "adain"  # asked to be weak, it stays so
-    last = affine(measure(seen, weights[0]), targets[0], kind="adain" if channelwise else "mk", alpha=alphas[0])
-    return x + decoder.change(seen, last), (*reversed(plan), last)
+
+    def map_of(x: Features, level: int) -> Affine:
+        k = max(level, 1) - 1  # the retouch is at relu1_1
+        return affine(measure(x, weights[k]), targets[k], kind=map_kind(kind, level), alpha=alphas[k])
+
+    return _walk(encoder, decoder, features, detail, map_of)
 
 
 def render(
     encoder: Encoder, decoder: Decoder, features: Sequence[Features], plan: Plan, detail: Float[Array, ""] | float
 ) -> Image:
     """Decode with a ready plan: a fixed fully convolutional network (not clipped)."""
-    x = features[-1]
-    for level in range(len(features), 0, -1):
-        if level < len(features):
-            x = mix_detail(x, features[level - 1], detail)
-        x = decoder.block(x, level, plan[level - 1])
-    x = jnp.clip(x, 0, 1)
-    (seen,) = encoder(x, levels=1)
-    return x + decoder.change(seen, plan[5])
+    return _walk(encoder, decoder, features, detail, lambda _, level: plan[level - 1])[0]

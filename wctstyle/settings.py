@@ -13,6 +13,9 @@ from wctstyle.errors import ConfigError
 LEVELS = (1, 2, 3, 4, 5)
 """The levels of VGG: level k is relu{k}_1, at 1 / 2**(k - 1) of the picture's size."""
 
+RETOUCH = 0
+"""Stands for the level of the last map, that of the finished picture's relu1_1."""
+
 MapKind = Literal["mk", "wct", "adain"]
 TransformKind = Literal["mixed", "mk", "wct", "adain"]
 BlendKind = Literal["barycenter", "linear", "mixture"]
@@ -33,10 +36,13 @@ MAX_SIDE = 4096
 
 
 def map_kind(transform: TransformKind, level: int) -> MapKind:
-    """Return the map of a level: `mixed` is wct where textures are and mk where shapes are."""
+    """Return the map of a level: `mixed` is wct where textures are and mk where shapes are.
+
+    The retouch is by mk, or by adain where that is asked for: asked to be weak, it stays so.
+    """
     if transform == "mixed":
-        return "wct" if level <= 3 else "mk"
-    return transform
+        return "wct" if RETOUCH < level <= 3 else "mk"
+    return "mk" if transform == "wct" and level == RETOUCH else transform
 
 
 @dataclass(frozen=True)
