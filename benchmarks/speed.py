@@ -199,6 +199,12 @@ def measure_stylizer(stylizer: Stylizer, size: Size, repeats: int) -> dict[str, 
         return image(kept, [(first, share), (second, 1 - share)])
 
     found["slider: two cached styles, new weights"] = timed(slide, repeats)
+    third, middle = stylizer.style(styles()), iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
+
+    def slide_three() -> Rgb:
+        return image(kept, [(first, 1), (second, 1), (third, float(middle()))])
+
+    found["slider: three cached styles, new weights"] = timed(slide_three, repeats)
     strengths = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
     found["strength moved"] = timed(lambda: image(kept, first, Settings(strength=float(strengths()))), repeats)
     content, style = queue(contents), queue(styles)

@@ -7,6 +7,7 @@ from flax import nnx
 from hypothesis import given
 from narrow import NARROW, picture, quick_compilation, random_tensors
 
+from wctstyle import plan as plan_module
 from wctstyle.model import build
 from wctstyle.moments import Moments, measure
 from wctstyle.plan import measure_levels, mix_detail, plan_and_decode, render, valid_weights
@@ -215,6 +216,21 @@ def test_weights_choose_what_the_chain_is_measured_on(network, content, target, 
     np.testing.assert_allclose(got.mean, want.mean, atol=2e-3)
     _, whole = network.decode(content, target, FULL, 0.0, everywhere)
     assert np.abs(plan[4].bias - whole[4].bias).max() > 1e-2
+
+
+@pytest.mark.parametrize("weights", ["everywhere", "nowhere", "upper half"])
+def test_a_large_level_is_measured_on_every_third_row(content, everywhere, monkeypatch, weights):
+    """And on all rows where it is small: the rest of the rows may hold anything."""
+    x = content[0]
+    given = {"everywhere": everywhere[0], "nowhere": None, "upper half": everywhere[0].at[:, 32:].set(0)}[weights]
+    rows = np.arange(0, 32 if weights == "upper half" else 64, 3)
+    spoilt = x.at[:, 1::3].set(7).at[:, 2::3].set(-7)
+    whole = plan_module.measure_on_the_way(x, given)
+    np.testing.assert_allclose(whole.mean, np.asarray(x)[:, : rows[-1] // 2 * 2 + 2].mean((0, 1, 2)), atol=1e-4)
+    monkeypatch.setattr(plan_module, "MANY_POSITIONS", 64 * 96)
+    got, want = plan_module.measure_on_the_way(spoilt, given), measure(x[:, rows])
+    np.testing.assert_allclose(got.mean, want.mean, atol=1e-5)
+    np.testing.assert_allclose(got.covariance, want.covariance, atol=1e-5)
 
 
 def test_no_weights_count_every_position_once(network, content, target, everywhere):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from narrow import NARROW, picture, quick_compilation, random_tensors
 
 import wctstyle.stylizer
-from wctstyle import metrics, weights
+from wctstyle import metrics, transforms, weights
 from wctstyle.encoder import MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.moments import measure
@@ -295,6 +295,27 @@ def test_a_blend_lies_between_its_styles(stylizer, styles):
     for k, moments in enumerate(half):
         a, b = styles[0].moments[k], styles[1].moments[k]
         np.testing.assert_allclose(moments.mean, (a.mean + b.mean) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [(1, 2, 3), (5, 1, 1)])
+def test_three_styles_meet_near_their_barycenter(stylizer, styles, weights):
+    got = stylizer.target(list(zip(styles, weights, strict=True)))
+    shares = np.float32(weights) / sum(weights)
+    for k, moments in enumerate(got):
+        parts = [style.moments[k] for style in styles]
+        want = jax.jit(transforms.blend)(parts, shares)
+        np.testing.assert_allclose(moments.mean, want.mean, atol=1e-5)
+        apart = max(np.linalg.norm(a.covariance - b.covariance) for a in parts for b in parts)
+        assert np.linalg.norm(moments.covariance - want.covariance) <= 0.05 * apart
+
+
+def test_where_styles_meet_is_found_once(fresh, monkeypatch):
+    codes = [fresh.style(picture(64, 64, seed=seed)) for seed in (1, 2, 3)]
+    fresh.target([(code, 1) for code in codes])
+    monkeypatch.setattr(fresh, "_meet", lambda *_: pytest.fail("found again"))
+    near = fresh.target([(codes[0], 8), (codes[1], 1), (codes[2], 1)])
+    far = fresh.target([(codes[0], 1), (codes[1], 1), (codes[2], 8)])
+    assert np.abs(near[0].mean - far[0].mean).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", get_args(TransformKind))

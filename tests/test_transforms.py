@@ -23,7 +23,17 @@ from hypothesis import strategies as st
 from wctstyle.errors import ConfigError
 from wctstyle.moments import Moments, measure, mixture, pool
 from wctstyle.settings import LEVELS, BlendKind, MapKind, TransformKind, map_kind
-from wctstyle.transforms import ABSOLUTE_FLOOR, EIGENVALUE_FLOOR, TRANSFORMS, affine, blend, floored, sqrtm, transport
+from wctstyle.transforms import (
+    ABSOLUTE_FLOOR,
+    EIGENVALUE_FLOOR,
+    TRANSFORMS,
+    affine,
+    barycenters,
+    blend,
+    floored,
+    sqrtm,
+    transport,
+)
 
 KINDS = get_args(MapKind)
 BLENDS = get_args(BlendKind)
@@ -31,6 +41,7 @@ BLENDS = get_args(BlendKind)
 measured = jax.jit(measure)
 mapped = jax.jit(affine, static_argnames=("kind",))
 blended = jax.jit(blend, static_argnames=("kind",))
+met = jax.jit(barycenters)
 mixed = jax.jit(mixture)
 floor = jax.jit(floored)
 root = jax.jit(sqrtm)
@@ -364,6 +375,28 @@ def test_the_closed_form_of_two_agrees_with_the_fixed_point(t, split, seed):
     parted = blended([a, b, b], jnp.array([1 - t, t * split, t * (1 - split)]), kind="barycenter")
     close(parted.covariance, closed.covariance)
     close(parted.mean, closed.mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_prepared_barycenters_are_exact_at_the_styles_and_at_equal_shares(n):
+    styles = [*three(np.random.default_rng(4)), *three(np.random.default_rng(5))][:n]
+    known = met(styles)
+    for shares_ in (*np.eye(n), np.full(n, 1 / n)):
+        got, want = known.at(jnp.asarray(shares_)), blended(styles, jnp.asarray(shares_), kind="barycenter")
+        close(got.covariance, want.covariance)
+        close(got.mean, want.mean, rtol=1e-6)
+        np.testing.assert_allclose(got.count, want.count, rtol=1e-6)
+
+
+@law
+@given(shares(3), seeds)
+def test_prepared_barycenters_are_near_the_fixed_point_everywhere(weights, seed):
+    """Ten times nearer than the styles are to each other, in the Wasserstein distance (its square a hundred times)."""
+    styles = three(np.random.default_rng(seed))
+    got = met(styles).at(jnp.asarray(weights)).covariance
+    want = np.asarray(blended(styles, jnp.asarray(weights), kind="barycenter").covariance, np.float64)
+    apart = max(oracles.wasserstein2(a.covariance, b.covariance) for a in styles for b in styles)
+    assert oracles.wasserstein2(np.asarray(got, np.float64), want) <= 0.01 * apart
 
 
 @law

@@ -30,7 +30,7 @@ from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.settings import DEFAULT_DETAIL, GAINS, LEVELS, MAX_SIDE, BlendKind, Settings, map_kind
 from wctstyle.threads import limit_lapack_threads
-from wctstyle.transforms import affine, blend
+from wctstyle.transforms import Barycenters, affine, barycenters, blend
 from wctstyle.types import Features
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ Rgb = Float[np.ndarray, "h w 3"]
 
 CONTENT_CACHE = 4
 STYLE_CACHE = 256
+BLEND_CACHE = 8
 ENCODED_AT_ONCE = 4
 _GAINS = np.array(GAINS, np.float32)
 
@@ -135,8 +136,9 @@ picture compile in two thirds of the time and run as fast."""
 class Stylizer:
     """Applies any blend of styles to any photo with one model.
 
-    Styles and contents are measured once and remembered by content (contents: the last few), so a changed weight or
-    strength only plans and decodes anew. Safe to share between threads. Same input, same output on one machine.
+    Styles and contents are measured once and remembered by content (contents: the last few), and so is where the last
+    sets of styles meet, so a changed weight or strength only plans and decodes anew. Safe to share between threads.
+    Same input, same output on one machine.
     Limits BLAS to one thread in this process (see `wctstyle.threads`).
 
     Raises:
@@ -158,6 +160,7 @@ class Stylizer:
         decoder_def, self._decoder = nnx.split(decoder)
         self._contents: Recent[ContentCode] = Recent(CONTENT_CACHE)
         self._styles: Recent[StyleCode] = Recent(STYLE_CACHE)
+        self._barycenters: Recent[tuple[Barycenters, ...]] = Recent(BLEND_CACHE)
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
         self.traces: dict[str, int] = {}
         """How often each program was traced: one for each size of the family that was used."""
@@ -213,6 +216,12 @@ class Stylizer:
         def mix(parts: Any, shares: Any, *, kind: BlendKind) -> Any:
             return tuple(blend([p[k] for p in parts], shares, kind=kind) for k in range(len(LEVELS)))
 
+        def meet(parts: Any) -> Any:
+            return tuple(barycenters([p[k] for p in parts]) for k in range(len(LEVELS)))
+
+        def between(known: tuple[Barycenters, ...], shares: Any) -> Any:
+            return tuple(level.at(shares) for level in known)
+
         self._encode = counted("encode", encode)
         self._measure = counted("measure", measure)
         self._decode = counted("decode", decode, static_argnames=("kind",))
@@ -220,6 +229,8 @@ class Stylizer:
         self._one_level = counted("one_level", one_level, static_argnames=("level", "kind"))
         self._reconstruct = counted("reconstruct", reconstruct, static_argnames=("level",))
         self._blend = counted("blend", mix, static_argnames=("kind",))
+        self._meet = counted("meet", meet)
+        self._between = counted("between", between)
 
     def style(self, image: Rgb) -> StyleCode:
         """Measure a style picture (RGB in [0, 1], at the size its strokes are to have)."""
@@ -270,7 +281,11 @@ class Stylizer:
         shares = np.array([weight for _, weight in used], np.float64)
         shares /= shares.max()  # first, so that huge weights do not overflow in the sum
         shares /= shares.sum()
-        return self._blend([code.moments for code, _ in used], shares.astype(np.float32), kind=kind)
+        moments = [code.moments for code, _ in used]
+        if kind == "barycenter":
+            known = self._barycenters.get(tuple(code.key for code, _ in used), lambda: self._meet(moments))
+            return self._between(known, shares.astype(np.float32))
+        return self._blend(moments, shares.astype(np.float32), kind=kind)
 
     def plan(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings = Settings()) -> Plan:  # noqa: B008
         """Return the affine map per level that takes this content to `target`."""

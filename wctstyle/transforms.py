@@ -11,6 +11,7 @@ does one matrix after the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -118,21 +119,43 @@ def affine(content: Moments, target: Moments, *, kind: MapKind = "mk", alpha: Fl
     return Affine(alpha * matrix + (1 - alpha) * identity, alpha * bias)
 
 
-def _barycenter(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
-    """Covariance of the Gaussian Wasserstein barycenter.
+class Barycenters(NamedTuple):
+    """All barycenters of a set of styles: one of them, and the map from it to each style.
 
-    Two styles: McCann's interpolation ((1-t) I + t T) S_1 ((1-t) I + t T), exact. More: the fixed point
-    S <- S^-1/2 (sum_i w_i (S^1/2 S_i S^1/2)^1/2)^2 S^-1/2 (Alvarez-Esteban et al. 2016, eq. 7), a fixed number of steps
-    from the linear blend.
+    `at` moves along a mean of the maps: (sum_i w_i A_i) C (sum_i w_i A_i), optimal transport linearised about the
+    centre C (Wang et al. 2013, "A linear optimal transportation framework"). It is exact for two styles, where the
+    centre is the first of them (McCann's interpolation), at the centre and at each style. Between three and four
+    paintings it is off by 0.002 to 0.007 of a style's spread, where the styles are 0.4 to 0.7 apart, and costs two
+    products of matrices where the fixed point takes an `eigh` and an SVD per style and step.
     """
+
+    parts: tuple[Moments, ...]
+    centre: Matrix
+    maps: tuple[Matrix, ...]
+
+    def at(self, shares: Float[Array, " n"]) -> Moments:
+        """Return the moments at `shares`, >= 0 and of sum one."""
+        step = jnp.asarray(sum(w * a for w, a in zip(shares, self.maps, strict=True)))
+        return _mean(self.parts, shares)._replace(covariance=step @ self.centre @ step)
+
+
+def barycenters(parts: Sequence[Moments]) -> Barycenters:
+    """Prepare the Gaussian Wasserstein barycenters of styles, at least one."""
     covariances = [p.covariance for p in parts]
-    if len(covariances) == 1:
-        return floored(covariances[0])
-    if len(covariances) == 2:
-        step = transport(covariances[0], covariances[1])
-        mid = (1 - shares[1]) * jnp.eye(step.shape[0], dtype=step.dtype) + shares[1] * step
-        return mid @ floored(covariances[0]) @ mid
-    targets = [sqrtm(s) for s in covariances]
+    if len(parts) <= 2:
+        centre = floored(covariances[0])
+        here = jnp.eye(len(centre), dtype=centre.dtype)
+        return Barycenters(tuple(parts), centre, (here, *(transport(covariances[0], s) for s in covariances[1:])))
+    centre = _fixed_point(parts, jnp.full(len(parts), 1 / len(parts)))
+    return Barycenters(tuple(parts), centre, tuple(transport(centre, s) for s in covariances))
+
+
+def _fixed_point(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
+    """Covariance of the barycenter by S <- S^-1/2 (sum_i w_i (S^1/2 S_i S^1/2)^1/2)^2 S^-1/2.
+
+    Alvarez-Esteban et al. 2016, eq. 7; a fixed number of steps from the linear blend.
+    """
+    targets = [sqrtm(p.covariance) for p in parts]
 
     def improve(_: int, s: Matrix) -> Matrix:
         root, inverse = _sqrtm_pair(s)
@@ -141,6 +164,13 @@ def _barycenter(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
         return half @ half.T
 
     return jax.lax.fori_loop(0, BARYCENTER_STEPS, improve, _linear(parts, shares))
+
+
+def _mean(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Moments:
+    """Moments with the mean and count of a blend, and no covariance yet."""
+    mean = jnp.asarray(sum(s * p.mean for s, p in zip(shares, parts, strict=True)))
+    count = jnp.asarray(sum(s * p.count for s, p in zip(shares, parts, strict=True)))
+    return Moments(count, mean, jnp.zeros_like(parts[0].covariance))
 
 
 def _linear(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
@@ -164,7 +194,6 @@ def blend(parts: Sequence[Moments], shares: Float[Array, " n"], *, kind: BlendKi
         return mixture(parts, list(shares))
     if kind not in ("barycenter", "linear"):
         raise ConfigError(f"blend {kind!r} is not known: use one of barycenter, linear, mixture")
-    covariance = _barycenter(parts, shares) if kind == "barycenter" else _linear(parts, shares)
-    mean = sum(s * p.mean for s, p in zip(shares, parts, strict=True))
-    count = sum(s * p.count for s, p in zip(shares, parts, strict=True))
-    return Moments(jnp.asarray(count), jnp.asarray(mean), covariance)
+    if kind == "barycenter" and len(parts) <= 2:
+        return barycenters(parts).at(shares)
+    return _mean(parts, shares)._replace(covariance=(_linear if kind == "linear" else _fixed_point)(parts, shares))
