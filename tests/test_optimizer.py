@@ -30,7 +30,7 @@ from wctstyle.losses import (
     total_variation,
 )
 from wctstyle.moments import Moments
-from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings, lbfgs, loop, memory
+from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings, descent, lbfgs, loop, memory
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer.network import convolve, features, parameters
 from wctstyle.optimizer.objective import (
@@ -540,7 +540,38 @@ def test_every_start_is_what_it_says(
     elif init == "style":
         assert np.abs(image.mean(axis=(0, 1)) - style.mean(axis=(0, 1))).max() < 0.02
     else:
-        np.testing.assert_array_equal(image, content if init == "content" else given)
+        np.testing.assert_allclose(image, content if init == "content" else given, atol=1e-6)
+
+
+def test_coordinates_are_the_picture_with_its_colour_spread_out():
+    image = narrow.picture(3, 4, seed=5)
+    x = descent.coordinates(jnp.asarray(image))
+    np.testing.assert_allclose(descent.picture(x, image.shape), image, atol=1e-6)
+    spread = np.asarray(x).reshape(image.shape)
+    np.testing.assert_allclose(spread.mean(axis=2), image.mean(axis=2), atol=1e-6)
+    np.testing.assert_allclose(spread[..., 0] - spread[..., 1], (image[..., 0] - image[..., 1]) / 0.4, atol=1e-5)
+    grey = image[..., :1]
+    np.testing.assert_array_equal(descent.coordinates(jnp.asarray(grey)), grey.ravel())
+    np.testing.assert_array_equal(descent.picture(jnp.asarray(grey.ravel()), grey.shape), grey)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_first_steps_go_less_far_in_colour(
+    tensors: dict[str, np.ndarray],
+    content: np.ndarray,
+    style: np.ndarray,
+    optimizer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def share_of_colour() -> float:
+        settings = dataclasses.replace(SHORT, steps=2, smallest=40, init="content", optimizer=optimizer, average=0.0)
+        image = finish(Optimizer("slim", tensors=tensors).run(content, [(style, 1.0)], settings)).image
+        change = image - content
+        return float(np.square(change - change.mean(axis=2, keepdims=True)).sum() / np.square(change).sum())
+
+    shorter = share_of_colour()
+    monkeypatch.setattr(descent, "COLOUR_STEP", 1.0)
+    assert 0 < shorter < 0.5 * share_of_colour()
 
 
 @pytest.mark.parametrize("statistic", ["gram", "moments"])
@@ -566,7 +597,9 @@ def test_normalised_gradients_pull_alike(tiny: Optimizer, content: np.ndarray, s
     size = (HEIGHT, WIDTH)
     targets, carry = tiny._targets(job, size), tiny._begin(job, size, None)
     weights = tiny._weights(job, size, carry, targets)
-    pulls = np.asarray(tiny._pulls(tiny._params, carry.state.x.reshape(1, *size, 3), targets, shape=job.shape))
+    pulls = np.asarray(
+        tiny._pulls(tiny._params, descent.picture(carry.state.x, (*size, 3))[None], targets, shape=job.shape)
+    )
     relative = (weights * pulls)[:-2] / term_weights(settings, job.shape)[:-2]
     np.testing.assert_allclose(relative, relative[0], rtol=1e-4)
 

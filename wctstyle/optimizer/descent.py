@@ -21,8 +21,34 @@ ADAM_DECAYS = (0.9, 0.99)
 """Of the gradient's mean and square, as style-transfer-pytorch has them: pictures change faster than networks."""
 
 
+COLOUR_STEP = 0.4
+"""How much shorter a step in colour is than one in lightness of the same slope.
+
+The channels of photos and paintings rise and fall together: colour differences spread about a quarter as far as
+lightness does. Descent that treats the channels alike spends its first steps on coloured specks, which the features of
+a narrow encoder ask for and nobody wants. Measured on two pairs, ten steps of `refine` and 150 of `optimize` give a
+lower style error by the original VGG-19 at the same content with 0.4 than with 1, and no specks; with 0.25 no more."""
+
+
+def coordinates(image: Float[Array, "h w c"]) -> Float[Array, " n"]:
+    """Return what is descended in: the mean of the channels, and what is beside it divided by `COLOUR_STEP`."""
+    if image.shape[-1] > 1:
+        mean = image.mean(axis=-1, keepdims=True)
+        image = mean + (image - mean) / COLOUR_STEP
+    return image.ravel()
+
+
+def picture(x: Float[Array, " n"], size: tuple[int, int, int]) -> Float[Array, "h w c"]:
+    """Return the picture of `size` (height, width, channels) that has the given `coordinates`."""
+    image = x.reshape(size)
+    if size[2] > 1:
+        mean = image.mean(axis=-1, keepdims=True)
+        image = mean + (image - mean) * COLOUR_STEP
+    return image
+
+
 class AdamState(NamedTuple):
-    """The picture, its loss, optax's moments, and the decayed sum of the iterates of this scale."""
+    """The picture's coordinates, its loss, optax's moments, and the decayed sum of the iterates of this scale."""
 
     x: Float[Array, " n"]
     value: Float[Array, ""]
@@ -57,7 +83,7 @@ _adam = optax.scale_by_adam(*ADAM_DECAYS)
 
 
 def start(x: Float[Array, " n"], *, terms: int, optimizer: str, history: int, before: Carry | None = None) -> Carry:
-    """Begin a scale at `x`. Adam's moments go on from `before`, resized to the scale by the caller."""
+    """Begin a scale at coordinates `x`. Adam's moments go on from `before`, resized to the scale by the caller."""
     if optimizer == "lbfgs":
         state: Any = lbfgs.start(x, terms, history)
     else:
@@ -77,7 +103,7 @@ def _adam_step(state: AdamState, evaluate: lbfgs.Evaluate, dials: Dials) -> Adam
 
 
 def shown(carry: Carry, average: float) -> Float[Array, " n"]:
-    """Return the picture to show: L-BFGS' last accepted one, Adam's mean of this scale."""
+    """Return the coordinates of the picture to show: L-BFGS' last accepted one, Adam's mean of this scale."""
     state = carry.state
     if isinstance(state, lbfgs.State):
         return state.x
@@ -95,7 +121,7 @@ def program(
 
     def run(carry: Carry, last: Array, params: Parameters, targets: Targets, dials: Dials) -> Carry:
         def loss(x: Array) -> tuple[Array, Array]:
-            terms = loss_terms(params, x.reshape(1, *size), targets, shape)
+            terms = loss_terms(params, picture(x, size)[None], targets, shape)
             return jnp.vdot(terms, dials.weights), terms
 
         evaluate = jax.value_and_grad(loss, has_aux=True)

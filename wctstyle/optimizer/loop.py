@@ -398,7 +398,7 @@ class Optimizer:
         weights = term_weights(job.settings, job.shape)
         if not job.settings.normalize_gradients:
             return weights
-        image = carry.state.x.reshape(1, *size, job.channels)
+        image = descent.picture(carry.state.x, (*size, job.channels))[None]
         pulls = np.asarray(self._pulls(self._params, image, targets, shape=job.shape), np.float64)
         scaled = (np.arange(len(weights)) < len(weights) - 2) & (weights > 0) & (pulls > 0)
         if scaled.any():
@@ -419,7 +419,7 @@ class Optimizer:
         settings = job.settings
         make = self._start(job)
         if before is None:
-            return make(jnp.asarray(self._first_picture(job, size).ravel()))
+            return make(descent.coordinates(jnp.asarray(self._first_picture(job, size))))
         old_size, carry = before
 
         def enlarged(x: Array, method: str = "cubic") -> Array:
@@ -521,7 +521,7 @@ class Optimizer:
         return report(terms, np.asarray(dials.weights), job.shape)
 
     def _picture(self, job: _Job, carry: Any, size: tuple[int, int]) -> Rgb:
-        x = descent.shown(carry, job.settings.average).reshape(*size, job.channels)
+        x = descent.picture(descent.shown(carry, job.settings.average), (*size, job.channels))
         full = job.content.shape[:2]
         rgb = np.clip(np.asarray(x if size == full else _resize(x, full, "cubic")), 0, 1)
         if job.settings.original_colors:
