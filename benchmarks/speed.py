@@ -34,7 +34,7 @@ from wctstyle.encoder import MODELS, ModelConfig
 from wctstyle.errors import ConfigError, WctStyleError
 from wctstyle.model import build
 from wctstyle.settings import DEFAULT_DETAIL, Settings
-from wctstyle.stylizer import Stylizer, pad_to_family
+from wctstyle.stylizer import StyleCode, Stylizer, pad_to_family
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -192,19 +192,15 @@ def measure_stylizer(stylizer: Stylizer, size: Size, repeats: int) -> dict[str, 
     kept, first, second = stylizer.content(contents()), stylizer.style(styles()), stylizer.style(styles())
     new_style = queue(styles)
     found["new style, same photo"] = timed(lambda: image(kept, new_style()), repeats)
-    shares = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
+    third = stylizer.style(styles())
 
-    def slide() -> Rgb:
-        share = float(shares())
-        return image(kept, [(first, share), (second, 1 - share)])
+    def slider(*codes: StyleCode) -> Callable[[], Rgb]:
+        weight = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
+        moved, *others = codes
+        return lambda: image(kept, [(moved, float(weight())), *((code, 0.5) for code in others)])
 
-    found["slider: two cached styles, new weights"] = timed(slide, repeats)
-    third, middle = stylizer.style(styles()), iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
-
-    def slide_three() -> Rgb:
-        return image(kept, [(first, 1), (second, 1), (third, float(middle()))])
-
-    found["slider: three cached styles, new weights"] = timed(slide_three, repeats)
+    found["slider: two cached styles, new weights"] = timed(slider(first, second), repeats)
+    found["slider: three cached styles, new weights"] = timed(slider(first, second, third), repeats)
     strengths = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
     found["strength moved"] = timed(lambda: image(kept, first, Settings(strength=float(strengths()))), repeats)
     content, style = queue(contents), queue(styles)

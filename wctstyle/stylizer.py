@@ -214,10 +214,10 @@ class Stylizer:
             return jnp.clip(nnx.merge(decoder_def, d)(x, level=level), 0, 1)
 
         def mix(parts: Any, shares: Any, *, kind: BlendKind) -> Any:
-            return tuple(blend([p[k] for p in parts], shares, kind=kind) for k in range(len(LEVELS)))
+            return tuple(blend(level, shares, kind=kind) for level in zip(*parts, strict=True))
 
         def meet(parts: Any) -> Any:
-            return tuple(barycenters([p[k] for p in parts]) for k in range(len(LEVELS)))
+            return tuple(barycenters(level) for level in zip(*parts, strict=True))
 
         def between(known: tuple[Barycenters, ...], shares: Any) -> Any:
             return tuple(level.at(shares) for level in known)

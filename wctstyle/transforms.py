@@ -136,7 +136,7 @@ class Barycenters(NamedTuple):
     def at(self, shares: Float[Array, " n"]) -> Moments:
         """Return the moments at `shares`, >= 0 and of sum one."""
         step = jnp.asarray(sum(w * a for w, a in zip(shares, self.maps, strict=True)))
-        return _mean(self.parts, shares)._replace(covariance=step @ self.centre @ step)
+        return mixture(self.parts, list(shares))._replace(covariance=step @ self.centre @ step)
 
 
 def barycenters(parts: Sequence[Moments]) -> Barycenters:
@@ -166,13 +166,6 @@ def _fixed_point(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix
     return jax.lax.fori_loop(0, BARYCENTER_STEPS, improve, _linear(parts, shares))
 
 
-def _mean(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Moments:
-    """Moments with the mean and count of a blend, and no covariance yet."""
-    mean = jnp.asarray(sum(s * p.mean for s, p in zip(shares, parts, strict=True)))
-    count = jnp.asarray(sum(s * p.count for s, p in zip(shares, parts, strict=True)))
-    return Moments(count, mean, jnp.zeros_like(parts[0].covariance))
-
-
 def _linear(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
     root = jnp.asarray(sum(s * sqrtm(p.covariance) for s, p in zip(shares, parts, strict=True)))
     return root @ root
@@ -190,10 +183,11 @@ def blend(parts: Sequence[Moments], shares: Float[Array, " n"], *, kind: BlendKi
     """
     if not parts:
         raise ConfigError("nothing to blend: give at least one style")
-    if kind == "mixture":
-        return mixture(parts, list(shares))
-    if kind not in ("barycenter", "linear"):
+    if kind not in ("barycenter", "linear", "mixture"):
         raise ConfigError(f"blend {kind!r} is not known: use one of barycenter, linear, mixture")
     if kind == "barycenter" and len(parts) <= 2:
         return barycenters(parts).at(shares)
-    return _mean(parts, shares)._replace(covariance=(_linear if kind == "linear" else _fixed_point)(parts, shares))
+    mixed = mixture(parts, list(shares))  # mean and count are the same for every kind
+    if kind == "mixture":
+        return mixed
+    return mixed._replace(covariance=(_linear if kind == "linear" else _fixed_point)(parts, shares))

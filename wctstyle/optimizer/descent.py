@@ -20,7 +20,6 @@ PLATEAU_STEPS = 20
 ADAM_DECAYS = (0.9, 0.99)
 """Of the gradient's mean and square, as style-transfer-pytorch has them: pictures change faster than networks."""
 
-
 COLOUR_STEP = 0.4
 """How much shorter a step in colour is than one in lightness of the same slope.
 
@@ -29,21 +28,20 @@ lightness does. Descent that treats the channels alike spends its first steps on
 a narrow encoder ask for and nobody wants. docs/optimizer.md has the figures: they hardly change, the specks go."""
 
 
+def _stretch_colour(image: Float[Array, "h w c"], factor: float) -> Float[Array, "h w c"]:
+    """Keep the mean of the channels and stretch what is beside it; one channel has nothing beside it."""
+    mean = image.mean(axis=-1, keepdims=True)
+    return mean + (image - mean) * factor
+
+
 def coordinates(image: Float[Array, "h w c"]) -> Float[Array, " n"]:
     """Return what is descended in: the mean of the channels, and what is beside it divided by `COLOUR_STEP`."""
-    if image.shape[-1] > 1:
-        mean = image.mean(axis=-1, keepdims=True)
-        image = mean + (image - mean) / COLOUR_STEP
-    return image.ravel()
+    return _stretch_colour(image, 1 / COLOUR_STEP).ravel()
 
 
 def picture(x: Float[Array, " n"], size: tuple[int, int, int]) -> Float[Array, "h w c"]:
     """Return the picture of `size` (height, width, channels) that has the given `coordinates`."""
-    image = x.reshape(size)
-    if size[2] > 1:
-        mean = image.mean(axis=-1, keepdims=True)
-        image = mean + (image - mean) * COLOUR_STEP
-    return image
+    return _stretch_colour(x.reshape(size), COLOUR_STEP)
 
 
 class AdamState(NamedTuple):
