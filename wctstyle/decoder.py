@@ -44,7 +44,7 @@ def upsampled_conv3x3(
     folded = split(columns.transpose(2, 0, 1, 3, 4))  # row: tap, position; column: tap, position; c_in, c_out
     folded = folded.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, 4 * c_out)
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    y = correlate(padded, folded, "VALID")
+    y = correlate(padded, folded, ((0, 0), (0, 0)))
     odd, even = y[:, 1:, :, : 2 * c_out], y[:, :-1, :, 2 * c_out :]  # each: an odd column, then the even one after it
     rows = jnp.stack([even, odd], axis=2).reshape(n, 2 * height, 2 * width + 2, c_out)
     return rows[:, :, 1:-1] + bias
