@@ -47,7 +47,7 @@ def test_upsampling_repeats_each_position():
     np.testing.assert_array_equal(upsample(x), oracles.upsample(x))
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 3), (2, 2), (5, 4)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 3), (2, 2), (5, 4), (19, 4)])
 def test_an_upsampled_convolution_is_one_after_upsampling(height, width):
     x, kernel, bias = random((2, height, width, 3)), random((3, 3, 3, 5)), random((5,))
     want = conv3x3(upsample(x), kernel, bias)
