@@ -31,8 +31,8 @@ a narrow encoder ask for and nobody wants. docs/optimizer.md has the figures: th
 def _stretch_colour(image: Float[Array, "h w c"], factor: float) -> Float[Array, "h w c"]:
     """Keep the mean of the channels and stretch what is beside it; one channel has nothing beside it."""
     channels = image.shape[-1]
-    mean = sum(image[..., i] for i in range(channels)) / channels  # `mean(axis=-1)` takes 8 ms more at 512x512
-    return factor * image + (1 - factor) * mean[..., None]
+    mean = sum(image[..., i : i + 1] for i in range(channels)) / channels  # `mean(axis=-1)` takes 8 ms more at 512x512
+    return mean + (image - mean) * factor
 
 
 def coordinates(image: Float[Array, "h w c"]) -> Float[Array, " n"]:
