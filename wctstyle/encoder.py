@@ -208,8 +208,8 @@ class Conv(nnx.Module):
         kernel = np.zeros(shape, np.float32)
         if rngs is not None:
             kernel = nnx.initializers.he_normal()(rngs.params(), shape, jnp.float32)
-        self.kernel = nnx.Param(jnp.asarray(kernel))
-        self.bias = nnx.Param(jnp.asarray(np.zeros((c_out,), np.float32)))
+        self.kernel = nnx.Param(jax.device_put(kernel))
+        self.bias = nnx.Param(jax.device_put(np.zeros((c_out,), np.float32)))
 
     def __call__(self, x: Features) -> Features:
         """Apply the convolution to `x`."""

@@ -143,6 +143,8 @@ class Optimizer:
         self._content = jax.jit(content_targets, static_argnames="shape")
         self._moments = jax.jit(style_moments, static_argnames="shape")
         self._pulls = jax.jit(term_pulls, static_argnames="shape")
+        self._coordinates = jax.jit(lambda image: descent.coordinates(image))
+        self._shown = jax.jit(lambda x, size: descent.picture(x, size), static_argnames="size")
 
     # ------------------------------------------------------------------------------------------------ what is asked
 
@@ -419,7 +421,7 @@ class Optimizer:
         settings = job.settings
         make = self._start(job)
         if before is None:
-            return make(descent.coordinates(jnp.asarray(self._first_picture(job, size))))
+            return make(self._coordinates(self._first_picture(job, size)))
         old_size, carry = before
 
         def enlarged(x: Array, method: str = "cubic") -> Array:
@@ -521,7 +523,7 @@ class Optimizer:
         return report(terms, np.asarray(dials.weights), job.shape)
 
     def _picture(self, job: _Job, carry: Any, size: tuple[int, int]) -> Rgb:
-        x = descent.picture(descent.shown(carry, job.settings.average), (*size, job.channels))
+        x = self._shown(descent.shown(carry, job.settings.average), size=(*size, job.channels))
         full = job.content.shape[:2]
         rgb = np.clip(np.asarray(x if size == full else _resize(x, full, "cubic")), 0, 1)
         if job.settings.original_colors:

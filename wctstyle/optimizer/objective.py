@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from wctstyle.losses import cross_trace, out_of_range, smooth_variation, standar
 from wctstyle.moments import Moments, measure
 from wctstyle.optimizer.network import Parameters, features
 from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.settings import BlendKind
 from wctstyle.transforms import blend, sqrtm
 from wctstyle.types import Image
 
@@ -94,7 +96,7 @@ def style_targets(
     own: dict[str, Moments],
     *,
     shape: Shape,
-    kind: str,
+    kind: BlendKind,
     strength: float,
 ) -> dict[str, dict[str, Array]]:
     """Blend the styles' moments at every layer, and with the content's `own` for a strength below 1.
@@ -102,15 +104,22 @@ def style_targets(
     A target on the way from the photo's statistics to the style's, by the same blend, makes `strength` a dial from the
     photo itself (0: it already has its target) to the full style (1), whatever the weights are.
     """
-    targets = {}
-    for layer in shape.style_layers:
-        parts, weights = [s[layer] for s in styles], shares
-        if strength < 1:
-            parts, weights = [own[layer], *parts], np.concatenate([[1 - strength], strength * shares])
-        parts, weights = zip(*((p, w) for p, w in zip(parts, weights, strict=True) if w > 0), strict=True)
-        mixed = parts[0] if len(parts) == 1 else blend(parts, jnp.asarray(weights, jnp.float32), kind=kind)  # pyright: ignore[reportArgumentType]
-        targets[layer] = _target(mixed, shape.statistic)
-    return targets
+    parts, weights = list(styles), np.asarray(shares, np.float32)
+    if strength < 1:
+        parts, weights = [own, *parts], np.concatenate([[1 - strength], strength * weights]).astype(np.float32)
+    chosen = [(part, weight) for part, weight in zip(parts, weights, strict=True) if weight > 0]
+    by_layer = {layer: [part[layer] for part, _ in chosen] for layer in shape.style_layers}
+    return _blended_targets(by_layer, np.array([w for _, w in chosen]), statistic=shape.statistic, kind=kind)
+
+
+@partial(jax.jit, static_argnames=("statistic", "kind"))  # one program: op by op it takes a second to compile
+def _blended_targets(
+    parts: dict[str, list[Moments]], shares: Float[Array, " n"], *, statistic: str, kind: BlendKind
+) -> dict[str, dict[str, Array]]:
+    return {
+        layer: _target(some[0] if len(some) == 1 else blend(some, shares, kind=kind), statistic)
+        for layer, some in parts.items()
+    }
 
 
 def _target(moments: Moments, statistic: str) -> dict[str, Array]:
