@@ -334,6 +334,7 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
         ((*STYLED, "--strength", "1.5"), "Error: --strength is 1.5, must be between 0 and 1"),
         ((*STYLED, "--strength", "nan"), "Error: --strength is nan, must be between 0 and 1"),
         ((*STYLED, "--detail", "-0.1"), "Error: --detail is -0.1, must be between 0 and 1"),
+        ((*STYLED, "--keep-faces", "2"), "Error: --keep-faces is 2.0, must be between 0 and 1"),
         ((*STYLED, "--level-strength", "7=1"), "Error: --level-strength 7=1: level is '7'"),
         ((*STYLED, "--passes", "3"), "Error: --passes is 3, must be 1 or 5"),
         ((*STYLED, "--refine", "-1"), "Error: --refine is -1, must be a whole number of steps from 0 to 200"),
@@ -569,6 +570,7 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any):
         "strength": 0.9,
         "level_strength": {"3": 0.25},
         "detail": 0.1,
+        "keep_faces": 0.35,
         "transform": "mixed",
         "blend": "barycenter",
         "passes": 1,
@@ -596,8 +598,8 @@ def test_a_recipe_that_lacks_something_is_told(here: Path, photo: np.ndarray, re
 
 def test_a_recipe_cannot_inject_commands_or_escapes():
     names = {"content": {"name": "-rf"}, "styles": [{"name": "x; rm \x1b[2J", "weight": 1}]}
-    plain = {"strength": 1, "detail": 0, "transform": "mk", "blend": "linear", "passes": 1, "refine": 0, "size": 9}
-    command = recipes.recipe_command({**names, **plain, "model": "slim", "level_strength": {}})
+    plain = {"strength": 1, "detail": 0, "keep_faces": 0, "transform": "mk", "blend": "linear", "passes": 1}
+    command = recipes.recipe_command({**names, **plain, "refine": 0, "size": 9, "model": "slim", "level_strength": {}})
     assert "\x1b" not in command
     assert shlex.split(command)[:5] == ["wctstyle", "stylize", "./-rf", "--style", "x; rm ?[2J"]
 

@@ -28,7 +28,7 @@ ORDER = (
     "encoder decoder",
     "moments transforms losses metrics masks",
     "samples gallery",
-    "images color",
+    "images color faces",
     "settings errors types threads files recent",
 )
 """Rooms from the top down; a room may import those on lines below its own. A folder is one room."""
@@ -44,7 +44,7 @@ BESIDE = {
 """Imports along a line of `ORDER` that are allowed as well: (who, whom)."""
 
 LIBRARY_OWNERS = {
-    "PIL": {"images", "color", "samples", "gallery"},
+    "PIL": {"images", "color", "faces", "samples", "gallery"},
     "pillow_heif": {"images", "color", "samples", "gallery"},
     "optax": {"training", "optimizer"},
     "gradio": {"demo", "app"},

@@ -330,6 +330,57 @@ def test_rendering_a_plan_is_stylising(stylizer, styles, kind):
         np.testing.assert_array_equal(a, b)
 
 
+# -------------------------------------------------------------------------------------------------------- faces
+
+
+def faces_are(monkeypatch, found):
+    """Let every picture have its faces where `found(height, width)` says."""
+    monkeypatch.setattr("wctstyle.stylizer.face_map", lambda rgb: found(*rgb.shape[:2]))
+
+
+def test_a_face_that_fills_the_picture_is_more_detail(fresh, styles, monkeypatch):
+    faces_are(monkeypatch, lambda h, w: np.ones((h, w), np.float32))
+    photo = picture(50, 60, seed=6)
+    found = fresh.stylize(photo, styles[0], Settings(detail=0.2, keep_faces=0.5)).image
+    wanted = fresh.stylize(photo, styles[0], Settings(detail=0.6, keep_faces=0.0)).image
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_faces_keep_themselves_and_the_rest_is_painted(fresh, styles, monkeypatch):
+    faces_are(monkeypatch, lambda h, w: np.repeat(np.arange(w)[None] < w // 2, h, axis=0).astype(np.float32))
+    photo = picture(64, 96, seed=6)
+    plain, kept = (
+        fresh.stylize(photo, styles[0], Settings(detail=0.0, keep_faces=share, level_strength={1: 0})).image
+        for share in (0.0, 1.0)
+    )
+    nearer = np.abs(plain - photo).mean(axis=(0, 2)) - np.abs(kept - photo).mean(axis=(0, 2))
+    assert nearer[:40].mean() > 4 * abs(nearer[-24:].mean())
+
+
+def test_rendering_a_plan_with_faces_is_stylising(fresh, styles, monkeypatch):
+    faces_are(monkeypatch, lambda h, w: np.repeat(np.linspace(0, 1, w, dtype=np.float32)[None], h, axis=0))
+    content = fresh.content(picture(50, 60, seed=6))
+    result = fresh.stylize(content, styles[0], Settings(keep_faces=0.7))
+    again = fresh.render(content, result.plan, keep_faces=0.7)
+    np.testing.assert_allclose(again, result.image, atol=1e-5)
+    assert np.abs(fresh.render(content, result.plan, keep_faces=0) - again).max() > 1e-3
+
+
+@pytest.mark.parametrize("settings", [Settings(keep_faces=0), Settings(passes=5)], ids=["none to keep", "five passes"])
+def test_faces_nobody_needs_are_not_looked_for(fresh, styles, monkeypatch, settings):
+    faces_are(monkeypatch, lambda *_: pytest.fail("looked for faces"))
+    assert_picture(fresh.stylize(picture(50, 60, seed=6), styles[0], settings).image, (50, 60))
+
+
+def test_faces_are_looked_for_once(fresh, styles, monkeypatch):
+    searches = []
+    faces_are(monkeypatch, lambda *size: searches.append(size))
+    photo = picture(50, 60, seed=6)
+    for strength in (0.5, 1):
+        fresh.stylize(photo, styles[0], Settings(strength=strength))
+    assert searches == [(50, 60)]
+
+
 def test_a_plan_renders_other_pictures_too(stylizer, styles, photo_64):
     plan = stylizer.plan(stylizer.content(photo_64), styles[0].moments)
     assert_picture(stylizer.render(stylizer.content(picture(50, 60, seed=8)), plan), (50, 60))
@@ -440,6 +491,7 @@ def test_odd_pictures_are_refined(stylizer, photo_64, styles, odd):
         ({"strength": float("nan")}, "strength is nan, must be between 0 and 1"),
         ({"detail": 2}, "detail is 2, must be between 0 and 1"),
         ({"detail": float("-inf")}, "detail is -inf, must be between 0 and 1"),
+        ({"keep_faces": 1.5}, "keep_faces is 1.5, must be between 0 and 1"),
         ({"level_strength": {0: 1.0}}, "level_strength names level 0, must be one of 1, 2, 3, 4, 5"),
         ({"level_strength": {6: 1.0}}, "level_strength names level 6, must be one of 1, 2, 3, 4, 5"),
         ({"level_strength": {3: 1.5}}, "level_strength of level 3 is 1.5, must be between 0 and 1"),

@@ -205,11 +205,12 @@ class Conv(nnx.Module):
 
     def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs | None = None) -> None:
         shape = (3, 3, c_in, c_out)
-        kernel = np.zeros(shape, np.float32)
+        kernel: Any = np.zeros(shape, np.float32)
+        bias: Any = np.zeros((c_out,), np.float32)
         if rngs is not None:
-            kernel = nnx.initializers.he_normal()(rngs.params(), shape, jnp.float32)
-        self.kernel = nnx.Param(jax.device_put(kernel))
-        self.bias = nnx.Param(jax.device_put(np.zeros((c_out,), np.float32)))
+            kernel, bias = nnx.initializers.he_normal()(rngs.params(), shape, jnp.float32), jnp.asarray(bias)
+        self.kernel: nnx.Param[Any] = nnx.Param(kernel)
+        self.bias: nnx.Param[Any] = nnx.Param(bias)
 
     def __call__(self, x: Features) -> Features:
         """Apply the convolution to `x`."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import jax
+from collections.abc import Mapping
+
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import Array
 
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder, ModelConfig
 
 
-def build(config: ModelConfig, tensors: dict[str, np.ndarray]) -> tuple[Encoder, Decoder]:
+def build(config: ModelConfig, tensors: Mapping[str, np.ndarray | Array]) -> tuple[Encoder, Decoder]:
     """Build encoder and decoder and fill them with `tensors`; a part without any starts at random, from a fixed key."""
     has = {name.split("/")[0] for name in tensors}
     encoder = Encoder(config, rngs=None if "encoder" in has else nnx.Rngs(0))
@@ -20,14 +23,17 @@ def build(config: ModelConfig, tensors: dict[str, np.ndarray]) -> tuple[Encoder,
     return encoder, decoder
 
 
-def fill(module: Encoder | Decoder, tensors: dict[str, np.ndarray], part: str) -> None:
-    """Put the tensors of `part` into `module`."""
+def fill(module: Encoder | Decoder, tensors: Mapping[str, np.ndarray | Array], part: str) -> None:
+    """Put the tensors of `part` into `module`. Arrays of JAX are taken as they are; others compile a program each."""
     for name, _, _ in module.config.convs():
         if f"{part}/{name}/kernel" in tensors:
             conv = module.conv(name)
-            kernel, bias = (np.array(tensors[f"{part}/{name}/{leaf}"], np.float32) for leaf in ("kernel", "bias"))
-            # `jnp.array` would compile a program for every shape: 0.3 s of a first picture.
-            conv.kernel, conv.bias = nnx.Param(jax.device_put(kernel)), nnx.Param(jax.device_put(bias))
+            kernel, bias = (tensors[f"{part}/{name}/{leaf}"] for leaf in ("kernel", "bias"))
+            conv.kernel, conv.bias = nnx.Param(_array(kernel)), nnx.Param(_array(bias))
+
+
+def _array(tensor: np.ndarray | Array) -> Array:
+    return tensor if isinstance(tensor, Array) else jnp.array(tensor, jnp.float32)
 
 
 def extract(module: Encoder | Decoder, part: str) -> dict[str, np.ndarray]:

@@ -37,7 +37,11 @@ def valid_weights(
     return (rows[:, None] & columns[None, :]).astype(jnp.float32)[None]
 
 
-def mix_detail(x: Features, content: Features, detail: Float[Array, ""] | float) -> Features:
+Detail = Float[Array, ""] | float | Sequence[Float[Array, "1 h w 1"]]
+"""One number for all positions, or a map for each level below relu5_1, relu1_1 first."""
+
+
+def mix_detail(x: Features, content: Features, detail: Array | float) -> Features:
     """Mix the content's own features into the decoded ones: (1 - detail) x + detail content."""
     return (1 - detail) * x + detail * content
 
@@ -66,7 +70,7 @@ def _walk(
     encoder: Encoder,
     decoder: Decoder,
     features: Sequence[Features],
-    detail: Float[Array, ""] | float,
+    detail: Detail,
     map_of: Callable[[Features, int], Affine],
 ) -> tuple[Image, Plan]:
     """Walk the chain with the maps that `map_of(features, level)` gives, the last of them at `RETOUCH`."""
@@ -74,7 +78,8 @@ def _walk(
     x = features[-1]
     for level in range(len(features), 0, -1):
         if level < len(features):
-            x = mix_detail(x, features[level - 1], detail)
+            share = detail[level - 1] if isinstance(detail, Sequence) else detail
+            x = mix_detail(x, features[level - 1], share)
         maps.append(map_of(x, level))
         x = decoder.block(x, level, maps[-1])
     x = jnp.clip(x, 0, 1)
@@ -89,7 +94,7 @@ def plan_and_decode(
     features: Sequence[Features],
     targets: Sequence[Moments],
     alphas: Float[Array, "5"],
-    detail: Float[Array, ""] | float,
+    detail: Detail,
     *,
     weights: Sequence[Float[Array, "n h w"] | None] = (None,) * 5,
     kind: TransformKind = "mixed",
@@ -110,8 +115,6 @@ def plan_and_decode(
     return _walk(encoder, decoder, features, detail, map_of)
 
 
-def render(
-    encoder: Encoder, decoder: Decoder, features: Sequence[Features], plan: Plan, detail: Float[Array, ""] | float
-) -> Image:
+def render(encoder: Encoder, decoder: Decoder, features: Sequence[Features], plan: Plan, detail: Detail) -> Image:
     """Decode with a ready plan: a fixed fully convolutional network (not clipped)."""
     return _walk(encoder, decoder, features, detail, lambda _, level: plan[level - 1])[0]

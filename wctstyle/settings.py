@@ -23,6 +23,9 @@ BlendKind = Literal["barycenter", "linear", "mixture"]
 DEFAULT_DETAIL = 0.21
 """Chosen by looking at pictures; docs/training.md has the figures along this dial."""
 
+DEFAULT_KEEP_FACES = 0.35
+"""Chosen by looking at portraits: faces stay whose they are, and are still painted (docs/blending.md)."""
+
 GAINS = (1.1, 1.25, 1.3, 1.2, 1.2)
 """How far each level's map is followed at full strength in one pass, relu1_1 first; the retouch as that.
 
@@ -50,10 +53,12 @@ class Settings:
     """What a stylisation does, apart from its pictures. Values are checked on creation.
 
     strength: 0..1, from the photo to the full style. level_strength: a factor 0..1 for single levels (5 shapes, 1
-    colours). detail: 0..1, share of the photo's own features mixed in below relu5_1. transform: mixed (wct at
-    relu1_1..relu3_1, mk at relu4_1 and relu5_1), mk, wct or adain at all. blend: how several styles become one target.
-    passes: 1, or 5 for the original cascade of Li et al. 2017. refine: steps of descent on the picture after the pass;
-    each takes about as long as the pass, and brings the deep levels nearer, which no decoder reaches.
+    colours). detail: 0..1, share of the photo's own features mixed in below relu5_1. keep_faces: 0..1, how far faces
+    go from that to detail 1; 0 does not look for them. transform: mixed (wct at relu1_1..relu3_1, mk at relu4_1 and
+    relu5_1), mk, wct or adain at all. blend: how several styles become one target.
+    passes: 1, or 5 for the original cascade of Li et al. 2017, which has no detail. refine: steps of descent on the
+    picture after the pass; each takes about as long as the pass, and brings the deep levels nearer, which no decoder
+    reaches.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -62,6 +67,7 @@ class Settings:
     strength: float = 1.0
     level_strength: Mapping[int, float] = field(default_factory=dict)
     detail: float = DEFAULT_DETAIL
+    keep_faces: float = DEFAULT_KEEP_FACES
     transform: TransformKind = "mixed"
     blend: BlendKind = "barycenter"
     passes: int = 1
@@ -74,6 +80,7 @@ class Settings:
 
         unit("strength", self.strength)
         unit("detail", self.detail)
+        unit("keep_faces", self.keep_faces)
         for level, value in self.level_strength.items():
             if level not in LEVELS:
                 raise ConfigError(f"level_strength names level {level}, must be one of 1, 2, 3, 4, 5")

@@ -23,12 +23,22 @@ from wctstyle import plan as chain
 from wctstyle import weights as weight_files
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.faces import face_map
 from wctstyle.model import build, extract
 from wctstyle.moments import Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
-from wctstyle.settings import DEFAULT_DETAIL, GAINS, LEVELS, MAX_SIDE, BlendKind, Settings, map_kind
+from wctstyle.settings import (
+    DEFAULT_DETAIL,
+    DEFAULT_KEEP_FACES,
+    GAINS,
+    LEVELS,
+    MAX_SIDE,
+    BlendKind,
+    Settings,
+    map_kind,
+)
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import Barycenters, affine, barycenters, blend
 from wctstyle.types import Features
@@ -87,6 +97,15 @@ class ContentCode:
     height: int
     width: int
     key: str
+
+    @functools.cached_property
+    def faces(self) -> Float[np.ndarray, "H W"] | None:
+        """Where its faces are, 0..1, padded as it is (see `wctstyle.faces`); None without any."""
+        found = face_map(self.pixels[0, : self.height, : self.width])
+        padding = [
+            (0, whole - own) for whole, own in zip(self.pixels.shape[1:3], (self.height, self.width), strict=True)
+        ]
+        return None if found is None else np.pad(found, padding, mode="edge")
 
 
 @dataclass(frozen=True)
@@ -154,7 +173,9 @@ class Stylizer:
         if tensors is None:
             tensors, _ = weight_files.load(model)
         self.model = model
-        encoder, decoder = build(MODELS[model], dict(tensors))
+        floats = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
+        together = jax.jit(lambda arrays: arrays)(floats)  # one by one they would take 0.3 s
+        encoder, decoder = build(MODELS[model], together)
         encoder_def, self._encoder = nnx.split(encoder)
         self._encoder_def = encoder_def
         decoder_def, self._decoder = nnx.split(decoder)
@@ -294,13 +315,35 @@ class Stylizer:
     def _planned(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings) -> tuple[Any, Plan]:
         return self._decode(
             self._encoder, self._decoder, content.features, target, settings.alphas * _GAINS,
-            np.float32(settings.mixed_detail),
+            self._detail(content, settings.mixed_detail, settings.keep_faces),
             counted_side(content.height), counted_side(content.width), kind=settings.transform,
         )  # fmt: skip
 
-    def render(self, content: ContentCode, plan: Plan, *, detail: float = DEFAULT_DETAIL) -> Rgb:
+    def _detail(self, content: ContentCode, detail: float, keep_faces: float) -> Any:
+        """Return one number, or where the photo has faces to keep, a map for each level below relu5_1."""
+        faces = content.faces if keep_faces else None
+        if faces is None:
+            return np.float32(detail)
+
+        def at(level: int) -> Float[np.ndarray, "1 h w 1"]:
+            cell = 2 ** (level - 1)
+            height, width = (side // cell for side in faces.shape)
+            share = faces.reshape(height, cell, width, cell).mean(axis=(1, 3), dtype=np.float32)
+            return (detail + (1 - detail) * keep_faces * share)[None, :, :, None].astype(np.float32)
+
+        return tuple(at(level) for level in LEVELS[:-1])
+
+    def render(
+        self,
+        content: ContentCode,
+        plan: Plan,
+        *,
+        detail: float = DEFAULT_DETAIL,
+        keep_faces: float = DEFAULT_KEEP_FACES,
+    ) -> Rgb:
         """Decode the content with a ready plan; `detail` is used as it is."""
-        image = self._render(self._encoder, self._decoder, content.features, plan, np.float32(detail))
+        share = self._detail(content, detail, keep_faces)
+        image = self._render(self._encoder, self._decoder, content.features, plan, share)
         return self._finish(image, content.height, content.width, plan)
 
     def reconstruct(self, image: Rgb, *, level: int) -> Rgb:
@@ -354,6 +397,8 @@ class Stylizer:
 
         def encoded() -> ContentCode:
             code = content if isinstance(content, ContentCode) else self.content(content)
+            if settings.keep_faces and settings.passes == 1:
+                _ = code.faces  # here, beside the encoding
             jax.block_until_ready(code.features)
             return code
 

@@ -27,7 +27,7 @@ from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents,
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ImageError, NonFiniteError
-from wctstyle.settings import DEFAULT_DETAIL, MAX_SIDE
+from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, MAX_SIDE
 
 app = typer.Typer(
     help="Paint any photo in the style of any picture, or of a blend of several, in one pass.",
@@ -90,6 +90,13 @@ def stylize(
         float,
         _style_option(help="How much of the photo's own fine structure to keep, 0 to 1 (no effect with --passes 5)."),
     ] = DEFAULT_DETAIL,
+    keep_faces: Annotated[
+        float,
+        _style_option(
+            help="How much more of themselves faces keep, from nothing (0) to all of the photo's structure (1); "
+            "0 does not look for faces."
+        ),
+    ] = DEFAULT_KEEP_FACES,
     transform: Annotated[
         Transform,
         _style_option(
@@ -169,6 +176,7 @@ def stylize(
         blend=blend.value,
         passes=passes,
         refine=refine,
+        keep_faces=keep_faces,
     )
     options = Options(settings, model.value, size, style_size, max_pixels, quality)
     specs = parse_styles(style)

@@ -65,7 +65,8 @@ def make_settings(**values: Any) -> Settings:
     try:
         return Settings(**values)
     except ConfigError as error:
-        raise ConfigError(f"--{error}") from error
+        field, _, rest = str(error).partition(" ")
+        raise ConfigError(f"--{field.replace('_', '-')} {rest}") from error
 
 
 @dataclass(frozen=True)

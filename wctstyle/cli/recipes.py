@@ -56,8 +56,8 @@ def recipe_command(recipe: Mapping[str, Any], *, source: str = "the recipe") -> 
         arguments = [_not_an_option(_name_of(recipe["content"]))]
         for style in recipe["styles"]:
             arguments += ["--style", format_style(_name_of(style), float(style["weight"]))]
-        for option in ("strength", "detail", "transform", "blend", "passes", "refine", "size", "model"):
-            arguments += [f"--{option}", str(recipe[option])]
+        for option in ("strength", "detail", "keep_faces", "transform", "blend", "passes", "refine", "size", "model"):
+            arguments += ["--" + option.replace("_", "-"), str(recipe[option])]
         if levels:
             arguments += ["--level-strength", ",".join(f"{k}={v:g}" for k, v in levels.items())]
         if recipe.get("style_size") is not None:

@@ -21,7 +21,7 @@ from wctstyle.demo.looks import STYLE_SIZE, Look
 from wctstyle.demo.pictures import decode, public_name, take_upload
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
-from wctstyle.settings import DEFAULT_DETAIL
+from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES
 
 Picture = str | dict
 """`sample:NAME`, or an uploaded file as `gradio_client.handle_file` or POST /upload names it."""
@@ -57,6 +57,7 @@ class Endpoints:
         weights: list[float] | None = None,
         strength: float = 1.0,
         detail: float = DEFAULT_DETAIL,
+        keep_faces: float = DEFAULT_KEEP_FACES,
         level_strength: dict[str, float] | None = None,
         transform: Literal["mixed", "mk", "wct", "adain"] = "mixed",
         blend: Literal["barycenter", "linear", "mixture"] = "barycenter",
@@ -68,13 +69,14 @@ class Endpoints:
         """Stylise a photo after one style or a blend. Returns the file and {"seconds", "width", "height", "recipe"}.
 
         content and each of styles is `sample:NAME` or an uploaded file. weights: one per style, any scale; equal if
-        left out. strength 0..1, from photo to style. level_strength: factors for single levels, as {"5": 0.5}. size and
-        style_size: long sides in pixels.
+        left out. strength 0..1, from photo to style. keep_faces 0..1: how much more of themselves faces keep.
+        level_strength: factors for single levels, as {"5": 0.5}. size and style_size: long sides in pixels.
         """
         session = self._session()
         look = self._look(
-            session, content, styles, weights, strength, detail, level_strength, transform, blend, size, style_size
-        )
+            session, content, styles, weights, strength, detail, keep_faces, level_strength, transform, blend, size,
+            style_size,
+        )  # fmt: skip
         shot = self.desk.engine.render(session, look)
         recipe = actions.recipe_of(self.desk, session, look, shot.image)
         return self._file(shot.image, recipe, format, quality), _report(shot.image, recipe, seconds=shot.seconds)
@@ -100,8 +102,9 @@ class Endpoints:
         session, progress = self._session(), gr.Progress()
         try:
             look = friendly(self._look)(
-                session, content, styles, weights, strength, DEFAULT_DETAIL, None, "mixed", blend, size, style_size
-            )
+                session, content, styles, weights, strength, DEFAULT_DETAIL, DEFAULT_KEEP_FACES, None, "mixed", blend,
+                size, style_size,
+            )  # fmt: skip
             run = friendly(actions.optimise)(self.desk, session, look, steps, method, start)
             while (now := friendly(next)(run, None)) is not None:
                 progress((now.step, now.steps), desc=now.text)
@@ -132,7 +135,18 @@ class Endpoints:
         held = session.picture(self._take(session, result))
         longest = min(max(held.pixels.shape[:2]), self.desk.limits.max_size)
         look = self._look(
-            session, content, styles, weights, 1.0, DEFAULT_DETAIL, None, "mixed", "barycenter", longest, STYLE_SIZE
+            session,
+            content,
+            styles,
+            weights,
+            1.0,
+            DEFAULT_DETAIL,
+            DEFAULT_KEEP_FACES,
+            None,
+            "mixed",
+            "barycenter",
+            longest,
+            STYLE_SIZE,
         )
         measured = self.desk.engine.figures(session, look, held.at(longest))
         levels = measured["levels"]
@@ -171,6 +185,7 @@ class Endpoints:
         weights: Any,
         strength: float,
         detail: float,
+        keep_faces: float,
         level_strength: dict[str, float] | None,
         transform: str,
         blend: str,
@@ -193,7 +208,9 @@ class Endpoints:
             "styles": [[self._take(session, s), w] for s, w in zip(styles, weights, strict=True)],
         }
         levels = [factors.get(level, 1.0) for level in (5, 4, 3, 2, 1)]
-        look = looks.make_look(self.desk.limits, palette, strength, detail, levels, transform, blend, size, style_size)
+        look = looks.make_look(
+            self.desk.limits, palette, strength, detail, keep_faces, levels, transform, blend, size, style_size
+        )
         return replace(look, size=min(look.size, self.desk.limits.max_size))
 
     def _file(self, image: Any, recipe: dict[str, Any], format: str, quality: int) -> dict[str, Any]:

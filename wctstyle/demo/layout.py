@@ -148,8 +148,9 @@ class Page:
 
         with gr.Row(elem_id="wct-dials"):
             slider("strength", "Strength", "From the photo to the full style.")
-            slider("detail", "Detail", "Keeps the photo's own edges and faces.")
-        with gr.Accordion("Advanced: levels, transform, size, stroke size", open=False):
+            slider("detail", "Detail", "Keeps the photo's own edges.")
+        with gr.Accordion("Advanced: faces, levels, transform, size, stroke size", open=False):
+            slider("keep_faces", "Faces", "How much more of themselves the faces in the photo keep.")
             for level, (label, info) in LEVEL_TEXTS.items():
                 slider(f"level{level}", label, f"How much the style changes {info}.")
             self.controls["transform"] = gr.Radio(

@@ -12,7 +12,7 @@ from wctstyle import __version__, samples
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import Held
 from wctstyle.errors import ConfigError
-from wctstyle.settings import DEFAULT_DETAIL, LEVELS, Settings
+from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, LEVELS, Settings
 
 FIRST_CONTENT = "sample:astronaut"
 FIRST_STYLES = (("sample:impasto-night", 0.6), ("sample:stained-glass", 0.4))
@@ -72,6 +72,7 @@ def make_look(
     palette: Any,
     strength: float = 1.0,
     detail: float = DEFAULT_DETAIL,
+    keep_faces: float = DEFAULT_KEEP_FACES,
     level_strength: Sequence[float] = (1.0,) * 5,
     transform: str = "mixed",
     blend: str = "barycenter",
@@ -89,6 +90,7 @@ def make_look(
         strength=_number(strength, "strength"),
         level_strength={level: factors[level] for level in LEVELS if factors[level] != 1},
         detail=_number(detail, "detail"),
+        keep_faces=_number(keep_faces, "keep faces"),
         transform=transform,  # pyright: ignore[reportArgumentType]
         blend=blend,  # pyright: ignore[reportArgumentType]
     )
@@ -165,6 +167,7 @@ def look_of(
             },
             float(recipe.get("strength", 1.0)),
             float(recipe.get("detail", DEFAULT_DETAIL)),
+            float(recipe.get("keep_faces", DEFAULT_KEEP_FACES)),
             [levels.get(level, 1.0) for level in reversed(LEVELS)],
             str(recipe.get("transform", "mixed")),
             str(recipe.get("blend", "barycenter")),
@@ -187,6 +190,7 @@ def controls_of(look: Look) -> dict[str, Any]:
     return {
         "strength": settings.strength,
         "detail": settings.detail,
+        "keep_faces": settings.keep_faces,
         **{f"level{level}": settings.level_strength.get(level, 1.0) for level in reversed(LEVELS)},
         "transform": settings.transform,
         "blend": settings.blend,
@@ -200,7 +204,7 @@ def as_command(recipe: Mapping[str, Any], output: str = "result.png") -> str:
     words = ["wctstyle", "stylize", recipe["content"]["name"]]
     for style in recipe["styles"]:
         words += ["--style", f"{style['name']}:{float(style['weight'])!r}"]
-    for option in ("strength", "detail", "transform", "blend", "size", "style_size", "model"):
+    for option in ("strength", "detail", "keep_faces", "transform", "blend", "size", "style_size", "model"):
         words += [f"--{option.replace('_', '-')}", str(recipe[option])]
     if recipe["level_strength"]:
         words += ["--level-strength", ",".join(f"{k}={v:g}" for k, v in recipe["level_strength"].items())]
@@ -214,7 +218,7 @@ def as_python(recipe: Mapping[str, Any], output: str = "result.png") -> str:
         sample = name.removeprefix(samples.PREFIX)
         return f"samples.picture({sample!r})" if name.startswith(samples.PREFIX) else f"images.load({name!r})"
 
-    options = {key: recipe[key] for key in ("strength", "detail", "transform", "blend")}
+    options = {key: recipe[key] for key in ("strength", "detail", "keep_faces", "transform", "blend")}
     options["level_strength"] = {int(level): value for level, value in recipe["level_strength"].items()}
     given = ", ".join(f"{key}={value!r}" for key, value in options.items())
     lines = [

@@ -137,7 +137,7 @@ class Optimizer:
         if tensors is None:
             tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
-        self._params = parameters(MODELS[model], tensors)
+        self._params = jax.jit(lambda tensors: tensors)(parameters(MODELS[model], tensors))
         self._programs: dict[Any, Any] = {}
         self._lock = threading.Lock()
         self._content = jax.jit(content_targets, static_argnames="shape")

@@ -36,7 +36,7 @@ def parameters(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> Parame
         if name == "conv1_1":
             bias = (bias + np.einsum("hwio,i->o", kernel.astype(np.float64), MEAN_RGB)).astype(np.float32)
         backward = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
-        found[name] = (jax.device_put(kernel), jax.device_put(bias), jax.device_put(backward))
+        found[name] = (kernel, bias, backward)
     return found
 
 

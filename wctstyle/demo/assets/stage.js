@@ -73,7 +73,7 @@ canvas.addEventListener("drop", (event) => {
   if (file) document.dispatchEvent(new CustomEvent("wct:file", { detail: { file, kind: "content" } }));
 });
 
-const LIVE = "#wct-strength, #wct-detail, #wct-transform, #wct-blend-kind, #wct-size, #wct-style_size, [id^='wct-level']";
+const LIVE = "#wct-strength, #wct-detail, #wct-keep_faces, #wct-transform, #wct-blend-kind, #wct-size, #wct-style_size, [id^='wct-level']";
 const SLOW = "Still at it: the first picture of a new size takes longest.";
 let busy = [];
 function settled() {
