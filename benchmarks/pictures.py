@@ -41,7 +41,7 @@ def grid(rows: Sequence[Sequence[Rgb | None]]) -> Rgb:
 
 
 def main() -> None:
-    """Write hero.jpg, blend.jpg, strength.jpg and refine.jpg."""
+    """Write hero.jpg, blend.jpg, strength.jpg, refine.jpg and faces.jpg."""
     OUT.mkdir(parents=True, exist_ok=True)
     stylizer = Stylizer("slim")
     photos = {name: images.resize(samples.picture(name), long_side=640, enlarge=True).rgb for name in PHOTOS}
@@ -67,6 +67,15 @@ def main() -> None:
     pairs = (("astronaut", "impasto-night"), ("coffee", "stained-glass"))
     finer = [[*(result(p, [(s, 1.0)], Settings(refine=n)) for n in (0, 10, 50)), square(styles[s])] for p, s in pairs]
     images.save(OUT / "refine.jpg", grid([[*finer[0], *finer[1]]]), quality=88)
+
+    def portrait(style: str, share: float) -> Rgb:
+        """Crop the upper half, where the face is."""
+        painted = stylizer.stylize(photos["astronaut"], codes[style], Settings(keep_faces=share)).image
+        return square(painted[:360, 100:460])
+
+    before = square(photos["astronaut"][:360, 100:460])
+    pages = [[square(styles[s]), portrait(s, 0.0), portrait(s, 0.35)] for s in ("impasto-night", "stained-glass")]
+    images.save(OUT / "faces.jpg", grid([[before, *pages[0], *pages[1]]]), quality=88)
 
 
 if __name__ == "__main__":
