@@ -372,6 +372,13 @@ def test_faces_nobody_needs_are_not_looked_for(fresh, styles, monkeypatch, setti
     assert_picture(fresh.stylize(picture(50, 60, seed=6), styles[0], settings).image, (50, 60))
 
 
+def test_one_program_serves_photos_with_faces_and_without(fresh, styles, monkeypatch):
+    for faces in (lambda *_: None, lambda h, w: np.ones((h, w), np.float32)):
+        faces_are(monkeypatch, faces)
+        fresh.stylize(picture(50, 60, seed=6 + fresh.traces.get("decode", 0)), styles[0])
+    assert fresh.traces["decode"] == 1
+
+
 def test_faces_are_looked_for_once(fresh, styles, monkeypatch):
     searches = []
     faces_are(monkeypatch, lambda *size: searches.append(size))

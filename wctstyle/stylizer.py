@@ -319,15 +319,17 @@ class Stylizer:
             counted_side(content.height), counted_side(content.width), kind=settings.transform,
         )  # fmt: skip
 
-    def _detail(self, content: ContentCode, detail: float, keep_faces: float) -> Any:
-        """Return one number, or where the photo has faces to keep, a map for each level below relu5_1."""
+    def _detail(
+        self, content: ContentCode, detail: float, keep_faces: float
+    ) -> tuple[Float[np.ndarray, "1 h w 1"], ...]:
+        """Return a map for each level below relu5_1; without faces too, so that one program serves both."""
         faces = content.faces if keep_faces else None
-        if faces is None:
-            return np.float32(detail)
 
         def at(level: int) -> Float[np.ndarray, "1 h w 1"]:
             cell = 2 ** (level - 1)
-            height, width = (side // cell for side in faces.shape)
+            height, width = (side // cell for side in content.pixels.shape[1:3])
+            if faces is None:
+                return np.full((1, height, width, 1), detail, np.float32)
             share = faces.reshape(height, cell, width, cell).mean(axis=(1, 3), dtype=np.float32)
             return (detail + (1 - detail) * keep_faces * share)[None, :, :, None].astype(np.float32)
 
