@@ -502,9 +502,9 @@ def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch
 
     monkeypatch.setattr(one_model, "stylize", spy)
     options = ("--strength", "0.6", "--level-strength", "5=1,4=0.5", "--detail", "0.2")
-    rest = ("--transform", "adain", "--blend", "linear", "--passes", "5", "--refine", "3")
+    rest = ("--keep-faces", "0.5", "--transform", "adain", "--blend", "linear", "--passes", "5", "--refine", "3")
     fails(*STYLED, "--style", "sea.png:0.5", *options, *rest)
-    assert seen == [([1.0, 0.5], Settings(0.6, {5: 1.0, 4: 0.5}, 0.2, "adain", "linear", 5, 3))]
+    assert seen == [([1.0, 0.5], Settings(0.6, {5: 1.0, 4: 0.5}, 0.2, 0.5, "adain", "linear", 5, 3))]
 
 
 @pytest.mark.parametrize(
