@@ -149,7 +149,7 @@ class Page:
         with gr.Row(elem_id="wct-dials"):
             slider("strength", "Strength", "From the photo to the full style.")
             slider("detail", "Detail", "Keeps the photo's own edges.")
-        with gr.Accordion("Advanced: faces, levels, transform, size, stroke size", open=False):
+        with gr.Accordion("Advanced: faces, levels, transform, sizes", open=False):
             slider("keep_faces", "Faces", "How much more of themselves the faces in the photo keep.")
             for level, (label, info) in LEVEL_TEXTS.items():
                 slider(f"level{level}", label, f"How much the style changes {info}.")
