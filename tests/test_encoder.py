@@ -72,9 +72,9 @@ def test_conv_reflects_a_side_of_one_position(size):
     np.testing.assert_allclose(convolved(x, kernel, bias), oracles.correlate3x3(x, kernel, bias), atol=1e-5)
 
 
-@pytest.mark.parametrize("channels", [(3, 16), (16, 3), (3, 3), (1, 3), (16, 16)], ids=str)
+@pytest.mark.parametrize("channels", [(3, 16), (16, 3), (3, 3), (1, 3), (16, 16), (64, 64)], ids=str)
 @pytest.mark.parametrize("size", [(5, 8), (6, 7), (17, 8), (12, 7)], ids=str)
-def test_few_channels_agree_with_scipy_in_value_and_gradient(size, channels):
+def test_few_and_many_channels_agree_with_scipy_in_value_and_gradient(size, channels):
     x, kernel, bias = random((2, *size, channels[0])), random((3, 3, *channels), 1), random(channels[1], 2)
     np.testing.assert_allclose(convolved(x, kernel, bias), oracles.correlate3x3(x, kernel, bias), atol=1e-4)
     weight = random((2, *size, channels[1]), 3)
@@ -86,6 +86,7 @@ def test_few_channels_agree_with_scipy_in_value_and_gradient(size, channels):
         found = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
         patch.setattr(encoder_module, "WIDE", ())
         patch.setattr(encoder_module, "THIN_ROW", 0)
+        patch.setattr(encoder_module, "MANY_PRODUCTS", 10**9)
         wanted = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)

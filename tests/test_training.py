@@ -176,21 +176,22 @@ def test_interrupted_training_resumes_to_the_same_weights(
         np.testing.assert_array_equal(value, resumed[name], err_msg=name)
 
 
+@pytest.mark.parametrize("base", [3, 4])
 def test_the_deep_stage_learns_and_leaves_the_shallow_layers(
-    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
+    base: int, folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     teacher, encoder, decoder = Encoder(TEACHER), Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT, rngs=nnx.Rngs(2))
     fill(teacher, tiny, "encoder")
     before = extract(encoder, "encoder") | extract(decoder, "decoder")
-    stage, reports = loop.Stage("deep", 50, size=32, batch=2, rate=3e-3, options={"views": 1}), []
+    stage, reports = loop.Stage("deep", 50, size=32, batch=2, rate=3e-3, options={"base": base, "views": 1}), []
     deep.deep(
         encoder, decoder, teacher, stage, content=folders[0], style=folders[1], seed=7,
         checkpoint=tmp_path / "c.safetensors", report=reports.append,
     )  # fmt: skip
     after = extract(encoder, "encoder") | extract(decoder, "decoder")
     moved = {name for name, value in before.items() if not np.array_equal(value, after[name])}
-    kept = {"encoder/conv1_1", "encoder/conv1_2", "encoder/conv2_1", "encoder/conv2_2", "encoder/conv3_1"}
-    kept |= {"decoder/conv1_1", "decoder/conv1_2", "decoder/conv2_1", "decoder/conv2_2", "decoder/conv3_1"}
+    names = [name for name, _, _ in STUDENT.convs()]
+    kept = {f"{part}/{name}" for part in ("encoder", "decoder") for name in names[: names.index(f"conv{base}_1") + 1]}
     assert {name.rpartition("/")[0] for name in before} - {name.rpartition("/")[0] for name in moved} == kept
     assert reports[-1]["loss"] < 0.8 * reports[0]["loss"]
 
@@ -200,6 +201,15 @@ def test_the_deep_stage_is_not_for_the_teacher_itself(folders: tuple[Path, Path]
     with pytest.raises(ConfigError, match="narrower"):
         deep.deep(
             teacher, Decoder(TEACHER), teacher, loop.Stage("deep", 1), content=folders[0], style=folders[1], seed=7,
+            checkpoint=tmp_path / "c.safetensors", report=lambda _: None,
+        )  # fmt: skip
+
+
+def test_the_deep_stage_names_a_base_that_cannot_be(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="3 or 4; got 5"):
+        deep.deep(
+            Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT), Encoder(TEACHER, rngs=nnx.Rngs(3)),
+            loop.Stage("deep", 1, options={"base": 5}), content=folders[0], style=folders[1], seed=7,
             checkpoint=tmp_path / "c.safetensors", report=lambda _: None,
         )  # fmt: skip
 

@@ -65,6 +65,10 @@ which, columns). RGB to `slim`'s 16 channels and back by four, 16 to 16 by two; 
 THIN_ROW = 5_000_000
 """Products in a row of output below which `correlate` asks for one row more than there are."""
 
+MANY_PRODUCTS = 64 * 64
+"""Products of channels in and out from which the gradient in a kernel is a matrix product per tap. XLA's CPU backend
+takes twice as long for the convolution that it is, and half as long with fewer channels."""
+
 Pads = tuple[tuple[int, int], tuple[int, int]]
 """Zeros above and below, left and right."""
 
@@ -74,23 +78,38 @@ def _convolution(x: Array, kernel: Array, pads: Pads, stride: int) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _with_more_rows(x: Array, kernel: Array, pads: Pads, stride: int, added: int) -> Array:
+def _correlate(x: Array, kernel: Array, pads: Pads, stride: int, added: int) -> Array:
     """Compute `added` rows more below, and cut them off. The gradient is that of the plain convolution."""
     (above, below), sides = pads
-    return _convolution(x, kernel, ((above, below + added), sides), stride)[:, :-added]
+    return _convolution(x, kernel, ((above, below + added), sides), stride)[:, : -added or None]
 
 
-def _more_rows_forward(x: Array, kernel: Array, *how: Any) -> tuple[Array, tuple[Array, Array]]:
-    return _with_more_rows(x, kernel, *how), (x, kernel)
+def _correlate_forward(x: Array, kernel: Array, *how: Any) -> tuple[Array, tuple[Array, Array]]:
+    return _correlate(x, kernel, *how), (x, kernel)
 
 
-def _more_rows_backward(
+def _correlate_backward(
     pads: Pads, stride: int, _: int, saved: tuple[Array, Array], slope: Array
 ) -> tuple[Array, Array]:
-    return jax.vjp(lambda x, kernel: _convolution(x, kernel, pads, stride), *saved)[1](slope)
+    x, kernel = saved
+    if stride > 1 or _products(kernel) < MANY_PRODUCTS:
+        return jax.vjp(lambda x, kernel: _convolution(x, kernel, pads, stride), *saved)[1](slope)
+    (in_x,) = jax.vjp(lambda x: _convolution(x, kernel, pads, stride), x)[1](slope)
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    _, height, width, _ = slope.shape
+    taps = [
+        jnp.einsum("nhwi,nhwo->io", padded[:, i : i + height, j : j + width], slope)
+        for i in range(kernel.shape[0])
+        for j in range(kernel.shape[1])
+    ]
+    return in_x, jnp.stack(taps).reshape(kernel.shape)
 
 
-_with_more_rows.defvjp(_more_rows_forward, _more_rows_backward)
+_correlate.defvjp(_correlate_forward, _correlate_backward)
+
+
+def _products(kernel: Array) -> int:
+    return kernel.shape[2] * kernel.shape[3]
 
 
 def correlate(
@@ -106,9 +125,11 @@ def correlate(
     rows = height + sum(pads[0]) - kernel.shape[0] + 1
     columns = (width + sum(pads[1]) - kernel.shape[1]) // stride + 1
     added = height + 1 - rows
-    if columns * kernel.size < THIN_ROW and 0 < 8 * added <= rows:
-        return _with_more_rows(x, kernel, pads, stride, added)
-    return _convolution(x, kernel, pads, stride)
+    if columns * kernel.size >= THIN_ROW or not 0 < 8 * added <= rows:
+        added = 0
+    if not added and _products(kernel) < MANY_PRODUCTS:
+        return _convolution(x, kernel, pads, stride)
+    return _correlate(x, kernel, pads, stride, added)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -138,8 +159,7 @@ _correlate_wide.defvjp(_wide_forward, _wide_backward)
 
 def correlate_same(x: Array, kernel: Array) -> Array:
     """Cross-correlate over zero borders with a 3x3 kernel, between few channels several columns at a time."""
-    products = kernel.shape[2] * kernel.shape[3]
-    wide = next((columns for most, columns in WIDE if products <= most), 1)
+    wide = next((columns for most, columns in WIDE if _products(kernel) <= most), 1)
     if wide > 1 and min(kernel.shape[2:]) >= 3 and x.shape[2] % wide == 0:
         return _correlate_wide(x, kernel, wide)
     return correlate(x, kernel, _SAME)

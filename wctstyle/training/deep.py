@@ -1,6 +1,6 @@
-"""Train what lies behind relu3_1: the encoder's deep layers against VGG-19, and the decoder's blocks 5 and 4 back.
+"""Train the deep layers: the encoder's behind relu3_1 or relu4_1 against VGG-19, and the decoder's blocks back.
 
-Everything up to relu3_1 stays as it is, so what it says about a crop is computed once, as the teacher's answers are,
+Everything up to that level stays as it is, so what it says about a crop is computed once, as the teacher's answers are,
 and a step is cheap. The deep levels need the most of them: they are furthest from VGG-19's.
 """
 
@@ -29,11 +29,10 @@ from wctstyle.training.reconstruct import (
     relative_square,
 )
 
-BASE = 3
-"""The last level that stays as it is."""
+BASES = (3, 4)
 
-DEFAULTS: dict[str, Any] = {"feature": 2.0, "gram": 0.4, "block": 1.0, "chain": 0.5, "views": 3}
-"""Options of the stage: weights of the losses; `views`, crops per picture."""
+DEFAULTS: dict[str, Any] = {"base": 3, "feature": 2.0, "gram": 0.4, "block": 1.0, "chain": 0.5, "views": 3}
+"""Options of the stage: the last level that stays as it is; weights of the losses; `views`, crops per picture."""
 
 
 def deep(
@@ -51,22 +50,25 @@ def deep(
     """Train the deep layers of `encoder` and `decoder` in place, on crops from both folders.
 
     Raises:
-        ConfigError: the encoder is the teacher itself, or no fixed crops were asked for.
+        ConfigError: the encoder is the teacher itself, no fixed crops were asked for, or `base` is not 3 or 4.
     """
     o = DEFAULTS | stage.options
+    base_level = int(o["base"])
+    if base_level not in BASES:
+        raise ConfigError(f"stage deep: base is the last level that stays as it is, 3 or 4; got {o['base']!r}")
     if encoder.config == teacher.config or not int(o["views"]):
         raise ConfigError("stage deep: is for an encoder narrower than its teacher, and needs views of 1 or more")
     data = MixedCrops.of(content, style, size=stage.size, seed=seed, views=int(o["views"]))
     teacher_def, teacher_params = nnx.split(teacher)
     encoder_def, encoder_params = nnx.split(encoder, nnx.Param)
     decoder_def, decoder_params = nnx.split(decoder, nnx.Param)
-    teach = jax.jit(lambda p, x: nnx.merge(teacher_def, p)(x)[BASE:])
-    embed = jax.jit(lambda p, x: nnx.merge(encoder_def, p)(x, levels=BASE)[-1])
+    teach = jax.jit(lambda p, x: nnx.merge(teacher_def, p)(x)[base_level:])
+    embed = jax.jit(lambda p, x: nnx.merge(encoder_def, p)(x, levels=base_level)[-1])
     answers = Answers(lambda crop: (embed(encoder_params, crop), *teach(teacher_params, crop)))
 
     def above(params: Any, base: Any) -> tuple[Any, ...]:
-        acts = nnx.merge(encoder_def, params).activations(base, after=f"conv{BASE}_1")
-        return tuple(acts[f"relu{k}_1"] for k in range(BASE + 1, 6))
+        acts = nnx.merge(encoder_def, params).activations(base, after=f"conv{base_level}_1")
+        return tuple(acts[f"relu{k}_1"] for k in range(base_level + 1, 6))
 
     first = data.batch(CHUNK if checkpoint.exists() else INITIAL_CROPS, BEFORE_FIRST_STEP)[1]
     seen = jax.jit(lambda p, x: above(p, embed(p, x)))
@@ -76,10 +78,10 @@ def deep(
     def loss(state: Any, base: Any, *targets: Any) -> tuple[jax.Array, Parts]:
         decoder = nnx.merge(decoder_def, state["decoder"])
         features = above(state["encoder"], base)
-        parts = distillation_losses(features, targets, state["heads"], first=BASE + 1)
-        parts |= block_losses(decoder, base, features, first=BASE + 1)
-        x = features[-1]
-        for level in range(5, BASE, -1):
+        parts = distillation_losses(features, targets, state["heads"], first=base_level + 1)
+        parts |= block_losses(decoder, base, features, first=base_level + 1)
+        x = features[-1]  # down to the base; from relu4_1 up that is block 5, which then counts so much more
+        for level in range(5, base_level, -1):
             x = decoder.block(x, level)
         parts["chain5"] = relative_square(x, base)
         return jnp.asarray(sum(o[name[:-1]] * value for name, value in parts.items())), parts
