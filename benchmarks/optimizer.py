@@ -94,7 +94,7 @@ def optax_run(
     params, shape = parameters(MODELS[model], tensors), Shape.of(settings)
     measured, photo = style_moments(params, jnp.asarray(style[None]), shape), jnp.asarray(content[None])
     targets: Targets = {
-        "content": content_targets(params, photo, shape),
+        "content": content_targets(params, photo, jnp.zeros(photo.shape[1:3]), shape),
         "style": style_targets([measured], np.ones(1), {}, shape=shape, kind=settings.blend, strength=1.0),
     }
     term_weight = jnp.asarray(term_weights(settings, shape))
@@ -205,7 +205,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     peers = dict(map(parse_peer, args.peer))
     judge_file = vgg19_file(args.vgg) if args.vgg is not None or peers else None
     content, style = picture(args.content, args.size), picture(args.style, args.size)
-    settings = OptimizeSettings(steps=args.steps, optimizer=args.optimizer, init="content")
+    settings = OptimizeSettings(steps=args.steps, optimizer=args.optimizer, init="content", keep_faces=0.0)
     one_scale = dataclasses.replace(settings, smallest=args.size)
     pyramid = dataclasses.replace(settings, smallest=max(16, args.size // 2))
     tensors = None if args.weights is None else report.load_tensors(args.model, args.weights)

@@ -109,6 +109,7 @@ def test_a_style_may_be_given_by_its_moments(tiny: Optimizer, tensors: dict, con
         ({"pooling": "min"}, "pooling is 'min', must be one of max, avg"),
         ({"init": "x"}, "init is 'x', must be one of fast, content, noise, style"),
         ({"strength": 1.1}, "strength is 1.1, must be at least 0 and at most 1"),
+        ({"keep_faces": 1.5}, "keep_faces is 1.5, must be at least 0 and at most 1"),
         ({"content_weight": -1}, "content_weight is -1, must be at least 0"),
         ({"tv_weight": float("inf")}, "tv_weight is inf, must be at least 0"),
         ({"learning_rate": 0}, "learning_rate is 0, must be above 0 and at most 1"),
@@ -252,6 +253,10 @@ def test_the_standardized_error_is_the_content_error_where_channels_vary():
     assert standardized_error(x, flat)[0] == pytest.approx(1, abs=1e-2)
     assert standardized_error(flat, flat)[0] == pytest.approx(0, abs=1e-9)
     assert np.isfinite(jax.grad(lambda v: standardized_error(v, flat)[0])(flat)).all()
+    half = jnp.zeros((1, 20, 20, 1)).at[:, :10].set(2)
+    halves = [standardized_error(x, y, half)[0], standardized_error(x, y, 2 - half)[0]]
+    assert sum(halves) == pytest.approx(2 * float(standardized_error(x, y)[0]), rel=1e-5)
+    assert halves[0] != pytest.approx(float(halves[1]), rel=1e-5)
 
 
 def test_the_smooth_variation_is_the_plain_one_for_large_steps_and_quadratic_for_small():
@@ -284,7 +289,7 @@ def targets_of(params: Any, image: np.ndarray, shape: Shape) -> Any:
         for layer, x in wide.items()
     }  # fmt: skip
     style = style_targets([moments], np.ones(1), {}, shape=shape, kind="mixture", strength=1.0)
-    return {"content": {k: {"features": found[k]} for k in shape.content_layers}, "style": style}, wide
+    return {"content": {k: {"target": found[k]} for k in shape.content_layers}, "style": style}, wide
 
 
 @pytest.mark.parametrize("statistic", ["gram", "moments"])
@@ -436,6 +441,43 @@ def test_the_same_run_gives_the_same_picture_however_it_is_cut(
     np.testing.assert_array_equal(pictures[2], pictures[0])
     other = finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(settings, seed=4))).image
     assert np.abs(other - pictures[0]).max() > 0.01
+
+
+def test_faces_keep_themselves(
+    tiny: Optimizer, tensors: dict[str, np.ndarray], content: np.ndarray, style: np.ndarray, monkeypatch: Any
+):
+    left = np.repeat(np.arange(WIDTH)[None] < WIDTH // 2, HEIGHT, axis=0).astype(np.float32)
+    settings = dataclasses.replace(SHORT, smallest=WIDTH, steps=30, content_weight=0.3, content_layers={"relu1_2": 1.0})
+    plain, kept = (
+        finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(settings, keep_faces=share), faces=left)).image
+        for share in (0.0, 1.0)
+    )
+    params = parameters(narrow.NARROW, tensors)
+    seen = [features(params, jnp.asarray(x[None]), ["relu1_2"])["relu1_2"] for x in (content, plain, kept)]
+
+    def lost(side: np.ndarray) -> float:
+        before, after = (float(standardized_error(x, seen[0], side[None, ..., None])[0]) for x in seen[1:])
+        return after / before
+
+    assert lost(left) < 0.5 * lost(1 - left)
+    monkeypatch.setattr(loop, "face_map", lambda rgb: left)
+    found = finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(settings, keep_faces=1.0)))
+    np.testing.assert_array_equal(found.image, kept)
+
+
+def test_faces_nobody_needs_are_not_looked_for(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, monkeypatch: Any
+):
+    monkeypatch.setattr(loop, "face_map", lambda rgb: pytest.fail("looked for faces"))
+    for change in ({"keep_faces": 0.0}, {"content_weight": 0.0}):
+        finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(SHORT, **change)))
+    tiny.figures(content, content, [(style, 1.0)])
+    tiny.estimate(content.shape, SHORT)
+
+
+def test_faces_of_another_size_are_refused(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    with pytest.raises(ImageError, match=r"faces: has shape \(40, 24\), the content \(24, 40\)"):
+        tiny.run(content, [(style, 1.0)], SHORT, faces=np.zeros((WIDTH, HEIGHT), np.float32))
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])

@@ -70,15 +70,17 @@ def out_of_range(image: Image) -> Float[Array, " n"]:
     return jnp.mean((image - jnp.clip(image, 0, 1)) ** 2, axis=(1, 2, 3))
 
 
-def standardized_error(features: Features, target: Features) -> Float[Array, " n"]:
+def standardized_error(
+    features: Features, target: Features, weights: Float[Array, "n h w 1"] | float = 1.0
+) -> Float[Array, " n"]:
     """Mean squared difference of the features to `target`, each channel of both standardised over positions.
 
     As `content_error`, but over the number of values and not the target's own square, so that it stays bounded where
     the target is flat (0 same, 2 unrelated, 1 for anything against one colour). Both are first divided by the target's
-    RMS.
+    RMS. `weights` say what a position counts, 1 being what it does without.
     """
     scale = jnp.sqrt(jnp.mean(target**2, axis=(1, 2, 3), keepdims=True) + 1e-12)
-    return jnp.mean((standardize(features / scale) - standardize(target / scale)) ** 2, axis=(1, 2, 3))
+    return jnp.mean(weights * (standardize(features / scale) - standardize(target / scale)) ** 2, axis=(1, 2, 3))
 
 
 @jax.custom_vjp

@@ -77,6 +77,9 @@ OriginalColors = Annotated[
 ContentWeight = Annotated[float, _loss_option(help="What keeping the photo weighs.")]
 StyleWeight = Annotated[float, _loss_option(help="What the style weighs.")]
 TvWeight = Annotated[float, _loss_option(help="What smoothness weighs: more takes grain away, and then detail.")]
+KeepFaces = Annotated[
+    float, _loss_option(help="How much more the photo weighs on its faces, 0 to 1; 0 does not look for faces.")
+]
 ContentLayers = Annotated[
     str | None,
     _loss_option(metavar="LAYER[=WEIGHT],...", show_default="relu4_2", help="Layers that keep the photo."),
@@ -220,7 +223,8 @@ def _fast(request: _Request) -> tuple[np.ndarray, float]:
     from wctstyle.stylizer import Stylizer
 
     clock = time.perf_counter()
-    settings = Settings(strength=request.settings.strength, blend=request.settings.blend)
+    chosen = request.settings
+    settings = Settings(strength=chosen.strength, blend=chosen.blend, keep_faces=chosen.keep_faces)
     result = Stylizer("slim").stylize(request.content.rgb, request.styles, settings)
     return result.image, time.perf_counter() - clock
 
@@ -294,6 +298,7 @@ def optimize(
     content_weight: ContentWeight = _defaults.content_weight,
     style_weight: StyleWeight = _defaults.style_weight,
     tv_weight: TvWeight = _defaults.tv_weight,
+    keep_faces: KeepFaces = _defaults.keep_faces,
     content_layers: ContentLayers = None,
     style_layers: StyleLayers = None,
     statistic: StatisticOption = Statistic.gram,
@@ -344,8 +349,8 @@ def optimize(
         smallest = SMALLEST_FROM_FAST
     settings = _settings(
         steps=steps, optimizer=optimizer.value, strength=strength, content_weight=content_weight,
-        style_weight=style_weight, tv_weight=tv_weight, statistic=statistic.value, blend=blend.value,
-        pooling=pooling.value, init=init if init in STARTS else "content", smallest=smallest,
+        style_weight=style_weight, tv_weight=tv_weight, keep_faces=keep_faces, statistic=statistic.value,
+        blend=blend.value, pooling=pooling.value, init=init if init in STARTS else "content", smallest=smallest,
         original_colors=original_colors, seed=seed, learning_rate=learning_rate, average=average, history=history,
         normalize_gradients=normalize_gradients, time_budget=time_budget, plateau=plateau,
         **_layers(content_layers, style_layers),
@@ -462,6 +467,7 @@ def compare(
     style: Style = None,
     strength: Strength = _defaults.strength,
     blend: BlendOption = Blend.barycenter,
+    keep_faces: KeepFaces = _defaults.keep_faces,
     steps: Steps = _defaults.steps,
     model: ModelOption = Model.slim,
     size: Size = None,
@@ -475,7 +481,7 @@ def compare(
 
     wctstyle compare photo.jpg --style painting.jpg -o comparison
     """
-    settings = _settings(steps=steps, strength=strength, blend=blend.value)
+    settings = _settings(steps=steps, strength=strength, blend=blend.value, keep_faces=keep_faces)
     specs = parse_styles(style)
     source = _one_content(content)
     if out.exists() and not out.is_dir():

@@ -246,6 +246,7 @@ def optimise_settings(desk: Desk, look: Look, steps: float, method: str, start: 
         init=start,  # pyright: ignore[reportArgumentType]
         strength=look.settings.strength,
         blend=look.settings.blend,
+        keep_faces=look.settings.keep_faces,
         time_budget=desk.limits.optimise_seconds,
     )
 

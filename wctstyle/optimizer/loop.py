@@ -21,6 +21,7 @@ from wctstyle import __version__, color, images, metrics
 from wctstyle import weights as weight_files
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.faces import face_map
 from wctstyle.moments import Moments
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent, memory
@@ -35,7 +36,7 @@ from wctstyle.optimizer.objective import (
     term_pulls,
     term_weights,
 )
-from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings, share_out
+from wctstyle.optimizer.settings import FACE_WEIGHT, LEAST_SIDE, OptimizeSettings, share_out
 from wctstyle.settings import LEVELS
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -90,6 +91,7 @@ class _Job:
     styles: tuple[Style, ...]
     shares: Float[np.ndarray, " n"]
     init: Rgb | None
+    faces: Float[np.ndarray, "h w"]
     settings: OptimizeSettings
     shape: Shape
     sizes: list[tuple[int, int]]
@@ -155,6 +157,7 @@ class Optimizer:
         settings: OptimizeSettings = OptimizeSettings(),  # noqa: B008
         *,
         init: Rgb | None = None,
+        faces: Float[np.ndarray, "h w"] | None = None,
         checkpoint: Path | None = None,
         resume: Path | None = None,
         every: int | None = None,
@@ -166,6 +169,7 @@ class Optimizer:
             styles: pictures at the size their strokes are to have, each with its weight (any scale); or their moments.
             settings: see `OptimizeSettings`.
             init: the picture to start from, of the content's size; with the setting init="fast" it has to be given.
+            faces: where the photo's faces are, 0..1; without, they are looked for (see `wctstyle.faces`).
             checkpoint: file that keeps the whole state: every half minute, at the end, and when the generator is closed
                 or interrupted.
             resume: such a file; goes on from there, to the same result as if the run had not been stopped.
@@ -175,11 +179,11 @@ class Optimizer:
             ConfigError: no styles or a bad weight, no `init` where one is needed, a size that does not fit into memory,
             or
                 a `resume` that belongs to another run.
-            ImageError: a picture of the wrong shape, type or range.
+            ImageError: a picture of the wrong shape, type or range, or `faces` of another size than the content.
             WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written.
             NonFiniteError: the loss is not finite.
         """
-        job = self._job(content, styles, settings, init, resumed=resume is not None)
+        job = self._job(content, styles, settings, init, faces, resumed=resume is not None)
         about = {}
         if checkpoint is not None or resume is not None:
             about = self._about(job)
@@ -201,7 +205,7 @@ class Optimizer:
         probe = tuple(max(LEAST_SIDE, round(side * factor)) for side in (height, width))
         noise = np.random.default_rng(0).uniform(size=(*probe, 3)).astype(np.float32)
         short = dataclasses.replace(
-            settings, steps=5, smallest=max(probe), init="content", time_budget=None, plateau=0.0
+            settings, steps=5, smallest=max(probe), init="content", keep_faces=0.0, time_budget=None, plateau=0.0
         )
         began = time.perf_counter()
         rate = max(iterate.steps_per_second for iterate in self.run(noise, [(noise, 1.0)], short))
@@ -223,7 +227,7 @@ class Optimizer:
             ConfigError: no styles or a bad weight.
             ImageError: a picture of the wrong shape, type or range, or `result` and `content` of different shapes.
         """
-        job = self._job(content, styles, OptimizeSettings(init="content"), result, resumed=False)
+        job = self._job(content, styles, OptimizeSettings(init="content", keep_faces=0.0), result, resumed=False)
         assert job.init is not None
         shape = Shape(("relu4_2",), tuple(f"relu{level}_1" for level in LEVELS), "gram", "max")
 
@@ -238,7 +242,8 @@ class Optimizer:
         ]
         by_level = np.asarray(metrics.gram_errors(grams(job.init), targets), np.float64)[0]
         seen = [
-            self._content(self._params, p[None], shape=shape)["relu4_2"]["features"] for p in (job.init, job.content)
+            self._content(self._params, p[None], job.faces, shape=shape)["relu4_2"]["target"]
+            for p in (job.init, job.content)
         ]
         return {
             "style": float(by_level.mean()),
@@ -250,7 +255,14 @@ class Optimizer:
     # ---------------------------------------------------------------------------------------------- before it starts
 
     def _job(
-        self, content: Any, styles: Sequence[tuple[Any, float]], settings: OptimizeSettings, init: Any, *, resumed: bool
+        self,
+        content: Any,
+        styles: Sequence[tuple[Any, float]],
+        settings: OptimizeSettings,
+        init: Any,
+        faces: Any = None,
+        *,
+        resumed: bool,
     ) -> _Job:
         rgb = images.checked_rgb(content, "content picture", least_side=LEAST_SIDE)
         if not styles:
@@ -286,8 +298,15 @@ class Optimizer:
                 )
         if settings.original_colors:
             pictures = [style if isinstance(style, tuple) else _grey(style) for style in pictures]
-        counts = share_out(settings.steps, len(sizes))
-        return _Job(rgb, tuple(pictures), weights / weights.sum(), init, settings, Shape.of(settings), sizes, counts)
+        counts, shape = share_out(settings.steps, len(sizes)), Shape.of(settings)
+        if faces is not None and np.shape(faces) != rgb.shape[:2]:
+            raise ImageError(f"faces: has shape {np.shape(faces)}, the content {rgb.shape[:2]}; resize it to that")
+        if not settings.keep_faces or not shape.content_layers:
+            faces = None
+        elif faces is None:
+            faces = face_map(rgb)
+        faces = np.zeros(rgb.shape[:2], np.float32) if faces is None else np.asarray(faces, np.float32)
+        return _Job(rgb, tuple(pictures), weights / weights.sum(), init, faces, settings, shape, sizes, counts)
 
     def _about(self, job: _Job) -> dict[str, Any]:
         settings = json.loads(json.dumps(job.settings.as_json()))
@@ -297,6 +316,7 @@ class Optimizer:
             "weights": states.fingerprint(*jax.tree.leaves(self._params)),
             "settings": settings,
             "content": states.fingerprint(job.content),
+            "faces": states.fingerprint(job.faces),
             "styles": [
                 [states.fingerprint(*jax.tree.leaves(s)), float(w)] for s, w in zip(job.styles, job.shares, strict=True)
             ],
@@ -337,7 +357,9 @@ class Optimizer:
         style = style_targets(
             measured, job.shares, own, shape=job.shape, kind=job.settings.blend, strength=job.settings.strength
         )
-        return {"content": self._content(self._params, content[None], shape=job.shape), "style": style}
+        emphasis = FACE_WEIGHT * job.settings.keep_faces * job.faces
+        kept = self._content(self._params, content[None], emphasis, shape=job.shape)
+        return {"content": kept, "style": style}
 
     def _program(self, job: _Job, size: tuple[int, int], carry: Any, targets: Any, dials: descent.Dials) -> Any:
         """Compile the steps at this size, or take what is compiled; with less memory where the first does not fit.

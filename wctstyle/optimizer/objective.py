@@ -82,12 +82,20 @@ def style_moments(params: Parameters, image: Image, shape: Shape) -> dict[str, M
     return {layer: measure(x) for layer, x in found.items()}
 
 
-def content_targets(params: Parameters, image: Image, shape: Shape) -> dict[str, dict[str, Array]]:
-    """Keep the content's features at every content layer."""
+def content_targets(
+    params: Parameters, image: Image, emphasis: Float[Array, "h w"], shape: Shape
+) -> dict[str, dict[str, Array]]:
+    """Keep the content's features at every content layer, and what a position there weighs: 1 + `emphasis`.
+
+    `emphasis` is of any size; it is resized to each layer's.
+    """
     if not shape.content_layers:
         return {}
     found = features(params, image, shape.content_layers, pooling=shape.pooling)
-    return {layer: {"features": x} for layer, x in found.items()}
+    return {
+        layer: {"target": x, "weights": 1 + jax.image.resize(emphasis[None, ..., None], (*x.shape[:3], 1), "linear")}
+        for layer, x in found.items()
+    }
 
 
 def style_targets(
@@ -182,7 +190,7 @@ def loss_terms(params: Parameters, image: Image, targets: Targets, shape: Shape)
     found = features(params, rgb, layers, pooling=shape.pooling, checkpointed=shape.checkpointed)
     return jnp.stack(
         [
-            *(standardized_error(found[k], targets["content"][k]["features"])[0] for k in shape.content_layers),
+            *(standardized_error(found[k], **targets["content"][k])[0] for k in shape.content_layers),
             *(_style_term(found[k], targets["style"][k]) for k in shape.style_layers),
             variation(image),
             out_of_range(image)[0],

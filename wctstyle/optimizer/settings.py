@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from wctstyle.errors import ConfigError
-from wctstyle.settings import LEVELS, BlendKind
+from wctstyle.settings import DEFAULT_KEEP_FACES, LEVELS, BlendKind
 
 OptimizerKind = Literal["lbfgs", "adam"]
 Statistic = Literal["gram", "moments"]
@@ -30,6 +30,9 @@ SMALLEST_FROM_FAST = 512
 """The fast result has its large shapes already. Painted anew from a coarser scale it loses fine detail and the photo,
 and faces of the painting appear where there were none (benchmarks/RESULTS.md)."""
 
+FACE_WEIGHT = 25.0
+"""What content weighs more on a face with keep_faces 1. Chosen by looking (docs/optimizer.md)."""
+
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
 
@@ -48,7 +51,8 @@ class OptimizeSettings:
 
     steps: evaluations of loss and gradient over all scales together. optimizer: lbfgs or adam. strength: 0..1, from the
     photo's own statistics to the style's. content_weight, style_weight, tv_weight: what the three terms weigh; each
-    term is relative to its target, so that a weight means the same at every size and for every style. content_layers,
+    term is relative to its target, so that a weight means the same at every size and for every style. keep_faces: 0..1,
+    how much more content weighs on the photo's faces, by `FACE_WEIGHT` at 1; 0 does not look for any. content_layers,
     style_layers: weight by layer name (relu1_1 to relu5_1). statistic: gram, or moments (Wasserstein distance of mean
     and covariance). blend: how several styles become one target; mixture is the weighted mean of Gram matrices.
     pooling: max or avg. init: what to start from; the fast result is computed by the caller and passed to
@@ -70,6 +74,7 @@ class OptimizeSettings:
     content_weight: float = 0.03
     style_weight: float = 1.0
     tv_weight: float = 0.05
+    keep_faces: float = DEFAULT_KEEP_FACES
     content_layers: Mapping[str, float] = field(default_factory=_content)
     style_layers: Mapping[str, float] = field(default_factory=_levels)
     statistic: Statistic = "gram"
@@ -99,6 +104,7 @@ class OptimizeSettings:
         _whole("seed", self.seed, 0, 2**32 - 1)
         _whole("history", self.history, 1, MAX_HISTORY)
         _number("strength", self.strength, 0, 1)
+        _number("keep_faces", self.keep_faces, 0, 1)
         for name in ("content_weight", "style_weight", "tv_weight"):
             _number(name, getattr(self, name), 0, math.inf)
         _number("learning_rate", self.learning_rate, 0, 1, open_low=True)
