@@ -30,7 +30,7 @@ SMALLEST_FROM_FAST = 512
 """The fast result has its large shapes already. Painted anew from a coarser scale it loses fine detail and the photo,
 and faces of the painting appear where there were none (benchmarks/RESULTS.md)."""
 
-FACE_WEIGHT = 25.0
+FACE_WEIGHT = 20.0
 """What content weighs more on a face with keep_faces 1. Chosen by looking (docs/optimizer.md)."""
 
 MAX_STEPS = 1_000_000
