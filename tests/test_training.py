@@ -54,7 +54,10 @@ def _crops(folders: tuple[Path, Path], count: int, size: int = 32) -> np.ndarray
 
 
 def _stages(steps: int, kinds: tuple[str, ...] = recipe.KINDS) -> recipe.Recipe:
-    options = {"stylised": {"views": 2, "wct": 0.5}, "reconstruct": {"views": 1}, "deep": {"views": 2}}
+    options = {
+        "stylised": {"views": 2, "wct": 0.5}, "reconstruct": {"views": 1}, "deep": {"views": 2},
+        "average": {"back": 1, "share": 0.75},
+    }  # fmt: skip
     rows = [loop.Stage(kind, steps, size=32, batch=2, rate=1e-3, options=options[kind]) for kind in kinds]
     return recipe.Recipe("slim", "slim", 7, tuple(rows))
 
@@ -140,7 +143,11 @@ def test_every_stage_runs_and_writes_weights(
     )
     assert all(np.isfinite(v).all() for v in tensors.values())
     assert json.dumps(metadata)
-    assert [r["stage"] for r in reports if "loss" in r] == list(recipe.KINDS)
+    assert [r["stage"] for r in reports if "loss" in r] == ["reconstruct", "deep", "stylised"]
+    done = [weights.load_file(p)[0] for p in sorted(tmp_path.glob("*-done.safetensors"))]
+    assert len(done) == len(recipe.KINDS)
+    for name, value in done[-1].items():
+        np.testing.assert_allclose(value, 0.25 * done[1][name] + 0.75 * done[2][name], rtol=1e-5, atol=1e-7)
     assert [r["stage"] for r in reports if "dead_channels" in r] == ["reconstruct"]
     before = len(reports)
     again = recipe.train(
@@ -239,6 +246,10 @@ def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         ('model = "slim"\nseed = 1\n[[stages]]\nkind = "paint"\nsteps = 1', "paint"),
         ('model = "slim"\nseed = 1\n[[stages]]\nkind = "reconstruct"\nsteps = 0', "at least 1"),
         ('model = "slim"\nseed = 1\n[[stages]]\nkind = "reconstruct"\nsteps = 1\nspeed = 2', "speed"),
+        (
+            'model = "slim"\nseed = 1\n[[stages]]\nkind = "average"\nsteps = 1\noptions = {back = 1, share = 0.5}',
+            "back=1",
+        ),
     ],
 )
 def test_bad_recipes_are_explained(tmp_path: Path, text: str, message: str) -> None:

@@ -12,7 +12,8 @@ import jax
 import numpy as np
 
 from wctstyle import __version__, weights
-from wctstyle.encoder import MODELS
+from wctstyle.decoder import Decoder
+from wctstyle.encoder import MODELS, Encoder
 from wctstyle.errors import ConfigError
 from wctstyle.model import build, extract, fill
 from wctstyle.training.data import Crops
@@ -21,7 +22,7 @@ from wctstyle.training.loop import Report, Stage
 from wctstyle.training.reconstruct import reconstruct
 from wctstyle.training.stylised import stylised
 
-KINDS = ("reconstruct", "deep", "stylised")
+KINDS = ("reconstruct", "deep", "stylised", "average")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def load_recipe(source: str | Path) -> Recipe:
         raise ConfigError(f"recipe {source}: cannot be used: {error}") from error
     if recipe.model not in MODELS:
         raise ConfigError(f"recipe {source}: model {recipe.model!r} is not one of {', '.join(MODELS)}")
-    for stage in recipe.stages:
+    for number, stage in enumerate(recipe.stages):
         if stage.kind not in KINDS:
             raise ConfigError(f"recipe {source}: stage {stage.kind!r} is not one of {', '.join(KINDS)}")
         if stage.steps < 1 or stage.batch < 1 or stage.size % 16 or stage.size < 32:
@@ -63,7 +64,26 @@ def load_recipe(source: str | Path) -> Recipe:
                 f"recipe {source}: stage {stage.kind}: steps and batch must be at least 1 and size a multiple of 16 "
                 f"from 32 up; got steps={stage.steps} batch={stage.batch} size={stage.size}"
             )
+        if stage.kind == "average":
+            back, share = stage.options.get("back"), stage.options.get("share")
+            if not isinstance(back, int) or not 1 <= back < number or not isinstance(share, float) or not 0 < share < 1:
+                raise ConfigError(
+                    f"recipe {source}: stage average: back must be a number of stages, no more than there are, and "
+                    f"share between 0 and 1; got back={back} share={share}"
+                )
     return recipe
+
+
+def average(encoder: Encoder, decoder: Decoder, earlier: dict[str, np.ndarray], *, share: float) -> None:
+    """Leave `share` of the weights as they are and take the rest from `earlier`, in place.
+
+    Halfway between weights and what they were before a fine tuning is often better than either (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models"): here it keeps most of what a stage won and of what it lost.
+    """
+    now = extract(encoder, "encoder") | extract(decoder, "decoder")
+    mixed = {name: share * value + (1 - share) * earlier[name].astype(np.float32) for name, value in now.items()}
+    fill(encoder, mixed, "encoder")
+    fill(decoder, mixed, "decoder")
 
 
 def train(
@@ -96,7 +116,12 @@ def train(
 
         checkpoint = out / f"{name}.safetensors"
         about = {"content": content, "style": style, "checkpoint": checkpoint, "report": remember}
-        if stage.kind == "reconstruct":
+        if stage.kind == "average":
+            before = number - 1 - stage.options["back"]
+            earlier = out / f"{before}-{recipe.stages[before].kind}-done.safetensors"
+            average(encoder, decoder, weights.load_file(earlier)[0], share=stage.options["share"])
+            remember({"stage": stage.kind, **stage.options})
+        elif stage.kind == "reconstruct":
             reconstruct(encoder, decoder, full, stage, seed=recipe.seed, initialize=number == 0, **about)
         else:
             kind = deep if stage.kind == "deep" else stylised
