@@ -212,7 +212,7 @@ def test_fewer_levels_are_the_first_ones(encoder, image, activations):
 
 def test_pictures_of_a_batch_do_not_mix(encode, image):
     for a, b in zip(encode(image)[1], encode(image[::-1])[1], strict=True):
-        np.testing.assert_allclose(a, b[::-1], atol=1e-6)
+        np.testing.assert_allclose(a, b[::-1], atol=1e-5)
         assert np.abs(a[0] - a[1]).max() > 1e-3
 
 
