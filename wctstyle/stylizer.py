@@ -439,9 +439,11 @@ class Stylizer:
         has nothing to refine.
         """
         layers = {f"relu{level}_1": settings.level_strength.get(level, 1.0) for level in LEVELS}
-        faces = code.faces if settings.keep_faces else None
         if not settings.strength or not any(layers.values()) or min(image.shape[:2]) < LEAST_SIDE:
             return image
+        faces = code.faces if settings.keep_faces else None
+        if faces is not None:
+            faces = faces[: code.height, : code.width]
         chosen = OptimizeSettings(
             steps=settings.refine,
             strength=settings.strength,
@@ -449,13 +451,11 @@ class Stylizer:
             statistic="moments",
             style_layers=layers,
             content_weight=REFINE_CONTENT * settings.detail / DEFAULT_DETAIL,
-            keep_faces=settings.keep_faces if faces is not None else 0.0,
+            keep_faces=0.0 if faces is None else settings.keep_faces,
             smallest=max(16, *image.shape),
         )
         photo = code.pixels[0, : code.height, : code.width]
         measured = [(style.moments, weight) for style, weight in styles if weight > 0]
-        if faces is not None:
-            faces = faces[: code.height, : code.width]
         for iterate in self._optimizer.run(photo, measured, chosen, init=image, faces=faces):
             image = iterate.image
         return image

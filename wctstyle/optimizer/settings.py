@@ -31,7 +31,7 @@ SMALLEST_FROM_FAST = 512
 and faces of the painting appear where there were none (benchmarks/RESULTS.md)."""
 
 FACE_WEIGHT = 20.0
-"""What content weighs more on a face with keep_faces 1. Chosen by looking (docs/optimizer.md)."""
+"""What content weighs more on a face with keep_faces 1. Chosen by looking (benchmarks/RESULTS.md)."""
 
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100

@@ -53,9 +53,9 @@ def deep(
         ConfigError: the encoder is the teacher itself, no fixed crops were asked for, or `base` is not 3 or 4.
     """
     o = DEFAULTS | stage.options
-    base_level = int(o["base"])
+    base_level = o["base"]
     if base_level not in BASES:
-        raise ConfigError(f"stage deep: base is the last level that stays as it is, 3 or 4; got {o['base']!r}")
+        raise ConfigError(f"stage deep: base is the last level that stays as it is, 3 or 4; got {base_level!r}")
     if encoder.config == teacher.config or not int(o["views"]):
         raise ConfigError("stage deep: is for an encoder narrower than its teacher, and needs views of 1 or more")
     data = MixedCrops.of(content, style, size=stage.size, seed=seed, views=int(o["views"]))
@@ -80,10 +80,13 @@ def deep(
         features = above(state["encoder"], base)
         parts = distillation_losses(features, targets, state["heads"], first=base_level + 1)
         parts |= block_losses(decoder, base, features, first=base_level + 1)
-        x = features[-1]  # down to the base; from relu4_1 up that is block 5, which then counts so much more
-        for level in range(5, base_level, -1):
-            x = decoder.block(x, level)
-        parts["chain5"] = relative_square(x, base)
+        if base_level == 4:  # the chain down to the base is block 5, which then counts so much more
+            parts["chain5"] = parts["block5"]
+        else:
+            x = features[-1]
+            for level in range(5, base_level, -1):
+                x = decoder.block(x, level)
+            parts["chain5"] = relative_square(x, base)
         return jnp.asarray(sum(o[name[:-1]] * value for name, value in parts.items())), parts
 
     update = jax.jit(descent(stage, loss))

@@ -77,8 +77,8 @@ def load_recipe(source: str | Path) -> Recipe:
 def average(encoder: Encoder, decoder: Decoder, earlier: dict[str, np.ndarray], *, share: float) -> None:
     """Leave `share` of the weights as they are and take the rest from `earlier`, in place.
 
-    Halfway between weights and what they were before a fine tuning is often better than either (Wortsman et al. 2022,
-    "Robust fine-tuning of zero-shot models"): here it keeps most of what a stage won and of what it lost.
+    Weights between those before and after a fine tuning are often better than either (Wortsman et al. 2022, "Robust
+    fine-tuning of zero-shot models"): here they keep much of what a stage won and give back much of what it lost.
     """
     now = extract(encoder, "encoder") | extract(decoder, "decoder")
     mixed = {name: share * value + (1 - share) * earlier[name].astype(np.float32) for name, value in now.items()}
@@ -99,9 +99,10 @@ def train(
     full, _ = build(MODELS["vgg19"], teacher)
     encoder, decoder = build(config, teacher if recipe.model == "vgg19" else {})
     history: list[dict[str, Any]] = []
+    names = [f"{number}-{stage.kind}" for number, stage in enumerate(recipe.stages)]
+    finished = [out / f"{name}-done.safetensors" for name in names]
     for number, stage in enumerate(recipe.stages):
-        name = f"{number}-{stage.kind}"
-        done = out / f"{name}-done.safetensors"
+        done = finished[number]
         if done.exists():
             tensors, about = weights.load_file(done)
             fill(encoder, tensors, "encoder")
@@ -114,12 +115,11 @@ def train(
             last.update(row)
             report(row)
 
-        checkpoint = out / f"{name}.safetensors"
+        checkpoint = out / f"{names[number]}.safetensors"
         about = {"content": content, "style": style, "checkpoint": checkpoint, "report": remember}
         if stage.kind == "average":
-            before = number - 1 - stage.options["back"]
-            earlier = out / f"{before}-{recipe.stages[before].kind}-done.safetensors"
-            average(encoder, decoder, weights.load_file(earlier)[0], share=stage.options["share"])
+            earlier, _ = weights.load_file(finished[number - 1 - stage.options["back"]])
+            average(encoder, decoder, earlier, share=stage.options["share"])
             remember({"stage": stage.kind, **stage.options})
         elif stage.kind == "reconstruct":
             reconstruct(encoder, decoder, full, stage, seed=recipe.seed, initialize=number == 0, **about)
