@@ -26,8 +26,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, images, samples
-from wctstyle.cli import console, jobs, outputs, recipes, specs
+from wctstyle import cli, images, recipes, samples
+from wctstyle.cli import console, jobs, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.settings import Settings
 
@@ -151,7 +151,7 @@ def test_parse_style_takes_any_text(text: str, files: set[str]):
 )
 def test_a_formatted_style_is_read_back(source: str, weight: float):
     assume(source != "sample:")
-    assert specs.parse_style(specs.format_style(source, weight), exists=lambda _: False) == (
+    assert specs.parse_style(recipes.format_style(source, weight), exists=lambda _: False) == (
         specs.StyleSpec(source, weight)
     )
 
@@ -505,6 +505,30 @@ def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch
     rest = ("--keep-faces", "0.5", "--transform", "adain", "--blend", "linear", "--passes", "5", "--refine", "3")
     fails(*STYLED, "--style", "sea.png:0.5", *options, *rest)
     assert seen == [([1.0, 0.5], Settings(0.6, {5: 1.0, 4: 0.5}, 0.2, 0.5, "adain", "linear", 5, 3))]
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ((), 0),
+        (("--model", "vgg19"), 6),
+        (("--model", "vgg19", "--passes", "5"), 0),
+        (("--model", "vgg19", "--refine", "0"), 0),
+        (("--refine", "2"), 2),
+    ],
+)
+def test_the_full_width_is_refined_unless_told_otherwise(
+    here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], steps: int
+):
+    seen: list[int] = []
+
+    def spy(content: Any, styles: Any, settings: Settings) -> None:
+        seen.append(settings.refine)
+        raise NonFiniteError("enough seen")
+
+    monkeypatch.setattr(one_model, "stylize", spy)
+    fails(*STYLED, *options)
+    assert seen == [steps]
 
 
 @pytest.mark.parametrize(

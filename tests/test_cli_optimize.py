@@ -262,6 +262,19 @@ def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, p
     np.testing.assert_array_equal(rgb("out.png"), rgb("whole.png"))
 
 
+def test_resume_finds_the_result_that_was_not_named(here: Path):
+    for number in ("", "-2"):
+        works(*STYLED, *QUICK)
+        assert (here / f"sea-stylized{number}.png").is_file()
+    assert "there is no sea-stylized.state.safetensors" in fails(*STYLED, *QUICK, "--resume")
+    (here / "sea-stylized-2.state.safetensors").write_bytes(b"damaged")
+    assert "sea-stylized-2.state.safetensors" in fails(*STYLED, *QUICK, "--resume")
+    (here / "sea-stylized.state.safetensors").write_bytes(b"damaged")
+    assert "there are sea-stylized-2.state.safetensors and sea-stylized.state.safetensors" in " ".join(
+        fails(*STYLED, *QUICK, "--resume").split()
+    )
+
+
 # --- compare ------------------------------------------------------------------------------------------------------
 
 
@@ -287,6 +300,12 @@ def test_compare_writes_pictures_and_a_report(here: Path):
     assert figures["photo"]["content"] == 0
     assert figures["optimised"]["style"] < figures["photo"]["style"]
     assert figures["optimised"]["seconds"] > 0
+    assert images.read_recipe("both/content.png") is None
+    fast = shlex.split(works("recipe", "both/fast.png"))
+    assert fast[:2] == ["wctstyle", "stylize"]
+    works(*fast[1:], "-o", "again.png")
+    assert np.abs(rgb("again.png") - rgb("both/fast.png")).max() <= 1 / 255
+    assert shlex.split(works("recipe", "both/optimized.png"))[:2] == ["wctstyle", "optimize"]
 
 
 def test_the_plot_has_a_line_for_every_scale():

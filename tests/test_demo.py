@@ -20,7 +20,6 @@ from demo_desk import SMALL, narrow_desk
 from narrow import picture
 
 from wctstyle import images, samples
-from wctstyle.cli.recipes import recipe_command
 from wctstyle.cli.specs import parse_levels, parse_style
 from wctstyle.demo import Limits, actions, looks, pictures, sheets
 from wctstyle.demo.engine import Gate
@@ -28,6 +27,7 @@ from wctstyle.demo.guard import Guard, names_address
 from wctstyle.demo.looks import Look
 from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.recipes import recipe_command
 from wctstyle.settings import Settings
 
 LOOK = Look(size=128, style_size=128)
@@ -279,26 +279,36 @@ def test_a_recipe_that_makes_no_sense_is_refused(desk, session, damage):
 
 def test_the_command_is_what_the_command_line_reads_back(desk, session):
     recipe = actions.recipe_of(desk, session, RICH, np.zeros((96, 128, 3), np.float32))
-    words = shlex.split(looks.as_command(recipe))
+    words = shlex.split(looks.as_command(recipe, "a picture.png"))
     assert words[:3] == ["wctstyle", "stylize", "sample:coffee"]
     options = list(zip(words[3::2], words[4::2], strict=True))
     styles = [parse_style(value) for name, value in options if name == "--style"]
     assert [(s.source, s.weight) for s in styles] == list(RICH.styles)
     assert parse_levels(dict(options)["--level-strength"]) == {5: 0.5, 1: 0.25}
-    ours = {name: value for name, value in options if name not in ("--style", "-o")}
-    theirs = shlex.split(recipe_command(recipe))
-    for name, value in ours.items():
-        if name != "--level-strength":
-            assert theirs[theirs.index(name) + 1] == value
+    assert dict(options)["--refine"] == "0"
+    assert options[-1] == ("-o", "a picture.png")
+
+
+def run_program(desk, recipe, folder):
+    """Run the Python of a recipe with the desk's own model; returns the picture it saves."""
+    code = looks.as_python(recipe, output=str(folder / "out.png"))
+    for name, given in (("Stylizer", "stylizer"), ("Optimizer", "optimizer")):
+        code = code.replace(f"{name}({recipe['model']!r})", given)
+    exec(compile(code, "recipe", "exec"), {"stylizer": desk.engine.stylizer, "optimizer": desk.engine.optimizer})
+    return images.load(folder / "out.png").rgb
+
+
+@pytest.mark.parametrize("damage", [{"content": {}}, {"styles": 3}, {"size": None}, {"command": "optimize"}])
+def test_a_recipe_without_a_program_is_refused(desk, session, damage):
+    recipe = dict(actions.keep(desk, session, LOOK).recipe) | damage
+    with pytest.raises(ConfigError):
+        looks.as_python(recipe)
 
 
 def test_the_python_makes_the_same_picture(desk, session, tmp_path):
     look = replace(RICH, style_size=128)
     recipe = actions.recipe_of(desk, session, look, np.zeros((85, 128, 3), np.float32))
-    code = looks.as_python(recipe, output=str(tmp_path / "out.png"))
-    code = code.replace(f"Stylizer({recipe['model']!r})", "given")
-    exec(compile(code, "recipe", "exec"), {"given": desk.engine.stylizer})
-    made = images.load(tmp_path / "out.png").rgb
+    made = run_program(desk, recipe, tmp_path)
     wanted = desk.engine.render(session, replace(look, size=128)).image
     assert made.shape == wanted.shape
     assert np.abs(made - wanted).mean() < 0.02
@@ -374,7 +384,7 @@ def test_sheets_escape_and_draw():
 TINY = replace(LOOK, size=64, style_size=64)
 
 
-def test_optimising_streams_previews_and_keeps_the_result(desk, session):
+def test_optimising_streams_previews_and_keeps_the_result(desk, session, tmp_path):
     seen = list(actions.optimise(desk, session, TINY, 12, "lbfgs", "fast"))
     assert [p.kept is not None for p in seen] == [False] * (len(seen) - 1) + [True]
     last = seen[-1]
@@ -387,6 +397,8 @@ def test_optimising_streams_previews_and_keeps_the_result(desk, session):
     words = shlex.split(recipe_command(recipe))
     assert words[1] == "optimize"
     assert words[words.index("--steps") + 1] == "12"
+    made = run_program(desk, recipe, tmp_path)
+    assert np.abs(made - images.load(last.kept.data).rgb).mean() < 0.02
     assert actions.restore_recipe(desk, session, recipe, current="").look == TINY
     shown = actions.reopened(desk, session, last.kept.id)
     np.testing.assert_array_equal(decoded(shown["after"], "png"), images.load(last.kept.data).rgb)

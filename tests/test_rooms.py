@@ -27,6 +27,7 @@ ORDER = (
     "model",
     "encoder decoder",
     "moments transforms losses metrics masks",
+    "recipes",
     "samples gallery",
     "images color faces",
     "settings errors types threads files recent",

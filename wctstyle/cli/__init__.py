@@ -6,7 +6,7 @@ them. Results go to stdout, messages and progress to stderr. Exit codes: 0 done,
 input or a picture that failed, 130 stopped by Ctrl-C, 141 nobody reads the results any more.
 
 The modules import only downwards: commands, optimize_commands, demo_command, train_command, weights_commands,
-comparison, console, jobs, recipes, outputs, specs.
+comparison, console, jobs, outputs, specs.
 """
 
 from wctstyle.cli.commands import app, main

@@ -19,14 +19,14 @@ from rich.text import Text
 from wctstyle import __version__, images, samples
 from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell
 from wctstyle.cli.demo_command import demo
-from wctstyle.cli.jobs import CONTENT_SIZE, STYLE_SIZE, Job, Options, Studio, make_settings
+from wctstyle.cli.jobs import CONTENT_SIZE, REFINE, STYLE_SIZE, Job, Options, Studio, make_settings
 from wctstyle.cli.optimize_commands import compare, optimize
 from wctstyle.cli.outputs import plan_outputs
-from wctstyle.cli.recipes import recipe_command
 from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_levels, parse_styles
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ImageError, NonFiniteError
+from wctstyle.recipes import recipe_command
 from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, MAX_SIDE
 
 app = typer.Typer(
@@ -118,14 +118,18 @@ def stylize(
         ),
     ] = 1,
     refine: Annotated[
-        int,
+        int | None,
         _style_option(
             metavar="STEPS",
+            show_default=", ".join(f"{steps} with {name}" for name, steps in REFINE.items()) + ", 0 with --passes 5",
             help="Steps of descent on the finished picture: nearer to the style, 10 take a few seconds at 512 pixels.",
         ),
-    ] = 0,
+    ] = None,
     model: Annotated[
-        Model, _style_option(help="slim is fast; vgg19 is the original width, slow, and needs `weights get vgg19`.")
+        Model,
+        _style_option(
+            help="slim is fast; vgg19 is the original width, nearer to the style, slow, and needs `weights get vgg19`."
+        ),
     ] = Model.slim,
     size: Annotated[
         int | None,
@@ -175,7 +179,7 @@ def stylize(
         transform=transform.value,
         blend=blend.value,
         passes=passes,
-        refine=refine,
+        refine=(REFINE[model.value] if passes == 1 else 0) if refine is None else refine,
         keep_faces=keep_faces,
     )
     options = Options(settings, model.value, size, style_size, max_pixels, quality)

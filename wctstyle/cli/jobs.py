@@ -12,9 +12,9 @@ import numpy as np
 
 from wctstyle import images, samples
 from wctstyle.cli.outputs import check_format
-from wctstyle.cli.recipes import make_recipe, public_name
 from wctstyle.cli.specs import StyleSpec
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.recipes import make_recipe, public_name
 from wctstyle.settings import MAX_SIDE, Settings
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ CONTENT_SIZE = 1024
 
 STYLE_SIZE = 768
 """Long side, in pixels, to which larger style pictures are shrunk unless --style-size says otherwise."""
+
+REFINE = {"slim": 0, "vgg19": 6}
+"""Steps of --refine by model unless it is given, after one pass: that of vgg19 alone is behind that of slim."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import json
 import signal
 import sys
@@ -18,12 +19,11 @@ import numpy as np
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
-from wctstyle import __version__, images
+from wctstyle import __version__, images, samples
 from wctstyle.cli.comparison import Entry, report_page, sheet
 from wctstyle.cli.console import Verbose, clean_exit, progress_bar, say, tell
 from wctstyle.cli.jobs import check_side, fit, read
 from wctstyle.cli.outputs import plan_outputs
-from wctstyle.cli.recipes import public_name
 from wctstyle.cli.specs import (
     Blend,
     Descent,
@@ -37,6 +37,7 @@ from wctstyle.cli.specs import (
 )
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import SMALLEST, SMALLEST_FROM_FAST, OptimizeSettings
+from wctstyle.recipes import make_recipe, public_name
 from wctstyle.settings import MAX_SIDE, Settings
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 OPTIMIZE_SIZE = 512
 """Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
+
+FAST_MODEL = "slim"
+"""The model of the fast result: the one that is always here."""
 
 STARTS = ("fast", "content", "noise", "style")
 
@@ -218,15 +222,30 @@ def _request(
     return _Request(photo, styles, settings, given, model, recipe)
 
 
+def _fast_settings(request: _Request) -> Settings:
+    chosen = request.settings
+    return Settings(strength=chosen.strength, blend=chosen.blend, keep_faces=chosen.keep_faces)
+
+
 def _fast(request: _Request) -> tuple[np.ndarray, float]:
-    """Stylise in one pass with the model that is always here; returns the picture and the seconds it took."""
+    """Stylise in one pass; returns the picture and the seconds it took."""
     from wctstyle.stylizer import Stylizer
 
     clock = time.perf_counter()
-    chosen = request.settings
-    settings = Settings(strength=chosen.strength, blend=chosen.blend, keep_faces=chosen.keep_faces)
-    result = Stylizer("slim").stylize(request.content.rgb, request.styles, settings)
+    result = Stylizer(FAST_MODEL).stylize(request.content.rgb, request.styles, _fast_settings(request))
     return result.image, time.perf_counter() - clock
+
+
+def _fast_recipe(request: _Request) -> dict[str, Any]:
+    own = request.recipe
+    return make_recipe(
+        _fast_settings(request),
+        model=FAST_MODEL,
+        content=own["content"],
+        styles=own["styles"],
+        size=own["size"],
+        style_size=own["size"] if own["style_size"] is None else own["style_size"],
+    )
 
 
 def _optimizer(model: str) -> Optimizer:
@@ -360,6 +379,8 @@ def optimize(
     specs = parse_styles(style)
     source = _one_content(content)
     inputs = [source, *(spec.source for spec in specs), *([] if init in STARTS else [init])]
+    if resume and output is None:
+        output = _left_behind(source)
     left = output is not None and _state_of(Path(output)).is_file()  # then that is told, and not the picture beside it
     (path,) = plan_outputs(
         [source], into_folder=False, out=output, format=None, overwrite=overwrite or resume or left, inputs=inputs
@@ -400,6 +421,19 @@ def optimize(
 
 def _state_of(path: Path) -> Path:
     return path.with_suffix(".state.safetensors")
+
+
+def _left_behind(content: str) -> str | None:
+    """Find the result whose state a stopped run without -o left in the current folder; None if there is none.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    name = glob.escape(Path(content.removeprefix(samples.PREFIX)).stem + "-stylized")
+    found = sorted(left for end in ("", "-[0-9]*") for left in glob.glob(f"{name}{end}.state.safetensors"))
+    if len(found) > 1:
+        raise ConfigError(f"--resume: there are {' and '.join(found)}; say which result goes on with -o")
+    return found[0].replace(".state.safetensors", ".png") if found else None
 
 
 def _one_content(content: str) -> str:
@@ -508,8 +542,9 @@ def compare(
         Entry("fast", "fast.png", fast, fast_seconds, judge.figures(fast, photo, request.styles)),
         Entry("optimised", "optimized.png", last.image, last.seconds, judge.figures(last.image, photo, request.styles)),
     ]
-    for entry in entries:
-        images.save(out / entry.file, entry.image, request.content.alpha, recipe=request.recipe)
+    recipes = (None, _fast_recipe(request), request.recipe)
+    for entry, recipe in zip(entries, recipes, strict=True):
+        images.save(out / entry.file, entry.image, request.content.alpha, recipe=recipe)
     shown = [picture for picture, weight in request.styles if weight > 0]
     images.save(out / "sheet.png", sheet([photo, *shown, fast, last.image]))
     facts = {

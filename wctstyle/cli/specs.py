@@ -123,12 +123,6 @@ def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) ->
     return StyleSpec(source, weight)
 
 
-def format_style(source: str, weight: float) -> str:
-    """Write a style so that `parse_style` reads it back, with the weight only where it is needed."""
-    plain = weight == 1 and ":" not in source.removeprefix(samples.PREFIX)
-    return source if plain else f"{source}:{weight!r}"
-
-
 def parse_levels(text: str) -> dict[int, float]:
     """Read `5=1,4=0.8`: a factor on the strength of single levels.
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wctstyle import __version__, samples
+from wctstyle import recipes, samples
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import Held
 from wctstyle.errors import ConfigError
+from wctstyle.optimizer import OptimizeSettings
 from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, LEVELS, Settings
 
 FIRST_CONTENT = "sample:astronaut"
@@ -116,21 +117,19 @@ def make_recipe(
     size: int | None = None,
     optimised: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write a look in JSON's terms, in the form of `wctstyle stylize`, with hashes of the pictures.
+    """Write a look in JSON's terms (`wctstyle.recipes`), with hashes of the pictures.
 
     `size` is the long side of the result where it differs from what was asked; `optimised` adds how the fast
     result was refined, in the form of `wctstyle optimize`.
     """
-    recipe: dict[str, Any] = {
-        "version": __version__,
-        "model": model,
-        "content": {"name": recipe_name(content), "hash": content.content_hash},
-        "styles": [{"name": recipe_name(held), "weight": weight, "hash": held.content_hash} for held, weight in styles],
-        **dataclasses.asdict(look.settings),
-        "level_strength": {str(level): value for level, value in look.settings.level_strength.items()},
-        "size": size or look.size,
-        "style_size": look.style_size,
-    }
+    recipe = recipes.make_recipe(
+        look.settings,
+        model=model,
+        content={"name": recipe_name(content), "hash": content.content_hash},
+        styles=[{"name": recipe_name(held), "weight": weight, "hash": held.content_hash} for held, weight in styles],
+        size=size or look.size,
+        style_size=look.style_size,
+    )
     if optimised is not None:
         recipe |= optimised
     return recipe
@@ -201,39 +200,53 @@ def controls_of(look: Look) -> dict[str, Any]:
 
 def as_command(recipe: Mapping[str, Any], output: str = "result.png") -> str:
     """Write a recipe as the shell command that makes its picture."""
-    words = ["wctstyle", "stylize", recipe["content"]["name"]]
-    for style in recipe["styles"]:
-        words += ["--style", f"{style['name']}:{float(style['weight'])!r}"]
-    for option in ("strength", "detail", "keep_faces", "transform", "blend", "size", "style_size", "model"):
-        words += [f"--{option.replace('_', '-')}", str(recipe[option])]
-    if recipe["level_strength"]:
-        words += ["--level-strength", ",".join(f"{k}={v:g}" for k, v in recipe["level_strength"].items())]
-    return shlex.join([*words, "-o", output])
+    return f"{recipes.recipe_command(recipe)} -o {shlex.quote(output)}"
 
 
 def as_python(recipe: Mapping[str, Any], output: str = "result.png") -> str:
-    """Write a recipe as a Python program that makes its picture."""
+    """Write a recipe as a Python program that makes its picture.
 
+    Raises:
+        ConfigError: the recipe lacks something, or something in it has the wrong type.
+    """
+    try:
+        return "\n".join(_program(recipe, output)) + "\n"
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError("The recipe in this picture cannot be read; it may be of another version.") from error
+
+
+def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
     def loaded(name: str) -> str:
         sample = name.removeprefix(samples.PREFIX)
         return f"samples.picture({sample!r})" if name.startswith(samples.PREFIX) else f"images.load({name!r})"
 
-    options = {key: recipe[key] for key in ("strength", "detail", "keep_faces", "transform", "blend")}
-    options["level_strength"] = {int(level): value for level, value in recipe["level_strength"].items()}
-    given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    def changed(values: Mapping[str, Any], defaults: Any) -> str:
+        return ", ".join(f"{key}={value!r}" for key, value in values.items() if value != getattr(defaults, key))
+
+    optimised = recipe["settings"] if recipe.get("command") == "optimize" else None
+    known = {**(optimised or {}), **recipe}
+    fast = {f.name: known[f.name] for f in dataclasses.fields(Settings) if f.name in known}
+    fast["level_strength"] = {int(level): value for level, value in recipe.get("level_strength", {}).items()}
+    size, model = int(recipe["size"]), str(recipe["model"])
+    style_size = int(recipe["style_size"] or (size if optimised else STYLE_SIZE))
     lines = [
         "from wctstyle import images, samples",
+        *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if optimised else []),
         "from wctstyle.stylizer import Settings, Stylizer",
         "",
-        f"stylizer = Stylizer({recipe['model']!r})",
-        f"photo = images.resize({loaded(recipe['content']['name'])}, long_side={recipe['size']}, enlarge=True)",
-        "styles = [",
+        f"photo = images.resize({loaded(recipe['content']['name'])}, long_side={size}, enlarge=True)",
+        "pictures = [",
         *(f"    ({loaded(style['name'])}, {float(style['weight'])!r})," for style in recipe["styles"]),
         "]",
-        f"size = {recipe['style_size']}",
-        "codes = [(stylizer.style(images.flatten(images.resize(p, long_side=size, enlarge=True)).rgb), w) "
-        "for p, w in styles]",
-        f"result = stylizer.stylize(photo.rgb, codes, Settings({given}))",
-        f"images.save({output!r}, result.image)",
+        f"size = {style_size}",
+        "styles = [(images.flatten(images.resize(p, long_side=size, enlarge=True)).rgb, w) for p, w in pictures]",
+        f"image = Stylizer({model!r}).stylize(photo.rgb, styles, Settings({changed(fast, Settings())})).image",
     ]
-    return "\n".join(lines) + "\n"
+    if optimised:
+        start = "image" if recipe["init"] == "fast" else "None"
+        lines += [
+            f"settings = OptimizeSettings({changed(optimised, OptimizeSettings())})",
+            f"*_, last = Optimizer({model!r}).run(photo.rgb, styles, settings, init={start})",
+            "image = last.image",
+        ]
+    return [*lines, f"images.save({output!r}, image)"]

@@ -30,9 +30,12 @@ SHORTEN = 0.3
 PATIENCE = 5
 """Trials that may fail before the memory is dropped for plain descent."""
 
-FIRST_STEP = 0.02
+FIRST_STEP = 0.005
 LONGEST_STEP = 0.1
-"""RMS change of the picture, in units of its range, of a step without memory and of any step."""
+"""RMS change of the picture, in units of its range, of a step without memory and of any step.
+
+The first only has to tell how the loss bends. Steepest descent is mostly fine grain, and four times as long it grew a
+layer of it that took the next ten steps to remove (docs/optimizer.md)."""
 
 
 class State(NamedTuple):

@@ -47,5 +47,5 @@ def refuse(size: tuple[int, int], need: int, free: int, side: int) -> ConfigErro
     """Make the error of a size that does not fit, with the long side that would."""
     return ConfigError(
         f"optimising {size[1]}x{size[0]} pixels needs {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free: give "
-        f"--size {side} or less, a shorter history, or the model slim"
+        f"--size {side} or less; the model slim, a shorter --history and `stylize --refine 0` need less too"
     )

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wctstyle import __version__, samples
-from wctstyle.cli.specs import format_style
 from wctstyle.errors import ConfigError
 from wctstyle.settings import Settings
 
@@ -17,6 +16,12 @@ from wctstyle.settings import Settings
 def public_name(source: str) -> str:
     """Leave out the folders, which are nobody's business when the picture is passed on."""
     return source if source.startswith(samples.PREFIX) else os.path.basename(source)
+
+
+def format_style(source: str, weight: float) -> str:
+    """Write a style as --style takes it, with the weight only where it is needed."""
+    plain = weight == 1 and ":" not in source.removeprefix(samples.PREFIX)
+    return source if plain else f"{source}:{weight!r}"
 
 
 def make_recipe(
