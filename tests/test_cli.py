@@ -202,7 +202,8 @@ def test_defaults_are_those_of_the_package():
     defaults = {option.name: option.default for option in command.commands["stylize"].params}
     fields = {field.name: getattr(Settings(), field.name) for field in dataclasses.fields(Settings)}
     assert fields.pop("level_strength") == {}
-    assert defaults["level_strength"] is None
+    assert defaults["level_strength"] is defaults["refine"] is None
+    assert fields.pop("refine") == jobs.REFINE["slim"]
     assert {name: defaults[name] for name in fields} == fields
 
 
@@ -543,7 +544,7 @@ def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray
     large = images.resize(images.load(style_picture), long_side=1500, enlarge=True)
     small = images.load(style_picture)
     assert jobs.fit(large, None, jobs.CONTENT_SIZE, "--size").rgb.shape == (1024, 1024, 3)
-    assert jobs.fit(small, None, jobs.STYLE_SIZE, "--style-size") is small
+    assert jobs.fit(small, None, recipes.STYLE_SIZE, "--style-size") is small
     assert jobs.fit(large, 0, jobs.CONTENT_SIZE, "--size") is large
     huge = images.load(np.zeros((1, 4097, 3), np.float32))
     with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out --size 0"):

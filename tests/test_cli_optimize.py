@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from wctstyle import cli, images, weights
 from wctstyle.cli import comparison, optimize_commands, specs
 from wctstyle.encoder import MODELS
-from wctstyle.errors import ConfigError
-from wctstyle.optimizer import OptimizeSettings
+from wctstyle.errors import ConfigError, WeightsError
+from wctstyle.optimizer import OptimizeSettings, loop
 from wctstyle.optimizer import settings as kinds
 
 QUICK = ("--steps", "6", "--size", "32", "--smallest", "32")
@@ -119,6 +119,7 @@ def rgb(path: str | Path) -> np.ndarray:
             "Error: --init waves.png: is 24 x 32 at the result's size, the photo 32 x 24",
         ),
         ((*STYLED, "--save-every", "-1"), "Error: --save-every is -1, must be a number of steps"),
+        ((*STYLED, "--quality", "101"), "Error: quality is 101, must be a whole number from 1 to 100"),
         ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels"),
         ((*STYLED, "-o", "sea.png", "--overwrite"), "-o sea.png: is one of the input pictures"),
         ((*STYLED, "-o", "out.xyz"), "Error: -o out.xyz: cannot write the format '.xyz'"),
@@ -275,6 +276,36 @@ def test_resume_finds_the_result_that_was_not_named(here: Path):
     )
 
 
+def test_a_full_disk_costs_the_state_and_not_the_picture(here: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*args: Any) -> None:
+        raise WeightsError("the disk is full")
+
+    monkeypatch.setattr(loop.states, "save", full)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    result = invoke(*STYLED, *QUICK, "-o", "out.png")
+    assert (result.exit_code, result.stdout) == (0, "out.png\n")
+    assert result.stderr.count("so --resume will not find it: the disk is full") == 1
+    assert rgb("out.png").shape == (24, 32, 3)
+
+    calls = iter([False, True])
+    monkeypatch.setattr(optimize_commands._Stop, "wanted", property(lambda _: next(calls, True), lambda *_: None))
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
+    result = invoke(*STYLED, *QUICK, "-o", "stopped.png")
+    assert result.exit_code == 130
+    assert "it cannot go on from there" in " ".join(result.stderr.split())
+    assert rgb("stopped.png").shape == (24, 32, 3)
+
+
+def test_previews_never_replace_what_is_there(here: Path):
+    (here / "sea.png").rename("out-0003.png")
+    args = ("optimize", "out-0003.png", "--style", "waves.png", *QUICK, "--save-every", "3", "-o", "out.png")
+    before = (here / "out-0003.png").read_bytes()
+    assert "out-0003.png: would be written, but is one of the input pictures" in fails(*args, "--overwrite")
+    assert (here / "out-0003.png").read_bytes() == before
+    images.save("old-0006.png", narrow.picture(4, 4, seed=3))
+    assert "old-0006.png: exists already" in fails(*args[:-1], "old.png")
+
+
 # --- compare ------------------------------------------------------------------------------------------------------
 
 
@@ -306,6 +337,16 @@ def test_compare_writes_pictures_and_a_report(here: Path):
     works(*fast[1:], "-o", "again.png")
     assert np.abs(rgb("again.png") - rgb("both/fast.png")).max() <= 1 / 255
     assert shlex.split(works("recipe", "both/optimized.png"))[:2] == ["wctstyle", "optimize"]
+
+
+def test_compare_replaces_no_picture_unasked(here: Path):
+    folder = here / "both"
+    folder.mkdir()
+    (here / "sea.png").rename(folder / "content.png")
+    args = ("--style", "waves.png", "--steps", "2", "--size", "32", "-o", "both")
+    assert "is one of the input pictures" in fails("compare", "both/content.png", *args, "--overwrite")
+    images.save(here / "sea.png", narrow.picture(24, 32, seed=1))
+    assert "content.png: exists already; give --overwrite" in fails("compare", "sea.png", *args)
 
 
 def test_the_plot_has_a_line_for_every_scale():

@@ -78,7 +78,7 @@ def test_oklab_round_trip_keeps_dtype_and_color(dtype: type, tolerance: float):
     rgb = random_rgb(1, dtype)
     lab = color.rgb_to_oklab(rgb)
     back = color.oklab_to_rgb(lab)
-    assert lab.dtype == back.dtype == color.luminance(rgb).dtype == dtype
+    assert lab.dtype == back.dtype == color.lightness_grey(rgb).dtype == dtype
     np.testing.assert_allclose(back, rgb, atol=tolerance)
 
 
@@ -86,10 +86,12 @@ def test_oklab_to_rgb_does_not_clip():
     assert color.oklab_to_rgb(np.array([0.5, 0.4, 0.0])).min() < -0.1
 
 
-def test_luminance_weighs_the_encoded_channels():
-    np.testing.assert_allclose(color.luminance(np.eye(3)), [0.2126, 0.7152, 0.0722])
-    grey = np.full((2, 2, 3), 0.37)
-    np.testing.assert_allclose(color.luminance(grey), 0.37)
+def test_a_grey_of_the_same_lightness_takes_the_colours_back():
+    grey = np.linspace(0, 1, 9)[:, None, None] * np.ones(3)
+    np.testing.assert_allclose(color.lightness_grey(grey), grey[..., 0], atol=1e-4)
+    pure = np.array([[[1.0, 0, 0], [0, 0, 1.0], [1.0, 0, 1.0], [0, 1.0, 0]]])
+    back = color.original_colors(np.repeat(color.lightness_grey(pure)[..., None], 3, axis=2), pure)
+    np.testing.assert_allclose(back, pure, atol=2e-3)
 
 
 def test_original_colors_of_the_content_itself_is_the_content():

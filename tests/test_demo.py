@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from wctstyle.cli.specs import parse_levels, parse_style
 from wctstyle.demo import Limits, actions, looks, pictures, sheets
 from wctstyle.demo.engine import Gate
 from wctstyle.demo.guard import Guard, names_address
+from wctstyle.demo.layout import Page
 from wctstyle.demo.looks import Look
 from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipes import recipe_command
 from wctstyle.settings import Settings
 
@@ -228,6 +231,54 @@ def test_sessions_are_bounded_in_number_and_bytes():
     assert not sessions.get("3").pictures
 
 
+def test_who_waits_for_an_optimisation_is_not_forgotten():
+    sessions = Sessions(replace(SMALL, sessions=2))
+    waiting = sessions.get("0")
+    waiting.optimising = "running"
+    for number in range(1, 4):
+        sessions.get(str(number))
+    assert not waiting.closed.is_set()
+    assert len(sessions) == 2
+    sessions.get("3").optimising = "running"
+    sessions.get("4")
+    assert waiting.closed.is_set()
+
+
+def page(desk, session):
+    """Return a page that is not built, for what its buttons do."""
+    bare = Page.__new__(Page)
+    bare.desk, bare.controls = desk, {}
+    bare._session = lambda request: session
+    bare._updates = lambda look: []
+    return bare
+
+
+def test_stop_is_not_forgotten_when_optimise_is_clicked_again(desk, session):
+    session.optimising = "running"
+    session.stop.set()
+    page(desk, session)._arm(None)
+    assert session.stop.is_set()
+    session.optimising = ""
+    page(desk, session)._arm(None)
+    assert not session.stop.is_set()
+
+
+def test_previews_leave_the_stage_to_what_was_opened_meanwhile(desk, session):
+    kept = actions.keep(desk, session, LOOK)
+    other = replace(LOOK, content="sample:cat")
+    opened = types.SimpleNamespace(_data={"id": kept.id, "action": "open"})
+    shown = page(desk, session)
+    run = shown._previews(session, replace(other, size=64, style_size=64), 400, "adam", "content")
+    assert "after" in next(run)[0]
+    assert session.before_shown is None
+    shown._pick(None, opened)
+    assert session.before_shown == (LOOK.content, LOOK.size)
+    assert "after" not in next(run)[0]
+    assert session.before_shown == (LOOK.content, LOOK.size)
+    session.stop.set()
+    assert "after" not in list(run)[-1][0]
+
+
 def test_sessions_do_not_see_each_other(desk):
     one, two = Session("one", SMALL), Session("two", SMALL)
     held = one.add(images.load(picture(32, 32, seed=1)), "mine.png")
@@ -270,7 +321,34 @@ def test_own_pictures_are_found_again_by_their_content_or_named(desk, session, t
     assert "painting.png" in added.message
 
 
-@pytest.mark.parametrize("damage", [{"styles": None}, {"content": {}}, {"strength": 5}, {"level_strength": [1]}])
+def test_a_recipe_of_the_command_line_is_understood(desk, session):
+    stylized = dict(actions.keep(desk, session, LOOK).recipe) | {"style_size": None, "size": 40}
+    look = actions.restore_recipe(desk, session, stylized, current="").look
+    assert (look.size, look.style_size) == (64, 768)
+    assert "long_side=768, enlarge=False" in looks.as_python(stylized)
+    common = {key: stylized[key] for key in ("version", "model", "content", "styles")}
+    settings = OptimizeSettings(strength=0.4, blend="mixture", steps=7, init="content").as_json()
+    optimized = {
+        **common,
+        "command": "optimize",
+        "init": "my.png",
+        "size": 96,
+        "style_size": None,
+        "settings": settings,
+    }
+    added = actions.restore_recipe(desk, session, optimized, current="")
+    assert (added.look.settings.strength, added.look.settings.blend, added.look.style_size) == (0.4, "mixture", 96)
+    assert "Optimise does that here" in added.message
+    program = looks.as_python(optimized)
+    assert "init = images.resize(images.load('my.png'), long_side=96, enlarge=True).rgb" in program
+    assert "OptimizeSettings(steps=7, strength=0.4, blend='mixture', init='content')" in program
+    assert "Stylizer" not in looks.as_python(optimized | {"init": "noise"}).splitlines()[-4]
+    assert "Stylizer('slim')" in looks.as_python(optimized | {"init": "fast", "model": "vgg19"})
+
+
+@pytest.mark.parametrize(
+    "damage", [{"settings": 3}, {"styles": None}, {"content": {}}, {"strength": 5}, {"level_strength": [1]}]
+)
 def test_a_recipe_that_makes_no_sense_is_refused(desk, session, damage):
     recipe = dict(actions.keep(desk, session, LOOK).recipe) | damage
     with pytest.raises(ConfigError):
@@ -433,6 +511,14 @@ def test_optimising_is_limited(desk, session):
         next(actions.optimise(desk, session, TINY, 5, "sgd"))
     first = next(actions.optimise(desk, session, LOOK, 5))
     assert first.stage["width"] == SMALL.optimise_size
+
+
+def test_an_estimate_belongs_to_a_start(desk, monkeypatch):
+    asked = []
+    monkeypatch.setattr(desk.engine.optimizer, "estimate", lambda shape, settings: asked.append(settings.init) or 1.0)
+    for start in ("fast", "noise", "fast"):
+        desk.engine.estimate((61, 67), OptimizeSettings(init=start))
+    assert asked == ["fast", "noise"]
 
 
 def test_an_estimate_is_said_before(desk, session):

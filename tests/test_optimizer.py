@@ -504,6 +504,21 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     np.testing.assert_array_equal(again.image, whole.image)
 
 
+def test_a_state_that_cannot_be_written_costs_no_picture(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    wanted = finish(tiny.run(content, [(style, 1.0)], SHORT))
+
+    def full(*args: Any) -> None:
+        raise WeightsError("the disk is full")
+
+    monkeypatch.setattr(loop.states, "save", full)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    seen = list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=tmp_path / "state.safetensors"))
+    assert {iterate.unsaved for iterate in seen} == {"the disk is full"}
+    np.testing.assert_array_equal(seen[-1].image, wanted.image)
+
+
 def test_a_state_of_another_run_is_refused(tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path):
     state = tmp_path / "state.safetensors"
     run: Any = tiny.run(content, [(style, 1.0)], SHORT, checkpoint=state)
@@ -567,6 +582,16 @@ def test_original_colors_are_kept(tiny: Optimizer, content: np.ndarray, style: n
     turn = np.abs(before[..., 1] * after[..., 2] - before[..., 2] * after[..., 1])
     assert turn.max() < 2e-3
     assert np.abs(before[..., 0] - after[..., 0]).max() > 0.02
+
+
+def test_original_colors_of_an_untouched_photo_are_the_photo(tiny: Optimizer, style: np.ndarray):
+    pure = np.array([[1.0, 0, 0], [0, 0, 1.0], [0.8, 0.1, 0.1], [0.2, 0.6, 0.9]], np.float32)
+    photo = np.repeat(np.repeat(pure.reshape(2, 2, 3), 16, axis=0), 16, axis=1)
+    settings = dataclasses.replace(
+        SHORT, original_colors=True, strength=0.0, init="content", tv_weight=0.0, smallest=32
+    )
+    last = finish(tiny.run(photo, [(style, 1.0)], settings))
+    assert np.abs(last.image - photo).mean() < 0.02
 
 
 @pytest.mark.parametrize("init", ["content", "noise", "style", "given"])
@@ -658,11 +683,9 @@ def test_an_estimate_is_about_what_a_run_takes(tiny: Optimizer, content: np.ndar
 def test_a_size_that_does_not_fit_is_told_with_one_that_does(
     tensors: dict[str, np.ndarray], content: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(memory, "needed", lambda compiled: 4 * 2**30)
+    monkeypatch.setattr(memory, "needed", lambda compiled, state: 4 * 2**30)
     monkeypatch.setattr(memory, "available", lambda: 2**30)
-    with pytest.raises(
-        ConfigError, match=r"^optimising 40x24 pixels needs 4\.0 GiB and 1\.0 GiB are free: give --size"
-    ):
+    with pytest.raises(ImageError, match=r"^optimising 40x24 pixels needs 4\.0 GiB and 1\.0 GiB are free: give --size"):
         next(iter(Optimizer(tensors=tensors).run(content, [(content, 1.0)], SHORT)))
 
 
@@ -673,10 +696,16 @@ def test_what_does_not_fit_is_tried_with_less_memory(
     settings = dataclasses.replace(SHORT, smallest=40, steps=4)
     wanted = finish(tiny.run(content, [(style, 1.0)], settings)).image
     needs = iter([2**40, 1])
-    monkeypatch.setattr(memory, "needed", lambda compiled: next(needs))
+    monkeypatch.setattr(memory, "needed", lambda compiled, state: next(needs))
     found = finish(Optimizer(tensors=tensors).run(content, [(style, 1.0)], settings)).image
     np.testing.assert_allclose(found, wanted, atol=2e-2)
     assert next(needs, None) is None
+
+
+def test_the_state_counts_as_memory_that_a_run_needs():
+    compiled = jax.jit(lambda x: x + 1).lower(jnp.zeros(8)).compile()
+    state = {"pairs": np.zeros((20, 1000), np.float32), "step": np.zeros((), np.int32)}
+    assert memory.needed(compiled, state) == (memory.needed(compiled, {}) or 0) + 2 * (80_000 + 4)
 
 
 def test_memory_can_be_told_here():

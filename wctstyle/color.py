@@ -28,7 +28,6 @@ _LAB_FROM_LMS = np.array(
 )
 
 #: Luma weights of Rec. ITU-R BT.709-6, item 3.2, whose primaries sRGB shares.
-_LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
 
 #: How far outside [0, 1] a linear component may be and still count as inside the gamut: below half an 8-bit
 #: level even in the steepest part of the sRGB curve (slope 12.92), and above the rounding of a float32 round
@@ -85,15 +84,9 @@ def oklab_to_rgb(lab: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shap
     return linear_to_srgb(_oklab_to_linear(lab))
 
 
-def luminance(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
-    """Weighs encoded R, G, B into the Rec. 709 luma Y', in [0, 1] for sRGB in [0, 1].
-
-    ``Y' = 0.2126 R' + 0.7152 G' + 0.0722 B'``, of the encoded values, as video does; for physical luminance
-    pass the result of `srgb_to_linear`.
-
-    Source: Rec. ITU-R BT.709-6, item 3.2.
-    """
-    return rgb @ _LUMA_WEIGHTS.astype(rgb.dtype)
+def lightness_grey(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
+    """Gives the grey, in sRGB [0, 1], that has the colour's Oklab lightness; what `original_colors` takes back."""
+    return linear_to_srgb(rgb_to_oklab(rgb)[..., 0] ** 3)
 
 
 def original_colors(

@@ -12,6 +12,9 @@ from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
 from wctstyle.settings import Settings
 
+STYLE_SIZE = 768
+"""Long side, in pixels, to which `stylize` shrinks larger style pictures unless --style-size says otherwise."""
+
 
 def public_name(source: str) -> str:
     """Leave out the folders, which are nobody's business when the picture is passed on."""

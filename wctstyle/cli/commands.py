@@ -19,14 +19,14 @@ from rich.text import Text
 from wctstyle import __version__, images, samples
 from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell
 from wctstyle.cli.demo_command import demo
-from wctstyle.cli.jobs import CONTENT_SIZE, REFINE, STYLE_SIZE, Job, Options, Studio, make_settings
+from wctstyle.cli.jobs import CONTENT_SIZE, REFINE, Job, Options, Studio, make_settings
 from wctstyle.cli.optimize_commands import compare, optimize
 from wctstyle.cli.outputs import plan_outputs
 from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_levels, parse_styles
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ImageError, NonFiniteError
-from wctstyle.recipes import recipe_command
+from wctstyle.recipes import STYLE_SIZE, recipe_command
 from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, MAX_SIDE
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from wctstyle import images, samples
 from wctstyle.cli.outputs import check_format
 from wctstyle.cli.specs import StyleSpec
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.recipes import make_recipe, public_name
+from wctstyle.recipes import STYLE_SIZE, make_recipe, public_name
 from wctstyle.settings import MAX_SIDE, Settings
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 CONTENT_SIZE = 1024
 """Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
-
-STYLE_SIZE = 768
-"""Long side, in pixels, to which larger style pictures are shrunk unless --style-size says otherwise."""
 
 REFINE = {"slim": 0, "vgg19": 6}
 """Steps of --refine by model unless it is given, after one pass: that of vgg19 alone is behind that of slim."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import glob
 import json
@@ -23,7 +24,7 @@ from wctstyle import __version__, images, samples
 from wctstyle.cli.comparison import Entry, report_page, sheet
 from wctstyle.cli.console import Verbose, clean_exit, progress_bar, say, tell
 from wctstyle.cli.jobs import check_side, fit, read
-from wctstyle.cli.outputs import plan_outputs
+from wctstyle.cli.outputs import check_format, check_free, plan_outputs
 from wctstyle.cli.specs import (
     Blend,
     Descent,
@@ -35,7 +36,7 @@ from wctstyle.cli.specs import (
     parse_layers,
     parse_styles,
 )
-from wctstyle.errors import ConfigError, ImageError
+from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer.settings import SMALLEST, SMALLEST_FROM_FAST, OptimizeSettings
 from wctstyle.recipes import make_recipe, public_name
 from wctstyle.settings import MAX_SIDE, Settings
@@ -50,6 +51,9 @@ FAST_MODEL = "slim"
 """The model of the fast result: the one that is always here."""
 
 STARTS = ("fast", "content", "noise", "style")
+
+COMPARED = {"photo": "content.png", "fast": "fast.png", "optimised": "optimized.png"}
+"""The pictures of `compare` and their files."""
 
 _defaults = OptimizeSettings()
 
@@ -376,6 +380,7 @@ def optimize(
     )  # fmt: skip
     if save_every < 0:
         raise ConfigError(f"--save-every is {save_every}, must be a number of steps, or 0 for no previews")
+    check_format("--quality", "jpg", quality)
     specs = parse_styles(style)
     source = _one_content(content)
     inputs = [source, *(spec.source for spec in specs), *([] if init in STARTS else [init])]
@@ -390,6 +395,8 @@ def optimize(
         raise ConfigError(f"--resume: there is no {state}, which a stopped run leaves; start without --resume")
     if state.exists() and not resume and not overwrite:
         raise ConfigError(f"{state}: is left from a stopped run; give --resume to go on, or --overwrite to start again")
+    previews = _Previews(path, save_every, quality)
+    check_free(previews.names(settings.steps), overwrite=overwrite or resume, inputs=inputs)
     request = _request(
         source, specs, settings, init=init, model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
     )
@@ -404,14 +411,12 @@ def optimize(
         request.content.rgb, request.styles, settings, init=start, checkpoint=state,
         resume=state if resume else None, every=save_every or None,
     )  # fmt: skip
-    previews = _Previews(path, save_every, request, quality)
-    last, stopped = _watch(iterates, settings.steps, as_json=as_json, each=previews.see)
-    images.save(path, last.image, request.content.alpha, quality=quality, recipe=request.recipe)
-    if stopped:
-        raise KeyboardInterrupt(
-            f"Stopped at step {last.step} of {last.steps}. The picture so far is {path}; the same command with "
-            "--resume goes on."
-        )
+    alpha = request.content.alpha
+    last, ending = _watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, alpha))
+    images.save(path, last.image, alpha, quality=quality, recipe=request.recipe)
+    if ending is not Ending.done:
+        how = "the same command with --resume goes on" if ending is Ending.stopped else "it cannot go on from there"
+        raise KeyboardInterrupt(f"Stopped at step {last.step} of {last.steps}. The picture so far is {path}; {how}.")
     state.unlink(missing_ok=True)
     report = {"output": str(path), "content": source, "reason": last.reason, **_line(last), "model": request.model}
     typer.echo(json.dumps(report) if as_json else str(path))
@@ -452,23 +457,37 @@ def _layers(content: str | None, style: str | None) -> dict[str, Any]:
 class _Previews:
     """Saves a picture beside the result at every so many steps."""
 
-    def __init__(self, path: Path, every: int, request: _Request, quality: int) -> None:
-        self.path, self.every, self.request, self.quality = path, every, request, quality
+    def __init__(self, path: Path, every: int, quality: int) -> None:
+        self.path, self.every, self.quality = path, every, quality
 
-    def see(self, iterate: Iterate) -> None:
+    def name(self, step: int) -> Path:
+        """Name the preview of a step."""
+        return self.path.with_name(f"{self.path.stem}-{step:04d}{self.path.suffix}")
+
+    def names(self, steps: int) -> Iterator[Path]:
+        """Name all previews of a run."""
+        return map(self.name, range(self.every, steps + 1, self.every) if self.every else ())
+
+    def see(self, iterate: Iterate, alpha: np.ndarray | None) -> None:
         """Save the iterate if it is due."""
-        if not self.every or iterate.step % self.every:
-            return
-        name = f"{self.path.stem}-{iterate.step:04d}{self.path.suffix}"
-        images.save(self.path.with_name(name), iterate.image, self.request.content.alpha, quality=self.quality)
+        if self.every and iterate.step % self.every == 0:
+            images.save(self.name(iterate.step), iterate.image, alpha, quality=self.quality)
+
+
+class Ending(enum.Enum):
+    """How a run ended: by itself, or by Ctrl-C with its state kept or lost."""
+
+    done = enum.auto()
+    stopped = enum.auto()
+    lost = enum.auto()
 
 
 def _watch(
     iterates: Iterator[Iterate], steps: int, *, as_json: bool, each: Any = None, trace: list[Any] | None = None
-) -> tuple[Iterate, bool]:
-    """Follow a run with a live bar; returns the last iterate and whether Ctrl-C stopped it before its end."""
+) -> tuple[Iterate, Ending]:
+    """Follow a run with a live bar; returns the last iterate and how the run ended."""
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    stop, last = _Stop(), None
+    stop, last, warned, ending = _Stop(), None, False, Ending.done
     with progress_bar(*columns) as progress, stop.listening():
         task = progress.add_task("compiling", total=steps)
         for iterate in iterates:
@@ -481,12 +500,28 @@ def _watch(
                 trace.append(_line(iterate))
             if each is not None:
                 each(iterate)
+            if iterate.unsaved and not iterate.done and not warned:
+                _warn_unsaved(iterate.unsaved)
+                warned = True
             if stop.wanted and not iterate.done:
-                iterates.close()  # pyright: ignore[reportAttributeAccessIssue] (it is a generator)
+                ending = Ending.stopped
+                try:
+                    iterates.close()  # pyright: ignore[reportAttributeAccessIssue] (it is a generator)
+                except WeightsError as error:
+                    _warn_unsaved(str(error))
+                    ending = Ending.lost
                 break
     if last is None:
         raise KeyboardInterrupt("Stopped before the first step.")
-    return last, not last.done
+    return last, ending
+
+
+def _warn_unsaved(why: str) -> None:
+    tell(
+        f"the state of the run could not be kept, so --resume will not find it: {why}",
+        label="Warning: ",
+        style="yellow",
+    )
 
 
 @clean_exit
@@ -523,6 +558,11 @@ def compare(
     page = out / "report.html"
     if page.exists() and not overwrite:
         raise ImageError(f"-o {out}: has report.html already; give --overwrite to replace it, or another folder")
+    check_free(
+        [out / name for name in (*COMPARED.values(), "sheet.png", "report.html")],
+        overwrite=overwrite,
+        inputs=[source, *(spec.source for spec in specs)],
+    )
     request = _request(
         source, specs, settings, init="fast", model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
     )
@@ -532,15 +572,21 @@ def compare(
     fast, fast_seconds = _fast(request)
     trace: list[dict[str, Any]] = []
     iterates = engine.run(request.content.rgb, request.styles, settings, init=fast)
-    last, stopped = _watch(iterates, steps, as_json=as_json, trace=trace)
-    if stopped:
+    last, ending = _watch(iterates, steps, as_json=as_json, trace=trace)
+    if ending is not Ending.done:
         raise KeyboardInterrupt(f"Stopped at step {last.step}; no report was written.")
     judge, judged_by = _judge(engine)
     photo = request.content.rgb
     entries = [
-        Entry("photo", "content.png", photo, None, judge.figures(photo, photo, request.styles)),
-        Entry("fast", "fast.png", fast, fast_seconds, judge.figures(fast, photo, request.styles)),
-        Entry("optimised", "optimized.png", last.image, last.seconds, judge.figures(last.image, photo, request.styles)),
+        Entry("photo", COMPARED["photo"], photo, None, judge.figures(photo, photo, request.styles)),
+        Entry("fast", COMPARED["fast"], fast, fast_seconds, judge.figures(fast, photo, request.styles)),
+        Entry(
+            "optimised",
+            COMPARED["optimised"],
+            last.image,
+            last.seconds,
+            judge.figures(last.image, photo, request.styles),
+        ),
     ]
     recipes = (None, _fast_recipe(request), request.recipe)
     for entry, recipe in zip(entries, recipes, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,20 @@ def plan_outputs(
         _check_folder_name(folder)
     _check_writable(folder, "-o " + out if out is not None else "the current folder")
     return _names_in(folder, sources, format or "png", taken, overwrite, numbered=out is None)
+
+
+def check_free(paths: Iterable[Path], *, overwrite: bool, inputs: Sequence[str]) -> None:
+    """Refuse to write files that are read, or that exist without `overwrite`.
+
+    Raises:
+        ImageError: naming the first such file.
+    """
+    taken = {identity for path in inputs if (identity := _identity(path))}
+    for path in paths:
+        if _identity(path) in taken:
+            raise ImageError(f"{path}: would be written, but is one of the input pictures; give another place with -o")
+        if os.path.lexists(path) and not overwrite:
+            raise ImageError(f"{path}: exists already; give --overwrite to replace it, or another place with -o")
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:

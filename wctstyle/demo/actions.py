@@ -194,7 +194,7 @@ def restore_recipe(desk: Desk, session: Session, recipe: Mapping[str, Any], *, c
         message += " Not here: " + ", ".join(missing) + ". Add them again to get the same picture."
     if recipe.get("passes") == 5:
         message += " It was made in five passes, here it is one."
-    if recipe.get("refine"):
+    if recipe.get("refine") or recipe.get("command") == "optimize":
         message += " It was refined afterwards; Optimise does that here."
     return Added(look=look, message=message)
 

@@ -89,12 +89,12 @@ class Engine:
         return self._make_optimizer()
 
     def estimate(self, shape: tuple[int, int], settings: OptimizeSettings) -> float:
-        """Return about how many seconds an optimisation takes here, from a trial that is made once per size and method.
+        """Return about how many seconds an optimisation takes here, from a trial, one per size, method and start.
 
         Steps beyond those of the trial count in proportion.
         """
         trial = replace(settings, steps=TRIAL_STEPS, time_budget=None)
-        key = (shape, settings.optimizer)
+        key = (shape, settings.optimizer, settings.init)
         seconds = self._estimates.get(key, lambda: self.optimizer.estimate(shape, trial))
         total = seconds * settings.steps / TRIAL_STEPS
         return total if settings.time_budget is None else min(total, settings.time_budget)

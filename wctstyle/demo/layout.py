@@ -169,12 +169,14 @@ class Page:
                 elem_id="wct-blend-kind",
             )
             most = min(looks.MAX_SCREEN_SIZE, limits.max_size)
-            slider("size", "Size on screen", "Long side in pixels: larger is finer and slower.", 64, most, 64)
+            slider(
+                "size", "Size on screen", "Long side in pixels: larger is finer and slower.", looks.LEAST_SIZE, most, 64
+            )
             slider(
                 "style_size",
                 "Stroke size",
                 "Size of the style pictures: larger makes larger strokes.",
-                64,
+                looks.LEAST_SIZE,
                 looks.MAX_STYLE_SIZE,
                 32,
             )
@@ -370,7 +372,7 @@ class Page:
     def _live_if_restored(self, request: gr.Request, news: Any, palette: Any, *values: Any) -> Any:
         if not (isinstance(news, dict) and news.get("restored")):
             return gr.skip()
-        return actions.live(self.desk, self._session(request), self._look(palette, *values))
+        return self._live(request, palette, *values)
 
     @friendly
     def _pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
@@ -382,17 +384,20 @@ class Page:
         untouched = [gr.skip()] * (1 + len(self.controls))
         id, action = str(data.get("id")), data.get("action")
         if action == "open":
+            session.moves += 1
             return [actions.reopened(self.desk, session, id), gr.skip(), *self._updates(session.result(id).look)]
         pair = {side: data.get(side) and str(data[side]) for side in ("a", "b")}
-        stage = actions.pair(session, pair["a"], pair["b"]) if pair["a"] and pair["b"] else gr.skip()
-        return [stage, pair, *untouched]
+        if not (pair["a"] and pair["b"]):
+            return [gr.skip(), pair, *untouched]
+        session.moves += 1
+        return [actions.pair(session, pair["a"], pair["b"]), pair, *untouched]
 
     @friendly
     def _arm(self, request: gr.Request) -> Any:
         session = self._session(request)
-        session.stop.clear()
         if session.optimising == "running":
             return gr.skip()
+        session.stop.clear()
         session.optimising = "waiting"
         return sheets.WAITING
 
@@ -432,12 +437,14 @@ class Page:
             session.optimising = ""
 
     def _previews(self, session: Session, look: Look, steps: float, method: str, start: str) -> Iterator[list[Any]]:
-        """Run it; the stage is left alone as soon as somebody moves a slider meanwhile."""
+        """Run it; the stage is left alone as soon as something else is put there meanwhile."""
         run = friendly(actions.optimise)(self.desk, session, look, steps, method, start)
         moves, fast = session.moves, session.history[-1].id if session.history else None
         while (now := friendly(next)(run, None)) is not None:
             bar = sheets.progress(now.step, now.steps, text=now.text, losses=now.losses, finished=now.kept is not None)
-            stage = now.stage if session.moves == moves else gr.skip()
+            stage = gr.skip()
+            if session.moves == moves:
+                stage, session.before_shown = now.stage, None
             if now.kept is None:
                 yield [stage, bar, gr.skip(), gr.skip()]
             else:
@@ -448,6 +455,7 @@ class Page:
     def _latest(self, request: gr.Request) -> list[Any]:
         session = self._session(request)
         a, b = actions.latest_pair(session)
+        session.moves += 1
         return [actions.pair(session, a, b), {"a": a, "b": b}, self._sheet(session, a, b)]
 
     @friendly

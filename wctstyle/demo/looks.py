@@ -20,6 +20,8 @@ FIRST_STYLES = (("sample:impasto-night", 0.6), ("sample:stained-glass", 0.4))
 STYLE_SIZE = 512
 """Long side of style pictures unless chosen otherwise, in pixels."""
 MAX_STYLE_SIZE = 1024
+LEAST_SIZE = 64
+"""Least side that the page offers, of result and strokes, in pixels."""
 MAX_SCREEN_SIZE = 1024
 """Longest side on screen, pixels; files may be larger."""
 
@@ -155,6 +157,7 @@ def look_of(
         return id
 
     try:
+        recipe = {**recipe.get("settings", {}), **recipe}  # where `wctstyle optimize` keeps strength and blend
         styles = [(known(entry), float(entry["weight"])) for entry in recipe["styles"]]
         levels = {int(level): float(value) for level, value in recipe.get("level_strength", {}).items()}
         content = known(recipe["content"])
@@ -170,12 +173,18 @@ def look_of(
             [levels.get(level, 1.0) for level in reversed(LEVELS)],
             str(recipe.get("transform", "mixed")),
             str(recipe.get("blend", "barycenter")),
-            min(max(int(recipe.get("size") or 512), 32), MAX_SCREEN_SIZE, limits.max_size),
-            min(max(int(recipe.get("style_size") or STYLE_SIZE), 32), MAX_STYLE_SIZE),
+            min(max(int(recipe.get("size") or 512), LEAST_SIZE), MAX_SCREEN_SIZE, limits.max_size),
+            min(max(_style_size(recipe), LEAST_SIZE), MAX_STYLE_SIZE),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError("The recipe in this picture cannot be read; it may be of another version.") from error
     return look, missing
+
+
+def _style_size(recipe: Mapping[str, Any]) -> int:
+    """Return the long side of the style pictures; where the command line was not told, what it takes then."""
+    own = recipe["size"] if recipe.get("command") == "optimize" else recipes.STYLE_SIZE
+    return int(recipe.get("style_size") or own)
 
 
 def palette_of(look: Look) -> dict[str, Any]:
@@ -228,7 +237,11 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
     fast = {f.name: known[f.name] for f in dataclasses.fields(Settings) if f.name in known}
     fast["level_strength"] = {int(level): value for level, value in recipe.get("level_strength", {}).items()}
     size, model = int(recipe["size"]), str(recipe["model"])
-    style_size = int(recipe["style_size"] or (size if optimised else STYLE_SIZE))
+    enlarge = optimised is not None or recipe["style_size"] is not None
+    fitted = f"images.resize(p, long_side={_style_size(recipe)}, enlarge={enlarge})"
+    if recipe["style_size"] == 0:
+        fitted = "p"  # the command line's 0: as large as they are
+    fast_model = model if "detail" in recipe else "slim"  # the command line's optimiser starts from slim's picture
     lines = [
         "from wctstyle import images, samples",
         *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if optimised else []),
@@ -238,15 +251,19 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
         "pictures = [",
         *(f"    ({loaded(style['name'])}, {float(style['weight'])!r})," for style in recipe["styles"]),
         "]",
-        f"size = {style_size}",
-        "styles = [(images.flatten(images.resize(p, long_side=size, enlarge=True)).rgb, w) for p, w in pictures]",
-        f"image = Stylizer({model!r}).stylize(photo.rgb, styles, Settings({changed(fast, Settings())})).image",
+        f"styles = [(images.flatten({fitted}).rgb, weight) for p, weight in pictures]",
     ]
+    made = f"Stylizer({fast_model!r}).stylize(photo.rgb, styles, Settings({changed(fast, Settings())})).image"
     if optimised:
-        start = "image" if recipe["init"] == "fast" else "None"
+        start = recipe["init"]
+        starts = {"fast": made, "content": "None", "noise": "None", "style": "None"}
+        init = starts.get(start, f"images.resize({loaded(start)}, long_side={size}, enlarge=True).rgb")
         lines += [
+            f"init = {init}",
             f"settings = OptimizeSettings({changed(optimised, OptimizeSettings())})",
-            f"*_, last = Optimizer({model!r}).run(photo.rgb, styles, settings, init={start})",
+            f"*_, last = Optimizer({model!r}).run(photo.rgb, styles, settings, init=init)",
             "image = last.image",
         ]
+    else:
+        lines.append(f"image = {made}")
     return [*lines, f"images.save({output!r}, image)"]

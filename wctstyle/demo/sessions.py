@@ -181,7 +181,7 @@ class Sessions:
                 session = self._items[key] = Session(key, self.limits)
             self._items.move_to_end(key)
             while len(self._items) > self.limits.sessions:
-                self._items.pop(next(iter(self._items))).close()
+                self._forget_one()
         return session
 
     def close(self, key: str) -> None:
@@ -195,4 +195,10 @@ class Sessions:
         """Forget the least recently used sessions until all together hold no more than allowed; the latest stays."""
         with self._lock:
             while len(self._items) > 1 and self.nbytes > self.limits.total_bytes:
-                self._items.pop(next(iter(self._items))).close()
+                self._forget_one()
+
+    def _forget_one(self) -> None:
+        """Forget the least recently used session but the latest; one that waits for an optimisation only if all do."""
+        older = list(self._items)[:-1]
+        key = next((key for key in older if not self._items[key].optimising), older[0])
+        self._items.pop(key).close()

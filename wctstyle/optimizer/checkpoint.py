@@ -39,8 +39,8 @@ def save(path: Path, carry: Any, metadata: Mapping[str, Any]) -> None:
         WeightsError: it cannot be written, or holds a value that is not a number.
     """
     leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(carry)]
-    tensors = {f"leaf/{i:04d}": np.where(np.isposinf(leaf), _INFINITE, leaf) for i, leaf in enumerate(leaves)}
-    weights.save(path, tensors, {"kind": KIND, **metadata})
+    finite = [np.minimum(leaf, _INFINITE) if leaf.ndim == 0 else leaf for leaf in leaves]  # no copies of what is large
+    weights.save(path, {f"leaf/{i:04d}": leaf for i, leaf in enumerate(finite)}, {"kind": KIND, **metadata})
 
 
 def read(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:

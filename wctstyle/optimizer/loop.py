@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from wctstyle import __version__, color, images, metrics
 from wctstyle import weights as weight_files
 from wctstyle.encoder import MODELS
-from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.errors import ConfigError, ImageError, NonFiniteError, WeightsError
 from wctstyle.faces import face_map
 from wctstyle.moments import Moments
 from wctstyle.optimizer import checkpoint as states
@@ -65,7 +65,8 @@ class Iterate:
     losses: total (what is minimised at this scale), content, style, style_relu1_1.. (roots: relative Gram errors), tv.
     seconds: since the start, those before a resume among them. steps_per_second: of the last call; seconds_left: by
     that rate and the areas still to come. image: sRGB in [0, 1], float32, at the content's own size. done: nothing
-    follows; reason: why ("steps", "time" or "plateau"), empty before.
+    follows; reason: why ("steps", "time" or "plateau"), empty before. unsaved: why the state could not be kept just
+    now, if so.
     """
 
     step: int
@@ -81,6 +82,7 @@ class Iterate:
     image: Rgb
     done: bool = False
     reason: str = ""
+    unsaved: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _scaled(rgb: Rgb, size: tuple[int, int]) -> Rgb:
 
 
 def _grey(rgb: Rgb) -> Rgb:
-    return np.repeat(color.luminance(rgb)[..., None], 3, axis=2)
+    return np.repeat(np.clip(color.lightness_grey(rgb), 0, 1)[..., None], 3, axis=2).astype(np.float32)
 
 
 def _save(path: Path, carry: Any, metadata: Mapping[str, Any], seconds: float) -> None:
@@ -176,11 +178,12 @@ class Optimizer:
             every: yield at each multiple of so many steps as well.
 
         Raises:
-            ConfigError: no styles or a bad weight, no `init` where one is needed, a size that does not fit into memory,
-            or
-                a `resume` that belongs to another run.
-            ImageError: a picture of the wrong shape, type or range, or `faces` of another size than the content.
-            WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written.
+            ConfigError: no styles or a bad weight, no `init` where one is needed, or a `resume` that belongs to another
+                run.
+            ImageError: a picture of the wrong shape, type or range, `faces` of another size than the content, or a size
+                that does not fit into memory.
+            WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written as the generator is closed;
+                before, `Iterate.unsaved` tells it.
             NonFiniteError: the loss is not finite.
         """
         job = self._job(content, styles, settings, init, faces, resumed=resume is not None)
@@ -197,7 +200,7 @@ class Optimizer:
         """Return the seconds a run will take, from one of a few steps on a small picture on this machine.
 
         Raises:
-            ConfigError: the size does not fit into memory.
+            ImageError: the size does not fit into memory.
         """
         height, width = int(content_shape[0]), int(content_shape[1])
         sizes = settings.scales(height, width)
@@ -205,7 +208,7 @@ class Optimizer:
         probe = tuple(max(LEAST_SIDE, round(side * factor)) for side in (height, width))
         noise = np.random.default_rng(0).uniform(size=(*probe, 3)).astype(np.float32)
         short = dataclasses.replace(
-            settings, steps=5, smallest=max(probe), init="content", keep_faces=0.0, time_budget=None, plateau=0.0
+            settings, steps=5, smallest=max(16, *probe), init="content", keep_faces=0.0, time_budget=None, plateau=0.0
         )
         began = time.perf_counter()
         rate = max(iterate.steps_per_second for iterate in self.run(noise, [(noise, 1.0)], short))
@@ -365,7 +368,7 @@ class Optimizer:
         """Compile the steps at this size, or take what is compiled; with less memory where the first does not fit.
 
         Raises:
-            ConfigError: it does not fit either way.
+            ImageError: it does not fit either way.
         """
         settings, whole = job.settings, (*size, job.channels)
         key = (job.shape, whole, settings.optimizer, settings.history)
@@ -381,7 +384,7 @@ class Optimizer:
                     .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self._params, targets, dials)
                     .compile()
                 )
-                need, free = memory.needed(compiled), memory.available()
+                need, free = memory.needed(compiled, carry), memory.available()
                 if memory.fits(need, free):
                     self._programs[key] = compiled
                     return compiled
@@ -405,7 +408,7 @@ class Optimizer:
             The finest scale's targets.
 
         Raises:
-            ConfigError: it does not fit.
+            ImageError: it does not fit.
         """
         size, settings = job.sizes[-1], job.settings
         targets = self._targets(job, size)
@@ -510,8 +513,12 @@ class Optimizer:
                         chunk = max(1, min(chunk, int(rate * (deadline - elapsed))))
                     losses = self._losses(job, carry, dials)
                     end = finished and last_scale
+                    unsaved = ""
                     if checkpoint is not None and (end or time.perf_counter() - saved > SAVE_SECONDS):
-                        _save(checkpoint, carry, {**about, **where}, elapsed)
+                        try:
+                            _save(checkpoint, carry, {**about, **where}, elapsed)
+                        except WeightsError as error:  # a full disk is no reason to lose the picture
+                            unsaved = str(error)
                         saved = time.perf_counter()
                     left = (job.counts[scale] - step + sum(work[scale + 1 :]) / (size[0] * size[1])) / max(rate, 1e-9)
                     if budget is not None:
@@ -530,6 +537,7 @@ class Optimizer:
                         image=self._picture(job, carry, size),
                         done=end,
                         reason="" if not end else "plateau" if flat else "time" if late else "steps",
+                        unsaved=unsaved,
                     )
             except (GeneratorExit, KeyboardInterrupt):
                 if checkpoint is not None and not carry.step.is_deleted():

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from wctstyle.errors import ConfigError
+from wctstyle.errors import ImageError
 
 SHARE = 0.9
 """Of the memory that is free, what a run may take."""
@@ -30,12 +30,13 @@ def available() -> int | None:
         return None
 
 
-def needed(compiled: Any) -> int | None:
-    """Return the bytes a compiled program takes beside its arguments, and those it does not hand back in place."""
+def needed(compiled: Any, state: Any) -> int | None:
+    """Return the bytes a run takes: its program, the `state` that the program changes in place, and a copy to save."""
     figures = compiled.memory_analysis()
     if figures is None:
         return None
-    return int(figures.temp_size_in_bytes + figures.output_size_in_bytes - figures.alias_size_in_bytes)
+    program = figures.temp_size_in_bytes + figures.output_size_in_bytes - figures.alias_size_in_bytes
+    return int(program) + 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
 
 def fits(need: int | None, free: int | None) -> bool:
@@ -43,9 +44,9 @@ def fits(need: int | None, free: int | None) -> bool:
     return need is None or free is None or need <= SHARE * free
 
 
-def refuse(size: tuple[int, int], need: int, free: int, side: int) -> ConfigError:
+def refuse(size: tuple[int, int], need: int, free: int, side: int) -> ImageError:
     """Make the error of a size that does not fit, with the long side that would."""
-    return ConfigError(
+    return ImageError(
         f"optimising {size[1]}x{size[0]} pixels needs {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free: give "
         f"--size {side} or less; the model slim, a shorter --history and `stylize --refine 0` need less too"
     )

@@ -96,7 +96,7 @@ def save(
         raise ConfigError(f"{path}: dtype is {dtype!r}, must be 'float16' or 'float32'")
     arrays = {name: np.asarray(value) for name, value in tensors.items()}
     with np.errstate(over="ignore"):
-        stored = {name: a.astype(dtype, order="C") if _is_floating(a) else a for name, a in arrays.items()}
+        stored = {name: a.astype(dtype, order="C", copy=False) if _is_floating(a) else a for name, a in arrays.items()}
     problems = value_problems(stored) if stored else ["there are no tensors to save"]
     header = ""
     try:
@@ -163,7 +163,9 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = "the disk is full. Free some space there, or point WCTSTYLE_HOME to another disk"
+            remedy = (
+                "the disk is full. Free some space there, or use another disk (for weights, point WCTSTYLE_HOME to it)"
+            )
         else:
             why = error.strerror or error
             remedy = f"cannot write it: {why}. Check that its folder exists and is yours to write to"
