@@ -288,7 +288,8 @@ def test_a_full_disk_costs_the_state_and_not_the_picture(here: Path, monkeypatch
     assert rgb("out.png").shape == (24, 32, 3)
 
     calls = iter([False, True])
-    monkeypatch.setattr(optimize_commands._Stop, "wanted", property(lambda _: next(calls, True), lambda *_: None))
+    wanted = property(lambda _: next(calls, True), lambda *_: None)
+    monkeypatch.setattr(optimize_commands._Stop, "wanted", wanted, raising=False)
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
     result = invoke(*STYLED, *QUICK, "-o", "stopped.png")
     assert result.exit_code == 130

@@ -69,5 +69,5 @@ def test_single_pixels_get_the_colours_of_a_flat_field():
     flat = stylizer.stylize(np.tile(colors[0], (64, 64, 1)), style).image
     pixels = [stylizer.stylize(color, style).image for color in colors]
     assert flat.mean() > 0.3
-    assert np.min(pixels) > 0.05
+    assert min(pixel.mean() for pixel in pixels) > 0.1
     assert abs(np.median([pixel.mean() for pixel in pixels]) - flat.mean()) < 0.2
