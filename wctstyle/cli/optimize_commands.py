@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import functools
 import glob
 import json
@@ -412,10 +411,10 @@ def optimize(
         resume=state if resume else None, every=save_every or None,
     )  # fmt: skip
     alpha = request.content.alpha
-    last, ending = _watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, alpha))
+    last, kept = _watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, alpha))
     images.save(path, last.image, alpha, quality=quality, recipe=request.recipe)
-    if ending is not Ending.done:
-        how = "the same command with --resume goes on" if ending is Ending.stopped else "it cannot go on from there"
+    if not last.done:
+        how = "the same command with --resume goes on" if kept else "it cannot go on from there"
         raise KeyboardInterrupt(f"Stopped at step {last.step} of {last.steps}. The picture so far is {path}; {how}.")
     state.unlink(missing_ok=True)
     report = {"output": str(path), "content": source, "reason": last.reason, **_line(last), "model": request.model}
@@ -474,20 +473,12 @@ class _Previews:
             images.save(self.name(iterate.step), iterate.image, alpha, quality=self.quality)
 
 
-class Ending(enum.Enum):
-    """How a run ended: by itself, or by Ctrl-C with its state kept or lost."""
-
-    done = enum.auto()
-    stopped = enum.auto()
-    lost = enum.auto()
-
-
 def _watch(
     iterates: Iterator[Iterate], steps: int, *, as_json: bool, each: Any = None, trace: list[Any] | None = None
-) -> tuple[Iterate, Ending]:
-    """Follow a run with a live bar; returns the last iterate and how the run ended."""
+) -> tuple[Iterate, bool]:
+    """Follow a run with a live bar; returns the last iterate, not `done` after Ctrl-C, and whether it can go on."""
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    stop, last, warned, ending = _Stop(), None, False, Ending.done
+    stop, last, warned, kept = _Stop(), None, False, True
     with progress_bar(*columns) as progress, stop.listening():
         task = progress.add_task("compiling", total=steps)
         for iterate in iterates:
@@ -504,16 +495,15 @@ def _watch(
                 _warn_unsaved(iterate.unsaved)
                 warned = True
             if stop.wanted and not iterate.done:
-                ending = Ending.stopped
                 try:
                     iterates.close()  # pyright: ignore[reportAttributeAccessIssue] (it is a generator)
                 except WeightsError as error:
                     _warn_unsaved(str(error))
-                    ending = Ending.lost
+                    kept = False
                 break
     if last is None:
         raise KeyboardInterrupt("Stopped before the first step.")
-    return last, ending
+    return last, kept
 
 
 def _warn_unsaved(why: str) -> None:
@@ -572,8 +562,8 @@ def compare(
     fast, fast_seconds = _fast(request)
     trace: list[dict[str, Any]] = []
     iterates = engine.run(request.content.rgb, request.styles, settings, init=fast)
-    last, ending = _watch(iterates, steps, as_json=as_json, trace=trace)
-    if ending is not Ending.done:
+    last, _ = _watch(iterates, steps, as_json=as_json, trace=trace)
+    if not last.done:
         raise KeyboardInterrupt(f"Stopped at step {last.step}; no report was written.")
     judge, judged_by = _judge(engine)
     photo = request.content.rgb
