@@ -610,16 +610,25 @@ def test_every_start_is_what_it_says(
         np.testing.assert_allclose(image, content if init == "content" else given, atol=1e-6)
 
 
-def test_coordinates_are_the_picture_with_its_colour_spread_out():
-    image = narrow.picture(3, 4, seed=5)
+@pytest.mark.parametrize("size", [(3, 4, 3), (33, 50, 3), (17, 2, 1), (16, 31, 3)])
+def test_coordinates_are_the_picture_with_its_colour_and_fine_structure_spread_out(size: tuple[int, int, int]):
+    image = narrow.picture(*size[:2], seed=5)[..., : size[2]]
     x = descent.coordinates(jnp.asarray(image))
-    np.testing.assert_allclose(descent.picture(x, image.shape), image, atol=1e-6)
-    spread = np.asarray(x).reshape(image.shape)
-    np.testing.assert_allclose(spread.mean(axis=2), image.mean(axis=2), atol=1e-6)
-    np.testing.assert_allclose(spread[..., 0] - spread[..., 1], (image[..., 0] - image[..., 1]) / 0.4, atol=1e-5)
-    grey = image[..., :1]
-    np.testing.assert_array_equal(descent.coordinates(jnp.asarray(grey)), grey.ravel())
-    np.testing.assert_array_equal(descent.picture(jnp.asarray(grey.ravel()), grey.shape), grey)
+    np.testing.assert_allclose(descent.picture(x, size), image, atol=1e-6)
+    step = np.random.default_rng(0).normal(size=image.size).astype(np.float32)
+    moved = np.asarray(descent.picture(jnp.asarray(step), size)).mean(axis=2)
+    within = np.abs(np.fft.fft2(moved)) ** 2 / np.abs(np.fft.fft2(step.reshape(size).mean(axis=2))) ** 2
+    squares = np.fft.fftfreq(size[0])[:, None] ** 2 + np.fft.fftfreq(size[1])[None] ** 2
+    assert within.mean() == pytest.approx(1, rel=1e-3)  # white noise stays as large as it is
+    np.testing.assert_allclose(within / within[0, 0], 1 / np.sqrt(1 + squares / descent.CORNER**2), rtol=1e-3)
+
+
+def test_colour_is_spread_out_beside_the_mean_of_the_channels():
+    even = np.broadcast_to(np.float32([0.2, 0.5, 0.8]), (8, 8, 3))
+    spread = np.asarray(descent.coordinates(jnp.asarray(even))).reshape(even.shape)
+    np.testing.assert_allclose(
+        (spread - spread.mean(axis=2, keepdims=True)) / spread.mean(), [[[-1.5, 0, 1.5]] * 8] * 8, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])

@@ -36,7 +36,13 @@ from wctstyle.cli.specs import (
     parse_styles,
 )
 from wctstyle.errors import ConfigError, ImageError, WeightsError
-from wctstyle.optimizer.settings import SMALLEST, SMALLEST_FROM_FAST, OptimizeSettings
+from wctstyle.optimizer.settings import (
+    LEARNING_RATE,
+    LEARNING_RATE_FROM_FAST,
+    SMALLEST,
+    SMALLEST_FROM_FAST,
+    OptimizeSettings,
+)
 from wctstyle.recipes import make_recipe, public_name
 from wctstyle.settings import MAX_SIDE, Settings
 
@@ -113,7 +119,13 @@ Init = Annotated[
         help="What to start from: the fast result, the photo, noise, the style, a file.",
     ),
 ]
-LearningRate = Annotated[float, _descent_option(help="Adam's step, in units of the picture's range.")]
+LearningRate = Annotated[
+    float | None,
+    _descent_option(
+        show_default=f"{LEARNING_RATE_FROM_FAST} from the fast result or a file, else {LEARNING_RATE}",
+        help="Adam's step, in units of the picture's range.",
+    ),
+]
 Average = Annotated[
     float, _descent_option(help="Adam shows a mean of its pictures, each weighing this share of the next; 0: the last.")
 ]
@@ -367,8 +379,9 @@ def optimize(
 
     Ctrl-C keeps the picture so far; the same command with --resume goes on.
     """
-    if init not in STARTS and smallest is None:
-        smallest = SMALLEST_FROM_FAST
+    if init not in STARTS:  # a file is taken for a picture that is nearly there
+        smallest = SMALLEST_FROM_FAST if smallest is None else smallest
+        learning_rate = LEARNING_RATE_FROM_FAST if learning_rate is None else learning_rate
     settings = _settings(
         steps=steps, optimizer=optimizer.value, strength=strength, content_weight=content_weight,
         style_weight=style_weight, tv_weight=tv_weight, keep_faces=keep_faces, statistic=statistic.value,

@@ -21,6 +21,7 @@ from wctstyle.demo.looks import STYLE_SIZE, Look
 from wctstyle.demo.pictures import decode, public_name, take_upload
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
+from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES
 
 Picture = str | dict
@@ -86,7 +87,7 @@ class Endpoints:
         content: Picture,
         styles: list[Picture],
         weights: list[float] | None = None,
-        steps: int = 100,
+        steps: int = OptimizeSettings.steps,
         method: Literal["lbfgs", "adam"] = "lbfgs",
         start: Literal["fast", "content", "noise"] = "fast",
         strength: float = 1.0,

@@ -20,6 +20,7 @@ from wctstyle.demo.looks import Look
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.errors import ConfigError, WctStyleError
+from wctstyle.optimizer.settings import OptimizeSettings
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -186,7 +187,7 @@ class Page:
             "### Optimise\nPaints the same blend slowly, by descent on the picture itself (Gatys et al. 2016): more "
             "texture, minutes instead of a moment. The result goes into the history."
         )
-        steps = min(100, self.desk.limits.optimise_steps)
+        steps = min(OptimizeSettings.steps, self.desk.limits.optimise_steps)
         self.steps = gr.Slider(
             1, self.desk.limits.optimise_steps, steps, step=1, label="Steps", buttons=[], elem_id="wct-steps",
             info="More steps come closer to the style, and take longer.",

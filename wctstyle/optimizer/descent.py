@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -28,6 +29,14 @@ lightness does. Descent that treats the channels alike spends its first steps on
 a narrow encoder ask for and nobody wants. docs/optimizer.md has the figures: they hardly change, the specks go."""
 
 
+CORNER = 0.03
+"""Frequency, in cycles per pixel, above which steps become shorter as 1 / frequency.
+
+Pictures have less of it the finer it is (amplitude falls as 1 / frequency; Field 1987), while the gradient is mostly
+fine grain. Half of the way to the spread of pictures: a step as 1 / frequency^2 paints soft patches
+(docs/optimizer.md)."""
+
+
 def _stretch_colour(image: Float[Array, "h w c"], factor: float) -> Float[Array, "h w c"]:
     """Keep the mean of the channels and stretch what is beside it; one channel has nothing beside it."""
     channels = image.shape[-1]
@@ -35,14 +44,27 @@ def _stretch_colour(image: Float[Array, "h w c"], factor: float) -> Float[Array,
     return mean + (image - mean) * factor
 
 
+def _weigh_frequencies(image: Float[Array, "h w c"], power: float) -> Float[Array, "h w c"]:
+    """Multiply by `power` of the root of what a step at each frequency is, borders joined; 1 in the mean square."""
+    height, width, _ = image.shape
+    squares = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.fftfreq(width)[None] ** 2
+    step = 1 / np.sqrt(1 + squares / CORNER**2)
+    gain = (np.sqrt(step / step.mean()) ** power)[:, : width // 2 + 1, None].astype(np.float32)
+    return jnp.fft.irfft2(jnp.fft.rfft2(image, axes=(0, 1)) * gain, s=(height, width), axes=(0, 1))
+
+
 def coordinates(image: Float[Array, "h w c"]) -> Float[Array, " n"]:
-    """Return what is descended in: the mean of the channels, and what is beside it divided by `COLOUR_STEP`."""
-    return _stretch_colour(image, 1 / COLOUR_STEP).ravel()
+    """Return what is descended in: the picture with its fine structure and its colour spread out.
+
+    Colour is what is beside the mean of the channels; it is divided by `COLOUR_STEP`. A step of one size in these
+    coordinates is a shorter one in the picture where it is fine (`CORNER`) or colour.
+    """
+    return _stretch_colour(_weigh_frequencies(image, -1), 1 / COLOUR_STEP).ravel()
 
 
 def picture(x: Float[Array, " n"], size: tuple[int, int, int]) -> Float[Array, "h w c"]:
     """Return the picture of `size` (height, width, channels) that has the given `coordinates`."""
-    return _stretch_colour(x.reshape(size), COLOUR_STEP)
+    return _weigh_frequencies(_stretch_colour(x.reshape(size), COLOUR_STEP), 1)
 
 
 class AdamState(NamedTuple):

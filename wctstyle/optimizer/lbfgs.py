@@ -30,12 +30,12 @@ SHORTEN = 0.3
 PATIENCE = 5
 """Trials that may fail before the memory is dropped for plain descent."""
 
-FIRST_STEP = 0.005
+FIRST_STEP = 0.004
 LONGEST_STEP = 0.1
-"""RMS change of the picture, in units of its range, of a step without memory and of any step.
+"""RMS change of `x`, in units of the picture's range, of a step without memory and of any step.
 
-The first only has to tell how the loss bends. Steepest descent is mostly fine grain, and four times as long it grew a
-layer of it that took the next ten steps to remove (docs/optimizer.md)."""
+The first only has to tell how the loss bends; a long one paints what the next ten have to remove
+(docs/optimizer.md)."""
 
 
 class State(NamedTuple):

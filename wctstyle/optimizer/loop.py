@@ -436,7 +436,7 @@ class Optimizer:
         settings = job.settings
         return descent.Dials(
             weights,
-            np.float32(settings.learning_rate),
+            np.float32(settings.adam_rate()),
             np.float32(settings.average),
             np.float32(settings.plateau),
         )
@@ -452,7 +452,8 @@ class Optimizer:
         def enlarged(x: Array, method: str = "cubic") -> Array:
             return _resize(x.reshape(*old_size, job.channels), size, method).ravel()
 
-        x = enlarged(descent.shown(carry, settings.average))
+        shown = self._shown(descent.shown(carry, settings.average), size=(*old_size, job.channels))
+        x = self._coordinates(_resize(shown, size, "cubic"))
         if settings.optimizer == "adam":
             moments = carry.state.moments
             moments = moments._replace(mu=enlarged(moments.mu), nu=jnp.maximum(enlarged(moments.nu, "linear"), 0))

@@ -30,6 +30,10 @@ SMALLEST_FROM_FAST = 512
 """The fast result has its large shapes already. Painted anew from a coarser scale it loses fine detail and the photo,
 and faces of the painting appear where there were none (benchmarks/RESULTS.md)."""
 
+LEARNING_RATE = 0.02
+LEARNING_RATE_FROM_FAST = 0.005
+"""Adam's. From the fast result there is little way to go, and longer steps only add their noise (docs/optimizer.md)."""
+
 FACE_WEIGHT = 20.0
 """What content weighs more on a face with keep_faces 1. Chosen by looking (benchmarks/RESULTS.md)."""
 
@@ -58,17 +62,17 @@ class OptimizeSettings:
     pooling: max or avg. init: what to start from; the fast result is computed by the caller and passed to
     `Optimizer.run`. smallest: long side, in pixels, that the coarsest scale does not go below; None is `SMALLEST`, or
     `SMALLEST_FROM_FAST` from the fast result. original_colors: optimise lightness alone and keep the photo's colours.
-    seed: of the noise. learning_rate: Adam's, in units of the picture's range 0..1. history: pairs that L-BFGS
-    remembers. normalize_gradients: scale each term so that its gradient has unit norm at the start of every scale.
-    time_budget: seconds, shared out over the scales; None is no limit. plateau: stop a scale when 20 steps lowered the
-    loss by less than this share; 0 never stops. average: decay of the mean over Adam's iterates that is shown; 0 shows
-    the last.
+    seed: of the noise. learning_rate: Adam's, in units of the picture's range 0..1; None is `LEARNING_RATE`, or
+    `LEARNING_RATE_FROM_FAST` from the fast result. history: pairs that L-BFGS remembers. normalize_gradients: scale
+    each term so that its gradient has unit norm at the start of every scale. time_budget: seconds, shared out over
+    the scales; None is no limit. plateau: stop a scale when 20 steps lowered the loss by less than this share; 0
+    never stops. average: decay of the mean over Adam's iterates that is shown; 0 shows the last.
 
     Raises:
         ConfigError: a value out of range, naming it.
     """
 
-    steps: int = 150
+    steps: int = 80
     optimizer: OptimizerKind = "lbfgs"
     strength: float = 1.0
     content_weight: float = 0.03
@@ -84,7 +88,7 @@ class OptimizeSettings:
     smallest: int | None = None
     original_colors: bool = False
     seed: int = 0
-    learning_rate: float = 0.02
+    learning_rate: float | None = None
     history: int = 10
     normalize_gradients: bool = False
     time_budget: float | None = None
@@ -107,7 +111,8 @@ class OptimizeSettings:
         _number("keep_faces", self.keep_faces, 0, 1)
         for name in ("content_weight", "style_weight", "tv_weight"):
             _number(name, getattr(self, name), 0, math.inf)
-        _number("learning_rate", self.learning_rate, 0, 1, open_low=True)
+        if self.learning_rate is not None:
+            _number("learning_rate", self.learning_rate, 0, 1, open_low=True)
         _number("plateau", self.plateau, 0, 1, open_high=True)
         _number("average", self.average, 0, 1, open_high=True)
         if self.time_budget is not None:
@@ -124,6 +129,11 @@ class OptimizeSettings:
         """Return the (height, width) of every scale of a picture, coarsest first."""
         by_start = SMALLEST_FROM_FAST if self.init == "fast" else SMALLEST
         return pyramid(height, width, by_start if self.smallest is None else self.smallest)
+
+    def adam_rate(self) -> float:
+        """Return the learning rate that Adam runs with."""
+        by_start = LEARNING_RATE_FROM_FAST if self.init == "fast" else LEARNING_RATE
+        return by_start if self.learning_rate is None else self.learning_rate
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as JSON's types."""
