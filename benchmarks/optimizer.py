@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from benchmarks import report
 from benchmarks.judge import Judge, vgg19_file
@@ -44,6 +44,7 @@ from wctstyle.optimizer.objective import (
 from wctstyle.stylizer import Stylizer, enable_compilation_cache
 
 Rgb = Float[np.ndarray, "h w 3"]
+Rgb8 = UInt8[np.ndarray, "h w 3"]
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -57,19 +58,29 @@ def picture(source: str, side: int) -> Rgb:
 def timed_run(
     engine: Optimizer, content: Rgb, style: Rgb, settings: OptimizeSettings, init: Rgb | None
 ) -> dict[str, Any]:
-    """Run twice, a few steps to compile and then all; seconds are those of the second run."""
+    """Run twice, a few steps to compile and then all; seconds are those of the second run.
+
+    `pictures` are the iterates of the finest scale with their seconds, in 8 bits.
+    """
     clock = time.perf_counter()
     for _ in engine.run(content, [(style, 1.0)], dataclasses.replace(settings, steps=4), init=init):
         pass
     first = time.perf_counter() - clock
-    course: list[Iterate] = list(engine.run(content, [(style, 1.0)], settings, init=init))
-    last = course[-1]
+    course: list[tuple[float, bool, float]] = []
+    pictures: list[tuple[float, Rgb8]] = []
+    last: Iterate | None = None
+    for last in engine.run(content, [(style, 1.0)], settings, init=init):
+        course.append((last.seconds, last.scale == last.scales, last.losses["total"]))
+        if last.scale == last.scales:
+            pictures.append((last.seconds, np.rint(last.image * 255).astype(np.uint8)))
+    assert last is not None
     return {
         "first_seconds": first,
         "seconds": last.seconds,
         "evaluations_per_second": last.step / last.seconds,
         "losses": last.losses,
-        "course": [(i.seconds, i.scale == i.scales, i.losses["total"]) for i in course],
+        "course": course,
+        "pictures": pictures,
         "image": last.image,
     }
 
@@ -77,6 +88,33 @@ def timed_run(
 def seconds_to(course: Sequence[tuple[float, bool, float]], loss: float) -> float | None:
     """Return when the finest scale first reached a loss."""
     return next((seconds for seconds, finest, total in course if finest and total <= loss), None)
+
+
+def judged_loss(figures: Mapping[str, Any], settings: OptimizeSettings) -> float:
+    """Return what is minimised, but for total variation, by the judge's figures of a picture."""
+    levels = np.square(figures["style_by_level"])
+    return settings.content_weight * figures["content"] + settings.style_weight * float(np.mean(levels))
+
+
+def judge_courses(
+    judge: Judge, rows: Mapping[str, dict[str, Any]], content: Rgb, style: Rgb, settings: OptimizeSettings
+) -> None:
+    """Put into each row when the judge first saw a loss as low as that of the first row's last picture.
+
+    A run is looked at in its order and no further than that, so `pictures` need not all be judged.
+    """
+    first = next(iter(rows.values()))
+
+    def loss(picture: Rgb8) -> float:
+        return judged_loss(judge.figures(picture.astype(np.float32) / 255, content, style), settings)
+
+    goal = loss(first["pictures"][-1][1])
+    for row in rows.values():
+        row["judged_seconds_to_goal"] = (
+            row["seconds"]
+            if row is first
+            else next((seconds for seconds, picture in row["pictures"] if loss(picture) <= goal), None)
+        )
 
 
 def optax_run(
@@ -234,14 +272,22 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     pictures |= {"fast alone": (fast, None, None), **others}
     if judge_file is not None:
         judge = Judge(judge_file)
+        judge_courses(judge, rows, content, style, settings)
+        seen = {name: judge.figures(image, content, style) for name, (image, *_) in pictures.items()}
         found["judged"] = {
-            name: {"seconds": seconds, "peak_gib": peak, **judge.figures(image, content, style)}
-            for name, (image, seconds, peak) in pictures.items()
+            name: {"seconds": seconds, "peak_gib": peak, "loss": judged_loss(seen[name], settings), **seen[name]}
+            for name, (_, seconds, peak) in pictures.items()
         }
+    for row in rows.values():
+        del row["pictures"]
     if args.out is not None:
         for name, (image, *_) in pictures.items():
             images.save(args.out / f"{name.replace(', ', '_').replace(' ', '-')}.png", image)
     return found
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -254,7 +300,7 @@ def markdown(found: dict[str, Any]) -> str:
             f"{row['losses']['total']:.5f}",
             f"{row['losses']['style']:.3f}",
             f"{row['losses']['content']:.3f}",
-            "-" if row["seconds_to_goal"] is None else f"{row['seconds_to_goal']:.1f}",
+            _seconds(row["seconds_to_goal"]),
             f"{row['first_seconds']:.1f}",
         ]
         for name, row in found["rows"].items()
@@ -271,8 +317,10 @@ def markdown(found: dict[str, Any]) -> str:
         lines = [
             [
                 name,
-                "-" if row["seconds"] is None else f"{row['seconds']:.1f}",
+                _seconds(row["seconds"]),
                 "-" if row["peak_gib"] is None else f"{row['peak_gib']:.2f}",
+                f"{row['loss']:.4f}",
+                _seconds(found["rows"].get(name, {}).get("judged_seconds_to_goal")),
                 f"{row['style']:.3f}",
                 " ".join(f"{v:.2f}" for v in row["style_by_level"]),
                 f"{row['content']:.3f}",
@@ -280,7 +328,8 @@ def markdown(found: dict[str, Any]) -> str:
             ]
             for name, row in judged.items()
         ]
-        header = ["judged by the original VGG-19", "s", "peak GiB", "style", "by level 1..5", "content", "ssim"]
+        header = ["judged by the original VGG-19", "s", "peak GiB", "loss", "s to the first row's loss"]
+        header += ["style", "by level 1..5", "content", "ssim"]
         text += "\n" + report.table(header, lines)
     return text
 

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import narrow
 import numpy as np
@@ -149,14 +150,44 @@ def test_tables_of_all_figures() -> None:
     assert rest == ["", "Peak resident memory 1.50 GiB."]
     optax = {"seconds": 2.0, "steps": 7, "steps_per_second": 3.5, "loss": 0.2, "first_seconds": 4.0}
     figures = {"style": 0.25, "style_by_level": [0.1, 0.2, 0.3, 0.4, 0.5], "content": 0.75, "ssim": 0.5}
-    judged = {"one": {"seconds": 2.0, "peak_gib": 1.25, **figures}}
-    judged["fast alone"] = {"seconds": None, "peak_gib": None, **figures}
+    found["rows"]["one"]["judged_seconds_to_goal"] = 1.5
+    judged = {"one": {"seconds": 2.0, "peak_gib": 1.25, "loss": 0.12, **figures}}
+    judged["fast alone"] = {"seconds": None, "peak_gib": None, "loss": 0.25, **figures}
     whole = benchmark.markdown({**found, "optax": optax, "judged": judged})
     assert whole.startswith(plain)
     assert "for 2 s: 7 steps (3.50/s), loss 0.20000, 4.0 s to compile." in whole
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in whole.splitlines()[-2:]]
     same = ["0.250", "0.10 0.20 0.30 0.40 0.50", "0.750", "0.500"]
-    assert cells == [["one", "2.0", "1.25", *same], ["fast alone", "-", "-", *same]]
+    assert cells == [["one", "2.0", "1.25", "0.1200", "1.5", *same], ["fast alone", "-", "-", "0.2500", "-", *same]]
+
+
+class Brightness:
+    """A judge to whom the brightness of a picture is all there is."""
+
+    def __init__(self) -> None:
+        self.judged: list[float] = []
+
+    def figures(self, result: np.ndarray, content: np.ndarray, style: np.ndarray) -> dict[str, Any]:
+        self.judged.append(float(result.mean()))
+        return {"style_by_level": [float(result.mean())] * 5, "content": 0.5}
+
+
+def test_the_judged_loss_is_the_optimisers_without_variation() -> None:
+    settings = OptimizeSettings(content_weight=0.2, style_weight=3, tv_weight=7)
+    figures = {"style_by_level": [0.1, 0.2, 0.3, 0.4, 0.5], "content": 0.75}
+    assert benchmark.judged_loss(figures, settings) == pytest.approx(0.2 * 0.75 + 3 * 0.11)
+
+
+def test_a_run_is_judged_until_it_is_as_low_as_the_first_row() -> None:
+    def row(*levels: int) -> dict[str, Any]:
+        course = [(i + 0.5, np.full((2, 2, 3), level, np.uint8)) for i, level in enumerate(levels)]
+        return {"seconds": len(levels), "pictures": course}
+
+    rows, judge = {"first": row(200, 50, 100), "second": row(255, 102, 90, 10), "third": row(120)}, Brightness()
+    none = np.zeros((2, 2, 3), np.float32)
+    benchmark.judge_courses(cast(Any, judge), rows, none, none, OptimizeSettings())
+    assert [row["judged_seconds_to_goal"] for row in rows.values()] == [3, 2.5, None]
+    assert judge.judged == pytest.approx([level / 255 for level in (100, 255, 102, 90, 120)])
 
 
 # --- whole runs ----------------------------------------------------------------------------------
@@ -183,6 +214,7 @@ def test_a_whole_run(
     for row in found["rows"].values():
         assert set(row) == {
             "first_seconds", "seconds", "evaluations_per_second", "losses", "course", "seconds_to_goal",
+            "judged_seconds_to_goal",
         }  # fmt: skip
         assert row["evaluations_per_second"] == pytest.approx(4 / row["seconds"])
         assert row["course"][-1] == [row["seconds"], True, row["losses"]["total"]]

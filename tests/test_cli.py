@@ -29,6 +29,7 @@ import wctstyle
 from wctstyle import cli, images, recipes, samples
 from wctstyle.cli import console, jobs, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.optimizer import OptimizeSettings
 from wctstyle.settings import Settings
 
 pure = settings(deadline=None, max_examples=60)
@@ -627,6 +628,31 @@ def test_a_recipe_cannot_inject_commands_or_escapes():
     command = recipes.recipe_command({**names, **plain, "refine": 0, "size": 9, "model": "slim", "level_strength": {}})
     assert "\x1b" not in command
     assert shlex.split(command)[:5] == ["wctstyle", "stylize", "./-rf", "--style", "x; rm ?[2J"]
+
+
+def test_a_recipe_cannot_name_options_of_its_own():
+    names = {"content": {"name": "x.png"}, "styles": [{"name": "y.png", "weight": 1}], "size": 9, "model": "slim"}
+    settings = {"steps": 7, "output": "/home/me/wedding.jpg", "overwrite": True, "resume": True}
+    recipe = {**names, "command": "optimize", "init": "noise", "style_size": None, "settings": settings}
+    words = shlex.split(recipes.recipe_command(recipe))
+    assert words[-2:] == ["--steps", "7"]
+    assert not {"--output", "--overwrite", "--resume"} & set(words)
+
+
+def test_a_recipe_of_the_demos_optimiser_is_two_commands():
+    look = recipes.make_recipe(
+        Settings(detail=0.8, transform="adain", level_strength={5: 1 / 3}, strength=0.5), model="vgg19",
+        content={"name": "my photo.png"}, styles=[{"name": "y.png", "weight": 1}], size=96, style_size=80,
+    )  # fmt: skip
+    optimised = {"command": "optimize", "init": "fast", "settings": OptimizeSettings(steps=7, strength=0.5).as_json()}
+    first, second = recipes.recipe_command({**look, **optimised}).split(" && ")
+    assert first == f"{recipes.recipe_command(look)} -o start.png"
+    for option in ("--detail 0.8", "--transform adain", "--model vgg19", "--level-strength 5=0.3333333333333333"):
+        assert option in first
+    words = shlex.split(second)
+    assert words[:3] == ["wctstyle", "optimize", "my photo.png"]
+    assert {"--init=start.png", "vgg19"} < set(words)
+    assert "&&" not in recipes.recipe_command({**look, **optimised, "init": "noise"})
 
 
 def test_one_failing_picture_of_several_does_not_stop_the_others(here: Path, one_model: Any):

@@ -254,6 +254,8 @@ def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, p
     assert "with --resume goes on" in " ".join(messages.split())
     assert "Traceback" not in messages
     assert rgb("out.png").shape == (24, 32, 3)
+    steps = images.read_recipe("out.png")["settings"]["steps"]
+    assert f"Stopped at step {steps} of 80" in messages
     assert (here / "out.state.safetensors").exists()
     assert "is left from a stopped run; give --resume" in fails(*args, "-o", "out.png")
     lines = works(*args, "-o", "out.png", "--resume").splitlines()
@@ -261,6 +263,29 @@ def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, p
     assert json.loads(lines[-1])["losses"] == json.loads(whole)["losses"]
     assert not (here / "out.state.safetensors").exists()
     np.testing.assert_array_equal(rgb("out.png"), rgb("whole.png"))
+    assert images.read_recipe("out.png") == images.read_recipe("whole.png")
+
+
+def test_the_result_may_go_into_a_folder(here: Path):
+    (here / "new").mkdir()
+    for folder in (".", "new"):
+        works(*STYLED, *QUICK, "-o", folder)
+        assert (here / folder / "sea-stylized.png").is_file()
+
+
+@pytest.mark.parametrize("command", ["optimize", "stylize"])
+def test_what_a_photo_hides_changes_nothing(here: Path, command: str):
+    shown = rgb("sea.png")
+    alpha = np.zeros(shown.shape[:2], np.float32)
+    alpha[4:16, 6:24] = 1
+    for name, hidden in (("black", 0.0), ("white", 1.0)):
+        images.save(f"{name}.png", np.where(alpha[..., None] > 0, shown, np.float32(hidden)), alpha)
+        options = QUICK if command == "optimize" else ("--size", "32")
+        works(command, f"{name}.png", *STYLED[2:], *options, "-o", f"{name}-out.png")
+    black, white = images.load("black-out.png"), images.load("white-out.png")
+    np.testing.assert_array_equal(black.rgb, white.rgb)
+    assert black.alpha is not None
+    assert sorted(np.unique(black.alpha)) == [0, 1]
 
 
 def test_resume_finds_the_result_that_was_not_named(here: Path):
@@ -301,7 +326,7 @@ def test_previews_never_replace_what_is_there(here: Path):
     (here / "sea.png").rename("out-0003.png")
     args = ("optimize", "out-0003.png", "--style", "waves.png", *QUICK, "--save-every", "3", "-o", "out.png")
     before = (here / "out-0003.png").read_bytes()
-    assert "out-0003.png: would be written, but is one of the input pictures" in fails(*args, "--overwrite")
+    assert "out-0003.png: is one of the input pictures, which are never overwritten" in fails(*args, "--overwrite")
     assert (here / "out-0003.png").read_bytes() == before
     images.save("old-0006.png", narrow.picture(4, 4, seed=3))
     assert "old-0006.png: exists already" in fails(*args[:-1], "old.png")
@@ -326,7 +351,7 @@ def test_compare_writes_pictures_and_a_report(here: Path):
     ):
         assert text in page
     assert rgb("both/sheet.png").shape == (24, 32 + 18 + 32 + 32 + 3 * comparison.GAP, 3)
-    assert "has report.html already; give --overwrite" in fails(*args)
+    assert "report.html: exists already; give --overwrite" in fails(*args)
     report = json.loads(works(*args, "--overwrite", "--json").splitlines()[-1])
     figures = report["figures"]
     assert figures["photo"]["content"] == 0

@@ -519,7 +519,9 @@ def test_a_state_that_cannot_be_written_costs_no_picture(
     np.testing.assert_array_equal(seen[-1].image, wanted.image)
 
 
-def test_a_state_of_another_run_is_refused(tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path):
+def test_a_state_of_another_run_is_refused(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     state = tmp_path / "state.safetensors"
     run: Any = tiny.run(content, [(style, 1.0)], SHORT, checkpoint=state)
     next(run)
@@ -530,11 +532,31 @@ def test_a_state_of_another_run_is_refused(tiny: Optimizer, content: np.ndarray,
     for part in ("the content", "the styles", "steps (was 12, is 13)", "set them back or start again"):
         assert part in str(caught.value)
     assert "time_budget" not in str(caught.value)
+    with monkeypatch.context() as patch:
+        patch.setattr(descent, "CORNER", 0.5)
+        with pytest.raises(ConfigError, match="what wctstyle descends in"):
+            tiny.run(content, [(style, 1.0)], SHORT, resume=state)
+    with pytest.raises(ConfigError, match="the photo's faces"):
+        tiny.run(content, [(style, 1.0)], SHORT, resume=state, faces=np.ones(content.shape[:2], np.float32))
     with pytest.raises(WeightsError, match="there is no such file"):
         tiny.run(content, [(style, 1.0)], SHORT, resume=tmp_path / "gone.safetensors")
     states.weights.save(tmp_path / "other.safetensors", {"leaf/0000": np.zeros(3, np.float32)}, {"kind": "x"})
     with pytest.raises(ConfigError, match="is no state of an optimisation"):
         tiny.run(content, [(style, 1.0)], SHORT, resume=tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("every", [0, -5])
+def test_iterates_at_no_steps_are_refused(tiny: Optimizer, content: np.ndarray, every: int):
+    with pytest.raises(ConfigError, match=f"every is {every}, must be a whole number of steps, at least 1"):
+        tiny.run(content, [(content, 1.0)], SHORT, every=every)
+
+
+def test_programs_of_old_sizes_are_forgotten(tiny: Optimizer, content: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loop, "PROGRAMS", 2)
+    tiny._programs.clear()
+    for width in (24, 26, 28):
+        finish(tiny.run(content[:, :width], [(content, 1.0)], dataclasses.replace(SHORT, steps=1, smallest=32)))
+    assert [key[1][1] for key in tiny._programs] == [26, 28]
 
 
 def test_a_plateau_ends_a_run(tiny: Optimizer, content: np.ndarray):

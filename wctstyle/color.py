@@ -27,8 +27,6 @@ _LAB_FROM_LMS = np.array(
     ]
 )
 
-#: Luma weights of Rec. ITU-R BT.709-6, item 3.2, whose primaries sRGB shares.
-
 #: How far outside [0, 1] a linear component may be and still count as inside the gamut: below half an 8-bit
 #: level even in the steepest part of the sRGB curve (slope 12.92), and above the rounding of a float32 round
 #: trip.

@@ -10,6 +10,7 @@ from typing import Any
 
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
+from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import Settings
 
 STYLE_SIZE = 768
@@ -59,36 +60,68 @@ def recipe_command(recipe: Mapping[str, Any], *, source: str = "the recipe") -> 
     """
     try:
         if recipe.get("command") == "optimize":
-            return _printable(shlex.join(["wctstyle", "optimize", *_optimize_arguments(recipe)]))
-        levels = {int(level): float(value) for level, value in recipe["level_strength"].items()}
-        arguments = [_not_an_option(_name_of(recipe["content"]))]
-        for style in recipe["styles"]:
-            arguments += ["--style", format_style(_name_of(style), float(style["weight"]))]
-        for option in ("strength", "detail", "keep_faces", "transform", "blend", "passes", "refine", "size", "model"):
-            arguments += ["--" + option.replace("_", "-"), str(recipe[option])]
-        if levels:
-            arguments += ["--level-strength", ",".join(f"{k}={v:g}" for k, v in levels.items())]
-        if recipe.get("style_size") is not None:
-            arguments += ["--style-size", str(recipe["style_size"])]
+            return _optimize_command(recipe)
+        return _command("stylize", _stylize_arguments(recipe))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{source}: its recipe (of version {recipe.get('version')}) cannot be turned into a command: {error!r}; "
             "see it with --json"
         ) from error
-    return _printable(shlex.join(["wctstyle", "stylize", *arguments]))
+
+
+def _command(name: str, arguments: Sequence[str]) -> str:
+    line = shlex.join(["wctstyle", name, *arguments])
+    return "".join(char if char.isprintable() else "?" for char in line)
+
+
+def _pictures(recipe: Mapping[str, Any]) -> list[str]:
+    arguments = [_not_an_option(_name_of(recipe["content"]))]
+    for style in recipe["styles"]:
+        arguments += ["--style", format_style(_name_of(style), float(style["weight"]))]
+    return arguments
+
+
+def _stylize_arguments(recipe: Mapping[str, Any]) -> list[str]:
+    levels = {int(level): float(value) for level, value in recipe["level_strength"].items()}
+    arguments = _pictures(recipe)
+    for option in ("strength", "detail", "keep_faces", "transform", "blend", "passes", "refine", "size", "model"):
+        arguments += ["--" + option.replace("_", "-"), str(recipe[option])]
+    if levels:
+        arguments += ["--level-strength", ",".join(f"{k}={v!r}" for k, v in levels.items())]
+    if recipe.get("style_size") is not None:
+        arguments += ["--style-size", str(recipe["style_size"])]
+    return arguments
+
+
+START = "start.png"
+"""What the picture is called that the demo's optimisation started from, in the two commands of its recipe."""
+
+
+def _optimize_command(recipe: Mapping[str, Any]) -> str:
+    """Write a recipe of `optimize`; the demo starts from its own fast picture, which takes a command before."""
+    if recipe["init"] != "fast" or "detail" not in recipe:
+        return _command("optimize", _optimize_arguments(recipe))
+    known = {**dataclasses.asdict(Settings()), **recipe["settings"], **recipe}
+    before = _command("stylize", [*_stylize_arguments(known), "-o", START])
+    return f"{before} && {_command('optimize', _optimize_arguments({**recipe, 'init': START}))}"
 
 
 def _optimize_arguments(recipe: Mapping[str, Any]) -> list[str]:
     """Write the arguments of `optimize`; settings at their defaults of today are written too, as defaults change."""
-    arguments = [_not_an_option(_name_of(recipe["content"]))]
-    for style in recipe["styles"]:
-        arguments += ["--style", format_style(_name_of(style), float(style["weight"]))]
-    arguments += [f"--init={recipe['init']}", "--size", str(recipe["size"]), "--model", str(recipe["model"])]
+    arguments = [
+        *_pictures(recipe),
+        f"--init={recipe['init']}",
+        "--size",
+        str(recipe["size"]),
+        "--model",
+        str(recipe["model"]),
+    ]
     if recipe.get("style_size") is not None:
         arguments += ["--style-size", str(recipe["style_size"])]
+    names = {field.name for field in dataclasses.fields(OptimizeSettings)} - {"init"}
     for name, value in recipe["settings"].items():
         option = "--" + name.replace("_", "-")
-        if name == "init" or value is None or value is False:
+        if name not in names or value is None or value is False:  # a stranger's picture may name any option
             continue
         if value is True:
             arguments.append(option)
@@ -97,10 +130,6 @@ def _optimize_arguments(recipe: Mapping[str, Any]) -> list[str]:
         else:
             arguments += [option, str(value)]
     return arguments
-
-
-def _printable(command: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in command)
 
 
 def _name_of(entry: Mapping[str, Any]) -> str:

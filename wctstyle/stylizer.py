@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 
 Rgb = Float[np.ndarray, "h w 3"]
 
-CONTENT_CACHE = 4
+CONTENT_BYTES = 512 * 2**20
+"""What encoded photos may take; the newest is kept however large it is. One of 512 x 512 takes 34 MiB with `slim`."""
+
 STYLE_CACHE = 256
 BLEND_CACHE = 8
 ENCODED_AT_ONCE = 4
@@ -98,6 +100,11 @@ class ContentCode:
     width: int
     key: str
 
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes, in bytes."""
+        return sum(int(level.nbytes) for level in self.features) + self.pixels.nbytes
+
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:
         """Where its faces are, 0..1, padded as it is (see `wctstyle.faces`); None without any."""
@@ -110,7 +117,7 @@ class ContentCode:
 
 @dataclass(frozen=True)
 class Result:
-    """A stylised picture, the plan it was rendered with (None for five passes) and the seconds each part took."""
+    """A stylised picture, its plan (None for five passes, and without a style) and the seconds each part took."""
 
     image: Rgb
     plan: Plan | None
@@ -179,7 +186,7 @@ class Stylizer:
         encoder_def, self._encoder = nnx.split(encoder)
         self._encoder_def = encoder_def
         decoder_def, self._decoder = nnx.split(decoder)
-        self._contents: Recent[ContentCode] = Recent(CONTENT_CACHE)
+        self._contents: Recent[ContentCode] = Recent(CONTENT_BYTES, lambda code: code.nbytes)
         self._styles: Recent[StyleCode] = Recent(STYLE_CACHE)
         self._barycenters: Recent[tuple[Barycenters, ...]] = Recent(BLEND_CACHE)
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")

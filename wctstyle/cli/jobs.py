@@ -138,7 +138,7 @@ class Studio:
         """Stylize and save one picture; returns what --json prints."""
         laps, self._first_laps = self._first_laps or _Laps(), None
         full = read(job.content, self.options.max_pixels)
-        picture = fit(full, self.options.size, CONTENT_SIZE, "--size")
+        picture = images.fill_hidden(fit(full, self.options.size, CONTENT_SIZE, "--size"))
         recipe = self._recipe_for(full, picture, job.content)
         laps.lap("read")
         if self._stylizer is None:

@@ -36,6 +36,7 @@ from wctstyle.cli.specs import (
     parse_styles,
 )
 from wctstyle.errors import ConfigError, ImageError, WeightsError
+from wctstyle.files import replace_file
 from wctstyle.optimizer.settings import (
     LEARNING_RATE,
     LEARNING_RATE_FROM_FAST,
@@ -205,7 +206,7 @@ def _request(
     check_side("--size", size)
     check_side("--style-size", style_size)
     full = read(content, max_pixels)
-    photo = fit(full, size, OPTIMIZE_SIZE, "--size")
+    photo = images.fill_hidden(fit(full, size, OPTIMIZE_SIZE, "--size"))
     side = max(photo.height, photo.width)
     pictures = [read(spec.source, max_pixels) for spec in specs]
     fitted = [
@@ -398,7 +399,8 @@ def optimize(
     inputs = [source, *(spec.source for spec in specs), *([] if init in STARTS else [init])]
     if resume and output is None:
         output = _left_behind(source)
-    left = output is not None and _state_of(Path(output)).is_file()  # then that is told, and not the picture beside it
+    # A state that was left is told, and not the picture beside it.
+    left = output is not None and not Path(output).is_dir() and _state_of(Path(output)).is_file()
     (path,) = plan_outputs(
         [source], into_folder=False, out=output, format=None, overwrite=overwrite or resume or left, inputs=inputs
     )
@@ -425,7 +427,10 @@ def optimize(
     )  # fmt: skip
     alpha = request.content.alpha
     last, kept = _watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, alpha))
-    images.save(path, last.image, alpha, quality=quality, recipe=request.recipe)
+    recipe = request.recipe
+    if not last.done:
+        recipe |= {"settings": {**recipe["settings"], "steps": last.step}}
+    images.save(path, last.image, alpha, quality=quality, recipe=recipe)
     if not last.done:
         how = "the same command with --resume goes on" if kept else "it cannot go on from there"
         raise KeyboardInterrupt(f"Stopped at step {last.step} of {last.steps}. The picture so far is {path}; {how}.")
@@ -559,10 +564,8 @@ def compare(
     if out.exists() and not out.is_dir():
         raise ImageError(f"-o {out}: is a file; give a folder (it is made)")
     page = out / "report.html"
-    if page.exists() and not overwrite:
-        raise ImageError(f"-o {out}: has report.html already; give --overwrite to replace it, or another folder")
     check_free(
-        [out / name for name in (*COMPARED.values(), "sheet.png", "report.html")],
+        [page, *(out / name for name in (*COMPARED.values(), "sheet.png"))],
         overwrite=overwrite,
         inputs=[source, *(spec.source for spec in specs)],
     )
@@ -604,7 +607,7 @@ def compare(
     }
     names = [(entry["name"], entry["weight"]) for entry in request.recipe["styles"]]
     with _folder(out):
-        page.write_text(report_page(public_name(source), names, entries, trace, facts), encoding="utf-8")
+        replace_file(page, report_page(public_name(source), names, entries, trace, facts).encode())
     if as_json:
         figures = {entry.name: {"seconds": entry.seconds, **entry.figures} for entry in entries}
         typer.echo(json.dumps({"output": str(page), "judged_by": judged_by, "figures": figures}))

@@ -38,28 +38,36 @@ def plan_outputs(
     Raises:
         ImageError: `out` cannot be written, is an input, is the wrong kind of thing, or exists.
     """
-    taken = {identity for path in inputs if (identity := _identity(path))}
     if out is not None and not into_folder and not out.endswith(("/", os.sep)) and not os.path.isdir(out):
-        return [_checked_file(out, format, overwrite, taken)]
+        return [_checked_file(out, format, overwrite, inputs)]
     folder = Path(out or ".")
     if out is not None:
         _check_folder_name(folder)
     _check_writable(folder, "-o " + out if out is not None else "the current folder")
-    return _names_in(folder, sources, format or "png", taken, overwrite, numbered=out is None)
+    return _names_in(folder, sources, format or "png", _identities(inputs), overwrite, numbered=out is None)
 
 
-def check_free(paths: Iterable[Path], *, overwrite: bool, inputs: Sequence[str]) -> None:
+def check_free(
+    paths: Iterable[Path], *, overwrite: bool, inputs: Sequence[str], what: str = "{path}", other: str = "place with -o"
+) -> None:
     """Refuse to write files that are read, or that exist without `overwrite`.
+
+    `what` and `other` are for the message: what a path is called, and what is to be given instead.
 
     Raises:
         ImageError: naming the first such file.
     """
-    taken = {identity for path in inputs if (identity := _identity(path))}
+    taken = _identities(inputs)
     for path in paths:
+        name = what.format(path=path)
         if _identity(path) in taken:
-            raise ImageError(f"{path}: would be written, but is one of the input pictures; give another place with -o")
+            raise ImageError(f"{name}: is one of the input pictures, which are never overwritten; give another {other}")
         if os.path.lexists(path) and not overwrite:
-            raise ImageError(f"{path}: exists already; give --overwrite to replace it, or another place with -o")
+            raise ImageError(f"{name}: exists already; give --overwrite to replace it, or another {other}")
+
+
+def _identities(inputs: Sequence[str]) -> set[tuple[int, int]]:
+    return {identity for path in inputs if (identity := _identity(path))}
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
@@ -71,7 +79,7 @@ def _identity(path: str | Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _checked_file(out: str, format: str | None, overwrite: bool, taken: set[tuple[int, int]]) -> Path:
+def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequence[str]) -> Path:
     path = Path(out)
     check_format(f"-o {out}", path.suffix)
     if format is not None and path.suffix.lower().replace("jpeg", "jpg") != f".{format}":
@@ -80,10 +88,7 @@ def _checked_file(out: str, format: str | None, overwrite: bool, taken: set[tupl
         )
     if not path.parent.is_dir():
         raise ImageError(f"-o {out}: there is no folder {path.parent}; make it first")
-    if _identity(path) in taken:
-        raise ImageError(f"-o {out}: is one of the input pictures, which are never overwritten; give another name")
-    if os.path.lexists(path) and not overwrite:
-        raise ImageError(f"-o {out}: exists already; give --overwrite to replace it, or another name")
+    check_free([path], overwrite=overwrite, inputs=inputs, what="-o {path}", other="name")
     _check_writable(path.parent, f"-o {out}")
     return path
 

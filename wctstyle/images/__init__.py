@@ -8,7 +8,7 @@ The modules import only downwards: writing, recipes, reading, modes, profiles, f
 from wctstyle.images.arrays import checked_rgb
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
-from wctstyle.images.picture import Picture, flatten, resize
+from wctstyle.images.picture import Picture, fill_hidden, flatten, resize
 from wctstyle.images.reading import BinaryStream, is_image_file, load
 from wctstyle.images.recipes import read_recipe
 from wctstyle.images.writing import encode, save
@@ -20,6 +20,7 @@ __all__ = [
     "Picture",
     "checked_rgb",
     "encode",
+    "fill_hidden",
     "flatten",
     "is_image_file",
     "load",

@@ -27,9 +27,12 @@ def checked_rgb(rgb: Any, what: str, *, least_side: int = 1) -> Float[np.ndarray
         least = f", at least {least_side} pixels each way" if least_side > 1 else ""
         raise ImageError(f"{what}: got an array of shape {array.shape}, wanted height x width x 3 (RGB){least}")
     if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"{what}: got {array.dtype} values, wanted floats in [0, 1]; wctstyle.images.load converts")
+        hint = (
+            "wctstyle.images.load converts" if array.dtype == np.uint8 else "divide by the largest value there can be"
+        )
+        raise ImageError(f"{what}: got {array.dtype} values, wanted floats in [0, 1]; {hint}")
     if not np.isfinite(array).all() or array.min() < -_OVERSHOOT or array.max() > 1 + _OVERSHOOT:
-        raise ImageError(f"{what}: has values outside [0, 1] or not finite; wctstyle.images.load converts")
+        raise ImageError(f"{what}: has values outside [0, 1] or not finite; scale, clip or replace them")
     return np.clip(array, 0, 1).astype(np.float32)
 
 

@@ -116,6 +116,20 @@ def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 
     return frozen(over(picture.rgb, picture.alpha, background), None, picture.source)
 
 
+def fill_hidden(picture: Picture) -> Picture:
+    """Give what is fully transparent the mean colour of what is seen (white without any); the opacity stays.
+
+    What a file holds there is anything, and nobody sees it, but whoever measures or encodes the picture would.
+    """
+    if picture.alpha is None:
+        return picture
+    opacity = picture.alpha[..., None]
+    total = float(opacity.sum(dtype=np.float64))
+    seen = (picture.rgb * opacity).sum(axis=(0, 1), dtype=np.float64) / total if total else np.ones(3)
+    rgb = np.where(opacity > 0.5 / 255, picture.rgb, np.clip(seen, 0, 1).astype(np.float32))
+    return frozen(rgb, picture.alpha, picture.source)
+
+
 def over(rgb: np.ndarray, alpha: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
     """Lays `rgb` over a plain colour."""
     opacity = alpha[..., None]

@@ -52,8 +52,8 @@ def load(
     Reads JPEG, PNG, WebP, TIFF, GIF, BMP, HEIC and AVIF by their contents, the suffix does not matter; of an
     animation or a multi-page file the first frame. EXIF orientation is applied; an embedded ICC profile is
     converted to sRGB (relative colorimetric, black point compensation), a broken or mismatched one is
-    ignored. Grey is kept to 16 bits; colour to 8 bits per channel, the most that Pillow decodes, so 16-bit
-    colour loses its low byte.
+    ignored. Grey without opacity is kept to 16 bits; all else to 8 bits per channel, the most that Pillow decodes,
+    so 16-bit colour loses its low byte.
 
     Floating point and 32-bit integer grey carry no white point, so it is taken to be the first of 1 (floats
     only), 255, 65535 and for integers 2^31 - 1 and 2^32 - 1 that no pixel exceeds.

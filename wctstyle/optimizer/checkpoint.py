@@ -74,7 +74,10 @@ def check(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     Raises:
         ConfigError: something differs; all of it together.
     """
-    names = {"content": "the content", "styles": "the styles", "model": "the model", "weights": "the model's weights"}
+    names = {
+        "content": "the content", "faces": "the photo's faces", "styles": "the styles", "model": "the model",
+        "weights": "the model's weights", "coordinates": "what wctstyle descends in, with its version",
+    }  # fmt: skip
     problems = [text for key, text in names.items() if found.get(key) != wanted[key]]
     before, now = found.get("settings") or {}, wanted["settings"]
     problems += [

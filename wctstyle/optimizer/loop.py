@@ -52,6 +52,9 @@ PROBE_SIDE = 192
 NOISE = 0.1
 """Standard deviation of the noise a picture starts from, about mid grey."""
 
+PROGRAMS = 16
+"""Compiled programs that are kept, one for each size; the oldest goes first."""
+
 
 Style = Rgb | tuple[Moments, ...]
 """A style's picture, or the moments of its relu1_1..relu5_1, for runs of one scale."""
@@ -178,14 +181,16 @@ class Optimizer:
             every: yield at each multiple of so many steps as well.
 
         Raises:
-            ConfigError: no styles or a bad weight, no `init` where one is needed, or a `resume` that belongs to another
-                run.
+            ConfigError: no styles or a bad weight, `every` below 1, no `init` where one is needed, or a `resume` that
+                belongs to another run.
             ImageError: a picture of the wrong shape, type or range, `faces` of another size than the content, or a size
                 that does not fit into memory.
             WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written as the generator is closed;
                 before, `Iterate.unsaved` tells it.
             NonFiniteError: the loss is not finite.
         """
+        if every is not None and every < 1:
+            raise ConfigError(f"every is {every!r}, must be a whole number of steps, at least 1")
         job = self._job(content, styles, settings, init, faces, resumed=resume is not None)
         about = {}
         if checkpoint is not None or resume is not None:
@@ -320,6 +325,7 @@ class Optimizer:
             "settings": settings,
             "content": states.fingerprint(job.content),
             "faces": states.fingerprint(job.faces),
+            "coordinates": [descent.COLOUR_STEP, descent.CORNER],
             "styles": [
                 [states.fingerprint(*jax.tree.leaves(s)), float(w)] for s, w in zip(job.styles, job.shares, strict=True)
             ],
@@ -387,6 +393,8 @@ class Optimizer:
                 need, free = memory.needed(compiled, carry), memory.available()
                 if memory.fits(need, free):
                     self._programs[key] = compiled
+                    if len(self._programs) > PROGRAMS:
+                        del self._programs[next(iter(self._programs))]
                     return compiled
         assert need is not None
         assert free is not None

@@ -64,9 +64,10 @@ class OptimizeSettings:
     `SMALLEST_FROM_FAST` from the fast result. original_colors: optimise lightness alone and keep the photo's colours.
     seed: of the noise. learning_rate: Adam's, in units of the picture's range 0..1; None is `LEARNING_RATE`, or
     `LEARNING_RATE_FROM_FAST` from the fast result. history: pairs that L-BFGS remembers. normalize_gradients: scale
-    each term so that its gradient has unit norm at the start of every scale. time_budget: seconds, shared out over
-    the scales; None is no limit. plateau: stop a scale when 20 steps lowered the loss by less than this share; 0
-    never stops. average: decay of the mean over Adam's iterates that is shown; 0 shows the last.
+    the content and style terms so that their gradients have one norm, the mean of theirs, at the start of every
+    scale. time_budget: seconds, shared out over the scales; None is no limit. plateau: stop a scale when 20 steps
+    lowered the loss by less than this share; 0 never stops. average: decay of the mean over Adam's iterates that is
+    shown; 0 shows the last.
 
     Raises:
         ConfigError: a value out of range, naming it.
