@@ -15,6 +15,7 @@ import types
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from demo_desk import SMALL, narrow_desk
@@ -136,6 +137,13 @@ def test_an_upload_is_held_and_its_file_deleted(desk, session, tmp_path):
     assert (stage["width"], stage["height"]) == (90, 60)
 
 
+def test_an_upload_can_be_left_to_others(desk, tmp_path):
+    path = upload(tmp_path, picture(8, 8))
+    assert pictures.take_upload(path, str(tmp_path), desk.limits, keep=True) == Path(path).read_bytes()
+    pictures.take_upload(path, str(tmp_path), desk.limits)
+    assert not Path(path).exists()
+
+
 def test_files_outside_the_upload_folder_are_neither_read_nor_deleted(desk, session, tmp_path):
     secret = upload(tmp_path / "home", picture(8, 8))
     (tmp_path / "uploads").mkdir()
@@ -165,8 +173,9 @@ def test_names_are_cut_to_what_is_harmless():
     assert pictures.public_name("../../etc/passwd") == "passwd"
     assert pictures.public_name("<img src=x>.png") == "img src=x.png"
     assert pictures.public_name("a\nb\0.png") == "ab.png"
+    assert pictures.public_name("C:\\Tom & Jerry.png") == "Tom & Jerry.png"
     assert pictures.public_name(None) == "picture"
-    assert len(pictures.public_name("x" * 500)) == 80
+    assert len(pictures.public_name("x" * 500)) == 255
 
 
 # ---------------------------------------------------------------------------------------------------- history
@@ -214,6 +223,15 @@ def test_a_session_stays_below_its_bytes(desk):
     assert len(session.pictures) >= 2
 
 
+def test_a_photo_and_six_styles_fit_into_a_session_at_every_size():
+    for size in (2048, 4096):
+        assert Limits(max_size=size).held_bytes >= 7 * 3 * size**2
+    session = Session("large", replace(SMALL, max_size=4096, session_bytes=50_000))
+    for seed in range(3):
+        session.add(images.load(picture(100, 100, seed=seed)), f"{seed}.png")
+    assert len(session.pictures) == 3
+
+
 def test_sessions_are_bounded_in_number_and_bytes():
     sessions = Sessions(replace(SMALL, sessions=3, total_bytes=300_000))
     first = sessions.get("0")
@@ -244,6 +262,18 @@ def test_who_waits_for_an_optimisation_is_not_forgotten():
     assert waiting.closed.is_set()
 
 
+def test_a_session_that_was_asked_for_or_whose_job_runs_is_not_quiet():
+    sessions = Sessions(SMALL)
+    left = time.monotonic()
+    assert sessions.quiet_since("unknown", left)
+    session = sessions.get("0")
+    assert not sessions.quiet_since("0", left)
+    left = time.monotonic()
+    assert sessions.quiet_since("0", left)
+    session.optimising = "running"
+    assert not sessions.quiet_since("0", left)
+
+
 def page(desk, session):
     """Return a page that is not built, for what its buttons do."""
     bare = Page.__new__(Page)
@@ -263,6 +293,40 @@ def test_stop_is_not_forgotten_when_optimise_is_clicked_again(desk, session):
     assert not session.stop.is_set()
 
 
+def test_a_job_that_was_asked_for_anew_while_it_waited_does_nothing(desk, session):
+    shown = page(desk, session)
+    shown._look = lambda palette: replace(LOOK, size=64, style_size=64)
+    _, first = shown._arm(None)
+    shown._stop(None)
+    _, second = shown._arm(None)
+    assert list(shown._optimise(None, first, 400, "adam", "content", None)) == [[gr.skip()] * 4]
+    assert session.optimising == "waiting"
+    run = shown._optimise(None, second, 3, "adam", "content", None)
+    assert "Preparing" in next(run)[1]
+    assert session.optimising == "running"
+    shown._arm(None)
+    assert list(shown._optimise(None, second, 3, "adam", "content", None)) == [[gr.skip()] * 4]
+    assert session.optimising == "running"
+    run.close()
+
+
+def test_an_estimate_leaves_the_report_of_ones_own_optimisation_in_place(desk, session, monkeypatch):
+    shown = page(desk, session)
+    shown._look = lambda palette: TINY
+    monkeypatch.setattr(desk.engine, "estimate", lambda shape, settings: 1.0)
+    assert "About 1 s" in shown._estimate(None, 10, "adam", "fast", None)
+    session.optimising = "running"
+    assert shown._estimate(None, 10, "adam", "fast", None) == gr.skip()
+    session.optimising = ""
+
+    def meanwhile(shape, settings):
+        session.optimising = "waiting"
+        return 1.0
+
+    monkeypatch.setattr(desk.engine, "estimate", meanwhile)
+    assert shown._estimate(None, 10, "adam", "fast", None) == gr.skip()
+
+
 def test_previews_leave_the_stage_to_what_was_opened_meanwhile(desk, session):
     kept = actions.keep(desk, session, LOOK)
     other = replace(LOOK, content="sample:cat")
@@ -276,7 +340,9 @@ def test_previews_leave_the_stage_to_what_was_opened_meanwhile(desk, session):
     assert "after" not in next(run)[0]
     assert session.before_shown == (LOOK.content, LOOK.size)
     session.stop.set()
-    assert "after" not in list(run)[-1][0]
+    stage, _, strip, pair = list(run)[-1]
+    assert "after" not in stage
+    assert strip[0]["pair"] == [pair["a"], pair["b"]] == [kept.id, session.history[-1].id]
 
 
 def test_sessions_do_not_see_each_other(desk):
@@ -340,7 +406,7 @@ def test_a_recipe_of_the_command_line_is_understood(desk, session):
     assert (added.look.settings.strength, added.look.settings.blend, added.look.style_size) == (0.4, "mixture", 96)
     assert "Optimise does that here" in added.message
     program = looks.as_python(optimized)
-    assert "init = images.resize(images.load('my.png'), long_side=96, enlarge=True).rgb" in program
+    assert "init = images.flatten(images.resize(images.load('my.png'), long_side=96, enlarge=True)).rgb" in program
     assert "OptimizeSettings(steps=7, strength=0.4, blend='mixture', init='content')" in program
     assert "Stylizer" not in looks.as_python(optimized | {"init": "noise"}).splitlines()[-4]
     assert "Stylizer('slim')" in looks.as_python(optimized | {"init": "fast", "model": "vgg19"})
@@ -392,13 +458,29 @@ def test_the_python_makes_the_same_picture(desk, session, tmp_path):
     assert np.abs(made - wanted).mean() < 0.02
 
 
-def test_results_of_the_history_are_written_as_they_are(desk, session, tmp_path):
-    kept = actions.keep(desk, session, LOOK)
-    path = actions.export_kept(session, kept.id, format="PNG", quality=92, folder=tmp_path)
-    np.testing.assert_array_equal(images.load(path).rgb, images.load(kept.data).rgb)
+def test_results_of_the_history_are_made_again_while_their_pictures_are_held(desk, session, tmp_path):
+    own = session.add(images.load(picture(60, 90, seed=3)), "mine.png")
+    kept = actions.keep(desk, session, replace(LOOK, content=own.id))
+    path = actions.export_kept(desk, session, kept.id, format="PNG", quality=92, folder=tmp_path)
+    made = desk.engine.render(session, kept.look).image
+    np.testing.assert_allclose(images.load(path).rgb, made, atol=0.51 / 255)
     assert images.read_recipe(path) == kept.recipe
+    session._pictures.clear()
+    path = actions.export_kept(desk, session, kept.id, format="PNG", quality=92, folder=tmp_path)
+    np.testing.assert_array_equal(images.load(path).rgb, images.load(kept.data).rgb)
     with pytest.raises(ConfigError, match="format"):
-        actions.export_kept(session, kept.id, format="BMP", quality=92, folder=tmp_path)
+        actions.export_kept(desk, session, kept.id, format="BMP", quality=92, folder=tmp_path)
+
+
+def test_a_file_that_cannot_be_written_is_told_without_its_path(desk, session, tmp_path):
+    kept = actions.keep(desk, session, LOOK)
+    gone = tmp_path / "gone"
+    with pytest.raises(ImageError) as one:
+        actions.export(desk, session, LOOK, format="PNG", size=128, quality=92, folder=gone)
+    with pytest.raises(ImageError) as two:
+        actions.export_kept(desk, session, kept.id, format="PNG", quality=92, folder=gone)
+    assert str(one.value) == str(two.value)
+    assert str(tmp_path) not in str(one.value)
 
 
 def test_export_refuses_what_is_not_offered(desk, session, tmp_path):
@@ -423,6 +505,13 @@ def test_figures_are_zero_for_the_photo_itself_and_for_the_style_itself(desk, se
     painted = desk.engine.figures(session, look, style)
     assert max(painted["levels"]) < 1e-3
     assert painted["ssim"] is None or painted["ssim"] < 0.9
+
+
+def test_figures_of_another_size_than_the_photo_leave_out_what_compares_them(desk, session):
+    wide = np.ascontiguousarray(samples_at("cat", 128)[:40])
+    measured = desk.engine.figures(session, replace(LOOK, content="sample:cat"), wide)
+    assert (measured["content"], measured["ssim"]) == (None, None)
+    assert len(measured["levels"]) == 5
 
 
 def test_two_results_are_compared_on_the_stage_and_in_a_table(desk, session):
@@ -472,7 +561,7 @@ def test_optimising_streams_previews_and_keeps_the_result(desk, session, tmp_pat
     assert last.kept is not None
     recipe = last.kept.recipe
     assert recipe["command"] == "optimize"
-    words = shlex.split(recipe_command(recipe))
+    words = shlex.split(recipe_command(recipe).rpartition(" && ")[2])
     assert words[1] == "optimize"
     assert words[words.index("--steps") + 1] == "12"
     made = run_program(desk, recipe, tmp_path)
@@ -544,7 +633,7 @@ def test_slow_work_gives_way_to_quick_work():
 # ------------------------------------------------------------------------------------------------------ guard
 
 
-def asked(method="POST", path="/gradio_api/queue/join", body=b"{}", kind=b"application/json"):
+def asked(method="POST", path="/gradio_api/queue/join", body=b"{}", kinds=(b"application/json",)):
     """Send one request through the guard; returns status, and the body that arrived behind it."""
     arrived, sent = [], []
 
@@ -563,7 +652,8 @@ def asked(method="POST", path="/gradio_api/queue/join", body=b"{}", kind=b"appli
         async def send(message):
             sent.append(message)
 
-        scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-type", kind)]}
+        headers = [(b"content-type", kind) for kind in kinds]
+        scope = {"type": "http", "method": method, "path": path, "headers": headers}
         await Guard(app)(scope, receive, send)
 
     asyncio.run(run())
@@ -571,16 +661,24 @@ def asked(method="POST", path="/gradio_api/queue/join", body=b"{}", kind=b"appli
     return sent[0]["status"], arrived
 
 
+FOREIGN = b'{"data": [{"path": "http://169.254.169.254/x"}]}'
+FORM = b"multipart/form-data; boundary=x"
+
+
 def test_the_guard_passes_what_is_plain():
     body = json.dumps({"data": [{"path": "/tmp/gradio/x.png", "url": "http://host/x.png"}, 1, "http://text"]}).encode()
     assert asked(body=body) == (200, [body])
     assert asked(method="GET", path="/gradio_api/file=/tmp/x.png")[0] == 200
+    assert asked(path="/gradio_api/upload", kinds=[FORM], body=b"--x")[0] == 200
 
 
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        ({"body": b'{"data": [{"path": "http://169.254.169.254/x"}]}'}, 400),
+        ({"body": FOREIGN}, 400),
+        ({"body": FOREIGN, "kinds": [b"application/json", FORM]}, 400),
+        ({"body": FOREIGN, "kinds": [FORM, b"application/json"], "path": "/gradio_api/upload"}, 400),
+        ({"body": FOREIGN, "kinds": [FORM]}, 400),
         ({"body": b'{"data": [{"a": [{"path": " HTTPS://x"}]}]}'}, 400),
         ({"body": b'{"data": [{"path": "\\u0068ttp://x"}]}'}, 400),
         ({"body": b"[" * 100_000}, 400),

@@ -12,7 +12,7 @@ from narrow import picture
 
 from benchmarks.demo import FLAGS
 from wctstyle import images
-from wctstyle.demo import actions
+from wctstyle.demo import actions, server
 from wctstyle.errors import ConfigError
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -440,6 +440,7 @@ def test_optimising_streams_previews_stops_and_is_compared(visit):
     page.wait_for_selector("text=/Stopped, the best so far is kept|Done: 400 steps/")
     somebody.until_history(2)
     expect(page.locator(".wct-optimised")).to_have_count(1)
+    expect(page.locator(".wct-strip [aria-pressed=true]")).to_have_text(["B", "A"])
     somebody.tab("Compare")
     page.get_by_role("button", name="Compare the latest two").click()
     page.wait_for_selector("#wct-right table")
@@ -507,24 +508,31 @@ def test_optimisations_wait_for_their_turn_and_can_leave_the_line(served, visit,
     with served[0].desk.engine.gate.quick():  # the first optimisation gives way to this until it is left
         one.page.locator("#wct-optimise").click()
         expect(sheets[0]).to_contain_text("Step ")
+        one.page.locator("#wct-optimise").click()  # once more, which changes nothing
+        one.page.locator("#wct-estimate").click()
+        two.page.locator("#wct-estimate").click()
+        expect(sheets[1]).to_contain_text("for 400 steps at")
         two.page.locator("#wct-optimise").click()
         expect(sheets[1]).to_contain_text("Waiting for its turn")
         expect(two.page.locator("#wct-progress .pending")).to_have_css("opacity", "1")
         two.shot("waiting")
         two.page.locator("#wct-stop").click()
         expect(sheets[1]).to_contain_text("Stopped before it began")
+        two.page.locator("#wct-steps input[type=number]").fill("40")
+        two.page.locator("#wct-steps input[type=number]").press("Tab")
         two.page.locator("#wct-optimise").click()
         expect(sheets[1]).to_contain_text("Waiting for its turn")
+        expect(sheets[0]).to_contain_text("Step ")
         one.page.locator("#wct-stop").click()
         expect(sheets[0]).to_contain_text("Stopping")
     expect(sheets[0]).to_contain_text("Stopped, the best so far is kept")
-    expect(sheets[1]).to_contain_text("Done: 400 steps", timeout=120_000)
+    expect(sheets[1]).to_contain_text("Done: 40 steps", timeout=120_000)
     for visitor in (one, two):
         expect(visitor.page.locator(".wct-optimised")).to_have_count(1)
     two.page.locator("#wct-stop").click()
     two.tab("Blend")
     two.after(lambda: two.slide("#wct-strength input[type=range]", 0.5))
-    expect(sheets[1]).to_contain_text("Done: 400 steps")
+    expect(sheets[1]).to_contain_text("Done: 40 steps")
 
 
 def test_an_optimisation_that_cannot_begin_leaves_no_one_waiting(visit):
@@ -548,7 +556,8 @@ def test_measuring_without_two_results_says_what_to_do(visit):
     expect(page.locator("#wct-figures .wct-sheet")).to_contain_text("their figures appear here")
 
 
-def test_a_closed_tab_stops_its_job_and_is_forgotten(served, visit):
+def test_a_closed_tab_stops_its_job_and_is_forgotten(served, visit, monkeypatch):
+    monkeypatch.setattr(server, "CLOSE_AFTER", 10)
     desk = served[0].desk
     known = set(desk.sessions._items)
     somebody = visit()
@@ -559,6 +568,11 @@ def test_a_closed_tab_stops_its_job_and_is_forgotten(served, visit):
     somebody.page.locator("#wct-steps input[type=number]").press("Tab")
     somebody.after(somebody.page.locator("#wct-optimise").click)
     somebody.close()
+    end = time.monotonic() + 9
+    while session.optimising and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not session.optimising
+    assert not session.closed.is_set()
     assert session.closed.wait(30)
     assert key not in desk.sessions._items
     assert session.history == []

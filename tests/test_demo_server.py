@@ -11,12 +11,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from demo_desk import SMALL, narrow_server
+from demo_desk import SMALL, narrow_engine, narrow_server
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from narrow import picture
 
 from wctstyle import images
+from wctstyle.demo import server
+from wctstyle.errors import ConfigError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -101,8 +103,20 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
     assert again["recipe"] == recipe
     assert again["command"].startswith("wctstyle stylize mine.png --style paint.jpg:3.0")
     assert "Stylizer('slim')" in again["python"]
-    left = [p for p in (served[0].folder / "files").rglob("*") if p.is_file() and "exports" not in p.parts]
-    assert left == []
+
+
+def test_the_same_file_is_taken_twice_and_left_to_the_sweep(served, client, tmp_path):
+    images.save(tmp_path / "mine.png", picture(48, 64, seed=9))
+    mine = handle_file(str(tmp_path / "mine.png"))
+    jobs = [client.submit(**{**ONE_STYLE, "content": mine, "styles": [mine]}, api_name="/stylize") for _ in range(2)]
+    for job in jobs:
+        assert job.result(timeout=60)[1]["width"] == 64
+    left = [p for p in (served[0].folder / "files").rglob("mine.png") if "exports" not in p.parts]
+    assert left
+    for path in left:
+        os.utime(path, (time.time() - server.CLEAN_AFTER - 1,) * 2)
+    server.clean(served[0].folder / "files", server.CLEAN_AFTER)
+    assert not any(path.exists() for path in left)
 
 
 def test_an_optimisation_streams_its_progress(client):
@@ -122,6 +136,10 @@ def test_pictures_are_compared(client):
     assert figures["content"] == pytest.approx(0, abs=1e-4)
     assert figures["ssim"] == pytest.approx(1)
     assert len(figures["levels"]) == 5
+    figures = client.predict(
+        result="sample:cat", content="sample:astronaut", styles=["sample:peacock"], api_name="/compare"
+    )
+    assert (figures["content"], figures["ssim"]) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +239,8 @@ def test_many_calls_leave_nothing_in_memory(served, client):
     assert served[0].desk.sessions.nbytes < 10 * 2**20
 
 
-def test_gradio_forgets_a_closed_page_too(served):
+def test_gradio_forgets_a_closed_page_too(served, monkeypatch):
+    monkeypatch.setattr(server, "CLOSE_AFTER", 0.1)
     blocks = served[0].blocks
     visitor = Client(served[1], verbose=False, analytics_enabled=False)
     key = visitor.session_hash
@@ -240,14 +259,47 @@ def test_gradio_forgets_a_closed_page_too(served):
     assert not any(key in items for items in kept)
 
 
-def test_old_files_are_cleaned(served):
-    from wctstyle.demo import server
+def test_a_page_that_comes_back_in_time_keeps_its_session(served, http, monkeypatch):
+    monkeypatch.setattr(server, "CLOSE_AFTER", 2.0)
+    sessions = served[0].desk.sessions
+    back, gone = sessions.get("comes-back"), sessions.get("stays-away")
+    for key in ("comes-back", "stays-away"):
+        with http.stream("GET", f"/gradio_api/heartbeat/{key}") as beats:
+            next(beats.iter_raw())
+    time.sleep(0.5)
+    assert not gone.closed.is_set()
+    assert sessions.get("comes-back") is back
+    assert gone.closed.wait(20)
+    time.sleep(0.5)
+    assert not back.closed.is_set()
+    sessions.close("comes-back")
 
+
+def test_old_files_are_cleaned(served):
     assert served[0].blocks.delete_cache == (server.CLEAN_EVERY, server.CLEAN_AFTER)
     old = served[0].folder / "files" / "exports" / "old" / "x.png"
     old.parent.mkdir()
     old.write_bytes(b"x")
     os.utime(old, (time.time() - 9999,) * 2)
+    young = old.parent.with_name("young")
+    young.mkdir()
     server.clean(served[0].folder / "files", server.CLEAN_AFTER)
     assert not old.exists()
+    assert young.exists()
+    os.utime(young, (time.time() - 9999,) * 2)
+    server.clean(served[0].folder / "files", server.CLEAN_AFTER)
+    assert not young.exists()
     assert np.all([p.is_dir() for p in (served[0].folder / "files").iterdir()])
+
+
+@pytest.mark.parametrize("port", [None, 7999])
+def test_a_host_that_is_not_here_is_told_at_once_and_leaves_nothing(tmp_path, monkeypatch, port):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with narrow_engine(tmp_path / "programs") as engine:
+        demo = server.build(engine, limits=SMALL)
+        assert demo.folder.exists()
+        start = time.monotonic()
+        with pytest.raises(ConfigError, match=r"--host 192\.0\.2\.1"):  # of no machine (RFC 5737)
+            server.launch(demo, host="192.0.2.1", port=port)
+    assert time.monotonic() - start < 5
+    assert not demo.folder.exists()

@@ -30,8 +30,9 @@ def demo(
     from wctstyle.demo.limits import Limits
 
     limits = Limits(max_size=max_size, live_size=min(512, max_size), queue_size=queue_size)
-    from wctstyle.demo import build, launch
+    from wctstyle.demo import build, check_address, launch
 
+    check_address(host, port)
     tell("Loading the model and making the first picture ...")
     built = build(model=model.value, limits=limits)
 

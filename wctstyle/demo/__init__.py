@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from wctstyle.demo.limits import Limits
 
 if TYPE_CHECKING:
-    from wctstyle.demo.server import Demo, build, launch, serving
+    from wctstyle.demo.server import Demo, build, check_address, launch, serving
 
-__all__ = ["Demo", "Limits", "build", "launch", "serving"]
+__all__ = ["Demo", "Limits", "build", "check_address", "launch", "serving"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Demo", "build", "launch", "serving"):
+    if name in ("Demo", "build", "check_address", "launch", "serving"):
         from wctstyle.demo import heaps
 
         heaps.share()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +23,11 @@ from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer import OptimizeSettings
 
+log = logging.getLogger("wctstyle.demo")
+
 KEPT_QUALITY = 95
-"""JPEG quality of fast results in the history, from which figures are measured; downloads are rendered anew."""
+"""JPEG quality of fast results in the history, from which figures are measured; downloads are rendered anew as long as
+the pictures are held."""
 
 GIVE_WAY_SECONDS = 0.5
 """How long an optimisation waits between two looks for pictures that others wait for."""
@@ -312,7 +317,7 @@ def optimise(
         kind="optimised",
         seconds=seconds,
         losses=tuple(losses),
-        optimised={"command": "optimize", "init": start, "steps_done": step, "settings": settings.as_json()},
+        optimised={"command": "optimize", "init": start, "settings": replace(settings, steps=max(1, step)).as_json()},
     )
     session.before_shown = None
     ending = {"time": "the time limit was reached", "plateau": "no more progress"}.get(reason, "done")
@@ -404,7 +409,7 @@ def export(
     recipe = recipe_of(desk, session, look, shot.image)
     content = Path(recipe["content"]["name"].removeprefix(samples.PREFIX)).stem
     path = folder / f"{content}-stylized.{FORMATS[format]}"
-    return images.save(path, shot.image, quality=quality, recipe=recipe), recipe
+    return write(path, shot.image, quality=quality, recipe=recipe), recipe
 
 
 def planned_recipe(desk: Desk, session: Session, look: Look, size: int) -> dict[str, Any]:
@@ -420,10 +425,30 @@ def planned_recipe(desk: Desk, session: Session, look: Look, size: int) -> dict[
     )
 
 
-def export_kept(session: Session, id: str, *, format: str, quality: int, folder: Path) -> Path:
-    """Write a result of the history as it is, with its recipe, into a new file."""
+def write(path: Path, image: np.ndarray, *, quality: int, recipe: dict[str, Any]) -> Path:
+    """Write a picture into a new file.
+
+    Raises:
+        ImageError: it cannot be written; why, with the path, is for the log only.
+    """
+    try:
+        return images.save(path, image, quality=quality, recipe=recipe)
+    except ImageError as error:
+        log.error("%s", error)
+        raise ImageError("The file could not be written here. Please try again later.") from error
+
+
+def export_kept(desk: Desk, session: Session, id: str, *, format: str, quality: int, folder: Path) -> Path:
+    """Write a result of the history, with its recipe, into a new file.
+
+    A fast one is made again, as long as its pictures are held: what is kept of it has lost a little.
+    """
     if format not in FORMATS:
         raise ConfigError(f"format is {format!r}, must be one of {', '.join(FORMATS)}")
     kept = session.result(id)
     path = folder / f"{kept.kind}-{kept.id}.{FORMATS[format]}"
-    return images.save(path, images.load(kept.data).rgb, quality=quality, recipe=dict(kept.recipe))
+    image = images.load(kept.data).rgb
+    if kept.kind == "fast":
+        with contextlib.suppress(ConfigError):
+            image = desk.engine.render(session, kept.look).image
+    return write(path, image, quality=quality, recipe=dict(kept.recipe))

@@ -129,8 +129,8 @@ class Endpoints:
     ) -> dict:
         """Measure how near a picture is to a blend and to a photo, with this model's own encoder.
 
-        Returns {"style", "levels", "content", "ssim"}: style is the mean of the levels; ssim is null where sizes
-        differ.
+        Returns {"style", "levels", "content", "ssim"}: style is the mean of the levels; content and ssim are null where
+        sizes differ.
         """
         session = self._session()
         held = session.picture(self._take(session, result))
@@ -155,7 +155,7 @@ class Endpoints:
 
     def recipe(self, picture: dict) -> dict:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
-        data = take_upload(picture.get("path"), self.upload_folder, self.desk.limits)
+        data = self._read(picture)
         recipe = actions.stored_recipe(data)
         if recipe is None:
             return {"recipe": None, "command": None, "python": None}
@@ -167,6 +167,10 @@ class Endpoints:
     def _session(self) -> Session:
         return Session(f"api:{uuid.uuid4().hex}", self.desk.limits)
 
+    def _read(self, picture: dict) -> bytes:
+        """Read an upload. Equal files share one path in Gradio, so it is left to other calls, and to the sweep."""
+        return take_upload(picture.get("path"), self.upload_folder, self.desk.limits, keep=True)
+
     def _take(self, session: Session, picture: Any) -> str:
         """Return the id of a sample, or of an upload that the session holds from now on."""
         if isinstance(picture, str):
@@ -175,8 +179,7 @@ class Endpoints:
             return session.picture(picture).id
         if not isinstance(picture, dict):
             raise ConfigError("a picture is an uploaded file or sample:NAME")
-        data = take_upload(picture.get("path"), self.upload_folder, self.desk.limits)
-        return session.add(decode(data, self.desk.limits), public_name(picture.get("orig_name"))).id
+        return session.add(decode(self._read(picture), self.desk.limits), public_name(picture.get("orig_name"))).id
 
     def _look(
         self,
@@ -218,7 +221,7 @@ class Endpoints:
         if format not in actions.FORMATS:
             raise ConfigError(f"format is {format!r}, must be one of {', '.join(actions.FORMATS)}")
         folder = Path(tempfile.mkdtemp(dir=self.export_folder))
-        path = images.save(folder / f"stylized.{actions.FORMATS[format]}", image, quality=quality, recipe=recipe)
+        path = actions.write(folder / f"stylized.{actions.FORMATS[format]}", image, quality=quality, recipe=recipe)
         return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
 
 

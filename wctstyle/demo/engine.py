@@ -156,16 +156,20 @@ class Engine:
         """Measure a result against its content and its blend with this model's own encoder.
 
         Returns {"content", "ssim", "levels": five numbers}: content is the relu4_1 error of features with each channel
-        standardised (0 same, 2 unrelated); a level is the relative error of the moments to those of the blend,
-        |E[xx'] - E_target[xx']|_F / |E_target[xx']|_F.
+        standardised (0 same, 2 unrelated); it and SSIM are None where the photo has another size. A level is the
+        relative error of the moments to those of the blend, |E[xx'] - E_target[xx']|_F / |E_target[xx']|_F.
         """
         held = session.picture(look.content)
         photo = self.content_rgb(held, max(image.shape[:2]))
         target = self.stylizer.target(self.blend(session, look), kind=look.settings.blend)
         codes = [self.stylizer.content(np.ascontiguousarray(rgb)) for rgb in (image, photo)]
-        rows, columns = (-(-side // 8) for side in image.shape[:2])
-        features = [code.features[3][:, :rows, :columns] for code in codes]
-        content = float(np.asarray(metrics.content_error(features[0], features[1])).mean())
+        features = [
+            code.features[3][:, : -(-rgb.shape[0] // 8), : -(-rgb.shape[1] // 8)]
+            for code, rgb in zip(codes, (image, photo), strict=True)
+        ]
+        content = None
+        if features[0].shape == features[1].shape:
+            content = float(np.asarray(metrics.content_error(features[0], features[1])).mean())
         levels = []
         if target is not None:
             got, wanted = ([m.gram()[None] for m in moments] for moments in (self.stylizer.measure(image), target))

@@ -205,6 +205,7 @@ class Page:
             self.start = gr.Button("Optimise", variant="primary", elem_id="wct-optimise")
             self.stop = gr.Button("Stop", elem_id="wct-stop")
             self.ask = gr.Button("How long?", elem_id="wct-estimate")
+        self.ticket = gr.Number(0, visible=False)
         self.progress = gr.HTML(
             sheets.IDLE,
             apply_default_css=False,
@@ -293,11 +294,11 @@ class Page:
         self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live)
         self.strip.select(self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live)
         optimiser = [self.steps, self.method, self.begin_with, *everything]
-        self.start.click(self._arm, None, self.progress, queue=False, **quiet).then(
+        self.start.click(self._arm, None, [self.progress, self.ticket], queue=False, **quiet).then(
             self._optimise,
-            optimiser,
+            [self.ticket, *optimiser],
             [self.stage, self.progress, self.strip, self.pair],
-            trigger_mode="once",
+            trigger_mode="multiple",
             show_progress="minimal",
             show_progress_on=self.progress,
             concurrency_id="optimise",
@@ -306,7 +307,7 @@ class Page:
         ).failure(self._disarm, None, self.progress, queue=False, **quiet)
         self.stop.click(self._stop, None, self.progress, queue=False, **quiet)
         self.ask.click(
-            self._estimate, optimiser, self.progress, concurrency_id="optimise", concurrency_limit=1,
+            self._estimate, optimiser, self.progress, concurrency_id="estimate", concurrency_limit=1,
             show_progress="minimal", api_visibility="private",
         )  # fmt: skip
         self.latest_pair.click(self._latest, None, [self.stage, self.pair, self.sheet], **live)
@@ -394,17 +395,22 @@ class Page:
         return [actions.pair(session, pair["a"], pair["b"]), pair, *untouched]
 
     @friendly
-    def _arm(self, request: gr.Request) -> Any:
+    def _arm(self, request: gr.Request) -> list[Any]:
+        """Get in line, with a ticket: a job that waits with an older or used one will do nothing."""
+        session = self._session(request)
+        if session.optimising == "running":
+            return [gr.skip(), gr.skip()]
+        session.stop.clear()
+        session.optimising = "waiting"
+        session.ticket += 1
+        return [sheets.WAITING, session.ticket]
+
+    @friendly
+    def _disarm(self, request: gr.Request) -> Any:
         session = self._session(request)
         if session.optimising == "running":
             return gr.skip()
-        session.stop.clear()
-        session.optimising = "waiting"
-        return sheets.WAITING
-
-    @friendly
-    def _disarm(self, request: gr.Request) -> str:
-        self._session(request).optimising = ""
+        session.optimising = ""
         return sheets.IDLE
 
     @friendly
@@ -417,19 +423,23 @@ class Page:
         return sheets.STOPPING if session.optimising else gr.skip()
 
     @friendly
-    def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> str:
-        look = self._look(palette, *values)
-        text = actions.estimate(self.desk, self._session(request), look, steps, method, start)
-        return sheets.progress(0, int(steps), text=text)
+    def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> Any:
+        """Make a trial; the report of an optimisation of this page is left in its place."""
+        session, look = self._session(request), self._look(palette, *values)
+        if session.optimising:
+            return gr.skip()
+        text = actions.estimate(self.desk, session, look, steps, method, start)
+        return gr.skip() if session.optimising else sheets.progress(0, int(steps), text=text)
 
     def _optimise(
-        self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any
+        self, request: gr.Request, ticket: float, steps: float, method: str, start: str, palette: Any, *values: Any
     ) -> Iterator[list[Any]]:
-        """Stream previews, unless it was stopped while it waited for its turn."""
+        """Stream previews, unless it was stopped, or asked for anew, while it waited for its turn."""
         session = self._session(request)
-        if session.stop.is_set():
-            yield [gr.skip(), sheets.STOPPED_EARLY, gr.skip(), gr.skip()]
+        if session.stop.is_set() or ticket != session.ticket:
+            yield [gr.skip()] * 4
             return
+        session.ticket += 1
         session.optimising = "running"
         try:
             look = friendly(self._look)(palette, *values)
@@ -450,7 +460,9 @@ class Page:
                 yield [stage, bar, gr.skip(), gr.skip()]
             else:
                 session.optimising = ""
-                yield [stage, bar, actions.strip(session), {"a": fast, "b": now.kept.id}]
+                strip = actions.strip(session)
+                strip[0]["pair"] = [fast, now.kept.id]
+                yield [stage, bar, strip, {"a": fast, "b": now.kept.id}]
 
     @friendly
     def _latest(self, request: gr.Request) -> list[Any]:
@@ -484,7 +496,9 @@ class Page:
         if which in ("a", "b"):
             if not pair[which]:
                 raise ConfigError(f"Choose {which.upper()} below a result in the history first.")
-            path = actions.export_kept(session, pair[which], format=format, quality=int(quality), folder=folder)
+            path = actions.export_kept(
+                self.desk, session, pair[which], format=format, quality=int(quality), folder=folder
+            )
             side = max(session.result(pair[which]).width, session.result(pair[which]).height)
         else:
             look = self._look(palette, *values)

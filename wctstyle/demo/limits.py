@@ -17,7 +17,7 @@ class Limits:
     max_size: longest side rendered and kept of uploads, pixels. live_size: longest side while sliders move.
     upload_bytes, upload_pixels: larger files are refused, the latter before decoding. styles: pictures in one blend.
     uploads, history: pictures and results kept per session, the oldest go first. session_bytes, total_bytes: what one
-    and all sessions hold together. sessions: how many are remembered. optimise_steps, optimise_size,
+    (see `held_bytes`) and all sessions hold together. sessions: how many are remembered. optimise_steps, optimise_size,
     optimise_seconds: most that one optimisation may ask for. queue_size: jobs waiting before newcomers are asked to
     come back.
 
@@ -39,6 +39,14 @@ class Limits:
     optimise_size: int = 768
     optimise_seconds: float = 900.0
     queue_size: int = 64
+
+    @property
+    def held_bytes(self) -> int:
+        """Most bytes that one session holds: `session_bytes`, in proportion to the area where `max_size` is over 2048.
+
+        So a photo and six styles of that size fit in.
+        """
+        return int(self.session_bytes * max(1.0, (self.max_size / 2048) ** 2))
 
     def __post_init__(self) -> None:
         if not 128 <= self.max_size <= MAX_SIDE:

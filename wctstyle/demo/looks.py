@@ -248,6 +248,7 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
         "from wctstyle.stylizer import Settings, Stylizer",
         "",
         f"photo = images.resize({loaded(recipe['content']['name'])}, long_side={size}, enlarge=True)",
+        "photo = images.fill_hidden(photo)",
         "pictures = [",
         *(f"    ({loaded(style['name'])}, {float(style['weight'])!r})," for style in recipe["styles"]),
         "]",
@@ -257,7 +258,7 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
     if optimised:
         start = recipe["init"]
         starts = {"fast": made, "content": "None", "noise": "None", "style": "None"}
-        init = starts.get(start, f"images.resize({loaded(start)}, long_side={size}, enlarge=True).rgb")
+        init = starts.get(start, f"images.flatten(images.resize({loaded(start)}, long_side={size}, enlarge=True)).rgb")
         lines += [
             f"init = {init}",
             f"settings = OptimizeSettings({changed(optimised, OptimizeSettings())})",
@@ -266,4 +267,4 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
         ]
     else:
         lines.append(f"image = {made}")
-    return [*lines, f"images.save({output!r}, image)"]
+    return [*lines, f"images.save({output!r}, image, photo.alpha)"]

@@ -78,8 +78,8 @@ def sample(id: str) -> Held:
     return hold(samples.picture(name), id, name.replace("-", " "), max_size=4096)
 
 
-def take_upload(path: object, folder: str, limits: Limits) -> bytes:
-    """Read an uploaded file and delete it. Only files that lie below `folder` are touched.
+def take_upload(path: object, folder: str, limits: Limits, *, keep: bool = False) -> bytes:
+    """Read an uploaded file and, without `keep`, delete it. Only files that lie below `folder` are touched.
 
     Raises:
         ImageError: it is none of the uploads, is gone, or is too large.
@@ -99,7 +99,8 @@ def take_upload(path: object, folder: str, limits: Limits) -> bytes:
     except OSError as error:
         raise ImageError("The upload could not be read. Please add the picture once more.") from error
     finally:
-        file.unlink(missing_ok=True)
+        if not keep:
+            file.unlink(missing_ok=True)
 
 
 def decode(data: bytes, limits: Limits) -> images.Picture:
@@ -125,5 +126,5 @@ def decode(data: bytes, limits: Limits) -> images.Picture:
 def public_name(name: object) -> str:
     """Reduce what a browser calls a file to a short, printable name without folders."""
     text = os.path.basename(str(name or "").replace("\\", "/"))
-    text = "".join(char for char in text if char.isprintable() and char not in '<>&"')
-    return text[-80:] or "picture"
+    text = "".join(char for char in text if char.isprintable() and char not in '<>"')
+    return text[-255:] or "picture"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -40,6 +41,8 @@ CLEAN_EVERY, CLEAN_AFTER = 300, 1800
 TRIM_EVERY = 30
 """Seconds after which memory that was freed goes back to the system."""
 
+CLOSE_AFTER = 300
+"""Seconds after which a page that lost its connection, and asked for nothing since, is taken for closed."""
 
 WARM_SHAPES = ((512, 384), (384, 512), (512, 320), (320, 512))
 """Sizes of the family that photos of 4:3, 3:2 and 16:9 fall into at 512 pixels."""
@@ -70,11 +73,11 @@ def build(engine: Engine | None = None, *, model: str = "slim", limits: Limits |
         WeightsError: its weights are missing or damaged.
     """
     limits = limits or Limits()
+    desk = Desk.make(engine or Engine(Stylizer(model)), limits)
     folder = Path(tempfile.mkdtemp(prefix="wctstyle-demo-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
     exports = folder / "files" / "exports"
     exports.mkdir(parents=True)
-    desk = Desk.make(engine or Engine(Stylizer(model)), limits)
     first = Look(size=limits.live_size, style_size=min(STYLE_SIZE, limits.max_size))
     opening = desk.sessions.get("opening")
     stage = actions.live(desk, opening, first)
@@ -94,16 +97,23 @@ def build(engine: Engine | None = None, *, model: str = "slim", limits: Limits |
 
 
 def _forget(desk: Desk, blocks: gr.Blocks) -> Callable[[gr.Request], Awaitable[None]]:
-    """Let go of all that is held for a page that was closed, here and in Gradio.
+    """Let go of all that is held for a page that was closed, here and in Gradio; one that comes back in time keeps it.
 
-    Gradio keeps what a page was last shown until many others have come, and its mailbox for good. This runs on Gradio's
-    own event loop, so nothing comes in between; the mailbox of a job that still runs is left for the next time.
+    Gradio calls this when a page's connection ends, which a closed lid does too. It ends the jobs of a page that does
+    not listen any more by itself, but keeps what was last shown until many others have come, and the mailbox for good.
+    All runs on Gradio's own event loop, so nothing comes in between; the mailbox of a job that still runs is left for
+    the next time.
     """
     gone: set[str] = set()
 
     async def forget(request: gr.Request) -> None:
-        gone.add(request.session_hash or "")
-        desk.sessions.close(request.session_hash or "")
+        asyncio.get_running_loop().call_later(CLOSE_AFTER, close, request.session_hash or "", time.monotonic())
+
+    def close(key: str, left: float) -> None:
+        if not desk.sessions.quiet_since(key, left):
+            return
+        gone.add(key)
+        desk.sessions.close(key)
         queue, states = blocks._queue, blocks.state_holder
         at_work = {event.session_hash for event in queue.event_ids_to_events.values()}
         for key in gone - at_work:
@@ -118,13 +128,15 @@ def _forget(desk: Desk, blocks: gr.Blocks) -> Callable[[gr.Request], Awaitable[N
 
 
 def clean(folder: Path, age: float) -> None:
-    """Delete files older than `age` seconds and empty folders; Gradio deletes only what it made itself."""
+    """Delete files and empty folders older than `age` seconds; Gradio deletes only what it made itself."""
     oldest = time.time() - age
     for path in sorted(folder.rglob("*"), reverse=True):
         with contextlib.suppress(OSError):
+            if path.stat().st_mtime >= oldest:
+                continue
             if path.is_dir() and path.name != "exports":
                 path.rmdir()
-            elif path.is_file() and path.stat().st_mtime < oldest:
+            elif path.is_file():
                 path.unlink()
 
 
@@ -143,18 +155,21 @@ def _terminate(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _check_port(host: str, port: int | None) -> None:
-    """Try to take the port, as Gradio's own refusal comes late and in its own words."""
-    if port is None:
-        return
+def check_address(host: str, port: int | None) -> None:
+    """Try to take the port, or any where none is given, as Gradio's own refusal comes late and in its own words.
+
+    Raises:
+        ConfigError: the port is taken, or the host is not of this machine.
+    """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(*family[:3]) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(family[4])
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"--host {host} --port {port}: cannot be served there: {reason}; choose others") from error
+        where, other = (f"--host {host}", "another") if port is None else (f"--host {host} --port {port}", "others")
+        raise ConfigError(f"{where}: cannot be served there: {reason}; choose {other}") from error
 
 
 def launch(
@@ -170,33 +185,38 @@ def launch(
 ) -> str:
     """Serve a demo; returns its address. With `block`, only when it was stopped, and nothing is left on disk then.
 
-    `warm` compiles in the background what visitors are likely to need; `ready` is told the address once it is served.
+    A demo that cannot be served is closed. `warm` compiles in the background what visitors are likely to need; `ready`
+    is told the address once it is served.
 
     Raises:
         ConfigError: the port is taken, or the host is not of this machine.
     """
-    _check_port(host, port)
-    _, address, _ = demo.blocks.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        prevent_thread_lock=True,
-        quiet=True,
-        show_error=False,
-        max_file_size=demo.desk.limits.upload_bytes,
-        theme=theme(),
-        css=asset("demo.css"),
-        head=HEAD,
-        run_history=False,
-        footer_links=["api"],
-        enable_monitoring=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-        app_kwargs={"middleware": [Middleware(Guard)]},
-        state_session_capacity=demo.desk.limits.sessions,
-        **more,
-    )
+    try:
+        check_address(host, port)
+        _, address, _ = demo.blocks.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            prevent_thread_lock=True,
+            quiet=True,
+            show_error=False,
+            max_file_size=demo.desk.limits.upload_bytes,
+            theme=theme(),
+            css=asset("demo.css"),
+            head=HEAD,
+            run_history=False,
+            footer_links=["api"],
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            app_kwargs={"middleware": [Middleware(Guard)]},
+            state_session_capacity=demo.desk.limits.sessions,
+            **more,
+        )
+    except BaseException:
+        demo.close()
+        raise
     threading.Thread(target=_clean_now_and_then, args=(demo,), name="clean", daemon=True).start()
     if warm:
         work = functools.partial(demo.desk.engine.warm, demo.desk.limits.styles, WARM_SHAPES)

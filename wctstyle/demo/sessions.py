@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +52,10 @@ class Kept:
 
 @dataclass
 class Session:
-    """What one open page holds. Safe to use from several threads."""
+    """What one open page holds. Safe to use from several threads.
+
+    ticket: number of the click on Optimise that counts. seen: when the page last asked for anything (`time.monotonic`).
+    """
 
     key: str
     limits: Limits
@@ -59,6 +63,8 @@ class Session:
     closed: threading.Event = field(default_factory=threading.Event)
     optimising: Literal["", "waiting", "running"] = ""
     before_shown: tuple[str, int] | None = None
+    ticket: int = 0
+    seen: float = field(default_factory=time.monotonic)
     moves: int = 0
     latest: tuple[Look, np.ndarray, float] | None = None
     _pictures: OrderedDict[str, Held] = field(default_factory=OrderedDict)
@@ -108,9 +114,10 @@ class Session:
         return kept
 
     def _shrink(self) -> None:
-        while self.nbytes > self.limits.session_bytes and len(self._history) > 1:
+        most = self.limits.held_bytes
+        while self.nbytes > most and len(self._history) > 1:
             self._history.popitem(last=False)
-        while self.nbytes > self.limits.session_bytes and len(self._pictures) > 1:
+        while self.nbytes > most and len(self._pictures) > 1:
             self._pictures.popitem(last=False)
 
     def picture(self, id: str) -> Held:
@@ -179,10 +186,17 @@ class Sessions:
             session = self._items.get(key)
             if session is None:
                 session = self._items[key] = Session(key, self.limits)
+            session.seen = time.monotonic()
             self._items.move_to_end(key)
             while len(self._items) > self.limits.sessions:
                 self._forget_one()
         return session
+
+    def quiet_since(self, key: str, moment: float) -> bool:
+        """Say whether a session asked for nothing since a moment of `time.monotonic()`, and none of its jobs runs."""
+        with self._lock:
+            session = self._items.get(key)
+        return session is None or (session.seen <= moment and session.optimising != "running")
 
     def close(self, key: str) -> None:
         """Forget a session."""

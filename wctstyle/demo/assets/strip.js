@@ -54,5 +54,9 @@ document.addEventListener("wct:pair", (event) => {
   [chosen.a, chosen.b] = event.detail;
   draw();
 });
-watch("value", draw);
+watch("value", () => {
+  const pair = props.value && props.value[0] && props.value[0].pair; // sides that an optimisation chose
+  if (pair) [chosen.a, chosen.b] = pair;
+  draw();
+});
 draw();
