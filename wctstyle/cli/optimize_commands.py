@@ -429,7 +429,7 @@ def optimize(
     last, kept = _watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, alpha))
     recipe = request.recipe
     if not last.done:
-        recipe |= {"settings": {**recipe["settings"], "steps": last.step}}
+        recipe = {**recipe, "settings": {**recipe["settings"], "steps": last.step}}
     images.save(path, last.image, alpha, quality=quality, recipe=recipe)
     if not last.done:
         how = "the same command with --resume goes on" if kept else "it cannot go on from there"

@@ -52,10 +52,6 @@ class Gate:
             self._free.wait_for(lambda: self._busy == 0, timeout=seconds)
 
 
-def _code_bytes(code: ContentCode) -> int:
-    return sum(int(f.nbytes) for f in code.features) + code.pixels.nbytes
-
-
 @dataclass(frozen=True)
 class Shot:
     """A picture that was made: RGB in [0, 1], and the seconds it took."""
@@ -79,7 +75,7 @@ class Engine:
         self._make_optimizer = optimizer or (lambda: Optimizer(stylizer.model))
         self.gate = Gate()
         self._pixels: Recent[np.ndarray] = Recent(128 * 2**20, lambda rgb: rgb.nbytes)
-        self._contents: Recent[ContentCode] = Recent(code_bytes, _code_bytes)
+        self._contents: Recent[ContentCode] = Recent(code_bytes, lambda code: code.nbytes)
         self._styles: Recent[StyleCode] = Recent(512)
         self._estimates: Recent[float] = Recent(256)
 
