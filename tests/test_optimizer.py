@@ -42,6 +42,7 @@ from wctstyle.optimizer.objective import (
     variation,
 )
 from wctstyle.optimizer.settings import LAYERS, level_of, pyramid, share_out
+from wctstyle.recent import Recent
 from wctstyle.weights import folding
 
 HEIGHT, WIDTH = 24, 40
@@ -552,11 +553,10 @@ def test_iterates_at_no_steps_are_refused(tiny: Optimizer, content: np.ndarray, 
 
 
 def test_programs_of_old_sizes_are_forgotten(tiny: Optimizer, content: np.ndarray, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(loop, "PROGRAMS", 2)
-    tiny._programs.clear()
+    monkeypatch.setattr(tiny, "_programs", Recent(2))
     for width in (24, 26, 28):
         finish(tiny.run(content[:, :width], [(content, 1.0)], dataclasses.replace(SHORT, steps=1, smallest=32)))
-    assert [key[1][1] for key in tiny._programs] == [26, 28]
+    assert [key[1][1] for key in tiny._programs._items] == [26, 28]
 
 
 def test_a_plateau_ends_a_run(tiny: Optimizer, content: np.ndarray):

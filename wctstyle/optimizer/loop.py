@@ -37,6 +37,7 @@ from wctstyle.optimizer.objective import (
     term_weights,
 )
 from wctstyle.optimizer.settings import FACE_WEIGHT, LEAST_SIDE, OptimizeSettings, share_out
+from wctstyle.recent import Recent
 from wctstyle.settings import LEVELS
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -53,7 +54,7 @@ NOISE = 0.1
 """Standard deviation of the noise a picture starts from, about mid grey."""
 
 PROGRAMS = 16
-"""Compiled programs that are kept, one for each size; the oldest goes first."""
+"""Compiled programs that are kept, one for each size."""
 
 
 Style = Rgb | tuple[Moments, ...]
@@ -145,7 +146,7 @@ class Optimizer:
             tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
         self._params = jax.jit(lambda tensors: tensors)(parameters(MODELS[model], tensors))
-        self._programs: dict[Any, Any] = {}
+        self._programs: Recent[Any] = Recent(PROGRAMS)
         self._lock = threading.Lock()
         self._content = jax.jit(content_targets, static_argnames="shape")
         self._moments = jax.jit(style_moments, static_argnames="shape")
@@ -371,31 +372,33 @@ class Optimizer:
         return {"content": kept, "style": style}
 
     def _program(self, job: _Job, size: tuple[int, int], carry: Any, targets: Any, dials: descent.Dials) -> Any:
-        """Compile the steps at this size, or take what is compiled; with less memory where the first does not fit.
+        """Compile the steps at this size, or take what is compiled.
+
+        Raises:
+            ImageError: it does not fit.
+        """
+        key = (job.shape, (*size, job.channels), job.settings.optimizer, job.settings.history)
+        with self._lock:  # two runs of one size are not to compile it twice
+            return self._programs.get(key, lambda: self._compile(job, size, carry, targets, dials))
+
+    def _compile(self, job: _Job, size: tuple[int, int], carry: Any, targets: Any, dials: descent.Dials) -> Any:
+        """Compile the steps at this size, with less memory where the first does not fit.
 
         Raises:
             ImageError: it does not fit either way.
         """
-        settings, whole = job.settings, (*size, job.channels)
-        key = (job.shape, whole, settings.optimizer, settings.history)
-        with self._lock:
-            if key in self._programs:
-                return self._programs[key]
-            need = free = None
-            for checkpointed in (False, True):
-                shape = dataclasses.replace(job.shape, checkpointed=checkpointed)
-                run = descent.program(shape, whole, settings.optimizer)
-                compiled = (
-                    jax.jit(run, donate_argnums=0)
-                    .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self._params, targets, dials)
-                    .compile()
-                )
-                need, free = memory.needed(compiled, carry), memory.available()
-                if memory.fits(need, free):
-                    self._programs[key] = compiled
-                    if len(self._programs) > PROGRAMS:
-                        del self._programs[next(iter(self._programs))]
-                    return compiled
+        need = free = None
+        for checkpointed in (False, True):
+            shape = dataclasses.replace(job.shape, checkpointed=checkpointed)
+            run = descent.program(shape, (*size, job.channels), job.settings.optimizer)
+            compiled = (
+                jax.jit(run, donate_argnums=0)
+                .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self._params, targets, dials)
+                .compile()
+            )
+            need, free = memory.needed(compiled, carry), memory.available()
+            if memory.fits(need, free):
+                return compiled
         assert need is not None
         assert free is not None
         raise memory.refuse(size, need, free, max(16, int(max(size) * (memory.SHARE * free / need) ** 0.5) // 16 * 16))
