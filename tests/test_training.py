@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from wctstyle.encoder import Encoder, ModelConfig
 from wctstyle.errors import ConfigError, NonFiniteError
 from wctstyle.losses import gram
 from wctstyle.model import extract, fill
-from wctstyle.training import deep, initialize, loop, recipe, reconstruct, stylised
+from wctstyle.training import deep, initialize, loop, recipe, reconstruct, stylised, tasks
 from wctstyle.training.answers import Answers
 from wctstyle.training.data import Crops, MixedCrops
 
@@ -323,20 +325,123 @@ def test_answers_are_kept_for_named_crops_alone() -> None:
     assert asked == [1, 1, 1]
 
 
-def test_the_judge_says_what_the_teacher_sees(folders: tuple[Path, Path]) -> None:
+def _judged(folders: tuple[Path, Path]) -> tuple[stylised.Judge, np.ndarray, list[tuple[int, ...]], Encoder]:
     teacher = Encoder(TEACHER, rngs=nnx.Rngs(3))
-    judge = stylised.Judge(teacher)
     pictures, names = Crops(folders[0], size=32, seed=5, views=1), [(0, 0), (1, 0)]
     crops = np.stack([pictures.crop(index, np.random.default_rng(0)) for index, _ in names])
-    grams, (content,) = judge.style(names, crops), judge.content(names, crops)
+    return stylised.Judge(teacher), crops, names, teacher
+
+
+def _task(kind: tasks.Kind, shares: tuple[float, float] = (0.5, 0.5)) -> tasks.Task:
+    pairs = np.tile(np.array(shares, np.float32), (2, 1))
+    masks = np.stack([tasks.draw_masks(np.random.default_rng(k), 32) for k in range(2)])
+    return tasks.Task(kind, np.ones(2, np.float32), pairs, masks)
+
+
+def test_the_judge_says_what_the_teacher_sees(folders: tuple[Path, Path]) -> None:
+    judge, crops, names, teacher = _judged(folders)
+    (grams,), (content,) = judge.wanted(_task("whole"), (names, crops), [(names, crops)]), judge.content(names, crops)
     acts = teacher.activations(jnp.asarray(crops), padding="zero")
     for level, found in enumerate(grams, start=1):
         np.testing.assert_allclose(found, gram(acts[f"relu{level}_1"]), rtol=1e-2, atol=1e-3)
     np.testing.assert_allclose(content, acts["relu4_2"], rtol=1e-2, atol=1e-3)
-    own = judge.losses(judge.params, jnp.asarray(crops), grams, content)
-    other = judge.losses(judge.params, jnp.asarray(crops[::-1].copy()), grams, content)
+    own = judge.losses(judge.params, jnp.asarray(crops), [grams], content)
+    other = judge.losses(judge.params, jnp.asarray(crops[::-1].copy()), [grams], content)
     assert float(own["style"]) < 0.02 < float(other["style"])
     assert float(own["content"]) < 0.02 < float(other["content"])
+
+
+def test_the_judge_wants_what_lies_between(folders: tuple[Path, Path]) -> None:
+    judge, crops, names, _ = _judged(folders)
+    one, two = (names, crops), (names[::-1], crops[::-1].copy())
+    (first,), (second,) = (judge.wanted(_task("whole"), one, [s]) for s in (one, two))
+    for kind, styles in (("blend", [one, two]), ("part", [two])):
+        for shares, end in (((1.0, 0.0), first), ((0.0, 1.0), second)):
+            (found,) = judge.wanted(_task(kind, shares), one, styles)
+            for got, want in zip(found, end, strict=True):
+                assert float(jnp.linalg.norm(got - want) / jnp.linalg.norm(want)) < 0.02
+        (middle,) = judge.wanted(_task(kind), one, styles)
+        for got, a, b in zip(middle, first, second, strict=True):
+            assert float(jnp.linalg.norm(got - a)) < float(jnp.linalg.norm(b - a))
+    assert [len(level) for style in judge.wanted(_task("regions"), one, [one, two]) for level in style] == [2] * 10
+
+
+def test_parts_of_a_picture_are_judged_apart(folders: tuple[Path, Path]) -> None:
+    judge, crops, names, _ = _judged(folders)
+    (content,) = judge.content(names, crops)
+    (own,), (other,) = (
+        judge.wanted(_task("whole"), (names, crops), [(order, crops[k])])
+        for order, k in ((names, [0, 1]), (names[::-1], [1, 0]))
+    )
+    picture = jnp.asarray(crops)
+
+    def style(grams: list[tuple[jax.Array, ...]], masks: tuple[jax.Array, ...] | None = None) -> float:
+        return float(judge.losses(judge.params, picture, grams, content, masks)["style"])
+
+    everywhere = tasks.shrink(jnp.ones((2, 2, 32, 32)))
+    assert style([own, other], everywhere) == pytest.approx((style([own]) + style([other])) / 2, rel=1e-4)
+    left = np.zeros((2, 2, 32, 32), np.float32)
+    left[:, 0, :, :16] = left[:, 1, :, 16:] = 1
+    halves = tasks.shrink(jnp.asarray(left))
+    acts = judge.look(judge.params, picture)
+    seen = [acts[f"relu{k}_1"] for k in range(1, 6)]
+    split = [
+        tuple(gram(x[:, :, : x.shape[2] // 2]) for x in seen),
+        tuple(gram(x[:, :, x.shape[2] // 2 :]) for x in seen),
+    ]
+    assert style(split, halves) < 0.002 < style(split[::-1], halves)
+
+
+def test_parts_of_a_picture_take_their_own_styles(folders: tuple[Path, Path]) -> None:
+    encoder, decoder = Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT, rngs=nnx.Rngs(2))
+    photos, paintings = (jnp.asarray(Crops(f, size=32, seed=5).batch(2, 0)[1]) for f in folders)
+    features, first = encoder(photos), encoder(paintings)
+    second = encoder(jnp.sqrt(paintings[::-1]))
+
+    def paint(*styles: tuple[jax.Array, ...], **asked: Any) -> np.ndarray:
+        detail = jnp.asarray([0.1, 0.3])
+        return np.asarray(stylised.stylize_batch(decoder, features, styles, detail, kind="mixed", **asked))
+
+    alone = [paint(style) for style in (first, second)]
+    for which in (0, 1):
+        whole = np.zeros((2, 2, 32, 32), np.float32)
+        whole[:, which] = 1
+        np.testing.assert_allclose(
+            paint(first, second, masks=tasks.shrink(jnp.asarray(whole))), alone[which], atol=1e-4
+        )
+        shares = jnp.asarray(whole[:, :, 0, 0])
+        np.testing.assert_allclose(paint(first, second, shares=shares), alone[which], atol=2e-2)
+    nothing = paint(first, strength=0.0)
+    np.testing.assert_allclose(nothing, np.asarray(decoder.block(features[0], 1)), atol=1e-5)
+    assert not np.allclose(paint(first, strength=0.5), alone[0], atol=1e-2)
+
+
+def test_tasks_are_drawn_by_their_shares() -> None:
+    options = stylised.DEFAULTS | {"strengths": 0.2, "blends": 0.3, "regions": 0.1, "strength": (0.25, 0.75)}
+    drawn = [tasks.draw_task(np.random.default_rng(k), 2, 32, options) for k in range(600)]
+    counts = {kind: sum(t.kind == kind for t in drawn) / len(drawn) for kind in ("part", "blend", "regions", "whole")}
+    assert counts == pytest.approx({"part": 0.2, "blend": 0.3, "regions": 0.1, "whole": 0.4}, abs=0.06)
+    for task in drawn:
+        part = task.kind == "part"
+        assert ((task.strength >= 0.25) & (task.strength <= 0.75)).all() if part else (task.strength == 1).all()
+        np.testing.assert_allclose(task.shares.sum(axis=1), 1, rtol=1e-6)
+        np.testing.assert_allclose(task.masks.sum(axis=1), 1, rtol=1e-5)
+        assert (np.abs(task.masks.mean(axis=(2, 3)) - 0.5) < 0.1).all()
+    assert all(tasks.draw_task(np.random.default_rng(k), 1, 32, stylised.DEFAULTS).kind == "whole" for k in range(20))
+
+
+@pytest.mark.parametrize("share", ["strengths", "blends", "regions"])
+def test_the_stylised_stage_learns_from_every_task(
+    share: str, folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    teacher, encoder, decoder = Encoder(TEACHER), Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT, rngs=nnx.Rngs(2))
+    fill(teacher, tiny, "encoder")
+    stage, reports = loop.Stage("stylised", 50, size=32, batch=2, rate=3e-3, options={share: 1.0, "wct": 0.0}), []
+    stylised.stylised(
+        encoder, decoder, teacher, stage, content=folders[0], style=folders[1], seed=7,
+        checkpoint=tmp_path / "c.safetensors", report=reports.append,
+    )  # fmt: skip
+    assert reports[-1]["loss"] < 0.9 * reports[0]["loss"]
 
 
 def test_dead_channels_are_woken_and_nothing_else_changes(folders: tuple[Path, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from jax import lax
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
 from wctstyle.losses import content_error, gram, out_of_range, relative_error, total_variation
-from wctstyle.moments import measure
+from wctstyle.moments import Moments, measure
 from wctstyle.plan import mix_detail
 from wctstyle.settings import GAINS, TransformKind, map_kind
 from wctstyle.threads import limit_lapack_threads
@@ -23,10 +24,15 @@ from wctstyle.training.answers import Answers
 from wctstyle.training.data import Crops
 from wctstyle.training.loop import Report, Stage, descent, run
 from wctstyle.training.reconstruct import Parts, reconstruction_losses
-from wctstyle.transforms import affine
+from wctstyle.training.tasks import Task, draw_task, shrink
+from wctstyle.transforms import affine, blend
 from wctstyle.types import Features, Image
 
 CONTENT_LAYER = "relu4_2"
+
+Named = tuple[list[tuple[int, ...]], Any]
+"""Crops (n, s, s, 3) and their names, as `Crops.batch` returns them."""
+
 DEFAULTS: dict[str, Any] = {
     "content": 0.5,
     "tv": 0.0,
@@ -34,10 +40,16 @@ DEFAULTS: dict[str, Any] = {
     "identity": 1.0,
     "wct": 0.1,
     "detail": (0.0, 0.5),
+    "strengths": 0.0,
+    "strength": (0.2, 1.0),
+    "blends": 0.0,
+    "regions": 0.0,
     "views": 1,
     "pictures": 0,
 }
 """Options of the stage: weights of the losses; `wct`, the share of steps with that transform; `detail`, its range;
+`strengths`, the share of steps with part of the style's `strength`, and that one's range; `blends`, the share with two
+styles blended; `regions`, the share with two styles, each in its own part of the photo (the others: one style, whole);
 `views`, crops per picture whose answers the judge keeps (0: new crops at every step); `pictures`, a limit (0: all)."""
 
 
@@ -54,29 +66,72 @@ def _renormalized(x: Features) -> Features:
 def stylize_batch(
     decoder: Decoder,
     features: tuple[Features, ...],
-    styles: tuple[Features, ...],
+    styles: Sequence[tuple[Features, ...]],
     detail: jax.Array,
     *,
     kind: TransformKind,
+    strength: jax.Array | float = 1.0,
+    shares: jax.Array | None = None,
+    masks: Sequence[jax.Array] | None = None,
 ) -> Image:
     """Decode picture i of `features` in the style of picture i of `styles`; the plan's matrices get no gradient.
 
-    Maps are followed as far as at full strength (`GAINS`), so the blocks see what they will be given; the retouch that
-    comes after them is left out.
+    Two `styles` are blended by `shares` (n, 2), as the plan does it, or have their own parts of the photo, told by
+    `masks` (n, 2, h, w) of each level: each map takes the moments of its part. Maps are followed as far as at the
+    `strength` given, for each picture (`GAINS`), so the blocks see what they will be given, and `detail` rises as it
+    falls, as in `Settings`; the retouch that comes after them is left out.
     """
+    count = len(features[-1])
+    strength = jnp.broadcast_to(jnp.asarray(strength, jnp.float32), (count,))
+    detail = 1 - (1 - detail) * strength
 
-    def one(level: int, pair: tuple[Any, Any]) -> Any:
-        x, s = pair
-        return affine(measure(x[None]), measure(s[None]), kind=map_kind(kind, level), alpha=GAINS[level - 1])
+    def maps(level: int, one: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the map of each part of one picture."""
+        targets = [measure(style[None]) for style in one["styles"]]
+        if "shares" in one:
+            targets = [blend(targets, one["shares"])]
+        places = [w[None] for w in one["masks"]] if "masks" in one else [None] * len(targets)
+        return tuple(
+            affine(
+                measure(one["x"][None], place), t, kind=map_kind(kind, level), alpha=one["strength"] * GAINS[level - 1]
+            )
+            for t, place in zip(targets, places, strict=True)
+        )
 
     x = features[-1]
     for level in range(5, 0, -1):
         if level < 5:
             x = mix_detail(x, features[level - 1], detail[:, None, None, None])
-        step = lax.stop_gradient(lax.map(partial(one, level), (x, styles[level - 1])))
-        x = jnp.einsum("nhwj,nij->nhwi", x, step.matrix) + step.bias[:, None, None, :]
+        each: dict[str, Any] = {"x": x, "strength": strength, "styles": tuple(s[level - 1] for s in styles)}
+        if shares is not None:
+            each["shares"] = shares
+        if masks is not None:
+            each["masks"] = masks[level - 1]
+        moved = [
+            jnp.einsum("nhwj,nij->nhwi", x, step.matrix) + step.bias[:, None, None, :]
+            for step in lax.stop_gradient(lax.map(partial(maps, level), each))
+        ]
+        if masks is None:
+            (x,) = moved
+        else:
+            x = sum((masks[level - 1][:, k, :, :, None] * part for k, part in enumerate(moved)), jnp.zeros_like(x))
         x = decoder.block(_renormalized(x), level)
     return x
+
+
+def _moments(picture: Features) -> Moments:
+    """Measure a batch of one; arrays with a row for it. The count is not kept: half precision could not hold it."""
+    _, mean, covariance = measure(picture)
+    return Moments(jnp.ones(1), mean[None], covariance[None])
+
+
+def _blended(parts: tuple[tuple[Moments, ...], ...], shares: jax.Array) -> tuple[jax.Array, ...]:
+    """Gram matrices, per level, of the blend of `parts` by `shares` (n, parts), picture by picture."""
+
+    def one(picture: tuple[Any, jax.Array]) -> tuple[jax.Array, ...]:
+        return tuple(blend(level, picture[1]).gram() for level in zip(*picture[0], strict=True))
+
+    return lax.map(one, (parts, shares))
 
 
 class Judge:
@@ -84,24 +139,55 @@ class Judge:
 
     def __init__(self, teacher: Encoder) -> None:
         self.graphdef, self.params = nnx.split(teacher)
-        style = jax.jit(lambda p, x: tuple(gram(a[f"relu{k}_1"]) for a in [self.look(p, x)] for k in range(1, 6)))
+        style = jax.jit(lambda p, x: tuple(_moments(a[f"relu{k}_1"]) for a in [self.look(p, x)] for k in range(1, 6)))
         content = jax.jit(lambda p, x: (self.look(p, x, upto="conv" + CONTENT_LAYER[4:])[CONTENT_LAYER],))
-        self.style = Answers(lambda crop: style(self.params, crop))
-        """Gram matrices at five levels."""
+        self._style = Answers(lambda crop: style(self.params, crop))
+        self._photo = Answers(lambda crop: style(self.params, crop))
         self.content = Answers(lambda crop: content(self.params, crop))
         """Features at the content layer, a tuple of one."""
+        self._blended = jax.jit(_blended)
 
     def look(self, params: Any, image: Image, *, upto: str = "conv5_1") -> dict[str, Features]:
         """Return the teacher's activations; borders as in the original."""
         return nnx.merge(self.graphdef, params).activations(image, upto=upto, padding="zero")
 
-    def losses(self, params: Any, out: Image, grams: tuple[jax.Array, ...], content: jax.Array) -> Parts:
-        """Style (relative Gram error, five levels) and content (standardised relu4_2) of `out`."""
+    @staticmethod
+    def _levels(answers: Answers, names: list[tuple[int, ...]], crops: Any) -> tuple[Moments, ...]:
+        rows = answers(names, crops)
+        return tuple(Moments(*(jnp.asarray(a) for a in rows[k : k + 3])) for k in range(0, len(rows), 3))
+
+    def wanted(self, task: Task, content: Named, styles: Sequence[Named]) -> tuple[tuple[jax.Array, ...], ...]:
+        """Return the Gram matrices at five levels that the parts of the pictures are to have; one part, or two.
+
+        Between two styles, and between photo and style, they are those of the Wasserstein barycenter.
+        """
+        found = tuple(self._levels(self._style, *style) for style in styles)
+        if task.kind == "blend":
+            return (self._blended(found, task.shares),)
+        if task.kind == "part":
+            return (self._blended((self._levels(self._photo, *content), *found), task.shares),)
+        return tuple(tuple(jax.vmap(Moments.gram)(level) for level in style) for style in found)
+
+    def losses(
+        self,
+        params: Any,
+        out: Image,
+        grams: Sequence[tuple[jax.Array, ...]],
+        content: jax.Array,
+        masks: Sequence[jax.Array] | None = None,
+    ) -> Parts:
+        """Style (relative Gram error, five levels, mean of the parts) and content (standardised relu4_2) of `out`."""
         acts = self.look(params, out)
-        parts = {
-            f"style{k}": relative_error(gram(acts[f"relu{k}_1"]), grams[k - 1], epsilon=1e-6).mean()
-            for k in range(1, 6)
-        }
+        parts: Parts = {}
+        for k in range(1, 6):
+            seen = acts[f"relu{k}_1"]
+            if masks is None:
+                found = [gram(seen)]
+            else:
+                weights = [masks[k - 1][:, part, :, :, None] for part in range(len(grams))]
+                found = [gram(seen * jnp.sqrt(w)) / w.mean(axis=(1, 2, 3))[:, None, None] for w in weights]
+            errors = [relative_error(g, want[k - 1], epsilon=1e-6) for g, want in zip(found, grams, strict=True)]
+            parts[f"style{k}"] = jnp.stack(errors).mean()
         parts["style"] = jnp.asarray(sum(parts.values()) / 5)
         return parts | {"content": content_error(acts[CONTENT_LAYER], content).mean()}
 
@@ -130,13 +216,17 @@ def stylised(
     graphdef, params = nnx.split(decoder, nnx.Param)
 
     def loss(
-        params: Any, encoder_params: Any, judge_params: Any, content: Image, style: Image, detail: Any, grams: Any,
-        target: Any, *, kind: TransformKind,
+        params: Any, encoder_params: Any, judge_params: Any, content: Image, styles: tuple[Image, ...], detail: Any,
+        strength: Any, shares: Any, masks: Any, grams: Any, target: Any, *, kind: TransformKind,
     ) -> tuple[jax.Array, Parts]:  # fmt: skip
         encoder, decoder = nnx.merge(encoder_def, encoder_params), nnx.merge(graphdef, params)
         features = encoder(content)
-        out = stylize_batch(decoder, features, encoder(style), detail, kind=kind)
-        parts = judge.losses(judge_params, out, grams, target)
+        places = None if masks is None else shrink(masks)
+        out = stylize_batch(
+            decoder, features, [encoder(style) for style in styles], detail,
+            kind=kind, strength=strength, shares=shares, masks=places,
+        )  # fmt: skip
+        parts = judge.losses(judge_params, out, grams, target, places)
         parts |= {"tv": total_variation(out).mean(), "range": out_of_range(out).mean()}
         parts["identity"], found = reconstruction_losses(decoder, content, features)
         total = parts["style"] + sum(o[k] * parts[k] for k in ("content", "tv", "range", "identity"))
@@ -145,13 +235,19 @@ def stylised(
     update = jax.jit(descent(stage, loss), static_argnames="kind")
 
     def step(params: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
-        content_names, content = contents.batch(stage.batch, index)
-        style_names, style = styles.batch(stage.batch, index)
         rng = np.random.default_rng((seed + 7, index))
         detail = rng.uniform(*o["detail"], size=stage.batch).astype(np.float32)
         kind = "wct" if rng.random() < o["wct"] else "mixed"
-        batch = (content, style, detail, judge.style(style_names, style), *judge.content(content_names, content))
-        return update(params, opt_state, encoder_params, judge.params, *batch, kind=kind)
+        task = draw_task(rng, stage.batch, stage.size, o)
+        photos, n = contents.batch(stage.batch, index), stage.batch
+        names, crops = styles.batch(task.styles * n, index)
+        each = [(names[k : k + n], crops[k : k + n]) for k in range(0, len(names), n)]
+        return update(
+            params, opt_state, encoder_params, judge.params, photos[1], tuple(crops for _, crops in each), detail,
+            task.strength, task.shares if task.kind == "blend" else None,
+            task.masks if task.kind == "regions" else None,
+            judge.wanted(task, photos, each), *judge.content(*photos), kind=kind,
+        )  # fmt: skip
 
     params = run(stage, params, step, checkpoint=checkpoint, report=report)
     nnx.update(decoder, params)
