@@ -19,7 +19,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from wctstyle import cli, images, weights
-from wctstyle.cli import comparison, optimize_commands, specs
+from wctstyle.cli import comparison, optimize_options, optimize_run, specs
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, WeightsError
 from wctstyle.optimizer import OptimizeSettings, loop
@@ -164,7 +164,7 @@ def test_options_are_those_of_the_settings():
     assert set(specs.Descent) == set(get_args(kinds.OptimizerKind))
     assert set(specs.Statistic) == set(get_args(kinds.Statistic))
     assert set(specs.Pooling) == set(get_args(kinds.Pooling))
-    assert get_args(kinds.Start) == optimize_commands.STARTS
+    assert set(get_args(kinds.Start)) == {*optimize_options.STARTS, "image"}
     commands: Any = get_command(cli.app)
     defaults = {option.name: option.default for option in commands.commands["optimize"].params}
     plain = OptimizeSettings()
@@ -314,7 +314,7 @@ def test_a_full_disk_costs_the_state_and_not_the_picture(here: Path, monkeypatch
 
     calls = iter([False, True])
     wanted = property(lambda _: next(calls, True), lambda *_: None)
-    monkeypatch.setattr(optimize_commands._Stop, "wanted", wanted, raising=False)
+    monkeypatch.setattr(optimize_run._Stop, "wanted", wanted, raising=False)
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
     result = invoke(*STYLED, *QUICK, "-o", "stopped.png")
     assert result.exit_code == 130

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ from wctstyle.optimizer.objective import (
     term_weights,
     variation,
 )
-from wctstyle.optimizer.settings import LAYERS, level_of, pyramid, share_out
+from wctstyle.optimizer.settings import LAYERS, Start, level_of, pyramid, share_out
 from wctstyle.recent import Recent
 from wctstyle.weights import folding
 
@@ -108,7 +108,7 @@ def test_a_style_may_be_given_by_its_moments(tiny: Optimizer, tensors: dict, con
         ({"statistic": "x"}, "statistic is 'x', must be one of gram, moments"),
         ({"blend": "x"}, "blend is 'x', must be one of barycenter"),
         ({"pooling": "min"}, "pooling is 'min', must be one of max, avg"),
-        ({"init": "x"}, "init is 'x', must be one of fast, content, noise, style"),
+        ({"init": "x"}, "init is 'x', must be one of fast, image, content, noise, style"),
         ({"strength": 1.1}, "strength is 1.1, must be at least 0 and at most 1"),
         ({"keep_faces": 1.5}, "keep_faces is 1.5, must be at least 0 and at most 1"),
         ({"content_weight": -1}, "content_weight is -1, must be at least 0"),
@@ -149,10 +149,17 @@ def test_the_pyramid_halves_down_to_the_smallest():
 
 def test_a_coarse_scale_comes_where_the_start_has_no_large_shapes():
     start = {"content": [(192, 256), (384, 512)], "noise": [(192, 256), (384, 512)], "fast": [(384, 512)]}
+    start["image"] = start["fast"]
     for init, sizes in start.items():
         assert OptimizeSettings(init=init).scales(384, 512) == sizes
         assert OptimizeSettings(init=init, smallest=128).scales(384, 512) == [(96, 128), (192, 256), (384, 512)]
     assert OptimizeSettings().scales(1024, 768) == [(512, 384), (1024, 768)]
+
+
+def test_adam_takes_short_steps_from_a_picture_that_is_nearly_there():
+    rates = {init: OptimizeSettings(init=init).adam_rate() for init in get_args(Start)}
+    assert rates == {"fast": 0.005, "image": 0.005, "content": 0.02, "noise": 0.02, "style": 0.02}
+    assert OptimizeSettings(init="fast", learning_rate=0.1).adam_rate() == 0.1
 
 
 def test_steps_are_shared_out():
@@ -758,7 +765,8 @@ def test_what_is_not_finite_is_an_error(tensors: dict[str, np.ndarray], content:
         ({"styles": []}, ConfigError, "no style given"),
         ({"weights": [-1.0]}, ConfigError, "weight of style 1 is -1.0, must be a number >= 0"),
         ({"weights": [0.0]}, ConfigError, "the weights of all styles are 0"),
-        ({"init": "fast"}, ConfigError, "init is 'fast', so the fast result has to be given"),
+        ({"init": "fast"}, ConfigError, "init is 'fast', so that picture has to be given"),
+        ({"init": "image"}, ConfigError, "init is 'image', so that picture has to be given"),
         ({"given": np.zeros((5, 5, 3), np.float32)}, ImageError, "picture to start from: has shape"),
         ({"content": np.zeros((5, 5), np.float32)}, ImageError, "content picture: got an array of shape"),
         ({"content": np.zeros((5, 5, 3), np.uint8)}, ImageError, "content picture: got uint8 values"),

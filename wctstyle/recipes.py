@@ -84,13 +84,16 @@ def _pictures(recipe: Mapping[str, Any]) -> list[str]:
 def _stylize_arguments(recipe: Mapping[str, Any]) -> list[str]:
     levels = {int(level): float(value) for level, value in recipe["level_strength"].items()}
     arguments = _pictures(recipe)
-    for option in ("strength", "detail", "keep_faces", "transform", "blend", "passes", "refine", "size", "model"):
+    for option in ("strength", "detail", "keep_faces", "transform", "blend", "passes", "refine"):
         arguments += ["--" + option.replace("_", "-"), str(recipe[option])]
     if levels:
         arguments += ["--level-strength", ",".join(f"{k}={v!r}" for k, v in levels.items())]
-    if recipe.get("style_size") is not None:
-        arguments += ["--style-size", str(recipe["style_size"])]
-    return arguments
+    return arguments + _sizes_and_model(recipe)
+
+
+def _sizes_and_model(recipe: Mapping[str, Any]) -> list[str]:
+    own = [] if recipe.get("style_size") is None else ["--style-size", str(recipe["style_size"])]
+    return ["--size", str(recipe["size"]), "--model", str(recipe["model"]), *own]
 
 
 START = "start.png"
@@ -108,16 +111,7 @@ def _optimize_command(recipe: Mapping[str, Any]) -> str:
 
 def _optimize_arguments(recipe: Mapping[str, Any]) -> list[str]:
     """Write the arguments of `optimize`; settings at their defaults of today are written too, as defaults change."""
-    arguments = [
-        *_pictures(recipe),
-        f"--init={recipe['init']}",
-        "--size",
-        str(recipe["size"]),
-        "--model",
-        str(recipe["model"]),
-    ]
-    if recipe.get("style_size") is not None:
-        arguments += ["--style-size", str(recipe["style_size"])]
+    arguments = [*_pictures(recipe), f"--init={recipe['init']}", *_sizes_and_model(recipe)]
     names = {field.name for field in dataclasses.fields(OptimizeSettings)} - {"init"}
     for name, value in recipe["settings"].items():
         option = "--" + name.replace("_", "-")

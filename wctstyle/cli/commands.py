@@ -17,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from wctstyle import __version__, images, samples
+from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell
 from wctstyle.cli.demo_command import demo
 from wctstyle.cli.jobs import CONTENT_SIZE, REFINE, Job, Options, Studio, make_settings
-from wctstyle.cli.optimize_commands import compare, optimize
+from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.outputs import plan_outputs
 from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_levels, parse_styles
 from wctstyle.cli.train_command import train

@@ -36,7 +36,7 @@ from wctstyle.optimizer.objective import (
     term_pulls,
     term_weights,
 )
-from wctstyle.optimizer.settings import FACE_WEIGHT, LEAST_SIDE, OptimizeSettings, share_out
+from wctstyle.optimizer.settings import FACE_WEIGHT, GIVEN, LEAST_SIDE, OptimizeSettings, share_out
 from wctstyle.recent import Recent
 from wctstyle.settings import LEVELS
 
@@ -174,7 +174,7 @@ class Optimizer:
             content: sRGB in [0, 1], at the size of the result.
             styles: pictures at the size their strokes are to have, each with its weight (any scale); or their moments.
             settings: see `OptimizeSettings`.
-            init: the picture to start from, of the content's size; with the setting init="fast" it has to be given.
+            init: the picture to start from, of the content's size; has to be given where the setting is fast or image.
             faces: where the photo's faces are, 0..1; without, they are looked for (see `wctstyle.faces`).
             checkpoint: file that keeps the whole state: every half minute, at the end, and when the generator is closed
                 or interrupted.
@@ -293,9 +293,10 @@ class Optimizer:
                 raise ImageError(
                     f"picture to start from: has shape {init.shape}, the content {rgb.shape}; resize it to that"
                 )
-        elif settings.init == "fast" and not resumed:
+        elif settings.init in GIVEN and not resumed:
             raise ConfigError(
-                "init is 'fast', so the fast result has to be given as init=...; or choose init content, noise or style"
+                f"init is {settings.init!r}, so that picture has to be given as init=...; "
+                "or choose init content, noise or style"
             )
         sizes = settings.scales(rgb.shape[0], rgb.shape[1])
         if any(isinstance(style, tuple) for style in pictures):

@@ -15,7 +15,7 @@ from wctstyle.settings import DEFAULT_KEEP_FACES, LEVELS, BlendKind
 OptimizerKind = Literal["lbfgs", "adam"]
 Statistic = Literal["gram", "moments"]
 Pooling = Literal["max", "avg"]
-Start = Literal["fast", "content", "noise", "style"]
+Start = Literal["fast", "image", "content", "noise", "style"]
 
 STAGE_CONVS = (2, 2, 4, 4, 1)
 """Layers relu1_1..relu5_1 by stage, as `encoder.STAGE_CONVS` has them."""
@@ -25,13 +25,16 @@ LAYERS = tuple(f"relu{stage}_{i}" for stage, n in enumerate(STAGE_CONVS, start=1
 LEAST_SIDE = 2
 """Shortest side of a picture that can be optimised: a single row has no neighbours to compare."""
 
+GIVEN = ("fast", "image")
+"""The starts that are given as a picture and taken to be nearly there."""
+
 SMALLEST = 192
-SMALLEST_FROM_FAST = 512
+SMALLEST_GIVEN = 512
 """The fast result has its large shapes already. Painted anew from a coarser scale it loses fine detail and the photo,
 and faces of the painting appear where there were none (benchmarks/RESULTS.md)."""
 
 LEARNING_RATE = 0.02
-LEARNING_RATE_FROM_FAST = 0.005
+LEARNING_RATE_GIVEN = 0.005
 """Adam's. From the fast result there is little way to go, and longer steps only add their noise (docs/optimizer.md)."""
 
 FACE_WEIGHT = 20.0
@@ -59,11 +62,11 @@ class OptimizeSettings:
     how much more content weighs on the photo's faces, by `FACE_WEIGHT` at 1; 0 does not look for any. content_layers,
     style_layers: weight by layer name (relu1_1 to relu5_1). statistic: gram, or moments (Wasserstein distance of mean
     and covariance). blend: how several styles become one target; mixture is the weighted mean of Gram matrices.
-    pooling: max or avg. init: what to start from; the fast result is computed by the caller and passed to
+    pooling: max or avg. init: what to start from; the fast result, or any image that is nearly there, is passed to
     `Optimizer.run`. smallest: long side, in pixels, that the coarsest scale does not go below; None is `SMALLEST`, or
-    `SMALLEST_FROM_FAST` from the fast result. original_colors: optimise lightness alone and keep the photo's colours.
+    `SMALLEST_GIVEN` from such a picture. original_colors: optimise lightness alone and keep the photo's colours.
     seed: of the noise. learning_rate: Adam's, in units of the picture's range 0..1; None is `LEARNING_RATE`, or
-    `LEARNING_RATE_FROM_FAST` from the fast result. history: pairs that L-BFGS remembers. normalize_gradients: scale
+    `LEARNING_RATE_GIVEN` from such a picture. history: pairs that L-BFGS remembers. normalize_gradients: scale
     the content and style terms so that their gradients have one norm, the mean of theirs, at the start of every
     scale. time_budget: seconds, shared out over the scales; None is no limit. plateau: stop a scale when 20 steps
     lowered the loss by less than this share; 0 never stops. average: decay of the mean over Adam's iterates that is
@@ -128,12 +131,12 @@ class OptimizeSettings:
 
     def scales(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of every scale of a picture, coarsest first."""
-        by_start = SMALLEST_FROM_FAST if self.init == "fast" else SMALLEST
+        by_start = SMALLEST_GIVEN if self.init in GIVEN else SMALLEST
         return pyramid(height, width, by_start if self.smallest is None else self.smallest)
 
     def adam_rate(self) -> float:
         """Return the learning rate that Adam runs with."""
-        by_start = LEARNING_RATE_FROM_FAST if self.init == "fast" else LEARNING_RATE
+        by_start = LEARNING_RATE_GIVEN if self.init in GIVEN else LEARNING_RATE
         return by_start if self.learning_rate is None else self.learning_rate
 
     def as_json(self) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""The command `wctstyle compare`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wctstyle import images
+from wctstyle.cli import optimize_options as options
+from wctstyle.cli.comparison import Entry, report_page, sheet
+from wctstyle.cli.console import Verbose, clean_exit
+from wctstyle.cli.optimize_options import DEFAULTS, output_option
+from wctstyle.cli.optimize_run import (
+    checked_settings,
+    fast_recipe,
+    load_optimizer,
+    one_content,
+    paint_fast,
+    read_request,
+    watch,
+)
+from wctstyle.cli.outputs import check_free
+from wctstyle.cli.specs import Blend, Model, parse_styles
+from wctstyle.errors import ImageError
+from wctstyle.files import replace_file
+from wctstyle.recipes import public_name
+
+if TYPE_CHECKING:
+    from wctstyle.optimizer import Optimizer
+
+COMPARED = {"photo": "content.png", "fast": "fast.png", "optimised": "optimized.png"}
+"""The pictures of `compare` and their files."""
+
+
+@clean_exit
+def compare(
+    content: options.Content,
+    out: Annotated[
+        Path,
+        output_option(
+            "--output", "-o", metavar="DIR", show_default=False, help="Folder for the pictures and the report."
+        ),
+    ],
+    style: options.Style = None,
+    strength: options.Strength = DEFAULTS.strength,
+    blend: options.BlendOption = Blend.barycenter,
+    keep_faces: options.KeepFaces = DEFAULTS.keep_faces,
+    steps: options.Steps = DEFAULTS.steps,
+    model: options.ModelOption = Model.slim,
+    size: options.Size = None,
+    style_size: options.StyleSize = None,
+    max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Make the fast and the optimised picture, and a report that holds them against each other.
+
+    wctstyle compare photo.jpg --style painting.jpg -o comparison
+    """
+    settings = checked_settings(steps=steps, strength=strength, blend=blend.value, keep_faces=keep_faces)
+    specs = parse_styles(style)
+    source = one_content(content)
+    if out.exists() and not out.is_dir():
+        raise ImageError(f"-o {out}: is a file; give a folder (it is made)")
+    page = out / "report.html"
+    check_free(
+        [page, *(out / name for name in (*COMPARED.values(), "sheet.png"))],
+        overwrite=overwrite,
+        inputs=[source, *(spec.source for spec in specs)],
+    )
+    request = read_request(
+        source, specs, settings, init="fast", model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
+    )
+    with _folder(out):
+        out.mkdir(parents=True, exist_ok=True)
+    engine = load_optimizer(request.model)
+    fast, fast_seconds = paint_fast(request)
+    trace: list[dict[str, Any]] = []
+    iterates = engine.run(request.content.rgb, request.styles, settings, init=fast)
+    last, _ = watch(iterates, steps, as_json=as_json, trace=trace)
+    if not last.done:
+        raise KeyboardInterrupt(f"Stopped at step {last.step}; no report was written.")
+    judge, judged_by = _judge(engine)
+    photo = request.content.rgb
+    entries = [
+        Entry("photo", COMPARED["photo"], photo, None, judge.figures(photo, photo, request.styles)),
+        Entry("fast", COMPARED["fast"], fast, fast_seconds, judge.figures(fast, photo, request.styles)),
+        Entry(
+            "optimised",
+            COMPARED["optimised"],
+            last.image,
+            last.seconds,
+            judge.figures(last.image, photo, request.styles),
+        ),
+    ]
+    recipes = (None, fast_recipe(request), request.recipe)
+    for entry, recipe in zip(entries, recipes, strict=True):
+        images.save(out / entry.file, entry.image, request.content.alpha, recipe=recipe)
+    shown = [picture for picture, weight in request.styles if weight > 0]
+    images.save(out / "sheet.png", sheet([photo, *shown, fast, last.image]))
+    facts = {
+        "judged by": judged_by,
+        "model": request.model,
+        "steps": last.step,
+        "size": f"{last.width} x {last.height}",
+    }
+    names = [(entry["name"], entry["weight"]) for entry in request.recipe["styles"]]
+    with _folder(out):
+        replace_file(page, report_page(public_name(source), names, entries, trace, facts).encode())
+    if as_json:
+        figures = {entry.name: {"seconds": entry.seconds, **entry.figures} for entry in entries}
+        typer.echo(json.dumps({"output": str(page), "judged_by": judged_by, "figures": figures}))
+    else:
+        typer.echo(str(page))
+
+
+@contextlib.contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(f"-o {out}: cannot be written: {error.strerror or error}") from error
+
+
+def _judge(engine: Optimizer) -> tuple[Optimizer, str]:
+    """Choose what the figures are measured with: the original VGG-19 where it was imported, else the model at hand."""
+    from wctstyle import weights
+    from wctstyle.errors import WeightsError
+    from wctstyle.optimizer import Optimizer
+
+    if engine.model != Model.vgg19:
+        try:
+            weights.load("vgg19", parts=("encoder",))
+        except WeightsError:
+            return engine, "the model slim (the original VGG-19 is not imported)"
+        engine = Optimizer("vgg19")
+    return engine, "the original VGG-19"

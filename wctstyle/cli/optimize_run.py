@@ -1,0 +1,241 @@
+"""What `wctstyle optimize` and `wctstyle compare` do alike: read a request, paint it in one pass, follow a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+
+from wctstyle import __version__, images
+from wctstyle.cli.console import progress_bar, say, tell
+from wctstyle.cli.jobs import check_side, fit, read
+from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
+from wctstyle.cli.specs import StyleSpec, expand_contents
+from wctstyle.errors import ConfigError, ImageError, WeightsError
+from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.recipes import make_recipe, public_name
+from wctstyle.settings import Settings
+
+if TYPE_CHECKING:
+    from wctstyle.optimizer import Iterate, Optimizer
+
+FAST_MODEL = "slim"
+"""The model of the fast result: the one that is always here."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What both commands read: the photo, the styles, and how to optimise."""
+
+    content: images.Picture
+    styles: list[tuple[np.ndarray, float]]
+    settings: OptimizeSettings
+    init: images.Picture | None
+    model: str
+    recipe: dict[str, Any]
+
+
+def checked_settings(**values: Any) -> OptimizeSettings:
+    """Return the settings; an error names the option."""
+    try:
+        return OptimizeSettings(**values)
+    except ConfigError as error:
+        name, _, rest = str(error).partition(" ")
+        raise ConfigError(f"--{name.replace('_', '-')} {rest}") from error
+
+
+def read_request(
+    content: str,
+    specs: Sequence[StyleSpec],
+    settings: OptimizeSettings,
+    *,
+    init: str,
+    model: str,
+    size: int | None,
+    style_size: int | None,
+    max_pixels: int,
+) -> Request:
+    """Read the pictures at their sizes."""
+    check_side("--size", size)
+    check_side("--style-size", style_size)
+    full = read(content, max_pixels)
+    photo = images.fill_hidden(fit(full, size, OPTIMIZE_SIZE, "--size"))
+    side = max(photo.height, photo.width)
+    pictures = [read(spec.source, max_pixels) for spec in specs]
+    fitted = [
+        images.flatten(fit(p, side if style_size is None else style_size, side, "--style-size")) for p in pictures
+    ]
+    given = None
+    if init not in STARTS:
+        given = images.flatten(images.resize(read(init, max_pixels), long_side=side, enlarge=True))
+        if given.rgb.shape != photo.rgb.shape:
+            raise ImageError(
+                f"--init {init}: is {given.width} x {given.height} at the result's size, the photo {photo.width} x "
+                f"{photo.height}; give a picture of the same shape"
+            )
+    recipe = {
+        "version": __version__,
+        "command": "optimize",
+        "model": model,
+        "content": {"name": public_name(content), "hash": full.content_hash},
+        "styles": [
+            {"name": public_name(spec.source), "weight": spec.weight, "hash": picture.content_hash}
+            for spec, picture in zip(specs, pictures, strict=True)
+        ],
+        "init": init if init in STARTS else public_name(init),
+        "size": side,
+        "style_size": style_size,
+        "settings": settings.as_json(),
+    }
+    styles = [(picture.rgb, spec.weight) for picture, spec in zip(fitted, specs, strict=True)]
+    return Request(photo, styles, settings, given, model, recipe)
+
+
+def _fast_settings(request: Request) -> Settings:
+    chosen = request.settings
+    return Settings(strength=chosen.strength, blend=chosen.blend, keep_faces=chosen.keep_faces)
+
+
+def paint_fast(request: Request) -> tuple[np.ndarray, float]:
+    """Stylise in one pass; returns the picture and the seconds it took."""
+    from wctstyle.stylizer import Stylizer
+
+    clock = time.perf_counter()
+    result = Stylizer(FAST_MODEL).stylize(request.content.rgb, request.styles, _fast_settings(request))
+    return result.image, time.perf_counter() - clock
+
+
+def fast_recipe(request: Request) -> dict[str, Any]:
+    """Return the recipe of the picture that `paint_fast` makes."""
+    own = request.recipe
+    return make_recipe(
+        _fast_settings(request),
+        model=FAST_MODEL,
+        content=own["content"],
+        styles=own["styles"],
+        size=own["size"],
+        style_size=own["size"] if own["style_size"] is None else own["style_size"],
+    )
+
+
+def load_optimizer(model: str) -> Optimizer:
+    """Return the optimiser, its programs kept from run to run."""
+    from wctstyle.optimizer import Optimizer
+    from wctstyle.stylizer import enable_compilation_cache
+
+    enable_compilation_cache()
+    return Optimizer(model)
+
+
+class _Stop:
+    """Whether Ctrl-C was pressed; the second time it interrupts at once."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Note Ctrl-C instead of raising it, so that a run stops between two calls of its program."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number: int, frame: Any) -> None:
+            self.wanted = True
+            signal.signal(signal.SIGINT, before)
+            tell("Stopping after this step; press Ctrl-C again to stop at once.")
+
+        before = signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def describe(iterate: Iterate) -> dict[str, Any]:
+    """Write an iterate as --json prints it."""
+    return {
+        "step": iterate.step,
+        "steps": iterate.steps,
+        "scale": iterate.scale,
+        "scales": iterate.scales,
+        "width": iterate.width,
+        "height": iterate.height,
+        "seconds": round(iterate.seconds, 2),
+        "steps_per_second": round(iterate.steps_per_second, 3),
+        "seconds_left": round(iterate.seconds_left, 1),
+        "losses": {name: round(value, 6) for name, value in iterate.losses.items()},
+    }
+
+
+def status(iterate: Iterate) -> str:
+    """Write an iterate as the live bar shows it."""
+    losses = iterate.losses
+    minutes, seconds = divmod(round(iterate.seconds_left), 60)
+    return (
+        f"{iterate.width}x{iterate.height}  loss {losses['total']:.4f}  style {losses['style']:.3f}  "
+        f"content {losses['content']:.3f}  tv {losses['tv']:.3f}  {iterate.steps_per_second:.1f} it/s  "
+        f"{minutes}:{seconds:02d} left"
+    )
+
+
+def one_content(content: str) -> str:
+    """Return the one photo that an argument names.
+
+    Raises:
+        ConfigError: it is a folder.
+    """
+    found = expand_contents([content])
+    if found != [content]:
+        raise ConfigError(f"{content}: is a folder; one photo is optimised at a time")
+    return content
+
+
+def watch(
+    iterates: Iterator[Iterate], steps: int, *, as_json: bool, each: Any = None, trace: list[Any] | None = None
+) -> tuple[Iterate, bool]:
+    """Follow a run with a live bar; returns the last iterate, not `done` after Ctrl-C, and whether it can go on."""
+    columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    stop, last, warned, kept = _Stop(), None, False, True
+    with progress_bar(*columns) as progress, stop.listening():
+        task = progress.add_task("compiling", total=steps)
+        for iterate in iterates:
+            last = iterate
+            progress.update(task, completed=iterate.step, description=status(iterate))
+            if as_json and not iterate.done:
+                say(json.dumps(describe(iterate)), progress)
+                sys.stdout.flush()
+            if trace is not None:
+                trace.append(describe(iterate))
+            if each is not None:
+                each(iterate)
+            if iterate.unsaved and not iterate.done and not warned:
+                _warn_unsaved(iterate.unsaved)
+                warned = True
+            if stop.wanted and not iterate.done:
+                try:
+                    iterates.close()  # pyright: ignore[reportAttributeAccessIssue] (it is a generator)
+                except WeightsError as error:
+                    _warn_unsaved(str(error))
+                    kept = False
+                break
+    if last is None:
+        raise KeyboardInterrupt("Stopped before the first step.")
+    return last, kept
+
+
+def _warn_unsaved(why: str) -> None:
+    tell(
+        f"the state of the run could not be kept, so --resume will not find it: {why}",
+        label="Warning: ",
+        style="yellow",
+    )
