@@ -46,9 +46,11 @@ def train(
     for option, folder in (("--content", content), ("--style", style)):
         if not any(images.is_image_file(path) for path in folder.rglob("*")):
             raise ConfigError(f"{option} {folder}: no pictures in this folder; wanted one of {readable()}")
+    from wctstyle.stylizer import enable_compilation_cache
     from wctstyle.training.recipe import load_recipe
     from wctstyle.training.recipe import train as run_recipe
 
+    enable_compilation_cache()  # a step takes a minute to compile, and again whenever a stage goes on
     plan = load_recipe(recipe)
     try:
         path = run_recipe(
