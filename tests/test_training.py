@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -331,70 +332,64 @@ def _judged(folders: tuple[Path, Path]) -> tuple[stylised.Judge, np.ndarray, lis
     return stylised.Judge(teacher), crops, names, teacher
 
 
-def _task(kind: str = "whole", shares: tuple[float, float] = (0.5, 0.5), strength: float = 1.0) -> tasks.Task:
-    masks = np.stack([tasks.draw_masks(np.random.default_rng(k), 32) for k in range(2)])
-    if kind != "parted":
-        masks = np.stack([np.ones_like(masks[:, 0]), np.zeros_like(masks[:, 0])], axis=1)
-    flags = (np.asarray(flag) for flag in (False, kind == "blended", kind == "parted"))
+def _task(kind: tasks.Kind, shares: tuple[float, float] = (0.5, 0.5)) -> tasks.Task:
     pairs = np.tile(np.array(shares, np.float32), (2, 1))
-    return tasks.Task(*flags, np.full(2, strength, np.float32), pairs, masks)
+    masks = np.stack([tasks.draw_masks(np.random.default_rng(k), 32) for k in range(2)])
+    return tasks.Task(kind, np.ones(2, np.float32), pairs, masks)
 
 
 def test_the_judge_says_what_the_teacher_sees(folders: tuple[Path, Path]) -> None:
     judge, crops, names, teacher = _judged(folders)
-    own = (names, crops)
-    (grams, _), (content,) = judge.wanted(_task(), own, (own, own)), judge.content(names, crops)
+    (grams,), (content,) = judge.wanted(_task("whole"), (names, crops), [(names, crops)]), judge.content(names, crops)
     acts = teacher.activations(jnp.asarray(crops), padding="zero")
     for level, found in enumerate(grams, start=1):
         np.testing.assert_allclose(found, gram(acts[f"relu{level}_1"]), rtol=1e-2, atol=1e-3)
     np.testing.assert_allclose(content, acts["relu4_2"], rtol=1e-2, atol=1e-3)
-    same = judge.losses(judge.params, jnp.asarray(crops), _task(), (grams, grams), content)
-    other = judge.losses(judge.params, jnp.asarray(crops[::-1].copy()), _task(), (grams, grams), content)
-    assert float(same["style"]) < 0.02 < float(other["style"])
-    assert float(same["content"]) < 0.02 < float(other["content"])
+    own = judge.losses(judge.params, jnp.asarray(crops), [grams], content)
+    other = judge.losses(judge.params, jnp.asarray(crops[::-1].copy()), [grams], content)
+    assert float(own["style"]) < 0.02 < float(other["style"])
+    assert float(own["content"]) < 0.02 < float(other["content"])
 
 
 def test_the_judge_wants_what_lies_between(folders: tuple[Path, Path]) -> None:
     judge, crops, names, _ = _judged(folders)
     one, two = (names, crops), (names[::-1], crops[::-1].copy())
-    first, second = (judge.wanted(_task(), one, (s, s))[0] for s in (one, two))
-    for ends, middle in (
-        ([_task("blended", (share, 1 - share)) for share in (1.0, 0.0)], _task("blended")),
-        ([_task(strength=strength) for strength in (0.0, 1.0)], _task(strength=0.5)),
-    ):
-        styles = (one, two) if middle.blended else (two, one)
-        for task, end in zip(ends, (first, second), strict=True):
-            for got, want in zip(judge.wanted(task, one, styles)[0], end, strict=True):
+    (first,), (second,) = (judge.wanted(_task("whole"), one, [s]) for s in (one, two))
+    for kind, styles in (("blend", [one, two]), ("part", [two])):
+        for shares, end in (((1.0, 0.0), first), ((0.0, 1.0), second)):
+            (found,) = judge.wanted(_task(kind, shares), one, styles)
+            for got, want in zip(found, end, strict=True):
                 assert float(jnp.linalg.norm(got - want) / jnp.linalg.norm(want)) < 0.02
-        for got, a, b in zip(judge.wanted(middle, one, styles)[0], first, second, strict=True):
-            between = float(jnp.linalg.norm(got - a)), float(jnp.linalg.norm(got - b))
-            assert 0 < min(between) <= max(between) < float(jnp.linalg.norm(b - a))
-    for found, want in zip(judge.wanted(_task("parted"), one, (one, two)), (first, second), strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(found, want, strict=True))
+        (middle,) = judge.wanted(_task(kind), one, styles)
+        for got, a, b in zip(middle, first, second, strict=True):
+            assert float(jnp.linalg.norm(got - a)) < float(jnp.linalg.norm(b - a))
+    assert [len(level) for style in judge.wanted(_task("regions"), one, [one, two]) for level in style] == [2] * 10
 
 
 def test_parts_of_a_picture_are_judged_apart(folders: tuple[Path, Path]) -> None:
     judge, crops, names, _ = _judged(folders)
     (content,) = judge.content(names, crops)
-    one, two = (names, crops), (names[::-1], crops[::-1].copy())
-    own, other = (judge.wanted(_task(), one, (s, s))[0] for s in (one, two))
-    picture, parted = jnp.asarray(crops), _task("parted")
+    (own,), (other,) = (
+        judge.wanted(_task("whole"), (names, crops), [(order, crops[k])])
+        for order, k in ((names, [0, 1]), (names[::-1], [1, 0]))
+    )
+    picture = jnp.asarray(crops)
 
-    def style(task: tasks.Task, *grams: tuple[jax.Array, ...]) -> float:
-        return float(judge.losses(judge.params, picture, task, grams, content)["style"])
+    def style(grams: list[tuple[jax.Array, ...]], masks: tuple[jax.Array, ...] | None = None) -> float:
+        return float(judge.losses(judge.params, picture, grams, content, masks)["style"])
 
-    everywhere = parted._replace(masks=np.ones((2, 2, 32, 32), np.float32))
-    mean = (style(_task(), own, own) + style(_task(), other, own)) / 2
-    assert style(everywhere, own, other) == pytest.approx(mean, rel=1e-4)
-    masks = np.zeros((2, 2, 32, 32), np.float32)
-    masks[:, 0, :, :16] = masks[:, 1, :, 16:] = 1
-    halves = parted._replace(masks=masks)
+    everywhere = tasks.shrink(jnp.ones((2, 2, 32, 32)))
+    assert style([own, other], everywhere) == pytest.approx((style([own]) + style([other])) / 2, rel=1e-4)
+    left = np.zeros((2, 2, 32, 32), np.float32)
+    left[:, 0, :, :16] = left[:, 1, :, 16:] = 1
+    halves = tasks.shrink(jnp.asarray(left))
     acts = judge.look(judge.params, picture)
     seen = [acts[f"relu{k}_1"] for k in range(1, 6)]
-    left, right = (
-        tuple(gram(half) for half in parts) for parts in zip(*(jnp.split(x, 2, axis=2) for x in seen), strict=True)
-    )
-    assert style(halves, left, right) < 0.002 < style(halves, right, left)
+    split = [
+        tuple(gram(x[:, :, : x.shape[2] // 2]) for x in seen),
+        tuple(gram(x[:, :, x.shape[2] // 2 :]) for x in seen),
+    ]
+    assert style(split, halves) < 0.002 < style(split[::-1], halves)
 
 
 def test_parts_of_a_picture_take_their_own_styles(folders: tuple[Path, Path]) -> None:
@@ -402,52 +397,40 @@ def test_parts_of_a_picture_take_their_own_styles(folders: tuple[Path, Path]) ->
     photos, paintings = (jnp.asarray(Crops(f, size=32, seed=5).batch(2, 0)[1]) for f in folders)
     features, first = encoder(photos), encoder(paintings)
     second = encoder(jnp.sqrt(paintings[::-1]))
-    detail = jnp.asarray([0.1, 0.3])
 
-    def paint(one: tuple[jax.Array, ...], two: tuple[jax.Array, ...], task: tasks.Task) -> np.ndarray:
-        return np.asarray(stylised.stylize_batch(decoder, features, (one, two), detail, task))
+    def paint(*styles: tuple[jax.Array, ...], **asked: Any) -> np.ndarray:
+        detail = jnp.asarray([0.1, 0.3])
+        return np.asarray(stylised.stylize_batch(decoder, features, styles, detail, kind="mixed", **asked))
 
-    alone = [paint(first, second, _task()), paint(second, first, _task())]
-    assert not np.allclose(*alone, atol=1e-2)
-    for which, shares in enumerate(((1.0, 0.0), (0.0, 1.0))):
-        masks = np.zeros((2, 2, 32, 32), np.float32)
-        masks[:, which] = 1
-        parted = _task("parted")._replace(masks=masks)
-        np.testing.assert_allclose(paint(first, second, parted), alone[which], atol=1e-4)
-        np.testing.assert_allclose(paint(first, second, _task("blended", shares)), alone[which], atol=2e-2)
-    nothing = paint(first, second, _task(strength=0.0))
+    alone = [paint(style) for style in (first, second)]
+    for which in (0, 1):
+        whole = np.zeros((2, 2, 32, 32), np.float32)
+        whole[:, which] = 1
+        np.testing.assert_allclose(
+            paint(first, second, masks=tasks.shrink(jnp.asarray(whole))), alone[which], atol=1e-4
+        )
+        shares = jnp.asarray(whole[:, :, 0, 0])
+        np.testing.assert_allclose(paint(first, second, shares=shares), alone[which], atol=2e-2)
+    nothing = paint(first, strength=0.0)
     np.testing.assert_allclose(nothing, np.asarray(decoder.block(features[0], 1)), atol=1e-5)
-    assert not np.allclose(paint(first, second, _task(strength=0.5)), alone[0], atol=1e-2)
-    assert not np.allclose(paint(first, second, _task()._replace(wct=np.asarray(True))), alone[0], atol=1e-3)
+    assert not np.allclose(paint(first, strength=0.5), alone[0], atol=1e-2)
 
 
 def test_tasks_are_drawn_by_their_shares() -> None:
-    options = stylised.DEFAULTS | {
-        "strengths": 0.2,
-        "blends": 0.3,
-        "regions": 0.1,
-        "strength": (0.25, 0.75),
-        "wct": 0.4,
-    }
+    options = stylised.DEFAULTS | {"strengths": 0.2, "blends": 0.3, "regions": 0.1, "strength": (0.25, 0.75)}
     drawn = [tasks.draw_task(np.random.default_rng(k), 2, 32, options) for k in range(600)]
-    found = [
-        np.mean(flags)
-        for flags in zip(*((t.strength.max() < 1, t.blended, t.parted, t.wct) for t in drawn), strict=True)
-    ]
-    assert found == pytest.approx([0.2, 0.3, 0.1, 0.4], abs=0.06)
+    counts = {kind: sum(t.kind == kind for t in drawn) / len(drawn) for kind in ("part", "blend", "regions", "whole")}
+    assert counts == pytest.approx({"part": 0.2, "blend": 0.3, "regions": 0.1, "whole": 0.4}, abs=0.06)
     for task in drawn:
-        part = task.strength.max() < 1
-        assert part + task.blended + task.parted <= 1
-        assert task.strength.min() >= (0.25 if part else 1)
-        assert not part or task.strength.max() <= 0.75
+        part = task.kind == "part"
+        assert ((task.strength >= 0.25) & (task.strength <= 0.75)).all() if part else (task.strength == 1).all()
         np.testing.assert_allclose(task.shares.sum(axis=1), 1, rtol=1e-6)
         np.testing.assert_allclose(task.masks.sum(axis=1), 1, rtol=1e-5)
-        assert (np.abs(task.masks[:, 0].mean(axis=(1, 2)) - (0.5 if task.parted else 1)) < 0.1).all()
-    plain = [tasks.draw_task(np.random.default_rng(k), 1, 32, stylised.DEFAULTS) for k in range(20)]
-    assert not any(task.blended or task.parted or task.strength.min() < 1 for task in plain)
+        assert (np.abs(task.masks.mean(axis=(2, 3)) - 0.5) < 0.1).all()
+    assert all(tasks.draw_task(np.random.default_rng(k), 1, 32, stylised.DEFAULTS).kind == "whole" for k in range(20))
 
 
-@pytest.mark.parametrize("share", ["strengths", "blends", "regions"])
+@pytest.mark.parametrize("share", ["blends", "regions"])
 def test_the_stylised_stage_learns_from_every_task(
     share: str, folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from jax import lax
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
 from wctstyle.losses import content_error, gram, out_of_range, relative_error, total_variation
-from wctstyle.moments import Affine, Moments, measure
+from wctstyle.moments import Moments, measure
 from wctstyle.plan import mix_detail
 from wctstyle.settings import GAINS, TransformKind, map_kind
 from wctstyle.threads import limit_lapack_threads
@@ -66,55 +66,55 @@ def _renormalized(x: Features) -> Features:
 def stylize_batch(
     decoder: Decoder,
     features: tuple[Features, ...],
-    styles: tuple[tuple[Features, ...], tuple[Features, ...]],
+    styles: Sequence[tuple[Features, ...]],
     detail: jax.Array,
-    task: Task,
+    *,
+    kind: TransformKind,
+    strength: jax.Array | float = 1.0,
+    shares: jax.Array | None = None,
+    masks: Sequence[jax.Array] | None = None,
 ) -> Image:
-    """Decode picture i of `features` as `task` asks, in picture i of `styles`; the plan's matrices get no gradient.
+    """Decode picture i of `features` in the style of picture i of `styles`; the plan's matrices get no gradient.
 
-    Maps are followed as far as when painting (`GAINS`), so the blocks see what they will be given, and `detail` rises
-    as the strength falls, as in `Settings`. A part of a photo is mapped by its own moments. The retouch that comes
-    after all this is left out.
+    Two `styles` are blended by `shares` (n, 2), as the plan does it, or have their own parts of the photo, told by
+    `masks` (n, 2, h, w) of each level: each map takes the moments of its part. Maps are followed as far as at the
+    `strength` given, for each picture (`GAINS`), so the blocks see what they will be given, and `detail` rises as it
+    falls, as in `Settings`; the retouch that comes after them is left out.
     """
-    detail = 1 - (1 - detail) * task.strength
-    masks = shrink(jnp.asarray(task.masks))
+    count = len(features[-1])
+    strength = jnp.broadcast_to(jnp.asarray(strength, jnp.float32), (count,))
+    detail = 1 - (1 - detail) * strength
 
-    def maps(level: int, one: dict[str, Any]) -> tuple[Affine, Affine]:
-        """Return the map of both parts of one picture."""
-        first, second = (measure(style[None]) for style in one["styles"])
-
-        def towards(target: Moments, weights: jax.Array) -> Affine:
-            def by(transform: TransformKind) -> Affine:
-                alpha = one["strength"] * GAINS[level - 1]
-                return affine(
-                    measure(one["x"][None], weights[None]), target, kind=map_kind(transform, level), alpha=alpha
-                )
-
-            return lax.cond(task.wct, lambda: by("wct"), lambda: by("mixed"))
-
-        target = lax.cond(task.blended, lambda: blend([first, second], one["shares"]), lambda: first)
-        map_of_first = towards(target, one["masks"][0])
-        return map_of_first, lax.cond(task.parted, lambda: towards(second, one["masks"][1]), lambda: map_of_first)
+    def maps(level: int, one: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the map of each part of one picture."""
+        targets = [measure(style[None]) for style in one["styles"]]
+        if "shares" in one:
+            targets = [blend(targets, one["shares"])]
+        places = [w[None] for w in one["masks"]] if "masks" in one else [None] * len(targets)
+        return tuple(
+            affine(
+                measure(one["x"][None], place), t, kind=map_kind(kind, level), alpha=one["strength"] * GAINS[level - 1]
+            )
+            for t, place in zip(targets, places, strict=True)
+        )
 
     x = features[-1]
     for level in range(5, 0, -1):
         if level < 5:
             x = mix_detail(x, features[level - 1], detail[:, None, None, None])
-        each = {
-            "x": x,
-            "styles": tuple(style[level - 1] for style in styles),
-            "strength": task.strength,
-            "shares": task.shares,
-            "masks": masks[level - 1],
-        }
-        x = sum(
-            (
-                masks[level - 1][:, part, :, :, None]
-                * (jnp.einsum("nhwj,nij->nhwi", x, step.matrix) + step.bias[:, None, None, :])
-                for part, step in enumerate(lax.stop_gradient(lax.map(partial(maps, level), each)))
-            ),
-            jnp.zeros_like(x),
-        )
+        each: dict[str, Any] = {"x": x, "strength": strength, "styles": tuple(s[level - 1] for s in styles)}
+        if shares is not None:
+            each["shares"] = shares
+        if masks is not None:
+            each["masks"] = masks[level - 1]
+        moved = [
+            jnp.einsum("nhwj,nij->nhwi", x, step.matrix) + step.bias[:, None, None, :]
+            for step in lax.map(partial(maps, level), lax.stop_gradient(each))
+        ]
+        if masks is None:
+            (x,) = moved
+        else:
+            x = sum((masks[level - 1][:, k, :, :, None] * part for k, part in enumerate(moved)), jnp.zeros_like(x))
         x = decoder.block(_renormalized(x), level)
     return x
 
@@ -125,13 +125,13 @@ def _moments(picture: Features) -> Moments:
     return Moments(jnp.ones(1), mean[None], covariance[None])
 
 
-def _blended(first: tuple[Moments, ...], second: tuple[Moments, ...], shares: jax.Array) -> tuple[jax.Array, ...]:
-    """Gram matrices, per level, of the blend of two by `shares` (n, 2), picture by picture."""
+def _blended(parts: tuple[tuple[Moments, ...], ...], shares: jax.Array) -> tuple[jax.Array, ...]:
+    """Gram matrices, per level, of the blend of `parts` by `shares` (n, parts), picture by picture."""
 
-    def one(picture: tuple[Any, Any, jax.Array]) -> tuple[jax.Array, ...]:
-        return tuple(blend(parts, picture[2]).gram() for parts in zip(*picture[:2], strict=True))
+    def one(picture: tuple[Any, jax.Array]) -> tuple[jax.Array, ...]:
+        return tuple(blend(level, picture[1]).gram() for level in zip(*picture[0], strict=True))
 
-    return lax.map(one, (first, second, shares))
+    return lax.map(one, (parts, shares))
 
 
 class Judge:
@@ -156,38 +156,38 @@ class Judge:
         rows = answers(names, crops)
         return tuple(Moments(*(jnp.asarray(a) for a in rows[k : k + 3])) for k in range(0, len(rows), 3))
 
-    def wanted(self, task: Task, photos: Named, styles: tuple[Named, Named]) -> tuple[tuple[jax.Array, ...], ...]:
-        """Return the Gram matrices at five levels that both parts of the pictures are to have.
+    def wanted(self, task: Task, content: Named, styles: Sequence[Named]) -> tuple[tuple[jax.Array, ...], ...]:
+        """Return the Gram matrices at five levels that the parts of the pictures are to have; one part, or two.
 
         Between two styles, and between photo and style, they are those of the Wasserstein barycenter.
         """
-        first = self._levels(self._style, *styles[0])
-        whole = tuple(jax.vmap(Moments.gram)(level) for level in first)
-        if task.parted:
-            return whole, tuple(jax.vmap(Moments.gram)(level) for level in self._levels(self._style, *styles[1]))
-        if task.blended:
-            whole = self._blended(first, self._levels(self._style, *styles[1]), task.shares)
-        elif (task.strength < 1).any():
-            shares = np.stack([1 - task.strength, task.strength], axis=1)
-            whole = self._blended(self._levels(self._photo, *photos), first, shares)
-        return whole, whole
+        found = tuple(self._levels(self._style, *style) for style in styles)
+        if task.kind == "blend":
+            return (self._blended(found, task.shares),)
+        if task.kind == "part":
+            return (self._blended((self._levels(self._photo, *content), *found), task.shares),)
+        return tuple(tuple(jax.vmap(Moments.gram)(level) for level in style) for style in found)
 
     def losses(
-        self, params: Any, out: Image, task: Task, grams: Sequence[tuple[jax.Array, ...]], content: jax.Array
+        self,
+        params: Any,
+        out: Image,
+        grams: Sequence[tuple[jax.Array, ...]],
+        content: jax.Array,
+        masks: Sequence[jax.Array] | None = None,
     ) -> Parts:
         """Style (relative Gram error, five levels, mean of the parts) and content (standardised relu4_2) of `out`."""
         acts = self.look(params, out)
-        masks = shrink(jnp.asarray(task.masks))
-        counts = jnp.where(task.parted, jnp.array([0.5, 0.5]), jnp.array([1.0, 0.0]))
         parts: Parts = {}
         for k in range(1, 6):
-            errors = []
-            for part, wanted in enumerate(grams):
-                weights = masks[k - 1][:, part, :, :, None]
-                share = jnp.maximum(weights.mean(axis=(1, 2, 3)), 1e-6)
-                found = gram(acts[f"relu{k}_1"] * jnp.sqrt(weights)) / share[:, None, None]
-                errors.append(relative_error(found, wanted[k - 1], epsilon=1e-6).mean())
-            parts[f"style{k}"] = jnp.dot(counts, jnp.stack(errors))
+            seen = acts[f"relu{k}_1"]
+            if masks is None:
+                found = [gram(seen)]
+            else:
+                weights = [masks[k - 1][:, part, :, :, None] for part in range(len(grams))]
+                found = [gram(seen * jnp.sqrt(w)) / w.mean(axis=(1, 2, 3))[:, None, None] for w in weights]
+            errors = [relative_error(g, want[k - 1], epsilon=1e-6) for g, want in zip(found, grams, strict=True)]
+            parts[f"style{k}"] = jnp.stack(errors).mean()
         parts["style"] = jnp.asarray(sum(parts.values()) / 5)
         return parts | {"content": content_error(acts[CONTENT_LAYER], content).mean()}
 
@@ -216,30 +216,38 @@ def stylised(
     graphdef, params = nnx.split(decoder, nnx.Param)
 
     def loss(
-        params: Any, encoder_params: Any, judge_params: Any, content: Image, styles: tuple[Image, Image], detail: Any,
-        task: Task, grams: Any, target: Any,
+        params: Any, encoder_params: Any, judge_params: Any, content: Image, styles: tuple[Image, ...], detail: Any,
+        strength: Any, shares: Any, masks: Any, grams: Any, target: Any, *, kind: TransformKind,
     ) -> tuple[jax.Array, Parts]:  # fmt: skip
         encoder, decoder = nnx.merge(encoder_def, encoder_params), nnx.merge(graphdef, params)
         features = encoder(content)
-        out = stylize_batch(decoder, features, (encoder(styles[0]), encoder(styles[1])), detail, task)
-        parts = judge.losses(judge_params, out, task, grams, target)
+        places = None if masks is None else shrink(masks)
+        out = stylize_batch(
+            decoder, features, [encoder(style) for style in styles], detail,
+            kind=kind, strength=strength, shares=shares, masks=places,
+        )  # fmt: skip
+        parts = judge.losses(judge_params, out, grams, target, places)
         parts |= {"tv": total_variation(out).mean(), "range": out_of_range(out).mean()}
         parts["identity"], found = reconstruction_losses(decoder, content, features)
         total = parts["style"] + sum(o[k] * parts[k] for k in ("content", "tv", "range", "identity"))
         return total, parts | found
 
-    update = jax.jit(descent(stage, loss))
+    update = jax.jit(descent(stage, loss), static_argnames="kind")
 
     def step(params: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
-        rng, n = np.random.default_rng((seed + 7, index)), stage.batch
-        detail = rng.uniform(*o["detail"], size=n).astype(np.float32)
-        task = draw_task(rng, n, stage.size, o)
-        photos = contents.batch(n, index)
-        names, crops = styles.batch(2 * n, index)
-        first, second = (names[:n], crops[:n]), (names[n:], crops[n:])
-        wanted, (target,) = judge.wanted(task, photos, (first, second)), judge.content(*photos)
-        batch = (photos[1], (first[1], second[1]), detail, task, wanted, target)
-        return update(params, opt_state, encoder_params, judge.params, *batch)
+        rng = np.random.default_rng((seed + 7, index))
+        detail = rng.uniform(*o["detail"], size=stage.batch).astype(np.float32)
+        kind = "wct" if rng.random() < o["wct"] else "mixed"
+        task = draw_task(rng, stage.batch, stage.size, o)
+        photos, n = contents.batch(stage.batch, index), stage.batch
+        names, crops = styles.batch(task.styles * n, index)
+        each = [(names[k : k + n], crops[k : k + n]) for k in range(0, len(names), n)]
+        return update(
+            params, opt_state, encoder_params, judge.params, photos[1], tuple(crops for _, crops in each), detail,
+            task.strength, task.shares if task.kind == "blend" else None,
+            task.masks if task.kind == "regions" else None,
+            judge.wanted(task, photos, each), *judge.content(*photos), kind=kind,
+        )  # fmt: skip
 
     params = run(stage, params, step, checkpoint=checkpoint, report=report)
     nnx.update(decoder, params)

@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+
+Kind = Literal["whole", "part", "blend", "regions"]
 
 WAVES = 4
 """Plane waves whose sum parts a picture in two."""
 
 
-class Task(NamedTuple):
-    """One request for all pictures of a batch, which have two styles each; as arrays, so one program serves all."""
+@dataclass(frozen=True)
+class Task:
+    """One kind of request for all pictures of a batch."""
 
-    wct: Bool[np.ndarray, ""]
-    """Whether every map is wct, or each level has that of `mixed`."""
-    blended: Bool[np.ndarray, ""]
-    """Whether both styles are wanted, by `shares`."""
-    parted: Bool[np.ndarray, ""]
-    """Whether both styles are wanted, each where its mask is. If neither: the first style, whole."""
+    kind: Kind
     strength: Float[np.ndarray, " n"]
-    """How much of the style, 0..1."""
+    """How much of the style, 0..1; 1 but for `part`."""
     shares: Float[np.ndarray, "n 2"]
+    """Of the two styles of a `blend`; for `part`, of photo and style."""
     masks: Float[np.ndarray, "n 2 size size"]
-    """0..1, of sum one; one for the first style everywhere unless `parted`."""
+    """Where each style of `regions` is, 0..1, of sum one."""
+
+    @property
+    def styles(self) -> int:
+        """How many styles a picture takes."""
+        return 2 if self.kind in ("blend", "regions") else 1
 
 
 def draw_task(rng: np.random.Generator, count: int, size: int, options: Mapping[str, Any]) -> Task:
-    """Draw a request, by the shares that `stylised.DEFAULTS` lists."""
-    wct = rng.random() < options["wct"]
-    bounds = np.cumsum([options["strengths"], options["blends"], options["regions"]])
-    which = np.searchsorted(bounds, rng.random(), side="right")
-    part, blended, parted = (which == k for k in range(3))
-    whole = np.stack([np.ones((size, size), np.float32), np.zeros((size, size), np.float32)])
-    first = rng.uniform(size=count).astype(np.float32)
-    low, high = options["strength"]
-    return Task(
-        np.asarray(wct),
-        np.asarray(blended),
-        np.asarray(parted),
-        low + (high - low) * first if part else np.ones(count, np.float32),
-        np.stack([first, 1 - first], axis=1),
-        np.stack([draw_masks(rng, size) if parted else whole for _ in range(count)]),
-    )
+    """Draw a request; `strengths`, `blends` and `regions` are the shares of `part`, `blend` and `regions`."""
+    kinds: tuple[Kind, ...] = ("part", "blend", "regions", "whole")
+    shares = [options["strengths"], options["blends"], options["regions"]]
+    kind = kinds[int(np.searchsorted(np.cumsum(shares), rng.random(), side="right"))]
+    first = rng.uniform(*options["strength"], size=count) if kind == "part" else rng.uniform(size=count)
+    pairs = np.stack([1 - first, first], axis=1).astype(np.float32)
+    strength = pairs[:, 1] if kind == "part" else np.ones(count, np.float32)
+    return Task(kind, strength, pairs, np.stack([draw_masks(rng, size) for _ in range(count)]))
 
 
 def draw_masks(rng: np.random.Generator, size: int) -> Float[np.ndarray, "2 size size"]:
