@@ -26,7 +26,7 @@ from wctstyle.cli.optimize_run import (
 )
 from wctstyle.cli.outputs import check_free
 from wctstyle.cli.specs import Blend, Model, parse_styles
-from wctstyle.errors import ImageError
+from wctstyle.errors import ImageError, WeightsError
 from wctstyle.files import replace_file
 from wctstyle.recipes import public_name
 
@@ -130,14 +130,9 @@ def _folder(out: Path) -> Iterator[None]:
 
 def _judge(engine: Optimizer) -> tuple[Optimizer, str]:
     """Choose what the figures are measured with: the original VGG-19 where it was imported, else the model at hand."""
-    from wctstyle import weights
-    from wctstyle.errors import WeightsError
-    from wctstyle.optimizer import Optimizer
-
     if engine.model != Model.vgg19:
         try:
-            weights.load("vgg19", parts=("encoder",))
+            engine = load_optimizer("vgg19")
         except WeightsError:
             return engine, "the model slim (the original VGG-19 is not imported)"
-        engine = Optimizer("vgg19")
     return engine, "the original VGG-19"

@@ -126,7 +126,7 @@ def optimize(
         seconds = engine.estimate(request.content.rgb.shape, settings)
         tell(f"this will take about {seconds:.0f} seconds here")
     start = request.init.rgb if request.init is not None else None
-    if settings.init == "fast" and start is None and not resume:
+    if settings.init == "fast" and not resume:
         start = paint_fast(request)[0]
     iterates = engine.run(
         request.content.rgb, request.styles, settings, init=start, checkpoint=state,

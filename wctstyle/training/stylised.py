@@ -141,8 +141,7 @@ class Judge:
         self.graphdef, self.params = nnx.split(teacher)
         style = jax.jit(lambda p, x: tuple(_moments(a[f"relu{k}_1"]) for a in [self.look(p, x)] for k in range(1, 6)))
         content = jax.jit(lambda p, x: (self.look(p, x, upto="conv" + CONTENT_LAYER[4:])[CONTENT_LAYER],))
-        self._style = Answers(lambda crop: style(self.params, crop))
-        self._photo = Answers(lambda crop: style(self.params, crop))
+        self._style, self._photo = (Answers(partial(style, self.params)) for _ in range(2))
         self.content = Answers(lambda crop: content(self.params, crop))
         """Features at the content layer, a tuple of one."""
         self._blended = jax.jit(_blended)
