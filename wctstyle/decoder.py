@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from wctstyle.encoder import STAGE_CONVS, Conv, ModelConfig, conv3x3, correlate
+from wctstyle.convolution import conv3x3, correlate
+from wctstyle.encoder import STAGE_CONVS, Conv, ModelConfig
 from wctstyle.moments import Affine
 from wctstyle.types import Features, Image
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, avg_pool, correlate_same, max_pool
+from wctstyle.convolution import correlate_same
+from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, avg_pool, max_pool
 from wctstyle.optimizer.settings import level_of
 from wctstyle.types import Features, Image
 

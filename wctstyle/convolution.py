@@ -1,0 +1,172 @@
+"""3x3 convolutions, over zeros and over reflected borders, as XLA's CPU backend computes them fastest."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from wctstyle import winograd
+
+_DIMS = ("NHWC", "HWIO", "NHWC")
+_SAME = ((1, 1), (1, 1))
+_VALID = ((0, 0), (0, 0))
+
+WIDE = ((64, 4), (256, 2))
+"""Neighbouring columns that a convolution between few channels computes at once: (products of channels in and out up to
+which, columns). RGB to `slim`'s 16 channels and back by four, 16 to 16 by two; VGG-19's 64 one by one."""
+
+THIN_ROW = 5_000_000
+"""Products in a row of output below which `correlate` asks for one row more than there are."""
+
+MANY_PRODUCTS = 64 * 64
+"""Products of channels in and out from which the gradient in a kernel is a matrix product per tap. XLA's CPU backend
+takes twice as long for the convolution that it is, and half as long with fewer channels."""
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+"""Zeros above and below, left and right."""
+
+
+def _convolution(x: Array, kernel: Array, pads: Pads, stride: int) -> Array:
+    return lax.conv_general_dilated(x, kernel, (1, stride), pads, dimension_numbers=_DIMS)
+
+
+def _winograd_pays(x: Array, kernel: Array, pads: Pads, stride: int) -> bool:
+    rows, columns = (size + sum(pad) - 2 for size, pad in zip(x.shape[1:3], pads, strict=True))
+    return stride == 1 and winograd.pays((len(x), rows, columns), kernel.shape)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _correlate(x: Array, kernel: Array, pads: Pads, stride: int, added: int) -> Array:
+    """Compute `added` rows more below, and cut them off. The gradient is that of the plain convolution."""
+    if _winograd_pays(x, kernel, pads, stride):
+        return winograd.correlate(x, kernel, pads)
+    (above, below), sides = pads
+    return _convolution(x, kernel, ((above, below + added), sides), stride)[:, : -added or None]
+
+
+def _correlate_forward(x: Array, kernel: Array, *how: Any) -> tuple[Array, tuple[Array, Array]]:
+    return _correlate(x, kernel, *how), (x, kernel)
+
+
+def _correlate_backward(
+    pads: Pads, stride: int, _: int, saved: tuple[Array, Array], slope: Array
+) -> tuple[Array, Array]:
+    x, kernel = saved
+    if stride > 1 or _products(kernel) < MANY_PRODUCTS or min(slope.shape[1:3]) == 1:  # a border strip is cheap
+        return jax.vjp(lambda x, kernel: _convolution(x, kernel, pads, stride), *saved)[1](slope)
+    if _winograd_pays(x, kernel, pads, stride):
+        around: Any = tuple((2 - before, 2 - after) for before, after in pads)
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        return winograd.correlate(slope, turned, around), winograd.kernel_gradient(x, slope, pads)
+    (in_x,) = jax.vjp(lambda x: _convolution(x, kernel, pads, stride), x)[1](slope)
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    _, height, width, _ = slope.shape
+    taps = [
+        jnp.einsum("nhwi,nhwo->io", padded[:, i : i + height, j : j + width], slope)
+        for i in range(kernel.shape[0])
+        for j in range(kernel.shape[1])
+    ]
+    return in_x, jnp.stack(taps).reshape(kernel.shape)
+
+
+_correlate.defvjp(_correlate_forward, _correlate_backward)
+
+
+def _products(kernel: Array) -> int:
+    return kernel.shape[2] * kernel.shape[3]
+
+
+def correlate(
+    x: Float[Array, "n h w c_in"], kernel: Float[Array, "kh kw c_in c_out"], pads: Pads, stride: int = 1
+) -> Float[Array, "n h2 w2 c_out"]:
+    """Cross-correlate a batch with a kernel over zeros, at every `stride`-th column.
+
+    XLA's CPU backend hands a convolution to a library that shares it out among the cores by rows, and leaves rows of
+    few products (`THIN_ROW`) to one core: 256x256x32 takes 12 ms, on two cores 6.7. A convolution with more rows than
+    its input is not handed over, and the code that it then gets uses all cores. So rows are added and cut off again.
+    """
+    height, width = x.shape[1:3]
+    rows = height + sum(pads[0]) - kernel.shape[0] + 1
+    columns = (width + sum(pads[1]) - kernel.shape[1]) // stride + 1
+    added = height + 1 - rows
+    if columns * kernel.size >= THIN_ROW or not 0 < 8 * added <= rows:
+        added = 0
+    if not added and _products(kernel) < MANY_PRODUCTS:
+        return _convolution(x, kernel, pads, stride)
+    return _correlate(x, kernel, pads, stride, added)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _correlate_wide(x: Array, kernel: Array, wide: int) -> Array:
+    """Correlate over zero borders, `wide` columns at a time: one 3 x (2 + wide) kernel with that stride yields them.
+
+    Up to twice the products, but on XLA's CPU backend 3 times as fast between 3 and 16 channels (by four) and 1.4 times
+    from 16 to 16 (by two). The gradient in `x` is such a correlation too.
+    """
+    n, height, width, _ = x.shape
+    shifted = [jnp.pad(kernel, ((0, 0), (i, wide - 1 - i), (0, 0), (0, 0))) for i in range(wide)]
+    return correlate(x, jnp.concatenate(shifted, axis=-1), _SAME, wide).reshape(n, height, width, -1)
+
+
+def _wide_forward(x: Array, kernel: Array, wide: int) -> tuple[Array, tuple[Array, Array]]:
+    return _correlate_wide(x, kernel, wide), (x, kernel)
+
+
+def _wide_backward(wide: int, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    _, pull = jax.vjp(lambda kernel: correlate(x, kernel, _SAME), kernel)
+    return _correlate_wide(gradient, kernel[::-1, ::-1].transpose(0, 1, 3, 2), wide), *pull(gradient)
+
+
+_correlate_wide.defvjp(_wide_forward, _wide_backward)
+
+
+def correlate_same(x: Array, kernel: Array) -> Array:
+    """Cross-correlate over zero borders with a 3x3 kernel, between few channels several columns at a time."""
+    wide = next((columns for most, columns in WIDE if _products(kernel) <= most), 1)
+    if wide > 1 and min(kernel.shape[2:]) >= 3 and x.shape[2] % wide == 0:
+        return _correlate_wide(x, kernel, wide)
+    return correlate(x, kernel, _SAME)
+
+
+def conv3x3(
+    x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
+) -> Float[Array, "n h w c_out"]:
+    """Cross-correlate with a 3x3 kernel over borders that are reflected (the edge row is not repeated).
+
+    Computed as a zero-padded convolution whose four border strips are then overwritten: XLA's CPU backend runs
+    that two to five times faster than padding the whole array first.
+    """
+
+    def reflect_columns(z: Array) -> Array:
+        return jnp.concatenate([z[:, :, 1:2], z, z[:, :, -2:-1]], axis=2)
+
+    n, height, width, _ = x.shape
+    if min(height, width) < 2:  # nothing to reflect: the single row or column is repeated
+        modes = ["edge" if side < 2 else "reflect" for side in (height, width)]
+        x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)), mode=modes[0])
+        return correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), kernel, _VALID) + bias
+    y = correlate_same(x, kernel)
+    left = jnp.concatenate([x[:, :, 1:2], x[:, :, :2]], axis=2)
+    right = jnp.concatenate([x[:, :, -2:], x[:, :, -2:-1]], axis=2)
+    sides = correlate(jnp.concatenate([left, right]), kernel, _VALID)
+    top = jnp.concatenate([x[:, 1:2], x[:, :2]], axis=1)
+    bottom = jnp.concatenate([x[:, -2:], x[:, -2:-1]], axis=1)
+    ends = correlate(reflect_columns(jnp.concatenate([top, bottom])), kernel, _VALID)
+    y = lax.dynamic_update_slice(y, sides[:n], (0, 1, 0, 0))
+    y = lax.dynamic_update_slice(y, sides[n:], (0, 1, width - 1, 0))
+    y = lax.dynamic_update_slice(y, ends[:n], (0, 0, 0, 0))
+    y = lax.dynamic_update_slice(y, ends[n:], (0, height - 1, 0, 0))
+    return y + bias
+
+
+def conv3x3_zero(
+    x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
+) -> Float[Array, "n h w c_out"]:
+    """Cross-correlate with a 3x3 kernel over borders of zeros, as the original does; a quarter cheaper on a CPU."""
+    return correlate_same(x, kernel) + bias
