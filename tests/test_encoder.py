@@ -11,9 +11,9 @@ from hypothesis import given
 from narrow import NARROW, part, picture, quick_compilation, random, random_tensors
 from original import ORIGINAL, needs_original
 
-from wctstyle import encoder as encoder_module
-from wctstyle import weights
-from wctstyle.encoder import MODELS, SIZE_MULTIPLE, Conv, Encoder, avg_pool, conv3x3, conv3x3_zero, max_pool
+from wctstyle import convolution, weights, winograd
+from wctstyle.convolution import conv3x3, conv3x3_zero
+from wctstyle.encoder import MODELS, SIZE_MULTIPLE, Conv, Encoder, avg_pool, max_pool
 from wctstyle.model import build, extract
 
 convolved = jax.jit(conv3x3)
@@ -84,12 +84,60 @@ def test_few_and_many_channels_agree_with_scipy_in_value_and_gradient(size, chan
 
     with pytest.MonkeyPatch.context() as patch:
         found = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
-        patch.setattr(encoder_module, "WIDE", ())
-        patch.setattr(encoder_module, "THIN_ROW", 0)
-        patch.setattr(encoder_module, "MANY_PRODUCTS", 10**9)
+        patch.setattr(convolution, "WIDE", ())
+        patch.setattr(convolution, "THIN_ROW", 0)
+        patch.setattr(convolution, "MANY_PRODUCTS", 10**9)
         wanted = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("pads", [((1, 1), (1, 1)), ((0, 0), (0, 0)), ((1, 0), (0, 2))], ids=str)
+@pytest.mark.parametrize("size", [(4, 4), (16, 23), (21, 8)], ids=str)
+def test_winograd_agrees_with_a_direct_correlation_in_value_and_gradient(size, pads):
+    x, kernel = random((2, *size, 6)), random((3, 3, 6, 5), 1)
+
+    def direct(x, kernel):
+        return jax.lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    wanted, pull = jax.vjp(direct, x, kernel)
+    np.testing.assert_allclose(winograd.correlate(x, kernel, pads), wanted, atol=1e-4)
+    slope = random(wanted.shape, 2)
+    np.testing.assert_allclose(winograd.kernel_gradient(x, slope, pads), pull(slope)[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("convolve", [conv3x3, conv3x3_zero])
+def test_large_convolutions_between_many_channels_agree_with_small_ones(convolve):
+    x, kernel, bias = random((1, 20, 18, 8)), random((3, 3, 8, 8), 1), random(8, 2)
+    slope = random(x.shape, 3)
+    wanted, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, bias), x, kernel)
+    assert not winograd.pays(x.shape[:3], kernel.shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "CHANNELS", 0)
+        patch.setattr(winograd, "PRODUCTS", 0)
+        patch.setattr(convolution, "MANY_PRODUCTS", 0)
+        assert winograd.pays(x.shape[:3], kernel.shape)
+        called = jax.make_jaxpr(lambda x, kernel: convolve(x, kernel, bias))(x, kernel)
+        found, pull_found = jax.vjp(lambda x, kernel: convolve(x, kernel, bias), x, kernel)
+    assert "36" in str(called)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    for a, b in zip(pull_found(slope), pull(slope), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "pays"),
+    [
+        ((1, 32, 32), (3, 3, 512, 512), True),  # VGG-19's at relu5_1, 512 px
+        ((1, 64, 64), (3, 3, 128, 128), False),  # slim's at relu4_2, 512 px
+        ((1, 128, 128), (3, 3, 128, 128), True),
+        ((1, 4096, 4096), (3, 3, 64, 64), False),
+        ((2, 1, 4096), (3, 3, 512, 512), False),  # a border
+        ((1, 64, 64), (2, 2, 512, 512), False),
+    ],
+)
+def test_where_winograd_pays(shape, kernel, pays):
+    assert winograd.pays(shape, kernel) == pays
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 8), (6, 7), (17, 8)], ids=str)
@@ -123,6 +171,12 @@ def test_conv_reflects_without_repeating_the_edge():
 def test_pooling_agrees_with_numpy(pool, oracle):
     x = random((2, 6, 8, 3))
     np.testing.assert_allclose(pool(x), oracle(x), atol=1e-6)
+
+
+def test_the_slope_of_pooling_goes_to_the_largest_and_is_shared_by_equal_ones():
+    x = np.float32([[1, 2, 5, 5], [3, 10, 5, 6], [7, 7, 0, 0], [7, 7, 0, 4]]).reshape(1, 4, 4, 1)
+    (slope,) = jax.vjp(max_pool, x)[1](np.float32([[1, 2], [4, 8]]).reshape(1, 2, 2, 1))
+    np.testing.assert_array_equal(slope[0, ..., 0], [[0, 0, 0, 0], [0, 1, 0, 2], [1, 1, 0, 0], [1, 1, 0, 8]])
 
 
 def test_pooling_by_hand():

@@ -359,9 +359,10 @@ def test_the_two_loops_are_the_dense_inverse():
     for stored in (0, 1, 3, 5, 8):
         steps = rng.normal(size=(stored, n))
         changes = steps @ matrix
-        pairs = np.zeros((2 * m, n))
+        slots = m + 1  # of which the next to be written holds anything
+        pairs = rng.normal(size=(2 * slots, n))
         for k in range(stored):
-            pairs[k % m], pairs[m + k % m] = steps[k], changes[k]
+            pairs[k % slots], pairs[slots + k % slots] = steps[k], changes[k]
         g = rng.normal(size=n)
         inverse = np.eye(n)
         if stored:

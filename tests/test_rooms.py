@@ -27,6 +27,7 @@ ORDER = (
     "plan",
     "model",
     "encoder decoder",
+    "convolution winograd",
     "moments transforms losses metrics masks",
     "samples gallery",
     "images color faces",
@@ -37,6 +38,7 @@ ORDER = (
 BESIDE = {
     ("__main__", "cli"),
     ("decoder", "encoder"),
+    ("convolution", "winograd"),
     ("transforms", "moments"),
     ("metrics", "losses"),
     ("metrics", "moments"),

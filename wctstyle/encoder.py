@@ -55,12 +55,31 @@ MODELS: dict[str, ModelConfig] = {
 PADDINGS = {"reflect": conv3x3, "zero": conv3x3_zero}
 
 
+@jax.custom_vjp
 def max_pool(x: Features) -> Features:
-    """Keep the largest of each 2x2 cell; height and width must be even."""
+    """Keep the largest of each 2x2 cell; height and width must be even. Equal largest ones share the slope."""
     n, h, w, c = x.shape
     rows = x.reshape(n, h // 2, 2, w // 2, 2 * c)
     pairs = jnp.maximum(rows[:, :, 0], rows[:, :, 1])
     return jnp.maximum(pairs[..., :c], pairs[..., c:])
+
+
+def _max_pool_forward(x: Features) -> tuple[Features, tuple[Features, Features]]:
+    largest = max_pool(x)
+    return largest, (x, largest)
+
+
+def _max_pool_backward(saved: tuple[Features, Features], slope: Features) -> tuple[Features]:
+    """One pass over `x`: the gradient of slices is a sum of padded arrays, in several."""
+    x, largest = saved
+    n, h, w, c = x.shape
+    cells = x.reshape(n, h // 2, 2, w // 2, 2, c)
+    equal = sum((cells[:, :, i, :, j] == largest).astype(x.dtype) for i in (0, 1) for j in (0, 1))
+    share = (slope / equal)[:, :, None, :, None]
+    return (jnp.where(cells == largest[:, :, None, :, None], share, 0).reshape(x.shape),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def avg_pool(x: Features) -> Features:

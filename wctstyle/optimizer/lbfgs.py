@@ -49,7 +49,8 @@ class State(NamedTuple):
     step: Float[Array, ""]
     fails: Int[Array, ""]
     pairs: Float[Array, "two_m n"]
-    """Steps s in rows 0..m-1 and changes y of the gradient in rows m..2m-1, as a ring."""
+    """Steps s in rows 0..m-1 and changes y of the gradient in rows m..2m-1, as a ring of one more than are remembered:
+    every step writes into the spare one, so that nothing is read to be kept and no copy of the memory made."""
     products: Float[Array, "two_m two_m"]
     """Inner products of all rows of `pairs`."""
     stored: Int[Array, ""]
@@ -57,11 +58,11 @@ class State(NamedTuple):
 
 def start(x: Float[Array, " n"], terms: int, history: int) -> State:
     """Begin at `x`; its loss is evaluated by the first step."""
-    zero = jnp.zeros_like(x)
+    zero, rows = jnp.zeros_like(x), 2 * (history + 1)
     return State(
         x=x, value=jnp.asarray(jnp.inf, x.dtype), terms=jnp.zeros(terms, x.dtype), gradient=zero, direction=zero,
-        step=jnp.zeros((), x.dtype), fails=jnp.zeros((), jnp.int32), pairs=jnp.zeros((2 * history, len(x)), x.dtype),
-        products=jnp.zeros((2 * history, 2 * history), x.dtype), stored=jnp.zeros((), jnp.int32),
+        step=jnp.zeros((), x.dtype), fails=jnp.zeros((), jnp.int32), pairs=jnp.zeros((rows, len(x)), x.dtype),
+        products=jnp.zeros((rows, rows), x.dtype), stored=jnp.zeros((), jnp.int32),
     )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def two_loops(
     inner products with g. Without memory H is the identity.
     """
     m = len(dots) // 2
-    known = jnp.minimum(stored, m)
+    known = jnp.minimum(stored, m - 1)
     table = jnp.concatenate([products, dots[:, None]], axis=1)  # rows of pairs against rows of pairs and g
     curvatures = products[jnp.arange(m), m + jnp.arange(m)]
 
@@ -125,15 +126,13 @@ def advance(state: State, evaluate: Evaluate) -> State:
     bends = jnp.vdot(s, y) > CURVATURE * jnp.linalg.norm(s) * jnp.linalg.norm(y)
     remember = accepted & bends & jnp.isfinite(state.value)
     i = state.stored % m
-    pairs = state.pairs.at[i].set(jnp.where(remember, s, state.pairs[i]))
-    pairs = pairs.at[m + i].set(jnp.where(remember, y, pairs[m + i]))
-    dots = pairs @ jnp.stack([pairs[i], pairs[m + i], kept_gradient], axis=1)
+    pairs = state.pairs.at[i].set(s).at[m + i].set(y)
     products = state.products
-    for column, row in ((0, i), (1, m + i)):
-        products = products.at[row].set(dots[:, column]).at[:, row].set(dots[:, column])
+    for row, dots in ((i, pairs @ s), (m + i, pairs @ y)):  # with one vector a product takes a sixth of that with three
+        products = products.at[row].set(dots).at[:, row].set(dots)
     stored = jnp.where(forget, 0, state.stored + remember)
 
-    rows, own = two_loops(products, dots[:, 2], stored)
+    rows, own = two_loops(products, pairs @ kept_gradient, stored)
     descent = -(rows @ pairs + own * kept_gradient)
     downhill = (jnp.vdot(descent, kept_gradient) < 0) & (stored > 0)
     stored = jnp.where(downhill, stored, 0)
