@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from narrow import quick_compilation
 from skimage import data as skimage_data
 
 from wctstyle import encoder as encoder_module
 from wctstyle import images, weights
+from wctstyle.convolution import conv3x3
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder, ModelConfig
 from wctstyle.errors import ConfigError, NonFiniteError
@@ -27,6 +30,12 @@ from wctstyle.training.data import Crops, MixedCrops
 
 TEACHER = ModelConfig("vgg19", (8, 8, 8, 8, 8))
 STUDENT = ModelConfig("slim", (4, 4, 6, 6, 6))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with quick_compilation(tmp_path_factory.mktemp("programs")):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +78,7 @@ def test_least_squares_recovers_a_convolution() -> None:
     x = rng.normal(size=(2, 24, 24, 3)).astype(np.float32)
     kernel = rng.normal(size=(3, 3, 3, 4)).astype(np.float32)
     bias = rng.normal(size=4).astype(np.float32)
-    y = np.asarray(encoder_module.conv3x3(jnp.asarray(x), jnp.asarray(kernel), jnp.asarray(bias)))
+    y = np.asarray(conv3x3(jnp.asarray(x), jnp.asarray(kernel), jnp.asarray(bias)))
     found_kernel, found_bias = initialize.least_squares_conv(x, y)
     np.testing.assert_allclose(found_kernel, kernel, atol=2e-3)
     np.testing.assert_allclose(found_bias, bias, atol=2e-3)
@@ -332,10 +341,15 @@ def _judged(folders: tuple[Path, Path]) -> tuple[stylised.Judge, np.ndarray, lis
     return stylised.Judge(teacher), crops, names, teacher
 
 
-def _task(kind: tasks.Kind, shares: tuple[float, float] = (0.5, 0.5)) -> tasks.Task:
-    pairs = np.tile(np.array(shares, np.float32), (2, 1))
-    masks = np.stack([tasks.draw_masks(np.random.default_rng(k), 32) for k in range(2)])
-    return tasks.Task(kind, np.ones(2, np.float32), pairs, masks)
+def _task(kind: tasks.Kind, second: float = 1.0) -> tasks.Task:
+    """A task for two pictures; `second` is the share of the second style, of the style for `part`."""
+    shares = np.full(2, second, np.float32)
+    return tasks.Task(
+        kind,
+        strength=shares if kind == "part" else np.ones_like(shares),
+        shares=np.stack([1 - shares, shares], axis=1) if kind == "blend" else None,
+        masks=np.full((2, 2, 32, 32), 0.5, np.float32) if kind == "regions" else None,
+    )
 
 
 def test_the_judge_says_what_the_teacher_sees(folders: tuple[Path, Path]) -> None:
@@ -356,11 +370,11 @@ def test_the_judge_wants_what_lies_between(folders: tuple[Path, Path]) -> None:
     one, two = (names, crops), (names[::-1], crops[::-1].copy())
     (first,), (second,) = (judge.wanted(_task("whole"), one, [s]) for s in (one, two))
     for kind, styles in (("blend", [one, two]), ("part", [two])):
-        for shares, end in (((1.0, 0.0), first), ((0.0, 1.0), second)):
-            (found,) = judge.wanted(_task(kind, shares), one, styles)
+        for share, end in ((0.0, first), (1.0, second)):
+            (found,) = judge.wanted(_task(kind, share), one, styles)
             for got, want in zip(found, end, strict=True):
                 assert float(jnp.linalg.norm(got - want) / jnp.linalg.norm(want)) < 0.02
-        (middle,) = judge.wanted(_task(kind), one, styles)
+        (middle,) = judge.wanted(_task(kind, 0.5), one, styles)
         for got, a, b in zip(middle, first, second, strict=True):
             assert float(jnp.linalg.norm(got - a)) < float(jnp.linalg.norm(b - a))
     assert [len(level) for style in judge.wanted(_task("regions"), one, [one, two]) for level in style] == [2] * 10
@@ -398,9 +412,9 @@ def test_parts_of_a_picture_take_their_own_styles(folders: tuple[Path, Path]) ->
     features, first = encoder(photos), encoder(paintings)
     second = encoder(jnp.sqrt(paintings[::-1]))
 
-    def paint(*styles: tuple[jax.Array, ...], **asked: Any) -> np.ndarray:
-        detail = jnp.asarray([0.1, 0.3])
-        return np.asarray(stylised.stylize_batch(decoder, features, styles, detail, kind="mixed", **asked))
+    @jax.jit
+    def paint(*styles: tuple[jax.Array, ...], **asked: Any) -> jax.Array:
+        return stylised.stylize_batch(decoder, features, styles, jnp.asarray([0.1, 0.3]), kind="mixed", **asked)
 
     alone = [paint(style) for style in (first, second)]
     for which in (0, 1):
@@ -424,9 +438,13 @@ def test_tasks_are_drawn_by_their_shares() -> None:
     for task in drawn:
         part = task.kind == "part"
         assert ((task.strength >= 0.25) & (task.strength <= 0.75)).all() if part else (task.strength == 1).all()
-        np.testing.assert_allclose(task.shares.sum(axis=1), 1, rtol=1e-6)
-        np.testing.assert_allclose(task.masks.sum(axis=1), 1, rtol=1e-5)
-        assert (np.abs(task.masks.mean(axis=(2, 3)) - 0.5) < 0.1).all()
+        assert (task.shares is not None) == (task.kind == "blend")
+        assert (task.masks is not None) == (task.kind == "regions")
+        if task.shares is not None:
+            np.testing.assert_allclose(task.shares.sum(axis=1), 1, rtol=1e-6)
+        if task.masks is not None:
+            np.testing.assert_allclose(task.masks.sum(axis=1), 1, rtol=1e-5)
+            assert (np.abs(task.masks.mean(axis=(2, 3)) - 0.5) < 0.1).all()
     assert all(tasks.draw_task(np.random.default_rng(k), 1, 32, stylised.DEFAULTS).kind == "whole" for k in range(20))
 
 

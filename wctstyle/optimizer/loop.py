@@ -47,7 +47,7 @@ CHUNK_SECONDS = 1.5
 
 SAVE_SECONDS = 30.0
 
-PROBE_SIDE = 192
+PROBE_SIDE = 256
 """Long side at which `Optimizer.estimate` measures; time grows with the area from there."""
 
 NOISE = 0.1

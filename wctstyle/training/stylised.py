@@ -161,10 +161,11 @@ class Judge:
         Between two styles, and between photo and style, they are those of the Wasserstein barycenter.
         """
         found = tuple(self._levels(self._style, *style) for style in styles)
-        if task.kind == "blend":
+        if task.shares is not None:
             return (self._blended(found, task.shares),)
         if task.kind == "part":
-            return (self._blended((self._levels(self._photo, *content), *found), task.shares),)
+            shares = np.stack([1 - task.strength, task.strength], axis=1)
+            return (self._blended((self._levels(self._photo, *content), *found), shares),)
         return tuple(tuple(jax.vmap(Moments.gram)(level) for level in style) for style in found)
 
     def losses(
@@ -243,8 +244,7 @@ def stylised(
         each = [(names[k : k + n], crops[k : k + n]) for k in range(0, len(names), n)]
         return update(
             params, opt_state, encoder_params, judge.params, photos[1], tuple(crops for _, crops in each), detail,
-            task.strength, task.shares if task.kind == "blend" else None,
-            task.masks if task.kind == "regions" else None,
+            task.strength, task.shares, task.masks,
             judge.wanted(task, photos, each), *judge.content(*photos), kind=kind,
         )  # fmt: skip
 

@@ -23,9 +23,9 @@ class Task:
     kind: Kind
     strength: Float[np.ndarray, " n"]
     """How much of the style, 0..1; 1 but for `part`."""
-    shares: Float[np.ndarray, "n 2"]
-    """Of the two styles of a `blend`; for `part`, of photo and style."""
-    masks: Float[np.ndarray, "n 2 size size"]
+    shares: Float[np.ndarray, "n 2"] | None = None
+    """Of the two styles of a `blend`."""
+    masks: Float[np.ndarray, "n 2 size size"] | None = None
     """Where each style of `regions` is, 0..1, of sum one."""
 
     @property
@@ -39,10 +39,13 @@ def draw_task(rng: np.random.Generator, count: int, size: int, options: Mapping[
     kinds: tuple[Kind, ...] = ("part", "blend", "regions", "whole")
     shares = [options["strengths"], options["blends"], options["regions"]]
     kind = kinds[int(np.searchsorted(np.cumsum(shares), rng.random(), side="right"))]
-    first = rng.uniform(*options["strength"], size=count) if kind == "part" else rng.uniform(size=count)
-    pairs = np.stack([1 - first, first], axis=1).astype(np.float32)
-    strength = pairs[:, 1] if kind == "part" else np.ones(count, np.float32)
-    return Task(kind, strength, pairs, np.stack([draw_masks(rng, size) for _ in range(count)]))
+    drawn = rng.uniform(*(options["strength"] if kind == "part" else (0, 1)), size=count).astype(np.float32)
+    return Task(
+        kind,
+        strength=drawn if kind == "part" else np.ones_like(drawn),
+        shares=np.stack([1 - drawn, drawn], axis=1) if kind == "blend" else None,
+        masks=np.stack([draw_masks(rng, size) for _ in range(count)]) if kind == "regions" else None,
+    )
 
 
 def draw_masks(rng: np.random.Generator, size: int) -> Float[np.ndarray, "2 size size"]:
