@@ -100,7 +100,8 @@ def test_full_width_student_starts_as_its_teacher(folders: tuple[Path, Path]) ->
     student = Encoder(TEACHER, rngs=nnx.Rngs(4))
     crops = _crops(folders, 8, 64)
     initialize.initialize_encoder(student, teacher, crops)
-    for level, (s, t) in enumerate(zip(student(crops), teacher(crops), strict=True), start=1):
+    features = zip(*(jax.jit(lambda x, of=of: of(x))(crops) for of in (student, teacher)), strict=True)
+    for level, (s, t) in enumerate(features, start=1):
         error = float(jnp.linalg.norm(s - t) / jnp.linalg.norm(t))
         assert error < 0.1, f"relu{level}_1: {error}"
 
@@ -282,11 +283,13 @@ def test_heads_are_the_linear_maps_between_the_features(folders: tuple[Path, Pat
     encoder = Encoder(STUDENT, rngs=nnx.Rngs(1))
     mixing = [np.random.default_rng(k).normal(size=(c, 9)).astype(np.float32) for k, c in enumerate(STUDENT.channels)]
 
-    def teacher(x: np.ndarray) -> tuple[jnp.ndarray, ...]:
-        return tuple(f @ m for f, m in zip(encoder(jnp.asarray(x)), mixing, strict=True))
+    student = jax.jit(lambda x: encoder(x))
 
-    heads = reconstruct.fit_heads(lambda x: encoder(jnp.asarray(x)), teacher, crops)
-    parts = reconstruct.distillation_losses(encoder(jnp.asarray(crops)), teacher(crops), heads)
+    def teacher(x: np.ndarray) -> tuple[jnp.ndarray, ...]:
+        return tuple(f @ m for f, m in zip(student(x), mixing, strict=True))
+
+    heads = reconstruct.fit_heads(student, teacher, crops)
+    parts = reconstruct.distillation_losses(student(crops), teacher(crops), heads)
     assert all(float(parts[f"feature{k}"]) < 1e-3 for k in range(1, 6)), parts
 
 
