@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from wctstyle import winograd
+from wctstyle.winograd import Pads
 
 _DIMS = ("NHWC", "HWIO", "NHWC")
 _SAME = ((1, 1), (1, 1))
@@ -27,9 +28,6 @@ MANY_PRODUCTS = 64 * 64
 """Products of channels in and out from which the gradient in a kernel is a matrix product per tap. XLA's CPU backend
 takes twice as long for the convolution that it is, and half as long with fewer channels."""
 
-Pads = tuple[tuple[int, int], tuple[int, int]]
-"""Zeros above and below, left and right."""
-
 
 def _convolution(x: Array, kernel: Array, pads: Pads, stride: int) -> Array:
     return lax.conv_general_dilated(x, kernel, (1, stride), pads, dimension_numbers=_DIMS)
@@ -42,7 +40,10 @@ def _winograd_pays(x: Array, kernel: Array, pads: Pads, stride: int) -> bool:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _correlate(x: Array, kernel: Array, pads: Pads, stride: int, added: int) -> Array:
-    """Compute `added` rows more below, and cut them off. The gradient is that of the plain convolution."""
+    """Compute by `winograd` where that pays, else with `added` rows more below, which are cut off.
+
+    The gradient is that of the plain convolution.
+    """
     if _winograd_pays(x, kernel, pads, stride):
         return winograd.correlate(x, kernel, pads)
     (above, below), sides = pads
@@ -89,6 +90,7 @@ def correlate(
     XLA's CPU backend hands a convolution to a library that shares it out among the cores by rows, and leaves rows of
     few products (`THIN_ROW`) to one core: 256x256x32 takes 12 ms, on two cores 6.7. A convolution with more rows than
     its input is not handed over, and the code that it then gets uses all cores. So rows are added and cut off again.
+    Large convolutions between many channels take a quarter of the products (`winograd`).
     """
     height, width = x.shape[1:3]
     rows = height + sum(pads[0]) - kernel.shape[0] + 1
