@@ -124,7 +124,7 @@ def optimize(
     engine = load_optimizer(request.model)
     if request.model == Model.vgg19 and not resume:
         seconds = engine.estimate(request.content.rgb.shape, settings)
-        tell(f"this will take about {seconds:.0f} seconds here")
+        tell(f"this will take about {seconds:.0f} seconds here, and some more where a size is new and is compiled")
     start = request.init.rgb if request.init is not None else None
     if settings.init == "fast" and not resume:
         start = paint_fast(request)[0]

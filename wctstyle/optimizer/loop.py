@@ -48,7 +48,7 @@ CHUNK_SECONDS = 1.5
 SAVE_SECONDS = 30.0
 
 PROBE_SIDE = 256
-"""Long side at which `Optimizer.estimate` measures; time grows with the area from there."""
+"""Sides of the picture on which `Optimizer.estimate` measures; time grows with the area from there."""
 
 NOISE = 0.1
 """Standard deviation of the noise a picture starts from, about mid grey."""
@@ -205,21 +205,22 @@ class Optimizer:
     def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
         """Return the seconds a run will take, from one of a few steps on a small picture on this machine.
 
+        That picture has one size whatever the content's, so that its program is compiled once. What compiling it took
+        is counted for each scale; where programs are kept on disk, a size that is new takes that much longer.
+
         Raises:
             ImageError: the size does not fit into memory.
         """
         height, width = int(content_shape[0]), int(content_shape[1])
         sizes = settings.scales(height, width)
-        factor = min(1.0, PROBE_SIDE / max(height, width))
-        probe = tuple(max(LEAST_SIDE, round(side * factor)) for side in (height, width))
-        noise = np.random.default_rng(0).uniform(size=(*probe, 3)).astype(np.float32)
+        noise = np.random.default_rng(0).uniform(size=(PROBE_SIDE, PROBE_SIDE, 3)).astype(np.float32)
         short = dataclasses.replace(
-            settings, steps=5, smallest=max(16, *probe), init="content", keep_faces=0.0, time_budget=None, plateau=0.0
+            settings, steps=5, smallest=PROBE_SIDE, init="content", keep_faces=0.0, time_budget=None, plateau=0.0
         )
         began = time.perf_counter()
         rate = max(iterate.steps_per_second for iterate in self.run(noise, [(noise, 1.0)], short))
         setup = max(0.0, time.perf_counter() - began - short.steps / rate)
-        per_pixel = 1 / (rate * probe[0] * probe[1])
+        per_pixel = 1 / (rate * PROBE_SIDE**2)
         work = sum(n * h * w for n, (h, w) in zip(share_out(settings.steps, len(sizes)), sizes, strict=True))
         total = work * per_pixel + setup * len(sizes)
         return total if settings.time_budget is None else min(total, settings.time_budget)
