@@ -34,8 +34,12 @@ def _convolution(x: Array, kernel: Array, pads: Pads, stride: int) -> Array:
 
 
 def _winograd_pays(x: Array, kernel: Array, pads: Pads, stride: int) -> bool:
-    rows, columns = (size + sum(pad) - 2 for size, pad in zip(x.shape[1:3], pads, strict=True))
-    return stride == 1 and winograd.pays((len(x), rows, columns), kernel.shape)
+    return stride == 1 and winograd.pays((len(x), *winograd.result_sides(x, pads)), kernel.shape)
+
+
+def _turned(kernel: Array) -> Array:
+    """Return the kernel of the gradient in what is correlated with `kernel`."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -62,8 +66,7 @@ def _correlate_backward(
         return jax.vjp(lambda x, kernel: _convolution(x, kernel, pads, stride), *saved)[1](slope)
     if _winograd_pays(x, kernel, pads, stride):
         around: Any = tuple((2 - before, 2 - after) for before, after in pads)
-        turned = kernel[::-1, ::-1].swapaxes(2, 3)
-        return winograd.correlate(slope, turned, around), winograd.kernel_gradient(x, slope, pads)
+        return winograd.correlate(slope, _turned(kernel), around), winograd.kernel_gradient(x, slope, pads)
     (in_x,) = jax.vjp(lambda x: _convolution(x, kernel, pads, stride), x)[1](slope)
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     _, height, width, _ = slope.shape
@@ -122,7 +125,7 @@ def _wide_forward(x: Array, kernel: Array, wide: int) -> tuple[Array, tuple[Arra
 def _wide_backward(wide: int, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = saved
     _, pull = jax.vjp(lambda kernel: correlate(x, kernel, _SAME), kernel)
-    return _correlate_wide(gradient, kernel[::-1, ::-1].transpose(0, 1, 3, 2), wide), *pull(gradient)
+    return _correlate_wide(gradient, _turned(kernel), wide), *pull(gradient)
 
 
 _correlate_wide.defvjp(_wide_forward, _wide_backward)

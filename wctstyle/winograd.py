@@ -62,10 +62,16 @@ def _transform(table: Float[np.ndarray, "outs ins"], x: Float[Array, "ins p c"])
     return jnp.matmul(table, x.reshape(len(x), -1), precision=FULL).reshape(-1, *x.shape[1:])
 
 
+def result_sides(x: Array, pads: Pads) -> tuple[int, int]:
+    """Return how many rows and columns of results there are."""
+    rows, columns = (size + sum(pad) - 2 for size, pad in zip(x.shape[1:3], pads, strict=True))
+    return rows, columns
+
+
 def _tile_counts(x: Array, pads: Pads) -> tuple[int, int]:
     """Return how many tiles cover the results, down and across."""
-    down, across = (-(-(size + sum(pad) - 2) // TILE) for size, pad in zip(x.shape[1:3], pads, strict=True))
-    return down, across
+    rows, columns = result_sides(x, pads)
+    return -(-rows // TILE), -(-columns // TILE)
 
 
 def _positions(x: Float[Array, "n h w c"], pads: Pads) -> Float[Array, "36 tiles c"]:
@@ -84,13 +90,14 @@ def correlate(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], pads: Pads
 ) -> Float[Array, "n h2 w2 c_out"]:
     """Cross-correlate a batch with a 3x3 kernel over zeros."""
-    n, height, width, c_in = x.shape
+    n, c_in = len(x), x.shape[3]
+    rows, columns = result_sides(x, pads)
     down, across = _tile_counts(x, pads)
     taps = _transform(FROM_TAPS, kernel.reshape(9, c_in, -1))
     products = jnp.matmul(_positions(x, pads), taps, precision=FULL)
     y = _transform(TO_RESULTS, products).reshape(TILE, TILE, n, down, across, -1)
     y = y.transpose(2, 3, 0, 4, 1, 5).reshape(n, TILE * down, TILE * across, -1)
-    return y[:, : height + sum(pads[0]) - 2, : width + sum(pads[1]) - 2]
+    return y[:, :rows, :columns]
 
 
 def kernel_gradient(
