@@ -22,8 +22,9 @@ def test_a_face_is_found_where_it_is(portrait):
     assert faces.dtype == np.float32
     assert faces.min() == 0
     assert faces.max() == 1
-    eyes, mouth, hair, flag, badge = (110, 225), (150, 225), (25, 225), (200, 60), (400, 150)
-    assert [float(faces[at]) for at in (eyes, mouth, hair, flag, badge)] == [1, 1, 0, 0, 0]
+    eyes, mouth, forehead, above, flag, badge = (110, 225), (150, 225), (70, 225), (10, 225), (200, 60), (400, 150)
+    assert min(float(faces[at]) for at in (eyes, mouth, forehead)) > 0.8
+    assert max(float(faces[at]) for at in (above, flag, badge)) < 0.05
 
 
 @pytest.mark.parametrize("side", [SEARCHED_SIDE, 700, 1100])
@@ -36,6 +37,19 @@ def test_it_is_found_there_at_every_size(portrait, side):
 def test_its_edge_is_soft(portrait):
     across = face_map(portrait)[114]
     assert np.abs(np.diff(across)).max() < 0.2
+
+
+def test_it_ends_where_the_head_does(portrait, monkeypatch):
+    rows, columns = np.mgrid[:512, :512]
+    out = np.hypot((rows - 118) / 75, (columns - 222) / 48)
+    narrow = np.where((out < 1)[..., None], portrait, np.float32([0.1, 0.2, 0.5])).astype(np.float32)
+    fitted = face_map(narrow)
+    monkeypatch.setattr("wctstyle.faces._fitted", lambda face, *_: face)
+    ellipse = face_map(narrow)
+    behind = (out > 1.05) & (ellipse > 0.5)
+    assert behind.sum() > 500
+    assert fitted[behind].mean() < 0.6 * ellipse[behind].mean()
+    assert fitted[out < 0.8].mean() > 0.9
 
 
 @pytest.mark.parametrize("name", ["cat", "coffee", "hubble", "rocket"])
