@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from wctstyle import cli, images, weights
 from wctstyle.cli import comparison, optimize_options, optimize_run, specs
 from wctstyle.encoder import MODELS
-from wctstyle.errors import ConfigError, WeightsError
+from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings, loop
 from wctstyle.optimizer import settings as kinds
 
@@ -267,10 +267,44 @@ def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, p
 
 
 def test_the_result_may_go_into_a_folder(here: Path):
-    (here / "new").mkdir()
-    for folder in (".", "new"):
-        works(*STYLED, *QUICK, "-o", folder)
+    (here / "old").mkdir()
+    for folder in (".", "old", "new/"):
+        works(*STYLED, *QUICK, "-o", folder, "--save-every", "4")
         assert (here / folder / "sea-stylized.png").is_file()
+        assert (here / folder / "sea-stylized-0004.png").is_file()
+    state = here / "old" / "sea-stylized.state.safetensors"
+    state.write_bytes(b"left")
+    assert f"{state.relative_to(here)}: is left from a stopped run; give --resume" in fails(*STYLED, "-o", "old")
+
+
+def test_a_start_may_be_a_pixel_off(here: Path):
+    images.save("start.png", narrow.picture(49, 64, seed=3))  # 25 x 32 where the photo has 24 x 32
+    assert images.resize(images.load("start.png"), long_side=32).height == 25
+    works(*STYLED, *QUICK, "--init", "start.png", "-o", "out.png")
+    assert rgb("out.png").shape == (24, 32, 3)
+
+
+def test_thin_pictures_are_named_with_what_helps(here: Path):
+    images.save("line.png", narrow.picture(2, 128, seed=3))
+    said = fails("optimize", "line.png", *STYLED[2:], "--size", "32")
+    assert "line.png: is 128 x 2, and 32 x 1 as it is optimised, which takes at least 2 pixels each way" in said
+    assert "give a larger --size" in said
+    assert "give a larger --style-size" in fails(*STYLED[:2], "--style", "line.png", "--size", "32")
+
+
+def test_a_preview_that_cannot_be_saved_does_not_end_the_run(here: Path, monkeypatch: pytest.MonkeyPatch):
+    save = images.save
+
+    def full(path: Any, *args: Any, **kwargs: Any) -> None:
+        if "-0" in str(path):
+            raise ImageError(f"{path}: No space left")
+        save(path, *args, **kwargs)
+
+    monkeypatch.setattr(images, "save", full)
+    result = invoke(*STYLED, *QUICK, "--save-every", "2", "-o", "out.png")
+    assert (result.exit_code, result.stdout) == (0, "out.png\n")
+    assert result.stderr.count("a preview is missing: out-0002.png: No space left") == 1
+    assert "out-0004" not in result.stderr
 
 
 @pytest.mark.parametrize("command", ["optimize", "stylize"])
@@ -365,6 +399,27 @@ def test_compare_writes_pictures_and_a_report(here: Path):
     assert shlex.split(works("recipe", "both/optimized.png"))[:2] == ["wctstyle", "optimize"]
 
 
+def test_figures_that_are_not_known_are_null(here: Path):
+    images.save("thin.png", narrow.picture(8, 32, seed=3))
+    args = ("compare", "thin.png", "--style", "waves.png", "--steps", "2", "--size", "32", "-o", "both", "--json")
+    report = json.loads(works(*args).splitlines()[-1], parse_constant=pytest.fail)
+    assert report["figures"]["fast"]["ssim"] is None
+    assert report["figures"]["fast"]["style"] > 0
+    page = (here / "both" / "report.html").read_text(encoding="utf-8")
+    assert "<td>–</td></tr>" in page
+    assert "nan" not in page
+
+
+def test_compare_keeps_the_pictures_if_judging_fails(here: Path, monkeypatch: pytest.MonkeyPatch):
+    def judge(engine: Any) -> Any:
+        raise WeightsError("the judge is away")
+
+    monkeypatch.setattr("wctstyle.cli.compare_command._judge", judge)
+    args = ("compare", "sea.png", "--style", "waves.png", "--steps", "2", "--size", "32", "-o", "both")
+    assert "the judge is away" in fails(*args)
+    assert {path.name for path in (here / "both").iterdir()} == {"content.png", "fast.png", "optimized.png"}
+
+
 def test_compare_replaces_no_picture_unasked(here: Path):
     folder = here / "both"
     folder.mkdir()
@@ -386,7 +441,7 @@ def test_the_plot_has_a_line_for_every_scale():
 
 def test_names_in_the_report_are_escaped():
     figures = {"style": 0.1, "style_by_level": [0.1] * 5, "content": 0.2, "ssim": 0.3}
-    entry = comparison.Entry("<b>", "a.png", np.zeros((2, 2, 3), np.float32), None, figures)
+    entry = comparison.Entry("<b>", "a.png", None, figures)
     trace = [{"seconds": 1.0, "losses": {"total": 1.0}, "scale": 1}]
     page = comparison.report_page("<i>", [("<u>", 1.0)], [entry], trace, {"<k>": "<v>"})
     for raw in ("<b>", "<i>", "<u>", "<k>", "<v>"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -123,7 +124,7 @@ def test_a_style_may_be_given_by_its_moments(tiny: Optimizer, tensors: dict, con
         ({"style_layers": {}}, "style_layers is empty, must name at least one of relu1_1 to relu5_1"),
         ({"style_layers": {"relu9_1": 1}}, "style_layers names 'relu9_1', must be one of relu1_1"),
         ({"content_layers": {"relu4_2": -1}}, "content_layers of relu4_2 is -1, must be at least 0"),
-        ({"content_weight": 0, "style_weight": 0}, "content_weight and style_weight are both 0"),
+        ({"content_weight": 0, "style_weight": 0}, "content_weight and style_weight, or those of all"),
     ],
 )
 def test_bad_settings_are_named(values: dict[str, Any], message: str):
@@ -513,6 +514,47 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     np.testing.assert_array_equal(again.image, whole.image)
 
 
+def test_a_run_interrupted_between_scales_goes_on_there(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = finish(tiny.run(content, [(style, 1.0)], SHORT))
+    state = tmp_path / "state.safetensors"
+    calls = iter([True, False])
+    begin = tiny._begin
+
+    def interrupted(*args: Any) -> Any:
+        if not next(calls):
+            raise KeyboardInterrupt
+        return begin(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny, "_begin", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=state))
+    resumed = list(tiny.run(content, [(style, 1.0)], SHORT, resume=state))
+    assert resumed[0].scale == 1
+    assert resumed[0].step == SHORT.steps // 2
+    np.testing.assert_array_equal(resumed[-1].image, whole.image)
+
+
+def test_scales_share_the_time_between_saves(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    saved: list[int] = []
+    monkeypatch.setattr(loop.states, "save", lambda path, carry, about: saved.append(about["scale"]))
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.2)
+    begin = tiny._begin
+
+    def slow(*args: Any) -> Any:
+        time.sleep(0.25)
+        return begin(*args)
+
+    monkeypatch.setattr(tiny, "_begin", slow)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 100.0)
+    list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=tmp_path / "state.safetensors"))
+    assert saved[0] == 0
+
+
 def test_a_state_that_cannot_be_written_costs_no_picture(
     tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -542,9 +584,16 @@ def test_a_state_of_another_run_is_refused(
         assert part in str(caught.value)
     assert "time_budget" not in str(caught.value)
     with monkeypatch.context() as patch:
-        patch.setattr(descent, "CORNER", 0.5)
-        with pytest.raises(ConfigError, match="what wctstyle descends in"):
+        patch.setattr(loop, "__version__", "0.0.0")
+        with pytest.raises(ConfigError, match="wctstyle's version"):
             tiny.run(content, [(style, 1.0)], SHORT, resume=state)
+    given = dataclasses.replace(SHORT, init="image")
+    run = tiny.run(content, [(style, 1.0)], given, init=style.swapaxes(0, 1), checkpoint=state)
+    next(run)
+    run.close()
+    with pytest.raises(ConfigError, match="the picture to start from"):
+        tiny.run(content, [(style, 1.0)], given, init=content, resume=state)
+    assert next(tiny.run(content, [(style, 1.0)], given, resume=state)).step > 1
     with pytest.raises(ConfigError, match="the photo's faces"):
         tiny.run(content, [(style, 1.0)], SHORT, resume=state, faces=np.ones(content.shape[:2], np.float32))
     with pytest.raises(WeightsError, match="there is no such file"):
@@ -710,6 +759,14 @@ def test_normalised_gradients_pull_alike(tiny: Optimizer, content: np.ndarray, s
     np.testing.assert_allclose(relative, relative[0], rtol=1e-4)
 
 
+def test_a_term_without_a_slope_keeps_its_weight(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    settings = dataclasses.replace(SHORT, smallest=WIDTH, normalize_gradients=True, strength=1.0)
+    last = finish(tiny.run(content, [(style, 1.0)], settings))
+    plain = finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(settings, normalize_gradients=False)))
+    moved, wanted = (np.abs(run.image - content).mean() for run in (last, plain))
+    assert moved > wanted / 3
+
+
 def test_an_estimate_is_about_what_a_run_takes(tiny: Optimizer, content: np.ndarray):
     short, long = (
         tiny.estimate(content.shape, dataclasses.replace(SHORT, steps=steps, smallest=40)) for steps in (10, 100_000)
@@ -724,8 +781,10 @@ def test_a_size_that_does_not_fit_is_told_with_one_that_does(
 ):
     monkeypatch.setattr(memory, "needed", lambda compiled, state: 4 * 2**30)
     monkeypatch.setattr(memory, "available", lambda: 2**30)
+    optimizer = Optimizer(tensors=tensors)
+    monkeypatch.setattr(optimizer, "_targets", None)  # told before anything of that size is measured
     with pytest.raises(ImageError, match=r"^optimising 40x24 pixels needs 4\.0 GiB and 1\.0 GiB are free: give --size"):
-        next(iter(Optimizer(tensors=tensors).run(content, [(content, 1.0)], SHORT)))
+        next(iter(optimizer.run(content, [(content, 1.0)], SHORT)))
 
 
 def test_what_does_not_fit_is_tried_with_less_memory(
@@ -752,6 +811,15 @@ def test_memory_can_be_told_here():
     assert memory.fits(None, 5)
     assert memory.fits(5, None)
     assert not memory.fits(5, 5)
+
+
+def test_the_limit_of_a_container_counts(tmp_path: Path):
+    for name, text in (("max", "1000000"), ("current", "700000"), ("stat", "anon 1\ninactive_file 50000\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert memory._of_group(tmp_path) == 350_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory._of_group(tmp_path) is None
+    assert memory._of_group(tmp_path / "gone") is None
 
 
 def test_what_is_not_finite_is_an_error(tensors: dict[str, np.ndarray], content: np.ndarray):

@@ -20,7 +20,7 @@ from wctstyle import __version__, images, samples
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell
 from wctstyle.cli.demo_command import demo
-from wctstyle.cli.jobs import CONTENT_SIZE, REFINE, Job, Options, Studio, make_settings
+from wctstyle.cli.jobs import CONTENT_SIZE, REFINE, Job, Options, Studio, from_options
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.outputs import plan_outputs
 from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_levels, parse_styles
@@ -28,7 +28,7 @@ from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ImageError, NonFiniteError
 from wctstyle.recipes import STYLE_SIZE, recipe_command
-from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, MAX_SIDE
+from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, MAX_SIDE, Settings
 
 app = typer.Typer(
     help="Paint any photo in the style of any picture, or of a blend of several, in one pass.",
@@ -173,7 +173,8 @@ def stylize(
 
     wctstyle stylize photos/ --style sample:woodcut-wave:0.7 --style sample:marbling:0.3 -o results/
     """
-    settings = make_settings(
+    settings = from_options(
+        Settings,
         strength=strength,
         level_strength={} if level_strength is None else parse_levels(level_strength),
         detail=detail,

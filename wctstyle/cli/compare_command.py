@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
+import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +14,9 @@ from wctstyle import images
 from wctstyle.cli import optimize_options as options
 from wctstyle.cli.comparison import Entry, report_page, sheet
 from wctstyle.cli.console import Verbose, clean_exit
+from wctstyle.cli.jobs import from_options
 from wctstyle.cli.optimize_options import DEFAULTS, output_option
 from wctstyle.cli.optimize_run import (
-    checked_settings,
     fast_recipe,
     load_optimizer,
     one_content,
@@ -24,10 +24,11 @@ from wctstyle.cli.optimize_run import (
     read_request,
     watch,
 )
-from wctstyle.cli.outputs import check_free
+from wctstyle.cli.outputs import check_free, make_folder
 from wctstyle.cli.specs import Blend, Model, parse_styles
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.files import replace_file
+from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipes import public_name
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def compare(
 
     wctstyle compare photo.jpg --style painting.jpg -o comparison
     """
-    settings = checked_settings(steps=steps, strength=strength, blend=blend.value, keep_faces=keep_faces)
+    settings = from_options(OptimizeSettings, steps=steps, strength=strength, blend=blend.value, keep_faces=keep_faces)
     specs = parse_styles(style)
     source = one_content(content)
     if out.exists() and not out.is_dir():
@@ -77,8 +78,8 @@ def compare(
     request = read_request(
         source, specs, settings, init="fast", model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
     )
-    with _folder(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    clock = time.perf_counter()
     engine = load_optimizer(request.model)
     fast, fast_seconds = paint_fast(request)
     trace: list[dict[str, Any]] = []
@@ -86,22 +87,20 @@ def compare(
     last, _ = watch(iterates, steps, as_json=as_json, trace=trace)
     if not last.done:
         raise KeyboardInterrupt(f"Stopped at step {last.step}; no report was written.")
-    judge, judged_by = _judge(engine)
+    seconds = {"photo": None, "fast": fast_seconds, "optimised": time.perf_counter() - clock}
     photo = request.content.rgb
+    made = {
+        "photo": (photo, None),
+        "fast": (fast, fast_recipe(request)),
+        "optimised": (last.image, request.recipe),
+    }
+    for name, (picture, recipe) in made.items():  # before they are judged, which may take longer than making them
+        images.save(out / COMPARED[name], picture, request.content.alpha, recipe=recipe)
+    judge, judged_by = _judge(engine)
     entries = [
-        Entry("photo", COMPARED["photo"], photo, None, judge.figures(photo, photo, request.styles)),
-        Entry("fast", COMPARED["fast"], fast, fast_seconds, judge.figures(fast, photo, request.styles)),
-        Entry(
-            "optimised",
-            COMPARED["optimised"],
-            last.image,
-            last.seconds,
-            judge.figures(last.image, photo, request.styles),
-        ),
+        Entry(name, COMPARED[name], seconds[name], judge.figures(picture, photo, request.styles))
+        for name, (picture, _) in made.items()
     ]
-    recipes = (None, fast_recipe(request), request.recipe)
-    for entry, recipe in zip(entries, recipes, strict=True):
-        images.save(out / entry.file, entry.image, request.content.alpha, recipe=recipe)
     shown = [picture for picture, weight in request.styles if weight > 0]
     images.save(out / "sheet.png", sheet([photo, *shown, fast, last.image]))
     facts = {
@@ -111,21 +110,25 @@ def compare(
         "size": f"{last.width} x {last.height}",
     }
     names = [(entry["name"], entry["weight"]) for entry in request.recipe["styles"]]
-    with _folder(out):
+    try:
         replace_file(page, report_page(public_name(source), names, entries, trace, facts).encode())
+    except OSError as error:
+        raise ImageError(f"-o {out}: cannot be written: {error.strerror or error}") from error
     if as_json:
-        figures = {entry.name: {"seconds": entry.seconds, **entry.figures} for entry in entries}
-        typer.echo(json.dumps({"output": str(page), "judged_by": judged_by, "figures": figures}))
+        figures = {
+            entry.name: {name: _known(value) for name, value in {"seconds": entry.seconds, **entry.figures}.items()}
+            for entry in entries
+        }
+        typer.echo(json.dumps({"output": str(page), "judged_by": judged_by, "figures": figures}, allow_nan=False))
     else:
         typer.echo(str(page))
 
 
-@contextlib.contextmanager
-def _folder(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ImageError(f"-o {out}: cannot be written: {error.strerror or error}") from error
+def _known(value: Any) -> Any:
+    """Replace what is not a number, as the SSIM of a picture below 11 pixels, by JSON's null."""
+    if isinstance(value, list):
+        return [_known(one) for one in value]
+    return value if value is None or math.isfinite(value) else None
 
 
 def _judge(engine: Optimizer) -> tuple[Optimizer, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,11 +38,10 @@ svg text { font: 12px system-ui, sans-serif; fill: #222; }
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture of the comparison: its name, file and pixels, what it took, and its figures."""
+    """One picture of the comparison: its name and file, what it took, and its figures."""
 
     name: str
     file: str
-    image: Rgb
     seconds: float | None
     figures: Mapping[str, Any]
 
@@ -124,15 +124,14 @@ def report_page(
         f"<table><tr><th></th><th>seconds</th><th>style</th>{head}<th>content</th><th>ssim</th></tr>{rows}</table>\n"
         "<p>style: mean over relu1_1 to relu5_1 of the relative error of Gram matrices, 0 is the style's own; content: "
         "error of relu4_2, 0 is the photo, 2 unrelated; ssim: of luma, 1 is the photo. Seconds include loading and "
-        f"compiling.</p>\n<ul>{listed}</ul>\n{loss_plot(trace)}\n</body></html>\n"
+        "compiling, and those of the optimised picture the fast one that it starts from.</p>\n"
+        f"<ul>{listed}</ul>\n{loss_plot(trace)}\n</body></html>\n"
     )
 
 
 def _row(entry: Entry) -> str:
     figures = entry.figures
     seconds = "" if entry.seconds is None else f"{entry.seconds:.1f}"
-    levels = "".join(f"<td>{value:.3f}</td>" for value in figures["style_by_level"])
-    return (
-        f"<tr><td>{html.escape(entry.name)}</td><td>{seconds}</td><td>{figures['style']:.3f}</td>{levels}"
-        f"<td>{figures['content']:.3f}</td><td>{figures['ssim']:.3f}</td></tr>"
-    )
+    values = (figures["style"], *figures["style_by_level"], figures["content"], figures["ssim"])
+    cells = "".join(f"<td>{f'{value:.3f}' if math.isfinite(value) else '–'}</td>" for value in values)
+    return f"<tr><td>{html.escape(entry.name)}</td><td>{seconds}</td>{cells}</tr>"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from wctstyle import images, samples
-from wctstyle.cli.outputs import check_format
+from wctstyle.cli.outputs import check_format, make_folder
 from wctstyle.cli.specs import StyleSpec
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.recipes import STYLE_SIZE, make_recipe, public_name
@@ -19,6 +19,8 @@ from wctstyle.settings import MAX_SIDE, Settings
 
 if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
+
+_T = TypeVar("_T")
 
 CONTENT_SIZE = 1024
 """Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
@@ -56,14 +58,14 @@ def check_side(name: str, value: int | None) -> None:
         raise ConfigError(f"{name} is {value}, must be from 1 to {MAX_SIDE} pixels, or 0 for the picture's own size")
 
 
-def make_settings(**values: Any) -> Settings:
-    """Make `Settings`; its errors begin with the name of a field, which here are options.
+def from_options(settings: Callable[..., _T], **values: Any) -> _T:
+    """Make `Settings` or `OptimizeSettings`; their errors begin with the name of a field, which here are options.
 
     Raises:
         ConfigError: a value out of range.
     """
     try:
-        return Settings(**values)
+        return settings(**values)
     except ConfigError as error:
         field, _, rest = str(error).partition(" ")
         raise ConfigError(f"--{field.replace('_', '-')} {rest}") from error
@@ -177,10 +179,7 @@ class Studio:
         )
 
     def _save(self, path: Path, rgb: np.ndarray, alpha: np.ndarray | None, recipe: dict[str, Any]) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImageError(f"{path.parent}: the folder cannot be made: {error.strerror or error}") from error
+        make_folder(path.parent)
         images.save(path, rgb, alpha, quality=self.options.quality, recipe=recipe)
 
 

@@ -14,9 +14,9 @@ import typer
 from wctstyle import images, samples
 from wctstyle.cli import optimize_options as options
 from wctstyle.cli.console import Verbose, clean_exit, tell
+from wctstyle.cli.jobs import from_options
 from wctstyle.cli.optimize_options import DEFAULTS, STARTS, output_option
 from wctstyle.cli.optimize_run import (
-    checked_settings,
     describe,
     load_optimizer,
     one_content,
@@ -25,9 +25,10 @@ from wctstyle.cli.optimize_run import (
     status,
     watch,
 )
-from wctstyle.cli.outputs import check_format, check_free, plan_outputs
+from wctstyle.cli.outputs import check_format, check_free, make_folder, plan_outputs
 from wctstyle.cli.specs import Blend, Descent, Model, Pooling, Statistic, parse_layers, parse_styles
-from wctstyle.errors import ConfigError
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.optimizer.settings import OptimizeSettings
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate
@@ -90,8 +91,8 @@ def optimize(
 
     Ctrl-C keeps the picture so far; the same command with --resume goes on.
     """
-    settings = checked_settings(
-        steps=steps, optimizer=optimizer.value, strength=strength, content_weight=content_weight,
+    settings = from_options(
+        OptimizeSettings, steps=steps, optimizer=optimizer.value, strength=strength, content_weight=content_weight,
         style_weight=style_weight, tv_weight=tv_weight, keep_faces=keep_faces, statistic=statistic.value,
         blend=blend.value, pooling=pooling.value, init=init if init in STARTS else "image", smallest=smallest,
         original_colors=original_colors, seed=seed, learning_rate=learning_rate, average=average, history=history,
@@ -106,11 +107,14 @@ def optimize(
     inputs = [source, *(spec.source for spec in specs), *([] if init in STARTS else [init])]
     if resume and output is None:
         output = _left_behind(source)
+
+    def planned(*, replace: bool) -> Path:
+        (path,) = plan_outputs([source], into_folder=False, out=output, format=None, overwrite=replace, inputs=inputs)
+        return path
+
     # A state that was left is told, and not the picture beside it.
-    left = output is not None and not Path(output).is_dir() and _state_of(Path(output)).is_file()
-    (path,) = plan_outputs(
-        [source], into_folder=False, out=output, format=None, overwrite=overwrite or resume or left, inputs=inputs
-    )
+    left = output is not None and _state_of(planned(replace=True)).is_file()
+    path = planned(replace=overwrite or resume or left)
     state = _state_of(path)
     if resume and not state.is_file():
         raise ConfigError(f"--resume: there is no {state}, which a stopped run leaves; start without --resume")
@@ -121,6 +125,7 @@ def optimize(
     request = read_request(
         source, specs, settings, init=init, model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
     )
+    make_folder(path.parent)
     engine = load_optimizer(request.model)
     if request.model == Model.vgg19 and not resume:
         seconds = engine.estimate(request.content.rgb.shape, settings)
@@ -176,6 +181,7 @@ class _Previews:
 
     def __init__(self, path: Path, every: int, quality: int) -> None:
         self.path, self.every, self.quality = path, every, quality
+        self._failed = False
 
     def name(self, step: int) -> Path:
         """Name the preview of a step."""
@@ -186,6 +192,11 @@ class _Previews:
         return map(self.name, range(self.every, steps + 1, self.every) if self.every else ())
 
     def see(self, iterate: Iterate, alpha: np.ndarray | None) -> None:
-        """Save the iterate if it is due."""
+        """Save the iterate if it is due; what keeps one from being saved is told once, and the run goes on."""
         if self.every and iterate.step % self.every == 0:
-            images.save(self.name(iterate.step), iterate.image, alpha, quality=self.quality)
+            try:
+                images.save(self.name(iterate.step), iterate.image, alpha, quality=self.quality)
+            except ImageError as error:
+                if not self._failed:
+                    tell(f"a preview is missing: {error}", label="Warning: ", style="yellow")
+                self._failed = True

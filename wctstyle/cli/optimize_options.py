@@ -110,7 +110,7 @@ Plateau = Annotated[
 ]
 ModelOption = Annotated[
     Model,
-    _descent_option(help="slim takes a minute; vgg19 is the original, sixteen times slower, and has to be imported."),
+    _descent_option(help="slim takes half a minute; vgg19, the original, has to be imported and takes some minutes."),
 ]
 Size = Annotated[
     int | None,

@@ -21,7 +21,7 @@ from wctstyle.cli.jobs import check_side, fit, read
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
 from wctstyle.cli.specs import StyleSpec, expand_contents
 from wctstyle.errors import ConfigError, ImageError, WeightsError
-from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.recipes import make_recipe, public_name
 from wctstyle.settings import Settings
 
@@ -44,15 +44,6 @@ class Request:
     recipe: dict[str, Any]
 
 
-def checked_settings(**values: Any) -> OptimizeSettings:
-    """Return the settings; an error names the option."""
-    try:
-        return OptimizeSettings(**values)
-    except ConfigError as error:
-        name, _, rest = str(error).partition(" ")
-        raise ConfigError(f"--{name.replace('_', '-')} {rest}") from error
-
-
 def read_request(
     content: str,
     specs: Sequence[StyleSpec],
@@ -64,7 +55,12 @@ def read_request(
     style_size: int | None,
     max_pixels: int,
 ) -> Request:
-    """Read the pictures at their sizes."""
+    """Read the pictures at their sizes.
+
+    Raises:
+        ConfigError: a size out of range.
+        ImageError: one cannot be read, is too thin to be optimised, or the one to start from has another shape.
+    """
     check_side("--size", size)
     check_side("--style-size", style_size)
     full = read(content, max_pixels)
@@ -74,14 +70,10 @@ def read_request(
     fitted = [
         images.flatten(fit(p, side if style_size is None else style_size, side, "--style-size")) for p in pictures
     ]
-    given = None
-    if init not in STARTS:
-        given = images.flatten(images.resize(read(init, max_pixels), long_side=side, enlarge=True))
-        if given.rgb.shape != photo.rgb.shape:
-            raise ImageError(
-                f"--init {init}: is {given.width} x {given.height} at the result's size, the photo {photo.width} x "
-                f"{photo.height}; give a picture of the same shape"
-            )
+    _check_thickness(content, full, photo, "--size")
+    for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):
+        _check_thickness(spec.source, picture, scaled, "--style-size")
+    given = None if init in STARTS else _start(init, read(init, max_pixels), photo)
     recipe = {
         "version": __version__,
         "command": "optimize",
@@ -98,6 +90,25 @@ def read_request(
     }
     styles = [(picture.rgb, spec.weight) for picture, spec in zip(fitted, specs, strict=True)]
     return Request(photo, styles, settings, given, model, recipe)
+
+
+def _check_thickness(name: str, own: images.Picture, scaled: images.Picture, option: str) -> None:
+    if min(scaled.height, scaled.width) < LEAST_SIDE:
+        raise ImageError(
+            f"{name}: is {own.width} x {own.height}, and {scaled.width} x {scaled.height} as it is optimised, which "
+            f"takes at least {LEAST_SIDE} pixels each way; give a larger {option}, or cut the picture"
+        )
+
+
+def _start(name: str, own: images.Picture, photo: images.Picture) -> images.Picture:
+    """Scale the picture to start from to the photo's size; sides that another rounding made differ by a pixel."""
+    scaled = images.resize(own, long_side=max(photo.height, photo.width), enlarge=True)
+    if max(abs(scaled.height - photo.height), abs(scaled.width - photo.width)) > 1:
+        raise ImageError(
+            f"--init {name}: is {scaled.width} x {scaled.height} at the result's size, the photo {photo.width} x "
+            f"{photo.height}; give a picture of the same shape"
+        )
+    return images.flatten(images.resize_to(own, height=photo.height, width=photo.width))
 
 
 def _fast_settings(request: Request) -> Settings:

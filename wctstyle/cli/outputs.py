@@ -93,6 +93,18 @@ def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequenc
     return path
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, where they are missing.
+
+    Raises:
+        ImageError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"{folder}: the folder cannot be made: {error.strerror or error}") from error
+
+
 def check_format(what: str, suffix: str, quality: int = 92) -> None:
     """Try a suffix and a quality on one pixel.
 

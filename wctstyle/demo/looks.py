@@ -258,7 +258,8 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
     if optimised:
         start = recipe["init"]
         starts = {"fast": made, "content": "None", "noise": "None", "style": "None"}
-        init = starts.get(start, f"images.flatten(images.resize({loaded(start)}, long_side={size}, enlarge=True)).rgb")
+        scaled = f"images.resize_to({loaded(start)}, height=photo.height, width=photo.width)"
+        init = starts.get(start, f"images.flatten({scaled}).rgb")
         lines += [
             f"init = {init}",
             f"settings = OptimizeSettings({changed(optimised, OptimizeSettings())})",

@@ -8,7 +8,7 @@ The modules import only downwards: writing, recipes, reading, modes, profiles, f
 from wctstyle.images.arrays import checked_rgb
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
-from wctstyle.images.picture import Picture, fill_hidden, flatten, resize
+from wctstyle.images.picture import Picture, fill_hidden, flatten, resize, resize_to
 from wctstyle.images.reading import BinaryStream, is_image_file, load
 from wctstyle.images.recipes import read_recipe
 from wctstyle.images.writing import encode, save
@@ -26,5 +26,6 @@ __all__ = [
     "load",
     "read_recipe",
     "resize",
+    "resize_to",
     "save",
 ]

@@ -81,6 +81,13 @@ def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Pictur
     height, width = (
         max(1, (2 * side * int(long_side) + longest) // (2 * longest)) for side in (picture.height, picture.width)
     )
+    return resize_to(picture, height=height, width=width)
+
+
+def resize_to(picture: Picture, *, height: int, width: int) -> Picture:
+    """Scales a picture to exactly `height` x `width` pixels, as `resize` does."""
+    if (picture.height, picture.width) == (height, width):
+        return picture
     rgb = _resample(picture.rgb, height, width)
     if picture.alpha is None:
         return frozen(np.clip(rgb, 0.0, 1.0), None, picture.source)

@@ -75,10 +75,11 @@ def check(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
         ConfigError: something differs; all of it together.
     """
     names = {
-        "content": "the content", "faces": "the photo's faces", "styles": "the styles", "model": "the model",
-        "weights": "the model's weights", "coordinates": "what wctstyle descends in, with its version",
+        "version": "wctstyle's version", "content": "the content", "faces": "the photo's faces",
+        "styles": "the styles", "init": "the picture to start from", "model": "the model",
+        "weights": "the model's weights",
     }  # fmt: skip
-    problems = [text for key, text in names.items() if found.get(key) != wanted[key]]
+    problems = [text for key, text in names.items() if key in wanted and found.get(key) != wanted[key]]
     before, now = found.get("settings") or {}, wanted["settings"]
     problems += [
         f"{name} (was {before.get(name)}, is {value})"

@@ -50,6 +50,9 @@ SAVE_SECONDS = 30.0
 PROBE_SIDE = 256
 """Sides of the picture on which `Optimizer.estimate` measures; time grows with the area from there."""
 
+LEAST_PULL = 1e-3
+"""Share of the strongest term's slope below which a slope is rounding."""
+
 NOISE = 0.1
 """Standard deviation of the noise a picture starts from, about mid grey."""
 
@@ -206,10 +209,8 @@ class Optimizer:
         """Return the seconds a run will take, from one of a few steps on a small picture on this machine.
 
         That picture has one size whatever the content's, so that its program is compiled once. What compiling it took
-        is counted for each scale; where programs are kept on disk, a size that is new takes that much longer.
-
-        Raises:
-            ImageError: the size does not fit into memory.
+        is counted for each scale; where programs are kept on disk, a size that is new takes that much longer. Whether
+        the size fits into memory is found by `run`.
         """
         height, width = int(content_shape[0]), int(content_shape[1])
         sizes = settings.scales(height, width)
@@ -328,10 +329,10 @@ class Optimizer:
             "settings": settings,
             "content": states.fingerprint(job.content),
             "faces": states.fingerprint(job.faces),
-            "coordinates": [descent.COLOUR_STEP, descent.CORNER],
             "styles": [
                 [states.fingerprint(*jax.tree.leaves(s)), float(w)] for s, w in zip(job.styles, job.shares, strict=True)
             ],
+            **({} if job.init is None else {"init": states.fingerprint(job.init)}),
         }
 
     def _first_picture(self, job: _Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]:
@@ -414,33 +415,39 @@ class Optimizer:
             history=job.settings.history,
         )
 
-    def _check_fit(self, job: _Job) -> Targets:
-        """Compile the finest scale, so that a size that does not fit is told before the coarse ones are run.
-
-        Returns:
-            The finest scale's targets.
+    def _check_fit(self, job: _Job) -> None:
+        """Compile the finest scale from shapes alone, so that a size that does not fit is told before anything is run.
 
         Raises:
             ImageError: it does not fit.
         """
-        size, settings = job.sizes[-1], job.settings
-        targets = self._targets(job, size)
+        size, shape = job.sizes[-1], job.shape
+
+        def targets(picture: Array, faces: Array) -> Targets:
+            measured = style_moments(self._params, picture, shape)
+            style = style_targets([measured], np.ones(1), {}, shape=shape, kind=job.settings.blend, strength=1.0)
+            return {"content": content_targets(self._params, picture, faces, shape), "style": style}
+
+        picture, faces = (jax.ShapeDtypeStruct(sides, jnp.float32) for sides in ((1, *size, 3), size))
         pixels = jax.ShapeDtypeStruct((size[0] * size[1] * job.channels,), jnp.float32)
-        dials = self._dials(job, term_weights(settings, job.shape))
-        self._program(job, size, jax.eval_shape(self._start(job), pixels), targets, dials)
-        return targets
+        dials = self._dials(job, term_weights(job.settings, shape))
+        state = jax.eval_shape(self._start(job), pixels)
+        self._program(job, size, state, jax.eval_shape(targets, picture, faces), dials)
 
     def _weights(self, job: _Job, size: tuple[int, int], carry: Any, targets: Targets) -> Float[np.ndarray, " terms"]:
         """Return what the terms weigh at this scale, with `normalize_gradients` by how each pulls at its start.
 
         A content or style term is divided by the norm of its gradient and multiplied by the mean norm of all of them.
+        One that has no slope there, as content at the photo itself, keeps its weight.
         """
         weights = term_weights(job.settings, job.shape)
         if not job.settings.normalize_gradients:
             return weights
         image = descent.picture(carry.state.x, (*size, job.channels))[None]
-        pulls = np.asarray(self._pulls(self._params, image, targets, shape=job.shape), np.float64)
-        scaled = (np.arange(len(weights)) < len(weights) - 2) & (weights > 0) & (pulls > 0)
+        shape = dataclasses.replace(job.shape, checkpointed=True)  # once a scale: it is not to need more than a step
+        pulls = np.asarray(self._pulls(self._params, image, targets, shape=shape), np.float64)
+        scaled = (np.arange(len(weights)) < len(weights) - 2) & (weights > 0)
+        scaled &= pulls > LEAST_PULL * pulls[scaled].max(initial=0.0)
         if scaled.any():
             weights[scaled] *= pulls[scaled].mean() / pulls[scaled]
         return weights
@@ -489,32 +496,34 @@ class Optimizer:
         before: tuple[tuple[int, int], descent.Carry] | None = None
         work = [n * h * w for n, (h, w) in zip(job.counts, job.sizes, strict=True)]
         done_before = int(kept[1]["before"]) if kept else 0
-        finest = self._check_fit(job)
-        for scale in range(first, len(job.sizes)):
-            size = job.sizes[scale]
-            last_scale = scale == len(job.sizes) - 1
-            if not job.counts[scale]:
-                continue
-            targets, carry = finest if last_scale else self._targets(job, size), self._begin(job, size, before)
-            if kept is not None and resume is not None:
-                weights = np.array(kept[1]["term_weights"], np.float32)
-                carry, kept = states.restore(kept[0], carry, Path(resume)), None
-            else:
-                weights = self._weights(job, size, carry, targets)
-            dials = self._dials(job, weights)
-            where = {"scale": scale, "before": done_before, "term_weights": [float(w) for w in weights]}
-            run = self._program(job, size, carry, targets, dials)
-            budget = job.settings.time_budget
-            deadline = None if budget is None else budget * sum(work[: scale + 1]) / sum(work)
-            chunk, saved, step, rate = 1, time.perf_counter(), int(carry.step), 0.0
-            finished = False
-            try:
+        self._check_fit(job)
+        saved, latest = time.perf_counter(), None
+        try:
+            for scale in range(first, len(job.sizes)):
+                size = job.sizes[scale]
+                last_scale = scale == len(job.sizes) - 1
+                if not job.counts[scale]:
+                    continue
+                targets, carry = self._targets(job, size), self._begin(job, size, before)
+                if kept is not None and resume is not None:
+                    weights = np.array(kept[1]["term_weights"], np.float32)
+                    carry, kept = states.restore(kept[0], carry, Path(resume)), None
+                else:
+                    weights = self._weights(job, size, carry, targets)
+                dials = self._dials(job, weights)
+                where = {"scale": scale, "before": done_before, "term_weights": [float(w) for w in weights]}
+                run = self._program(job, size, carry, targets, dials)
+                budget = job.settings.time_budget
+                deadline = None if budget is None else budget * sum(work[: scale + 1]) / sum(work)
+                chunk, step, rate = 1, int(carry.step), 0.0
+                finished = False
                 while not finished:
                     goal = min(step + chunk, job.counts[scale])
                     if every is not None:
                         goal = min(goal, ((done_before + step) // every + 1) * every - done_before)
                     clock = time.perf_counter()
                     carry = run(carry, np.int32(goal), self._params, targets, dials)
+                    latest = carry, where
                     now, flat = int(carry.step), bool(carry.flat)
                     took = max(time.perf_counter() - clock, 1e-6)
                     rate = (now - step) / took if now > step else rate
@@ -553,17 +562,20 @@ class Optimizer:
                         reason="" if not end else "plateau" if flat else "time" if late else "steps",
                         unsaved=unsaved,
                     )
-            except (GeneratorExit, KeyboardInterrupt):
-                if checkpoint is not None and not carry.step.is_deleted():
-                    _save(checkpoint, carry, {**about, **where}, time.perf_counter() - began)
-                raise
-            before = (size, carry)
-            done_before += step
+                before = (size, carry)
+                done_before += step
+        except (GeneratorExit, KeyboardInterrupt):  # between scales the state is that of the one before
+            if checkpoint is not None and latest is not None and not latest[0].step.is_deleted():
+                carry, where = latest
+                _save(checkpoint, carry, {**about, **where}, time.perf_counter() - began)
+            raise
 
     def _losses(self, job: _Job, carry: Any, dials: descent.Dials) -> dict[str, float]:
         terms = np.asarray(carry.state.terms)
         if not np.isfinite(terms).all() or not np.isfinite(float(carry.state.value)):
-            raise NonFiniteError("the loss is not finite; check the pictures and the model's weights")
+            raise NonFiniteError(
+                "the loss is not finite; give its terms smaller weights, or check the pictures and the model's tensors"
+            )
         return report(terms, np.asarray(dials.weights), job.shape)
 
     def _picture(self, job: _Job, carry: Any, size: tuple[int, int]) -> Rgb:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import jax
 
 from wctstyle.errors import ImageError
+
+GROUP = Path("/sys/fs/cgroup")
+"""Where Linux shows the limits of the group of processes that this one belongs to."""
 
 SHARE = 0.9
 """Of the memory that is free, what a run may take."""
@@ -18,6 +22,11 @@ def available() -> int | None:
     figures = jax.local_devices()[0].memory_stats()
     if figures and "bytes_limit" in figures:
         return int(figures["bytes_limit"]) - int(figures.get("bytes_in_use", 0))
+    known = [free for free in (_of_machine(), _of_group()) if free is not None]
+    return min(known, default=None)
+
+
+def _of_machine() -> int | None:
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             lines = dict(line.split(":", 1) for line in file)
@@ -27,6 +36,16 @@ def available() -> int | None:
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _of_group(folder: Path = GROUP) -> int | None:
+    """What a container's limit leaves (cgroup v2), files in memory that can be dropped counted as free."""
+    try:
+        limit, used = (int((folder / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+        return max(0, limit - used + int(statistics["inactive_file"]))
+    except (OSError, KeyError, ValueError):  # no groups, or "max": no limit
         return None
 
 

@@ -42,10 +42,10 @@ class Shape:
     checkpointed: bool = False
 
     @staticmethod
-    def of(settings: OptimizeSettings, *, checkpointed: bool = False) -> Shape:
+    def of(settings: OptimizeSettings) -> Shape:
         """Take from settings what decides on the program."""
         content = tuple(sorted(settings.content_layers)) if settings.content_weight else ()
-        return Shape(content, tuple(sorted(settings.style_layers)), settings.statistic, settings.pooling, checkpointed)
+        return Shape(content, tuple(sorted(settings.style_layers)), settings.statistic, settings.pooling)
 
     @property
     def terms(self) -> tuple[str, ...]:

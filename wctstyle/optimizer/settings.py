@@ -127,7 +127,9 @@ class OptimizeSettings:
             self.style_layers.values()
         )
         if used <= 0:
-            raise ConfigError("content_weight and style_weight are both 0, so there is nothing to optimise")
+            raise ConfigError(
+                "content_weight and style_weight, or those of all their layers, are 0, so there is nothing to optimise"
+            )
 
     def scales(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of every scale of a picture, coarsest first."""
