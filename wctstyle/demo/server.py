@@ -212,6 +212,7 @@ def launch(
             mcp_server=False,
             app_kwargs={"middleware": [Middleware(Guard)]},
             state_session_capacity=demo.desk.limits.sessions,
+            _frontend=False,  # else Gradio gives up where its own first page takes three seconds on a busy machine
             **more,
         )
     except BaseException:
