@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import http.server
 import json
 import math
@@ -220,6 +221,72 @@ def test_folders_are_expanded_by_name_and_not_recursively(here: Path, photo: np.
     assert found == [str(Path("trip/a.jpg")), str(Path("trip/b.png")), "sea.png", "sample:cat"]
 
 
+def test_results_in_a_folder_are_no_photos_of_it(here: Path, photo: np.ndarray):
+    (here / "trip").mkdir()
+    for name in ("a.jpg", "a-stylized.png", "a-stylized-2.webp", "b-stylized.png", "a-stylized-late.png"):
+        images.save(here / "trip" / name, photo)
+    found = specs.expand_contents(["trip", "trip/a-stylized.png"])
+    names = [Path(path).name for path in found]
+    assert names == ["a-stylized-late.png", "a.jpg", "b-stylized.png", "a-stylized.png"]
+
+
+def test_a_batch_goes_on_where_it_was_stopped(here: Path, one_model: Any, photo: np.ndarray):
+    (here / "done").mkdir()
+    images.save(here / "done" / "sea-stylized.png", np.zeros((2, 2, 3), np.float32))
+    batch = ("stylize", "sea.png", "waves.png", "--style", "waves.png", "-o", "done")
+    assert "give --overwrite to replace, --skip-existing to leave them, or another" in fails(*batch)
+    assert "contradict each other" in fails(*batch, "--overwrite", "--skip-existing")
+    result = invoke(*batch, "--skip-existing")
+    assert (result.exit_code, result.stdout) == (0, "done/waves-stylized.png\n")
+    assert "1 of 2 results are there already" in result.stderr
+    assert images.load("done/sea-stylized.png").rgb.shape == (2, 2, 3)
+    again = invoke(*batch, "--skip-existing")
+    assert (again.exit_code, again.stdout) == (0, "")
+
+
+def test_ctrl_c_while_loading_is_quiet(here: Path):
+    script = (
+        "import sys\n"
+        "class Key:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'wctstyle.cli.commands':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Key())\n"
+        "from wctstyle.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_a_style_with_nothing_on_it_is_refused(here: Path, photo: np.ndarray):
+    images.save("clear.png", photo, np.zeros(photo.shape[:2], np.float32))
+    assert "clear.png: is transparent all over" in fails("stylize", "sea.png", "--style", "clear.png")
+
+
+def test_what_the_system_refuses_is_no_fault_of_ours(here: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*args: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device", "disk.png")
+
+    monkeypatch.setattr(images, "read_recipe", full)
+    assert fails("recipe", "sea.png") == "Error: disk.png: No space left on device; give another place or name"
+    monkeypatch.setattr(images, "read_recipe", raiser(OSError(errno.EBADF, "Bad file descriptor")))
+    assert "a fault of wctstyle" in fails("recipe", "sea.png", code=1)
+
+
+def test_the_recipe_of_a_stopped_picture_says_so(here: Path, photo: np.ndarray):
+    recipe = {
+        "version": "1", "command": "optimize", "model": "slim", "content": {"name": "a.png"},
+        "styles": [{"name": "b.png", "weight": 1.0}], "init": "noise", "size": 64, "style_size": None,
+        "settings": {"steps": 300}, "stopped": 225,
+    }  # fmt: skip
+    images.save("stopped.png", photo, recipe=recipe)
+    result = invoke("recipe", "stopped.png")
+    assert "--steps 300" in result.stdout
+    assert "stopped.png: was stopped at step 225; the command goes on to the end" in " ".join(result.stderr.split())
+
+
 def test_all_missing_contents_are_named_at_once(here: Path):
     (here / "empty").mkdir()
     with pytest.raises(ImageError) as caught:
@@ -275,7 +342,7 @@ def test_names_in_a_folder(here: Path):
     ("out", "overwrite", "message"),
     [
         ("out.gif", False, r"-o out\.gif: cannot write the format '\.gif'; use one of \.png"),
-        ("out", False, r"-o out: cannot write the format ''; use one of \.png"),
+        ("out", False, r"-o out: its name does not say which kind of file; .* as out\.png, or out/ for a folder"),
         ("gone/out.png", False, r"-o gone/out\.png: there is no folder gone; make it first"),
         ("old.png", False, r"-o old\.png: exists already; give --overwrite to replace it"),
         ("sea.png", True, r"-o sea\.png: is one of the input pictures, which are never overwritten"),
@@ -311,7 +378,10 @@ def test_several_pictures_need_a_folder(here: Path):
 
 
 def test_a_folder_without_permission_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    def refused(dir: Path) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(outputs.tempfile, "TemporaryFile", refused)
     with pytest.raises(ImageError, match="^-o new: no permission to write in .*here; give another folder"):
         plan("sea.png", "waves.png", out="new")
     with pytest.raises(ImageError, match="^-o new.png: no permission to write"):
@@ -342,7 +412,7 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
         ((*STYLED, "--refine", "-1"), "Error: --refine is -1, must be a whole number of steps from 0 to 200"),
         ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels, or 0"),
         ((*STYLED, "--style-size", "-1"), "Error: --style-size is -1, must be from 1 to 4096 pixels"),
-        ((*STYLED, "--quality", "0"), "Error: quality is 0, must be a whole number from 1 to 100"),
+        ((*STYLED, "--quality", "0"), "Error: --quality is 0, must be a whole number from 1 to 100"),
         ((*STYLED, "--max-pixels", "-1"), "Error: --max-pixels is -1, must be a whole number"),
         ((*STYLED, "--max-pixels", "100"), "Error: waves.png: has 64 x 64 = 4,096 pixels, over the limit of 100"),
         ((*STYLED, "-o", "out.xyz"), "Error: -o out.xyz: cannot write the format '.xyz'"),
@@ -498,7 +568,7 @@ def test_the_picture_is_the_stylizers(here: Path, one_model: Any):
 def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
     seen: list[Any] = []
 
-    def spy(content: Any, styles: Any, settings: Settings) -> None:
+    def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
         seen.append(([weight for _, weight in styles], settings))
         raise NonFiniteError("enough seen")
 
@@ -524,7 +594,7 @@ def test_the_full_width_is_refined_unless_told_otherwise(
 ):
     seen: list[int] = []
 
-    def spy(content: Any, styles: Any, settings: Settings) -> None:
+    def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
         seen.append(settings.refine)
         raise NonFiniteError("enough seen")
 

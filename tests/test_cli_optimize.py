@@ -22,7 +22,7 @@ from wctstyle import cli, images, weights
 from wctstyle.cli import comparison, optimize_options, optimize_run, specs
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WeightsError
-from wctstyle.optimizer import OptimizeSettings, loop
+from wctstyle.optimizer import Iterate, OptimizeSettings, loop
 from wctstyle.optimizer import settings as kinds
 
 QUICK = ("--steps", "6", "--size", "32", "--smallest", "32")
@@ -119,7 +119,7 @@ def rgb(path: str | Path) -> np.ndarray:
             "Error: --init waves.png: is 24 x 32 at the result's size, the photo 32 x 24",
         ),
         ((*STYLED, "--save-every", "-1"), "Error: --save-every is -1, must be a number of steps"),
-        ((*STYLED, "--quality", "101"), "Error: quality is 101, must be a whole number from 1 to 100"),
+        ((*STYLED, "--quality", "101"), "Error: --quality is 101, must be a whole number from 1 to 100"),
         ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels"),
         ((*STYLED, "-o", "sea.png", "--overwrite"), "-o sea.png: is one of the input pictures"),
         ((*STYLED, "-o", "out.xyz"), "Error: -o out.xyz: cannot write the format '.xyz'"),
@@ -254,8 +254,9 @@ def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, p
     assert "with --resume goes on" in " ".join(messages.split())
     assert "Traceback" not in messages
     assert rgb("out.png").shape == (24, 32, 3)
-    steps = images.read_recipe("out.png")["settings"]["steps"]
-    assert f"Stopped at step {steps} of 80" in messages
+    recipe = images.read_recipe("out.png")
+    assert recipe["settings"]["steps"] == 80
+    assert f"Stopped at step {recipe['stopped']} of 80" in messages
     assert (here / "out.state.safetensors").exists()
     assert "is left from a stopped run; give --resume" in fails(*args, "-o", "out.png")
     lines = works(*args, "-o", "out.png", "--resume").splitlines()
@@ -408,6 +409,31 @@ def test_figures_that_are_not_known_are_null(here: Path):
     page = (here / "both" / "report.html").read_text(encoding="utf-8")
     assert "<td>–</td></tr>" in page
     assert "nan" not in page
+
+
+def test_a_stopped_comparison_reports_what_it_has(here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(optimize_run._Stop, "wanted", property(lambda _: True, lambda *_: None), raising=False)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
+    result = invoke(
+        "compare", "sea.png", "--style", "waves.png", "--steps", "6", "--size", "32", "-o", "both", "--json"
+    )
+    assert result.exit_code == 130
+    assert "Stopped at step 1 of 6. The report is of the picture so far." in " ".join(result.stderr.split())
+    assert "1 of 6, then stopped" in (here / "both" / "report.html").read_text(encoding="utf-8")
+    assert images.read_recipe("both/optimized.png")["settings"]["steps"] == 1
+
+
+def test_the_recipe_of_a_run_that_ended_early():
+    iterate = Iterate(
+        step=7, steps=20, scale=1, scales=1, width=8, height=8, losses={}, seconds=1.0, steps_per_second=1.0,
+        seconds_left=0.0, image=np.zeros((8, 8, 3), np.float32),
+    )  # fmt: skip
+    recipe = {"settings": OptimizeSettings(steps=20, time_budget=3.0, plateau=0.1).as_json()}
+    one = optimize_run.ended_recipe(recipe, iterate)["settings"]
+    assert (one["steps"], one["time_budget"]) == (7, None)
+    several = optimize_run.ended_recipe(recipe, dataclasses.replace(iterate, scales=2))
+    assert several == {**recipe, "stopped": 7}
+    assert optimize_run.ended_recipe(recipe, dataclasses.replace(iterate, scales=2, reason="plateau")) == recipe
 
 
 def test_compare_keeps_the_pictures_if_judging_fails(here: Path, monkeypatch: pytest.MonkeyPatch):

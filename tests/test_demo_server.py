@@ -183,6 +183,19 @@ def test_plain_http_streams_progress(http):
     assert "6 steps" in events[-1][1][0]["text"]
 
 
+@pytest.mark.parametrize("version", ["", "v2/"])
+def test_calls_that_cannot_be_made_are_told(http, version):
+    gone = http.post(f"/gradio_api/call/{version}nope", json={"data": []} if not version else {})
+    assert gone.status_code == 404
+    assert "no endpoint /nope" in gone.json()["detail"]
+
+
+def test_an_argument_that_is_missing_is_named(http):
+    lacking = http.post("/gradio_api/call/v2/stylize", json={"content": "sample:cat"})
+    assert lacking.status_code == 400
+    assert "styles" in lacking.json()["detail"]
+
+
 def test_errors_by_http_tell_nothing_of_the_inside(served, http, monkeypatch):
     def fault(*args, **kwargs):
         raise RuntimeError("secret of /root/place")

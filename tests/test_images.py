@@ -525,7 +525,7 @@ def test_missing_and_odd_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "none.png", "there is no such file; check the name"),
         (tmp_path / "no" / "none.png", "there is no such file"),
         (tmp_path, "is a folder; give a picture file"),
-        ("", "is a folder|there is no such file"),
+        ("", "<empty path>: give the name of a picture"),
         ("a\0b.png", "cannot be read: .*; check the path"),
         ("x" * 5000, "cannot be read: .*; check the path"),
         ("https://example.com/sea.jpg", "is a web address; download"),

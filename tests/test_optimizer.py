@@ -124,7 +124,7 @@ def test_a_style_may_be_given_by_its_moments(tiny: Optimizer, tensors: dict, con
         ({"style_layers": {}}, "style_layers is empty, must name at least one of relu1_1 to relu5_1"),
         ({"style_layers": {"relu9_1": 1}}, "style_layers names 'relu9_1', must be one of relu1_1"),
         ({"content_layers": {"relu4_2": -1}}, "content_layers of relu4_2 is -1, must be at least 0"),
-        ({"content_weight": 0, "style_weight": 0}, "content_weight and style_weight, or those of all"),
+        ({"content_weight": 0, "style_weight": 0}, "content_weight, or that of all its layers, is 0"),
     ],
 )
 def test_bad_settings_are_named(values: dict[str, Any], message: str):
@@ -785,6 +785,15 @@ def test_a_size_that_does_not_fit_is_told_with_one_that_does(
     monkeypatch.setattr(optimizer, "_targets", None)  # told before anything of that size is measured
     with pytest.raises(ImageError, match=r"^optimising 40x24 pixels needs 4\.0 GiB and 1\.0 GiB are free: give --size"):
         next(iter(optimizer.run(content, [(content, 1.0)], SHORT)))
+
+
+def test_a_size_far_too_large_is_told_without_compiling(
+    tiny: Optimizer, content: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    monkeypatch.setattr(descent, "program", None)
+    with pytest.raises(ImageError, match="^optimising 36x24 pixels needs .* GiB and 0.0 GiB are free"):
+        tiny.check_memory((24, 36), OptimizeSettings())
 
 
 def test_what_does_not_fit_is_tried_with_less_memory(

@@ -422,6 +422,9 @@ def test_refining_brings_the_moments_nearer_and_keeps_what_it_is_told(stylizer, 
     near, nearer = (stylizer.stylize(photo_64, styles[0], Settings(refine=steps)) for steps in (4, 16))
     assert distance(nearer.image) < distance(near.image) < distance(plain)
     assert set(near.seconds) == {"encode", "blend", "render", "refine"}
+    told = []
+    stylizer.stylize(photo_64, styles[0], Settings(refine=4), refining=lambda *at: told.append(at))
+    assert told[-1] == (4, 4)
     again = stylizer.stylize(photo_64, [(styles[0], 2.0), (styles[1], 0.0)], Settings(refine=4)).image
     np.testing.assert_array_equal(again, near.image)
     levels = dict.fromkeys(range(1, 6), 0.0)

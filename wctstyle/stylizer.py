@@ -385,11 +385,14 @@ class Stylizer:
         content: Rgb | ContentCode,
         styles: Rgb | StyleCode | Sequence[Rgb | StyleCode | tuple[Rgb | StyleCode, float]],
         settings: Settings = Settings(),  # noqa: B008
+        *,
+        refining: Callable[[int, int], None] = lambda step, steps: None,
     ) -> Result:
         """Stylise `content` after one style or a weighted blend of several.
 
         What is new among the pictures is encoded side by side: convolutions between few channels keep one core busy.
-        `seconds` of the result has the parts encode, blend, render and, where there is one, refine.
+        `seconds` of the result has the parts encode, blend, render and, where there is one, refine; `refining` is told
+        now and then which step of how many that is at.
 
         Raises:
             ConfigError: no styles, or a bad weight.
@@ -426,7 +429,7 @@ class Stylizer:
         out = self._finish(image, code.height, code.width, plan)
         lap("render")
         if settings.refine:
-            out = self._refined(out, code, styled, settings)
+            out = self._refined(out, code, styled, settings, refining)
             lap("refine")
         return Result(out, plan, seconds)
 
@@ -438,7 +441,12 @@ class Stylizer:
         return Optimizer(self.model, tensors=tensors)
 
     def _refined(
-        self, image: Rgb, code: ContentCode, styles: Sequence[tuple[StyleCode, float]], settings: Settings
+        self,
+        image: Rgb,
+        code: ContentCode,
+        styles: Sequence[tuple[StyleCode, float]],
+        settings: Settings,
+        refining: Callable[[int, int], None],
     ) -> Rgb:
         """Go on from a finished pass by a few steps of descent with the same model, at one scale.
 
@@ -465,6 +473,7 @@ class Stylizer:
         measured = [(style.moments, weight) for style, weight in styles if weight > 0]
         for iterate in self._optimizer.run(photo, measured, chosen, init=image, faces=faces):
             image = iterate.image
+            refining(iterate.step, iterate.steps)
         return image
 
     @staticmethod

@@ -9,6 +9,29 @@ The modules import only downwards: commands, optimize_command, compare_command, 
 weights_commands, optimize_run, optimize_options, comparison, console, jobs, outputs, specs.
 """
 
-from wctstyle.cli.commands import app, main
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wctstyle.cli.commands import app
 
 __all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line and exit with its code; Ctrl-C while it is still being loaded says nothing."""
+    try:
+        from wctstyle.cli.commands import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        from wctstyle.cli.commands import app
+
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

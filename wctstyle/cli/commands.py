@@ -26,7 +26,7 @@ from wctstyle.cli.outputs import plan_outputs
 from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_levels, parse_styles
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
-from wctstyle.errors import ImageError, NonFiniteError
+from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.recipes import STYLE_SIZE, recipe_command
 from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, MAX_SIDE, Settings
 
@@ -65,7 +65,8 @@ def stylize(
         typer.Argument(
             metavar="CONTENT",
             show_default=False,
-            help="Photos, folders of photos (not those in folders below), or sample:NAME.",
+            help="Photos, folders of photos (not those in folders below, nor results beside their photos), or "
+            "sample:NAME.",
         ),
     ],
     style: Annotated[
@@ -164,6 +165,10 @@ def stylize(
     format: Annotated[Format | None, _output_option(show_default="png", help="Format of files in a folder.")] = None,
     quality: Annotated[int, _output_option(help="Of JPEG and WebP: 1 smallest file to 100 best picture.")] = 92,
     overwrite: Annotated[bool, _output_option("--overwrite", help="Replace results that exist; never inputs.")] = False,
+    skip_existing: Annotated[
+        bool,
+        _output_option("--skip-existing", help="Leave results that exist: goes on with a batch that was stopped."),
+    ] = False,
     as_json: Annotated[bool, _output_option("--json", help="Print one JSON object per picture, nothing else.")] = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -185,19 +190,27 @@ def stylize(
         keep_faces=keep_faces,
     )
     options = Options(settings, model.value, size, style_size, max_pixels, quality)
-    specs = parse_styles(style)
+    if overwrite and skip_existing:
+        raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
+    specs = parse_styles(style, command="stylize")
     sources = expand_contents(content)
     outputs = plan_outputs(
         sources,
         into_folder=len(sources) > 1 or any(map(os.path.isdir, content)),
         out=output,
         format=None if format is None else format.value,
-        overwrite=overwrite,
+        overwrite=overwrite or skip_existing,
         inputs=[*sources, *(spec.source for spec in specs)],
     )
     if not any(spec.weight for spec in specs):
         tell("all styles have weight 0, so no style is left: the photo is returned", label="Warning: ", style="yellow")
     jobs = [Job(source, path) for source, path in zip(sources, outputs, strict=True)]
+    if skip_existing:
+        every, jobs = len(jobs), [job for job in jobs if not os.path.lexists(job.output)]
+        if len(jobs) < every:
+            tell(f"{every - len(jobs)} of {every} results are there already; they are left as they are")
+        if not jobs:
+            return
     _make_all(Studio(specs, options), jobs, as_json=as_json, verbose=verbose)
 
 
@@ -209,8 +222,12 @@ def _make_all(studio: Studio, jobs: Sequence[Job], *, as_json: bool, verbose: in
         task = progress.add_task("", total=len(jobs))
         for job in jobs:
             progress.update(task, description=job.content)
+
+            def refining(step: int, steps: int, job: Job = job) -> None:
+                progress.update(task, description=f"{job.content}, refined {step} of {steps} steps")
+
             try:
-                report = studio.make(job)
+                report = studio.make(job, refining=refining)
             except (ImageError, NonFiniteError) as error:
                 if len(jobs) == 1:
                     raise
@@ -252,6 +269,8 @@ def recipe(
     if found is None:
         raise ImageError(f"{file}: has no recipe in it; wctstyle did not make it, or another program saved it since")
     typer.echo(json.dumps(found, indent=2) if as_json else recipe_command(found, source=file))
+    if "stopped" in found and not as_json:
+        tell(f"{file}: was stopped at step {found['stopped']}; the command goes on to the end", label="Note: ")
 
 
 @app.command("samples")

@@ -13,10 +13,11 @@ import typer
 from wctstyle import images
 from wctstyle.cli import optimize_options as options
 from wctstyle.cli.comparison import Entry, report_page, sheet
-from wctstyle.cli.console import Verbose, clean_exit
+from wctstyle.cli.console import Verbose, clean_exit, waiting
 from wctstyle.cli.jobs import from_options
 from wctstyle.cli.optimize_options import DEFAULTS, output_option
 from wctstyle.cli.optimize_run import (
+    ended_recipe,
     fast_recipe,
     load_optimizer,
     one_content,
@@ -65,7 +66,7 @@ def compare(
     wctstyle compare photo.jpg --style painting.jpg -o comparison
     """
     settings = from_options(OptimizeSettings, steps=steps, strength=strength, blend=blend.value, keep_faces=keep_faces)
-    specs = parse_styles(style)
+    specs = parse_styles(style, command="compare")
     source = one_content(content)
     if out.exists() and not out.is_dir():
         raise ImageError(f"-o {out}: is a file; give a folder (it is made)")
@@ -80,33 +81,35 @@ def compare(
     )
     make_folder(out)
     clock = time.perf_counter()
-    engine = load_optimizer(request.model)
-    fast, fast_seconds = paint_fast(request)
+    with waiting("getting ready"):
+        engine = load_optimizer(request.model)
+        engine.check_memory(request.content.rgb.shape, settings)
+    with waiting("painting the fast picture"):
+        fast, fast_seconds = paint_fast(request)
     trace: list[dict[str, Any]] = []
     iterates = engine.run(request.content.rgb, request.styles, settings, init=fast)
     last, _ = watch(iterates, steps, as_json=as_json, trace=trace)
-    if not last.done:
-        raise KeyboardInterrupt(f"Stopped at step {last.step}; no report was written.")
     seconds = {"photo": None, "fast": fast_seconds, "optimised": time.perf_counter() - clock}
     photo = request.content.rgb
     made = {
         "photo": (photo, None),
         "fast": (fast, fast_recipe(request)),
-        "optimised": (last.image, request.recipe),
+        "optimised": (last.image, ended_recipe(request.recipe, last)),
     }
     for name, (picture, recipe) in made.items():  # before they are judged, which may take longer than making them
         images.save(out / COMPARED[name], picture, request.content.alpha, recipe=recipe)
-    judge, judged_by = _judge(engine)
-    entries = [
-        Entry(name, COMPARED[name], seconds[name], judge.figures(picture, photo, request.styles))
-        for name, (picture, _) in made.items()
-    ]
+    with waiting("measuring"):
+        judge, judged_by = _judge(engine)
+        entries = [
+            Entry(name, COMPARED[name], seconds[name], judge.figures(picture, photo, request.styles))
+            for name, (picture, _) in made.items()
+        ]
     shown = [picture for picture, weight in request.styles if weight > 0]
     images.save(out / "sheet.png", sheet([photo, *shown, fast, last.image]))
     facts = {
         "judged by": judged_by,
         "model": request.model,
-        "steps": last.step,
+        "steps": last.step if last.done else f"{last.step} of {last.steps}, then stopped",
         "size": f"{last.width} x {last.height}",
     }
     names = [(entry["name"], entry["weight"]) for entry in request.recipe["styles"]]
@@ -122,6 +125,8 @@ def compare(
         typer.echo(json.dumps({"output": str(page), "judged_by": judged_by, "figures": figures}, allow_nan=False))
     else:
         typer.echo(str(page))
+    if not last.done:
+        raise KeyboardInterrupt(f"Stopped at step {last.step} of {last.steps}. The report is of the picture so far.")
 
 
 def _known(value: Any) -> Any:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from wctstyle.errors import WctStyleError
 
 EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
+
+SURROUNDINGS = {errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+"""What the system may refuse without a fault of this program: no space, a name too long, no permission."""
 
 Verbose = Annotated[
     int,
@@ -57,6 +62,14 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
     )
 
 
+@contextlib.contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show on a terminal what is being done; gone when it is done."""
+    with progress_bar(SpinnerColumn(), TextColumn("{task.description}", markup=False)) as progress:
+        progress.add_task(text, total=None)
+        yield
+
+
 def say(line: str, progress: Progress) -> None:
     """Print a line of results; above the bar where both are on one terminal."""
     if sys.stdout.isatty() and not progress.disable:
@@ -88,6 +101,9 @@ def clean_exit(command: _Command) -> _Command:
         except WctStyleError as error:
             fail(str(error), EXIT_INPUT, traced=verbose >= 2)
         except Exception as error:  # noqa: BLE001 (the last resort: a fault of this program, told in one line)
+            if isinstance(error, OSError) and error.errno in SURROUNDINGS:
+                where = f"{error.filename}: " if error.filename else ""
+                fail(f"{where}{error.strerror}; give another place or name", EXIT_INPUT, traced=verbose >= 2)
             text = " ".join(f"{type(error).__name__}: {error}".split())
             hint = "" if verbose >= 2 else " (a fault of wctstyle; run it again with -vv to see where)"
             fail(text + hint, EXIT_FAULT, traced=verbose >= 2)

@@ -101,6 +101,17 @@ def fit(picture: images.Picture, size: int | None, default: int, option: str) ->
     return images.resize(picture, long_side=size, enlarge=True)
 
 
+def style_paint(picture: images.Picture) -> images.Picture:
+    """Lay a style over white, as paper shows through.
+
+    Raises:
+        ImageError: there is nothing on it.
+    """
+    if picture.alpha is not None and not picture.alpha.any():
+        raise ImageError(f"{picture.source}: is transparent all over; give a style that has something on it")
+    return images.flatten(picture)
+
+
 class _Laps:
     """Wall seconds since the last lap, added up by name."""
 
@@ -126,9 +137,7 @@ class Studio:
         self.options = options
         self._first_laps: _Laps | None = _Laps()
         full = [read(spec.source, options.max_pixels) for spec in specs]
-        self._styles = [
-            images.flatten(fit(picture, options.style_size, STYLE_SIZE, "--style-size")) for picture in full
-        ]
+        self._styles = [style_paint(fit(picture, options.style_size, STYLE_SIZE, "--style-size")) for picture in full]
         self._weights = [spec.weight for spec in specs]
         self._style_entries = [
             {"name": public_name(spec.source), "weight": spec.weight, "hash": picture.content_hash}
@@ -136,8 +145,8 @@ class Studio:
         ]
         self._stylizer: Stylizer | None = None
 
-    def make(self, job: Job) -> dict[str, Any]:
-        """Stylize and save one picture; returns what --json prints."""
+    def make(self, job: Job, *, refining: Callable[[int, int], None]) -> dict[str, Any]:
+        """Stylize and save one picture; returns what --json prints. `refining`: see `Stylizer.stylize`."""
         laps, self._first_laps = self._first_laps or _Laps(), None
         full = read(job.content, self.options.max_pixels)
         picture = images.fill_hidden(fit(full, self.options.size, CONTENT_SIZE, "--size"))
@@ -151,7 +160,7 @@ class Studio:
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
         styles = [(style.rgb, weight) for style, weight in zip(self._styles, self._weights, strict=True)]
-        result = stylizer.stylize(picture.rgb, styles, self.options.settings)
+        result = stylizer.stylize(picture.rgb, styles, self.options.settings, refining=refining)
         for name, seconds in result.seconds.items():
             laps.seconds[name] += seconds
         laps.last = time.perf_counter()

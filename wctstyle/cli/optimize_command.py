@@ -13,11 +13,12 @@ import typer
 
 from wctstyle import images, samples
 from wctstyle.cli import optimize_options as options
-from wctstyle.cli.console import Verbose, clean_exit, tell
+from wctstyle.cli.console import Verbose, clean_exit, tell, waiting
 from wctstyle.cli.jobs import from_options
 from wctstyle.cli.optimize_options import DEFAULTS, STARTS, output_option
 from wctstyle.cli.optimize_run import (
     describe,
+    ended_recipe,
     load_optimizer,
     one_content,
     paint_fast,
@@ -102,7 +103,7 @@ def optimize(
     if save_every < 0:
         raise ConfigError(f"--save-every is {save_every}, must be a number of steps, or 0 for no previews")
     check_format("--quality", "jpg", quality)
-    specs = parse_styles(style)
+    specs = parse_styles(style, command="optimize")
     source = one_content(content)
     inputs = [source, *(spec.source for spec in specs), *([] if init in STARTS else [init])]
     if resume and output is None:
@@ -126,23 +127,23 @@ def optimize(
         source, specs, settings, init=init, model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
     )
     make_folder(path.parent)
-    engine = load_optimizer(request.model)
+    with waiting("getting ready"):
+        engine = load_optimizer(request.model)
+        engine.check_memory(request.content.rgb.shape, settings)
     if request.model == Model.vgg19 and not resume:
         seconds = engine.estimate(request.content.rgb.shape, settings)
         tell(f"this will take about {seconds:.0f} seconds here, and some more where a size is new and is compiled")
     start = request.init.rgb if request.init is not None else None
     if settings.init == "fast" and not resume:
-        start = paint_fast(request)[0]
+        with waiting("painting the fast picture"):
+            start = paint_fast(request)[0]
     iterates = engine.run(
         request.content.rgb, request.styles, settings, init=start, checkpoint=state,
         resume=state if resume else None, every=save_every or None,
     )  # fmt: skip
     alpha = request.content.alpha
     last, kept = watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, alpha))
-    recipe = request.recipe
-    if not last.done:
-        recipe = {**recipe, "settings": {**recipe["settings"], "steps": last.step}}
-    images.save(path, last.image, alpha, quality=quality, recipe=recipe)
+    images.save(path, last.image, alpha, quality=quality, recipe=ended_recipe(request.recipe, last))
     if not last.done:
         how = "the same command with --resume goes on" if kept else "it cannot go on from there"
         raise KeyboardInterrupt(f"Stopped at step {last.step} of {last.steps}. The picture so far is {path}; {how}.")

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 
 from wctstyle import __version__, images
 from wctstyle.cli.console import progress_bar, say, tell
-from wctstyle.cli.jobs import check_side, fit, read
+from wctstyle.cli.jobs import check_side, fit, read, style_paint
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
 from wctstyle.cli.specs import StyleSpec, expand_contents
 from wctstyle.errors import ConfigError, ImageError, WeightsError
@@ -67,9 +67,7 @@ def read_request(
     photo = images.fill_hidden(fit(full, size, OPTIMIZE_SIZE, "--size"))
     side = max(photo.height, photo.width)
     pictures = [read(spec.source, max_pixels) for spec in specs]
-    fitted = [
-        images.flatten(fit(p, side if style_size is None else style_size, side, "--style-size")) for p in pictures
-    ]
+    fitted = [style_paint(fit(p, side if style_size is None else style_size, side, "--style-size")) for p in pictures]
     _check_thickness(content, full, photo, "--size")
     for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):
         _check_thickness(spec.source, picture, scaled, "--style-size")
@@ -136,6 +134,18 @@ def fast_recipe(request: Request) -> dict[str, Any]:
         size=own["size"],
         style_size=own["size"] if own["style_size"] is None else own["style_size"],
     )
+
+
+def ended_recipe(recipe: Mapping[str, Any], last: Iterate) -> dict[str, Any]:
+    """Change the recipe of a run that was stopped or out of time so that it tells of the picture there is.
+
+    At one scale that many steps make it again. Over several no command does: how far it came is kept beside.
+    """
+    if last.reason in ("steps", "plateau"):
+        return dict(recipe)
+    if last.scales > 1:
+        return {**recipe, "stopped": last.step}
+    return {**recipe, "settings": {**recipe["settings"], "steps": last.step, "time_budget": None}}
 
 
 def load_optimizer(model: str) -> Optimizer:

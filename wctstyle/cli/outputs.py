@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from wctstyle import images, samples
-from wctstyle.errors import ImageError
+from wctstyle.errors import ConfigError, ImageError
 
 
 def plan_outputs(
@@ -81,6 +83,11 @@ def _identity(path: str | Path) -> tuple[int, int] | None:
 
 def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequence[str]) -> Path:
     path = Path(out)
+    if not path.suffix:
+        raise ImageError(
+            f"-o {out}: its name does not say which kind of file; give one with a suffix, as {out}.png, or {out}/ for "
+            "a folder"
+        )
     check_format(f"-o {out}", path.suffix)
     if format is not None and path.suffix.lower().replace("jpeg", "jpg") != f".{format}":
         raise ImageError(
@@ -116,6 +123,8 @@ def check_format(what: str, suffix: str, quality: int = 92) -> None:
         images.encode(np.zeros((1, 1, 3), np.float32), format=suffix, quality=quality)
     except ImageError as error:
         raise ImageError(f"{what}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from error
 
 
 def _check_folder_name(folder: Path) -> None:
@@ -133,8 +142,14 @@ def _check_writable(folder: Path, what: str) -> None:
         folder = folder.parent
     if not folder.is_dir():
         raise ImageError(f"{what}: {folder} is no folder, so nothing can be written there; give another one")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ImageError(f"{what}: no permission to write in {folder.absolute()}; give another folder with -o")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (
+            "no permission to write" if error.errno == errno.EACCES else f"{error.strerror}, so nothing can be written"
+        )
+        raise ImageError(f"{what}: {reason} in {folder.absolute()}; give another folder with -o") from error
 
 
 def _names_in(
@@ -152,7 +167,8 @@ def _names_in(
     existing = [path.name for path in chosen.values() if os.path.lexists(path)]
     if existing and not overwrite:
         others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        leave = ", --skip-existing to leave them" if len(sources) > 1 else ""
         raise ImageError(
-            f"-o {folder}: has {existing[0]}{others} already; give --overwrite to replace, or another folder"
+            f"-o {folder}: has {existing[0]}{others} already; give --overwrite to replace{leave}, or another folder"
         )
     return list(chosen.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,6 +75,10 @@ class Pooling(StrEnum):
     avg = "avg"
 
 
+RESULT = re.compile(r"-stylized(-\d+)?$")
+"""How the name of a result ends, before its suffix, unless another was given."""
+
+
 @dataclass(frozen=True)
 class StyleSpec:
     """A style as given on the command line: a path or `sample:NAME`, and its weight in the blend."""
@@ -82,8 +87,8 @@ class StyleSpec:
     weight: float = 1.0
 
 
-def parse_styles(styles: Sequence[str] | None) -> list[StyleSpec]:
-    """Split every style given on the command line.
+def parse_styles(styles: Sequence[str] | None, *, command: str) -> list[StyleSpec]:
+    """Split every style given on the command line of `command`.
 
     Raises:
         ConfigError: there is none, or one has a bad weight.
@@ -91,7 +96,7 @@ def parse_styles(styles: Sequence[str] | None) -> list[StyleSpec]:
     if not styles:
         raise ConfigError(
             "no style given; add one or more pictures to take the style from, for example\n"
-            "wctstyle stylize photo.jpg --style painting.jpg, or --style sample:woodcut-wave "
+            f"wctstyle {command} photo.jpg --style painting.jpg, or --style sample:woodcut-wave "
             "(`wctstyle samples` lists them)"
         )
     return [parse_style(text) for text in styles]
@@ -175,6 +180,8 @@ def _number(text: str) -> float | None:
 def expand_contents(contents: Sequence[str]) -> list[str]:
     """Replace folders by the pictures in them (by name, not recursive) and drop repetitions.
 
+    What `stylize` made in a folder of photos is no photo of it: NAME-stylized.png where there is a picture NAME.
+
     Raises:
         ConfigError: a `sample:` has an unknown name.
         ImageError: files that do not exist or folders without pictures, all together.
@@ -206,9 +213,13 @@ def readable() -> str:
 
 def _pictures_in(folder: str) -> list[str]:
     try:
-        return [str(path) for path in sorted(Path(folder).iterdir()) if images.is_image_file(path)]
+        found = [path for path in sorted(Path(folder).iterdir()) if images.is_image_file(path)]
     except OSError as error:
         raise ImageError(f"{folder}: the folder cannot be read: {error.strerror or error}") from error
+    stems = {path.stem for path in found}
+    return [
+        str(path) for path in found if RESULT.sub("", path.stem) == path.stem or RESULT.sub("", path.stem) not in stems
+    ]
 
 
 def _why_unreadable(path: str) -> str:

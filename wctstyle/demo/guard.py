@@ -7,6 +7,8 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from gradio.route_utils import FnIndexInferError
+
 from wctstyle.demo.limits import MIB
 
 BODY_BYTES = MIB
@@ -68,12 +70,34 @@ class Guard:
                 return
             receive = _again(body, receive)
 
+        begun = False
+
         async def with_headers(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        try:
+            await self.app(scope, receive, with_headers)
+        except (FnIndexInferError, KeyError, TypeError) as error:
+            answer = None if begun else _bad_call(path, error)
+            if answer is None:
+                raise
+            await _refuse(send, *answer)
+
+
+def _bad_call(path: str, error: Exception) -> tuple[int, str] | None:
+    """Turn what Gradio raises at calls that cannot be made into an answer; None for everything else."""
+    if "/call/" not in path:
+        return None
+    name = f"/{path.rsplit('/', 1)[-1]}"
+    if isinstance(error, FnIndexInferError) or (isinstance(error, KeyError) and error.args[:1] == (name,)):
+        return 404, f"There is no endpoint {name}; docs/demo.md and /gradio_api/info list what there is."
+    if "required argument" in str(error):
+        return 400, f"{error}."
+    return None
 
 
 def _is_upload(scope: MutableMapping[str, Any]) -> bool:

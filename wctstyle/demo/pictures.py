@@ -118,7 +118,7 @@ def decode(data: bytes, limits: Limits) -> images.Picture:
                 f"This picture has more than {limits.upload_pixels / 1e6:.0f} megapixels. Please make it smaller."
             ) from error
         raise ImageError(
-            "This file could not be read as a picture. JPEG, PNG, WebP, TIFF, GIF, HEIC and AVIF work; "
+            "This file could not be read as a picture. JPEG, PNG, WebP, TIFF, GIF, BMP, HEIC and AVIF work; "
             "if it is one of these, it is damaged."
         ) from error
 

@@ -100,10 +100,13 @@ def _checked_limit(max_pixels: int | None) -> int:
     return int(max_pixels)
 
 
+NO_PATH = "<empty path>"
+
+
 def name_of(source: object) -> str:
     """Says what messages call a source."""
     if isinstance(source, str | os.PathLike):
-        return os.fspath(source) or "<empty path>"
+        return os.fspath(source) or NO_PATH
     if isinstance(source, bytes | bytearray | memoryview):
         return "<bytes>"
     fallback = "<image>" if isinstance(source, Image.Image) else "<stream>"
@@ -133,6 +136,8 @@ def _read_path(path: Path, name: str) -> tuple[bytes, str]:
     """Reads a file, or says why not."""
     if re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE):
         raise ImageError(f"{name}: is a web address; download the picture and give the file")
+    if name == NO_PATH:
+        raise ImageError(f"{name}: give the name of a picture")
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

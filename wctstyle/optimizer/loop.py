@@ -226,6 +226,20 @@ class Optimizer:
         total = work * per_pixel + setup * len(sizes)
         return total if settings.time_budget is None else min(total, settings.time_budget)
 
+    def check_memory(
+        self,
+        content_shape: Sequence[int],
+        settings: OptimizeSettings = OptimizeSettings(),  # noqa: B008
+    ) -> None:
+        """Compile a run's largest size, so that one that does not fit is told before its pictures are made or measured.
+
+        Raises:
+            ImageError: the size does not fit into memory; names one that does.
+        """
+        grey = np.zeros((int(content_shape[0]), int(content_shape[1]), 3), np.float32)
+        settings = dataclasses.replace(settings, keep_faces=0.0)
+        self._check_fit(self._job(grey, [(grey, 1.0)], settings, None, resumed=True))
+
     def figures(self, result: Rgb, content: Rgb, styles: Sequence[tuple[Rgb, float]]) -> dict[str, Any]:
         """Judge a picture with this model's encoder; with `vgg19` those are the figures of the original VGG-19.
 
@@ -390,8 +404,8 @@ class Optimizer:
         Raises:
             ImageError: it does not fit either way.
         """
-        need = free = None
-        for checkpointed in (False, True):
+        need, free = memory.least(carry), memory.available()
+        for checkpointed in (False, True) if memory.fits(need, free) else ():
             shape = dataclasses.replace(job.shape, checkpointed=checkpointed)
             run = descent.program(shape, (*size, job.channels), job.settings.optimizer)
             compiled = (

@@ -55,7 +55,12 @@ def needed(compiled: Any, state: Any) -> int | None:
     if figures is None:
         return None
     program = figures.temp_size_in_bytes + figures.output_size_in_bytes - figures.alias_size_in_bytes
-    return int(program) + 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    return int(program) + least(state)
+
+
+def least(state: Any) -> int:
+    """Return the bytes that a run takes whatever its program: the state, and a copy to save."""
+    return 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
 
 def fits(need: int | None, free: int | None) -> bool:

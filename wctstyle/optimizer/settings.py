@@ -128,7 +128,7 @@ class OptimizeSettings:
         )
         if used <= 0:
             raise ConfigError(
-                "content_weight and style_weight, or those of all their layers, are 0, so there is nothing to optimise"
+                "content_weight, or that of all its layers, is 0, and the style's too: nothing to optimise"
             )
 
     def scales(self, height: int, width: int) -> list[tuple[int, int]]:

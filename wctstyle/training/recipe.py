@@ -52,7 +52,9 @@ def load_recipe(source: str | Path) -> Recipe:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         stages = tuple(Stage(**row) for row in data["stages"])
         recipe = Recipe(Path(str(source)).stem, data["model"], int(data["seed"]), stages)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+    except KeyError as error:
+        raise ConfigError(f"recipe {source}: has no {error.args[0]}") from error
+    except (tomllib.TOMLDecodeError, TypeError, ValueError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {source}: cannot be used: {error}") from error
     if recipe.model not in MODELS:
         raise ConfigError(f"recipe {source}: model {recipe.model!r} is not one of {', '.join(MODELS)}")
