@@ -236,6 +236,7 @@ def test_a_batch_goes_on_where_it_was_stopped(here: Path, one_model: Any, photo:
     batch = ("stylize", "sea.png", "waves.png", "--style", "waves.png", "-o", "done")
     assert "give --overwrite to replace, --skip-existing to leave them, or another" in fails(*batch)
     assert "contradict each other" in fails(*batch, "--overwrite", "--skip-existing")
+    assert "--skip-existing needs -o" in fails(*batch[:-2], "--skip-existing")
     result = invoke(*batch, "--skip-existing")
     assert (result.exit_code, result.stdout) == (0, "done/waves-stylized.png\n")
     assert "1 of 2 results are there already" in result.stderr

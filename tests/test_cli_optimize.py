@@ -432,7 +432,9 @@ def test_the_recipe_of_a_run_that_ended_early():
     one = optimize_run.ended_recipe(recipe, iterate)["settings"]
     assert (one["steps"], one["time_budget"]) == (7, None)
     several = optimize_run.ended_recipe(recipe, dataclasses.replace(iterate, scales=2))
-    assert several == {**recipe, "stopped": 7}
+    assert several["stopped"] == 7
+    assert (several["settings"]["steps"], several["settings"]["time_budget"]) == (20, None)
+    assert optimize_run.ended_recipe(recipe, dataclasses.replace(iterate, step=20, reason="time")) == recipe
     assert optimize_run.ended_recipe(recipe, dataclasses.replace(iterate, scales=2, reason="plateau")) == recipe
 
 

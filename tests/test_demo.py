@@ -406,7 +406,10 @@ def test_a_recipe_of_the_command_line_is_understood(desk, session):
     assert (added.look.settings.strength, added.look.settings.blend, added.look.style_size) == (0.4, "mixture", 96)
     assert "Optimise does that here" in added.message
     program = looks.as_python(optimized)
-    assert "init = images.flatten(images.resize(images.load('my.png'), long_side=96, enlarge=True)).rgb" in program
+    assert (
+        "init = images.flatten(images.resize_to(images.load('my.png'), height=photo.height, width=photo.width)).rgb"
+        in program
+    )
     assert "OptimizeSettings(steps=7, strength=0.4, blend='mixture', init='content')" in program
     assert "Stylizer" not in looks.as_python(optimized | {"init": "noise"}).splitlines()[-4]
     assert "Stylizer('slim')" in looks.as_python(optimized | {"init": "fast", "model": "vgg19"})

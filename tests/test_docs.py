@@ -65,7 +65,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _prepare(words: list[str], desk: Path) -> list[str]:
     """Keep the command as it is, but for what takes hours, the network or files that a reader has."""
-    if words[1] in ("stylize", "optimize", "compare") and "--overwrite" not in words:
+    if words[1] in ("stylize", "optimize", "compare") and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:
         words += ["--steps", "4"]

@@ -52,6 +52,26 @@ def test_it_ends_where_the_head_does(portrait, monkeypatch):
     assert fitted[out < 0.8].mean() > 0.9
 
 
+def test_it_fades_out_before_it_ends(monkeypatch):
+    even = np.full((300, 300, 3), 0.5, np.float32)
+    found = [{"r": 60, "c": 60, "width": 60, "height": 60}]
+    monkeypatch.setattr("wctstyle.faces._detector", lambda: Found(found))
+    faces = face_map(even)
+    assert faces[86, 90] > 0.9
+    steps = [np.abs(np.diff(faces, axis=axis)).max() for axis in (0, 1)]
+    assert max(steps) < 0.06
+
+
+class Found:
+    """A detector that finds the same everywhere."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def detect_multi_scale(self, **_):
+        return self.found
+
+
 @pytest.mark.parametrize("name", ["cat", "coffee", "hubble", "rocket"])
 def test_pictures_without_a_face(name):
     assert face_map(samples.picture(name).rgb) is None

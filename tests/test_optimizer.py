@@ -532,8 +532,9 @@ def test_a_run_interrupted_between_scales_goes_on_there(
         with pytest.raises(KeyboardInterrupt):
             list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=state))
     resumed = list(tiny.run(content, [(style, 1.0)], SHORT, resume=state))
-    assert resumed[0].scale == 1
-    assert resumed[0].step == SHORT.steps // 2
+    assert resumed[0].scale == 2
+    assert resumed[0].step > SHORT.steps // 2
+    assert resumed[0].seconds_left < 1e6
     np.testing.assert_array_equal(resumed[-1].image, whole.image)
 
 
@@ -593,7 +594,10 @@ def test_a_state_of_another_run_is_refused(
     run.close()
     with pytest.raises(ConfigError, match="the picture to start from"):
         tiny.run(content, [(style, 1.0)], given, init=content, resume=state)
-    assert next(tiny.run(content, [(style, 1.0)], given, resume=state)).step > 1
+    again: Any = tiny.run(content, [(style, 1.0)], given, resume=state, checkpoint=state)
+    assert next(again).step > 1
+    again.close()
+    tiny.run(content, [(style, 1.0)], given, init=style.swapaxes(0, 1), resume=state)
     with pytest.raises(ConfigError, match="the photo's faces"):
         tiny.run(content, [(style, 1.0)], SHORT, resume=state, faces=np.ones(content.shape[:2], np.float32))
     with pytest.raises(WeightsError, match="there is no such file"):
@@ -792,7 +796,7 @@ def test_a_size_far_too_large_is_told_without_compiling(
 ):
     monkeypatch.setattr(memory, "available", lambda: 1000)
     monkeypatch.setattr(descent, "program", None)
-    with pytest.raises(ImageError, match="^optimising 36x24 pixels needs .* GiB and 0.0 GiB are free"):
+    with pytest.raises(ImageError, match="^optimising 36x24 pixels needs more than .*: give a --size well below"):
         tiny.check_memory((24, 36), OptimizeSettings())
 
 

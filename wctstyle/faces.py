@@ -26,9 +26,6 @@ RAISED = 0.15
 EDGE = 0.5
 """Width of the ellipse's soft edge, as a share of its axes: half inside, half outside."""
 
-AROUND = 1.6
-"""Half the side of the part of the photo in which an ellipse is fitted to the face, in half axes of the ellipse."""
-
 REACH = 0.25
 """Half the side of the windows in which it is fitted, as a share of the found square's side."""
 
@@ -37,6 +34,10 @@ CORE = 0.35
 
 FLATNESS = 0.002
 """Variance of colour, in squared units of the range, from which on edges of the photo are those of the face."""
+
+AROUND = tuple(axis * (1 + EDGE / 2) + 4 * REACH for axis in (HALF_HEIGHT, HALF_WIDTH))
+"""Half the height and width of the part of the photo in which it is fitted, in half sides of the square: the ellipse
+and its edge, and as far as two windows, one after the other, carry them."""
 
 _lock = threading.Lock()
 
@@ -63,28 +64,28 @@ def _fitted(face: Float[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], sid
 
     def resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         picture = PillowImage.fromarray(np.asarray(plane, np.float32))
-        return np.asarray(picture.resize((size[1], size[0]), PillowImage.Resampling.BILINEAR), np.float64)
+        return np.asarray(picture.resize((size[1], size[0]), PillowImage.Resampling.BILINEAR))
 
     window = 2 * round(REACH * LEAST_FACE) + 1
 
     def mean(values: np.ndarray) -> np.ndarray:
         return uniform_filter(values, size=window, axes=(0, 1), mode="nearest")
 
-    guide = np.stack([resized(rgb[..., i], small) for i in range(3)], axis=-1)
-    wanted = resized(face, small)
+    guide = np.stack([resized(rgb[..., i], small) for i in range(3)], axis=-1).astype(np.float64)
+    wanted = resized(face, small).astype(np.float64)
     mean_guide, mean_wanted = mean(guide), mean(wanted)
     together = mean(guide * wanted[..., None]) - mean_guide * mean_wanted[..., None]
     spread = mean(guide[..., :, None] * guide[..., None, :]) - mean_guide[..., :, None] * mean_guide[..., None, :]
     slope = np.linalg.solve(spread + FLATNESS * np.eye(3), together[..., None])[..., 0]
     offset = mean(mean_wanted - np.sum(slope * mean_guide, axis=-1))
-    fitted = resized(offset, (height, width))
+    fitted = resized(offset, (height, width)).copy()
     for i, plane in enumerate(np.moveaxis(mean(slope), -1, 0)):
         fitted += resized(plane, (height, width)) * rgb[..., i]
-    return np.clip(fitted, 0, 1).astype(np.float32)
+    return np.clip(fitted, 0, 1)
 
 
 def face_map(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None:
-    """Return 1 on faces seen from the front, 0 elsewhere and what is between at their edges; None without any face.
+    """Return about 1 on faces seen from the front, 0 elsewhere and what is between at their edges; None without any.
 
     The detector is a cascade on local binary patterns (Liao et al. 2007, "Learning multi-scale block local binary
     patterns for face recognition"), as scikit-image ships it. It finds most faces that look into the camera and few
@@ -109,8 +110,8 @@ def face_map(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None
         half = box["width"] / 2 / scale
         middle = box["r"] / scale + (1 - RAISED) * half, box["c"] / scale + half
         part = tuple(
-            slice(max(0, math.floor(at - AROUND * axis * half)), math.ceil(at + AROUND * axis * half))
-            for at, axis in zip(middle, (HALF_HEIGHT, HALF_WIDTH), strict=True)
+            slice(max(0, math.floor(at - reach * half)), math.ceil(at + reach * half))
+            for at, reach in zip(middle, AROUND, strict=True)
         )
         down = (rows[part[0]] - middle[0]) / (HALF_HEIGHT * half)
         across = (columns[:, part[1]] - middle[1]) / (HALF_WIDTH * half)

@@ -192,6 +192,8 @@ def stylize(
     options = Options(settings, model.value, size, style_size, max_pixels, quality)
     if overwrite and skip_existing:
         raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
+    if skip_existing and output is None:
+        raise ConfigError("--skip-existing needs -o: results in the current folder are numbered, so none is in the way")
     specs = parse_styles(style, command="stylize")
     sources = expand_contents(content)
     outputs = plan_outputs(
@@ -202,8 +204,6 @@ def stylize(
         overwrite=overwrite or skip_existing,
         inputs=[*sources, *(spec.source for spec in specs)],
     )
-    if not any(spec.weight for spec in specs):
-        tell("all styles have weight 0, so no style is left: the photo is returned", label="Warning: ", style="yellow")
     jobs = [Job(source, path) for source, path in zip(sources, outputs, strict=True)]
     if skip_existing:
         every, jobs = len(jobs), [job for job in jobs if not os.path.lexists(job.output)]
@@ -211,6 +211,8 @@ def stylize(
             tell(f"{every - len(jobs)} of {every} results are there already; they are left as they are")
         if not jobs:
             return
+    if not any(spec.weight for spec in specs):
+        tell("all styles have weight 0, so no style is left: the photo is returned", label="Warning: ", style="yellow")
     _make_all(Studio(specs, options), jobs, as_json=as_json, verbose=verbose)
 
 

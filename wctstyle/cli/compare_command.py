@@ -79,11 +79,11 @@ def compare(
     request = read_request(
         source, specs, settings, init="fast", model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
     )
-    make_folder(out)
     clock = time.perf_counter()
     with waiting("getting ready"):
         engine = load_optimizer(request.model)
         engine.check_memory(request.content.rgb.shape, settings)
+    make_folder(out)
     with waiting("painting the fast picture"):
         fast, fast_seconds = paint_fast(request)
     trace: list[dict[str, Any]] = []

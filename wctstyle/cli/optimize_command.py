@@ -126,10 +126,10 @@ def optimize(
     request = read_request(
         source, specs, settings, init=init, model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
     )
-    make_folder(path.parent)
     with waiting("getting ready"):
         engine = load_optimizer(request.model)
         engine.check_memory(request.content.rgb.shape, settings)
+    make_folder(path.parent)
     if request.model == Model.vgg19 and not resume:
         seconds = engine.estimate(request.content.rgb.shape, settings)
         tell(f"this will take about {seconds:.0f} seconds here, and some more where a size is new and is compiled")

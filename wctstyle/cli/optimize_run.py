@@ -100,11 +100,12 @@ def _check_thickness(name: str, own: images.Picture, scaled: images.Picture, opt
 
 def _start(name: str, own: images.Picture, photo: images.Picture) -> images.Picture:
     """Scale the picture to start from to the photo's size; sides that another rounding made differ by a pixel."""
-    scaled = images.resize(own, long_side=max(photo.height, photo.width), enlarge=True)
-    if max(abs(scaled.height - photo.height), abs(scaled.width - photo.width)) > 1:
+    scale = max(photo.height, photo.width) / max(own.height, own.width)
+    height, width = round(own.height * scale), round(own.width * scale)
+    if max(abs(height - photo.height), abs(width - photo.width)) > 1:
         raise ImageError(
-            f"--init {name}: is {scaled.width} x {scaled.height} at the result's size, the photo {photo.width} x "
-            f"{photo.height}; give a picture of the same shape"
+            f"--init {name}: is {width} x {height} at the result's size, the photo {photo.width} x {photo.height}; "
+            "give a picture of the same shape"
         )
     return images.flatten(images.resize_to(own, height=photo.height, width=photo.width))
 
@@ -141,11 +142,12 @@ def ended_recipe(recipe: Mapping[str, Any], last: Iterate) -> dict[str, Any]:
 
     At one scale that many steps make it again. Over several no command does: how far it came is kept beside.
     """
-    if last.reason in ("steps", "plateau"):
+    if last.reason == "plateau" or last.step == last.steps:
         return dict(recipe)
+    settings = {**recipe["settings"], "time_budget": None}
     if last.scales > 1:
-        return {**recipe, "stopped": last.step}
-    return {**recipe, "settings": {**recipe["settings"], "steps": last.step, "time_budget": None}}
+        return {**recipe, "settings": settings, "stopped": last.step}
+    return {**recipe, "settings": {**settings, "steps": last.step}}
 
 
 def load_optimizer(model: str) -> Optimizer:

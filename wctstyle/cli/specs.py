@@ -217,9 +217,12 @@ def _pictures_in(folder: str) -> list[str]:
     except OSError as error:
         raise ImageError(f"{folder}: the folder cannot be read: {error.strerror or error}") from error
     stems = {path.stem for path in found}
-    return [
-        str(path) for path in found if RESULT.sub("", path.stem) == path.stem or RESULT.sub("", path.stem) not in stems
-    ]
+
+    def is_result(path: Path) -> bool:
+        photo = RESULT.sub("", path.stem)
+        return photo != path.stem and photo in stems
+
+    return [str(path) for path in found if not is_result(path)]
 
 
 def _why_unreadable(path: str) -> str:

@@ -203,6 +203,8 @@ class Optimizer:
         if resume is not None:
             kept = states.read(Path(resume))
             states.check(Path(resume), kept[1], about)
+            if "init" in kept[1]:
+                about.setdefault("init", kept[1]["init"])
         return self._iterate(job, checkpoint, about, kept, resume, every)
 
     def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
@@ -234,7 +236,7 @@ class Optimizer:
         """Compile a run's largest size, so that one that does not fit is told before its pictures are made or measured.
 
         Raises:
-            ImageError: the size does not fit into memory; names one that does.
+            ImageError: the size does not fit into memory; names one that does, as far as it can be told.
         """
         grey = np.zeros((int(content_shape[0]), int(content_shape[1]), 3), np.float32)
         settings = dataclasses.replace(settings, keep_faces=0.0)
@@ -405,7 +407,8 @@ class Optimizer:
             ImageError: it does not fit either way.
         """
         need, free = memory.least(carry), memory.available()
-        for checkpointed in (False, True) if memory.fits(need, free) else ():
+        whole = memory.fits(need, free)
+        for checkpointed in (False, True) if whole else ():
             shape = dataclasses.replace(job.shape, checkpointed=checkpointed)
             run = descent.program(shape, (*size, job.channels), job.settings.optimizer)
             compiled = (
@@ -418,7 +421,7 @@ class Optimizer:
                 return compiled
         assert need is not None
         assert free is not None
-        raise memory.refuse(size, need, free, max(16, int(max(size) * (memory.SHARE * free / need) ** 0.5) // 16 * 16))
+        raise memory.refuse(size, need, free, whole=whole)
 
     @staticmethod
     def _start(job: _Job) -> Callable[..., descent.Carry]:
@@ -540,7 +543,9 @@ class Optimizer:
                     latest = carry, where
                     now, flat = int(carry.step), bool(carry.flat)
                     took = max(time.perf_counter() - clock, 1e-6)
-                    rate = (now - step) / took if now > step else rate
+                    if now == step and not last_scale:
+                        break  # resumed where a scale was done
+                    rate = (now - step) / took
                     step = now
                     elapsed = time.perf_counter() - began
                     late = deadline is not None and elapsed >= deadline

@@ -68,9 +68,11 @@ def fits(need: int | None, free: int | None) -> bool:
     return need is None or free is None or need <= SHARE * free
 
 
-def refuse(size: tuple[int, int], need: int, free: int, side: int) -> ImageError:
-    """Make the error of a size that does not fit, with the long side that would."""
+def refuse(size: tuple[int, int], need: int, free: int, *, whole: bool) -> ImageError:
+    """Make the error of a size that does not fit, with the long side that would; not `whole`: `need` is but a part."""
+    side = max(16, int(max(size) * (SHARE * free / need) ** 0.5) // 16 * 16)
+    needs, give = ("needs", f"--size {side} or less") if whole else ("needs more than", f"a --size well below {side}")
     return ImageError(
-        f"optimising {size[1]}x{size[0]} pixels needs {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free: give "
-        f"--size {side} or less; the model slim, a shorter --history and `stylize --refine 0` need less too"
+        f"optimising {size[1]}x{size[0]} pixels {needs} {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free: "
+        f"give {give}; the model slim, a shorter --history and `stylize --refine 0` need less too"
     )
