@@ -18,7 +18,7 @@ from rich.text import Text
 
 from wctstyle import __version__, images, samples
 from wctstyle.cli.compare_command import compare
-from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell
+from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell, warn
 from wctstyle.cli.demo_command import demo
 from wctstyle.cli.jobs import CONTENT_SIZE, REFINE, Job, Options, Studio, from_options
 from wctstyle.cli.optimize_command import optimize
@@ -212,7 +212,7 @@ def stylize(
         if not jobs:
             return
     if not any(spec.weight for spec in specs):
-        tell("all styles have weight 0, so no style is left: the photo is returned", label="Warning: ", style="yellow")
+        warn("all styles have weight 0, so no style is left: the photo is returned")
     _make_all(Studio(specs, options), jobs, as_json=as_json, verbose=verbose)
 
 

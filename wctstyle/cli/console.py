@@ -42,6 +42,11 @@ def tell(message: str, *, label: str = "", style: str = "") -> None:
     _console().print(Text.assemble((label, style), message), soft_wrap=True)
 
 
+def warn(message: str) -> None:
+    """Print a warning to stderr."""
+    tell(message, label="Warning: ", style="yellow")
+
+
 def print_table(table: Table) -> None:
     """Print a table to stdout; where that is not a terminal, as wide as it needs to be."""
     text = io.StringIO()

@@ -13,7 +13,7 @@ import typer
 
 from wctstyle import images, samples
 from wctstyle.cli import optimize_options as options
-from wctstyle.cli.console import Verbose, clean_exit, tell, waiting
+from wctstyle.cli.console import Verbose, clean_exit, tell, waiting, warn
 from wctstyle.cli.jobs import from_options
 from wctstyle.cli.optimize_options import DEFAULTS, STARTS, output_option
 from wctstyle.cli.optimize_run import (
@@ -199,5 +199,5 @@ class _Previews:
                 images.save(self.name(iterate.step), iterate.image, alpha, quality=self.quality)
             except ImageError as error:
                 if not self._failed:
-                    tell(f"a preview is missing: {error}", label="Warning: ", style="yellow")
+                    warn(f"a preview is missing: {error}")
                 self._failed = True

@@ -16,7 +16,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from wctstyle import __version__, images
-from wctstyle.cli.console import progress_bar, say, tell
+from wctstyle.cli.console import progress_bar, say, tell, warn
 from wctstyle.cli.jobs import check_side, fit, read, style_paint
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
 from wctstyle.cli.specs import StyleSpec, expand_contents
@@ -100,8 +100,7 @@ def _check_thickness(name: str, own: images.Picture, scaled: images.Picture, opt
 
 def _start(name: str, own: images.Picture, photo: images.Picture) -> images.Picture:
     """Scale the picture to start from to the photo's size; sides that another rounding made differ by a pixel."""
-    scale = max(photo.height, photo.width) / max(own.height, own.width)
-    height, width = round(own.height * scale), round(own.width * scale)
+    height, width = images.scaled_sides(own, long_side=max(photo.height, photo.width))
     if max(abs(height - photo.height), abs(width - photo.width)) > 1:
         raise ImageError(
             f"--init {name}: is {width} x {height} at the result's size, the photo {photo.width} x {photo.height}; "
@@ -257,8 +256,4 @@ def watch(
 
 
 def _warn_unsaved(why: str) -> None:
-    tell(
-        f"the state of the run could not be kept, so --resume will not find it: {why}",
-        label="Warning: ",
-        style="yellow",
-    )
+    warn(f"the state of the run could not be kept, so --resume will not find it: {why}")

@@ -8,7 +8,7 @@ The modules import only downwards: writing, recipes, reading, modes, profiles, f
 from wctstyle.images.arrays import checked_rgb
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
-from wctstyle.images.picture import Picture, fill_hidden, flatten, resize, resize_to
+from wctstyle.images.picture import Picture, fill_hidden, flatten, resize, resize_to, scaled_sides
 from wctstyle.images.reading import BinaryStream, is_image_file, load
 from wctstyle.images.recipes import read_recipe
 from wctstyle.images.writing import encode, save
@@ -28,4 +28,5 @@ __all__ = [
     "resize",
     "resize_to",
     "save",
+    "scaled_sides",
 ]

@@ -78,10 +78,18 @@ def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Pictur
     longest = max(picture.height, picture.width)
     if longest == long_side or (longest < long_side and not enlarge):
         return picture
-    height, width = (
-        max(1, (2 * side * int(long_side) + longest) // (2 * longest)) for side in (picture.height, picture.width)
-    )
+    height, width = scaled_sides(picture, long_side=long_side)
     return resize_to(picture, height=height, width=width)
+
+
+def scaled_sides(picture: Picture, *, long_side: int) -> tuple[int, int]:
+    """Returns height and width at a longer side of `long_side` pixels, rounded half up; never below 1 pixel."""
+    longest = max(picture.height, picture.width)
+
+    def scaled(side: int) -> int:
+        return max(1, (2 * side * int(long_side) + longest) // (2 * longest))
+
+    return scaled(picture.height), scaled(picture.width)
 
 
 def resize_to(picture: Picture, *, height: int, width: int) -> Picture:

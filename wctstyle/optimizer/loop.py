@@ -240,7 +240,8 @@ class Optimizer:
         """
         grey = np.zeros((int(content_shape[0]), int(content_shape[1]), 3), np.float32)
         settings = dataclasses.replace(settings, keep_faces=0.0)
-        self._check_fit(self._job(grey, [(grey, 1.0)], settings, None, resumed=True))
+        job = self._job(grey, [(grey, 1.0)], settings, None, resumed=True)
+        self._program(job, job.sizes[-1])
 
     def figures(self, result: Rgb, content: Rgb, styles: Sequence[tuple[Rgb, float]]) -> dict[str, Any]:
         """Judge a picture with this model's encoder; with `vgg19` those are the figures of the original VGG-19.
@@ -390,7 +391,7 @@ class Optimizer:
         kept = self._content(self._params, content[None], emphasis, shape=job.shape)
         return {"content": kept, "style": style}
 
-    def _program(self, job: _Job, size: tuple[int, int], carry: Any, targets: Any, dials: descent.Dials) -> Any:
+    def _program(self, job: _Job, size: tuple[int, int]) -> Any:
         """Compile the steps at this size, or take what is compiled.
 
         Raises:
@@ -398,22 +399,25 @@ class Optimizer:
         """
         key = (job.shape, (*size, job.channels), job.settings.optimizer, job.settings.history)
         with self._lock:  # two runs of one size are not to compile it twice
-            return self._programs.get(key, lambda: self._compile(job, size, carry, targets, dials))
+            return self._programs.get(key, lambda: self._compile(job, size))
 
-    def _compile(self, job: _Job, size: tuple[int, int], carry: Any, targets: Any, dials: descent.Dials) -> Any:
-        """Compile the steps at this size, with less memory where the first does not fit.
+    def _compile(self, job: _Job, size: tuple[int, int]) -> Any:
+        """Compile the steps at this size from shapes alone, with less memory where the first does not fit.
 
         Raises:
             ImageError: it does not fit either way.
         """
+        pixels = jax.ShapeDtypeStruct((size[0] * size[1] * job.channels,), jnp.float32)
+        carry = jax.eval_shape(self._start(job), pixels)
         need, free = memory.least(carry), memory.available()
         whole = memory.fits(need, free)
+        dials = self._dials(job, term_weights(job.settings, job.shape))
         for checkpointed in (False, True) if whole else ():
             shape = dataclasses.replace(job.shape, checkpointed=checkpointed)
             run = descent.program(shape, (*size, job.channels), job.settings.optimizer)
             compiled = (
                 jax.jit(run, donate_argnums=0)
-                .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self._params, targets, dials)
+                .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self._params, self._target_shapes(job, size), dials)
                 .compile()
             )
             need, free = memory.needed(compiled, carry), memory.available()
@@ -432,13 +436,9 @@ class Optimizer:
             history=job.settings.history,
         )
 
-    def _check_fit(self, job: _Job) -> None:
-        """Compile the finest scale from shapes alone, so that a size that does not fit is told before anything is run.
-
-        Raises:
-            ImageError: it does not fit.
-        """
-        size, shape = job.sizes[-1], job.shape
+    def _target_shapes(self, job: _Job, size: tuple[int, int]) -> Any:
+        """Return the shapes of `_targets` at this size, which styles, strength and faces do not change."""
+        shape = job.shape
 
         def targets(picture: Array, faces: Array) -> Targets:
             measured = style_moments(self._params, picture, shape)
@@ -446,10 +446,7 @@ class Optimizer:
             return {"content": content_targets(self._params, picture, faces, shape), "style": style}
 
         picture, faces = (jax.ShapeDtypeStruct(sides, jnp.float32) for sides in ((1, *size, 3), size))
-        pixels = jax.ShapeDtypeStruct((size[0] * size[1] * job.channels,), jnp.float32)
-        dials = self._dials(job, term_weights(job.settings, shape))
-        state = jax.eval_shape(self._start(job), pixels)
-        self._program(job, size, state, jax.eval_shape(targets, picture, faces), dials)
+        return jax.eval_shape(targets, picture, faces)
 
     def _weights(self, job: _Job, size: tuple[int, int], carry: Any, targets: Targets) -> Float[np.ndarray, " terms"]:
         """Return what the terms weigh at this scale, with `normalize_gradients` by how each pulls at its start.
@@ -513,7 +510,7 @@ class Optimizer:
         before: tuple[tuple[int, int], descent.Carry] | None = None
         work = [n * h * w for n, (h, w) in zip(job.counts, job.sizes, strict=True)]
         done_before = int(kept[1]["before"]) if kept else 0
-        self._check_fit(job)
+        self._program(job, job.sizes[-1])  # a size that does not fit is told before anything is measured
         saved, latest = time.perf_counter(), None
         try:
             for scale in range(first, len(job.sizes)):
@@ -529,7 +526,7 @@ class Optimizer:
                     weights = self._weights(job, size, carry, targets)
                 dials = self._dials(job, weights)
                 where = {"scale": scale, "before": done_before, "term_weights": [float(w) for w in weights]}
-                run = self._program(job, size, carry, targets, dials)
+                run = self._program(job, size)
                 budget = job.settings.time_budget
                 deadline = None if budget is None else budget * sum(work[: scale + 1]) / sum(work)
                 chunk, step, rate = 1, int(carry.step), 0.0
