@@ -1,4 +1,4 @@
-"""The judge: the original VGG-19, run straight from its own numbers.
+"""The judge: the original VGG-19, run straight from its own numbers, and what is told from the pixels.
 
 Nothing here goes through the package's encoder, so a fault there cannot judge itself. Preprocessing and borders are
 the original's: BGR in 0..255 minus the mean, zero padding, ReLU, 2x2 max pooling (an odd last row or column is
@@ -16,10 +16,11 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from wctstyle import metrics
 from wctstyle.errors import ConfigError, ImageError, WeightsError
+from wctstyle.faces import face_map
 from wctstyle.moments import Moments, measure
 from wctstyle.stylizer import content_hash
 
@@ -40,15 +41,51 @@ CONTENT_LAYER = "conv4_2"
 LEAST_SIDE = 16
 """Below this nothing is left at relu5_1."""
 
-REMEMBERED = 128
-"""Pictures whose features are kept; one of 512 x 512 takes 8 MiB as content, 3 MiB as style."""
+SLICED_LEVELS = 4
+"""Levels whose whole distributions are compared, relu1_1 first; relu5_1 has few positions and is never matched."""
+
+SHIFT = 4
+"""Pixels by which the photo is moved for the warping error: half a cell of relu4_1, where it is felt most."""
+
+REMEMBERED_CONTENTS, REMEMBERED_STYLES = 2, 128
+"""Pictures of which is kept what was seen: one of 512 x 512 takes 140 MiB as content, 4 MiB as style. All results of a
+photo follow each other."""
 
 
 class Seen(NamedTuple):
-    """What the judge sees of one picture: moments of relu1_1..relu5_1, and relu4_2."""
+    """What the network gives for one picture: moments of relu1_1..relu5_1, these features, and relu4_2."""
 
     moments: tuple[Moments, ...]
+    levels: tuple[Float[Array, "1 _ _ _"], ...]
     content: Float[Array, "1 h w c"]
+
+
+class Places(NamedTuple):
+    """Where a picture is plain, and where it is plain or a face."""
+
+    plain: Bool[np.ndarray, "h w"]
+    calm: Bool[np.ndarray, "h w"]
+
+
+class Photo(NamedTuple):
+    """What is kept of a content picture."""
+
+    seen: Seen
+    places: Places
+
+
+class Painting(NamedTuple):
+    """What is kept of a style picture."""
+
+    moments: tuple[Moments, ...]
+    slices: list[Float[np.ndarray, "slices quantiles"]]
+    places: Places
+
+
+FIGURES = (
+    "style", "w2", "sliced", "content", "ssim", "texture", "structure", "fog", "grain", "color", "contrast"
+)  # fmt: skip
+"""The figures that every picture has, each one number; `Judge.figures` tells what they are."""
 
 
 def vgg19_file(given: str | Path | None = None) -> Path:
@@ -124,17 +161,27 @@ def activations(
 
 def _see(layers: Mapping[str, tuple[Array, Array]], rgb: Float[Array, "n h w 3"]) -> Seen:
     acts = activations(layers, rgb)
-    return Seen(tuple(measure(acts[name]) for name in STYLE_LAYERS), acts[CONTENT_LAYER])
+    levels = tuple(acts[name] for name in STYLE_LAYERS)
+    return Seen(tuple(measure(level) for level in levels), levels, acts[CONTENT_LAYER])
+
+
+def _slices(seen: Seen) -> list[Float[np.ndarray, "slices quantiles"]]:
+    return metrics.slices([np.asarray(level)[0] for level in seen.levels[:SLICED_LEVELS]])
+
+
+def _places(rgb: Rgb) -> Places:
+    plain, faces = metrics.plain_places(rgb), face_map(rgb)
+    return Places(plain, plain if faces is None else plain | (faces > 0.5))
 
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-def _remember(cache: OrderedDict[_K, _V], key: _K, make: Callable[[], _V]) -> _V:
+def _remember(cache: OrderedDict[_K, _V], most: int, key: _K, make: Callable[[], _V]) -> _V:
     if key not in cache:
         cache[key] = make()
-        if len(cache) > REMEMBERED:
+        if len(cache) > most:
             cache.popitem(last=False)
     cache.move_to_end(key)
     return cache[key]
@@ -156,8 +203,9 @@ class Judge:
         self._gram_errors = jax.jit(
             lambda seen, wanted: metrics.gram_errors(*([m.gram()[None] for m in part] for part in (seen, wanted)))
         )
-        self._contents: OrderedDict[str, Seen] = OrderedDict()
-        self._styles: OrderedDict[str, tuple[Moments, ...]] = OrderedDict()
+        self._structure = jax.jit(metrics.structure_error)
+        self._contents: OrderedDict[str, Photo] = OrderedDict()
+        self._styles: OrderedDict[str, Painting] = OrderedDict()
 
     def see(self, rgb: Rgb) -> Seen:
         """Run the network on one picture, sRGB in [0, 1].
@@ -171,22 +219,41 @@ class Judge:
             )
         return self._see(self._layers, jnp.asarray(rgb, jnp.float32)[None])
 
-    def content(self, rgb: Rgb) -> Seen:
+    def content(self, rgb: Rgb) -> Photo:
         """Return what is seen of a content picture, once computed."""
-        return _remember(self._contents, content_hash(rgb), lambda: self.see(rgb))
+        return _remember(
+            self._contents, REMEMBERED_CONTENTS, content_hash(rgb), lambda: Photo(self.see(rgb), _places(rgb))
+        )
 
-    def style(self, rgb: Rgb) -> tuple[Moments, ...]:
-        """Return the moments of a style picture, once computed."""
-        return _remember(self._styles, content_hash(rgb), lambda: self.see(rgb).moments)
+    def style(self, rgb: Rgb) -> Painting:
+        """Return what is seen of a style picture, once computed."""
 
-    def figures(self, result_rgb: Rgb, content_rgb: Rgb, style_rgb: Rgb) -> dict[str, Any]:
+        def make() -> Painting:
+            seen = self.see(rgb)
+            return Painting(seen.moments, _slices(seen), _places(rgb))
+
+        return _remember(self._styles, REMEMBERED_STYLES, content_hash(rgb), make)
+
+    def figures(
+        self, result_rgb: Rgb, content_rgb: Rgb, style_rgb: Rgb, *, moved_rgb: Rgb | None = None
+    ) -> dict[str, Any]:
         """Compare a result with the content and the style it was made from, all sRGB in [0, 1].
+
+        Args:
+            result_rgb: the stylised picture.
+            content_rgb: the photo, of the same size.
+            style_rgb: the painting, of any size.
+            moved_rgb: the result for the photo moved by `SHIFT` pixels (`metrics.shifted`), if it was made.
 
         Returns:
             style: mean over relu1_1..relu5_1 of the relative Gram error to the style (0 same);
             style_by_level: the five of them; w2: mean over the same levels of `metrics.wasserstein_errors` (0 same);
+            sliced: mean over relu1_1..relu4_1 of `metrics.sliced_errors` to the style (0 same);
             content: squared error of relu4_2, each channel standardised over positions, relative to the content's (0
-            same, 2 unrelated); ssim: luma SSIM to the content.
+            same, 2 unrelated); ssim: luma SSIM to the content; texture, structure: the terms of a DISTS without its
+            weights, to the style and to the content (0 same); fog, grain: of the content's plain places (and faces)
+            against the style's (0 same); color, contrast: against the style's, in stops (0 same); warp:
+            `metrics.warping_error`, None without `moved_rgb`.
 
         Raises:
             ImageError: result and content differ in size, or a picture is too small.
@@ -199,15 +266,24 @@ class Judge:
             )
         content, style = self.content(content_rgb), self.style(style_rgb)
         unchanged = np.array_equal(result_rgb, content_rgb)
-        result = content if unchanged else self.see(result_rgb)
-        levels = np.asarray(self._gram_errors(result.moments, style), np.float64)[0]
+        result = content.seen if unchanged else self.see(result_rgb)
+        levels = np.asarray(self._gram_errors(result.moments, style.moments), np.float64)[0]
+        places = content.places
         figures = {
             "style": float(levels.mean()),
             "style_by_level": [float(v) for v in levels],
-            "w2": float(metrics.wasserstein_errors(result.moments, style).mean()),
-            "content": float(metrics.content_error(result.content, content.content)[0]),
+            "w2": float(metrics.wasserstein_errors(result.moments, style.moments).mean()),
+            "sliced": float(metrics.sliced_errors(_slices(result), style.slices).mean()),
+            "content": float(metrics.content_error(result.content, content.seen.content)[0]),
             "ssim": metrics.ssim(result_rgb, content_rgb),
+            "texture": metrics.texture_error(result.moments, style.moments),
+            "structure": float(self._structure(result.levels, content.seen.levels)[0]),
+            "fog": metrics.fog(result_rgb, style_rgb, places.plain, style.places.plain),
+            "grain": metrics.grain(result_rgb, style_rgb, places.calm, style.places.calm),
+            "color": metrics.colorfulness_change(result_rgb, [style_rgb]),
+            "contrast": metrics.contrast_change(result_rgb, [style_rgb]),
+            "warp": None if moved_rgb is None else metrics.warping_error(result_rgb, moved_rgb, SHIFT),
         }
-        if not np.isfinite([figures[name] for name in ("style", "w2", "content", "ssim")]).all():
+        if not np.isfinite([figures[name] for name in FIGURES]).all():
             raise ConfigError(f"the judge's figures are not finite ({figures}): the result or the style is degenerate")
         return figures

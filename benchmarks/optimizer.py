@@ -41,6 +41,7 @@ from wctstyle.optimizer.objective import (
     style_targets,
     term_weights,
 )
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.stylizer import Stylizer, enable_compilation_cache
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -248,7 +249,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     pyramid = dataclasses.replace(settings, smallest=max(16, args.size // 2))
     tensors = None if args.weights is None else report.load_tensors(args.model, args.weights)
     engine = Optimizer(args.model, tensors=tensors)
-    quick = Stylizer("slim") if tensors is None else Stylizer(args.model, tensors=tensors)
+    quick = Stylizer() if tensors is None else Stylizer(args.model, tensors=tensors)
     fast = quick.stylize(content, style).image
     others = {name: peer_run(command, content, style) for name, command in peers.items()}
     rows: dict[str, dict[str, Any]] = {}
@@ -342,7 +343,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=512, help="long side of both pictures")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--optimizer", choices=("lbfgs", "adam"), default="lbfgs")
-    parser.add_argument("--model", default="slim")
+    parser.add_argument("--model", default=DEFAULT_OPTIMIZER_MODEL)
     parser.add_argument("--weights", type=Path, help="a complete weights file instead of the model's own")
     parser.add_argument("--vgg", help="the original VGG-19 (.npz), to judge the pictures with")
     parser.add_argument("--optax", action="store_true", help="also time optax.lbfgs on the same loss")

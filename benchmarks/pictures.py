@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import images, samples
-from wctstyle.settings import Settings
+from wctstyle.settings import DEFAULT_KEEP_FACES, Settings
 from wctstyle.stylizer import Stylizer
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -74,7 +74,8 @@ def main() -> None:
         return square(painted[:360, 100:460])
 
     before = square(photos["astronaut"][:360, 100:460])
-    pages = [[square(styles[s]), portrait(s, 0.0), portrait(s, 0.35)] for s in ("impasto-night", "stained-glass")]
+    shares = 0.0, DEFAULT_KEEP_FACES
+    pages = [[square(styles[s]), *(portrait(s, share) for share in shares)] for s in ("impasto-night", "stained-glass")]
     images.save(OUT / "faces.jpg", grid([[before, *pages[0], *pages[1]]]), quality=88)
 
 

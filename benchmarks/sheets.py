@@ -1,4 +1,4 @@
-"""Contact sheets: rows of content, style and results at a size to look at, with a label under each."""
+"""Contact sheets: content, style and results of a pair beside each other, pixel by pixel, with a label under each."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ PAPER, INK = (255, 255, 255), (20, 20, 20)
 GAP = 8
 LABEL_HEIGHT = 24
 FONT_SIZE = 16
+QUALITY = 95
+"""Of the JPEG files, which keep colour at full resolution: grain and fog have to be seen as they are."""
 
 
 @dataclass(frozen=True)
@@ -48,54 +50,35 @@ def _fitted(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
     return label + "..."
 
 
-def contact_sheet(rows: Sequence[Sequence[Tile]], *, tile_height: int = 384) -> UInt8[np.ndarray, "h w 3"]:
-    """Lay out rows of tiles in columns, each tile scaled to `tile_height` pixels high with its label below."""
+def contact_sheet(tiles: Sequence[Tile], *, columns: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Lay out tiles at their own size in lines of `columns`, each with its label below."""
     font = ImageFont.load_default(FONT_SIZE)
-    scaled = [
-        [
-            (Image.fromarray(t.pixels).resize(_size(t.pixels, tile_height), Image.Resampling.LANCZOS), t.label)
-            for t in row
-        ]
-        for row in rows
-    ]
-    columns = max(len(row) for row in scaled)
-    widths = [max((row[i][0].width for row in scaled if i < len(row)), default=0) for i in range(columns)]
-    row_height = tile_height + LABEL_HEIGHT + GAP
-    sheet = Image.new("RGB", (sum(widths) + GAP * (columns + 1), GAP + row_height * len(scaled)), PAPER)
+    lines = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+    widths = [max(t.pixels.shape[1] for t in tiles[i::columns]) for i in range(min(columns, len(tiles)))]
+    heights = [max(t.pixels.shape[0] for t in line) + LABEL_HEIGHT + GAP for line in lines]
+    sheet = Image.new("RGB", (sum(widths) + GAP * (len(widths) + 1), sum(heights) + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for i, row in enumerate(scaled):
-        top, left = GAP + i * row_height, GAP
-        for (tile, label), width in zip(row, widths, strict=False):
-            sheet.paste(tile, (left, top))
-            draw.text((left, top + tile_height + 3), _fitted(label, font, width), fill=INK, font=font)
+    top = GAP
+    for line, height in zip(lines, heights, strict=True):
+        left = GAP
+        for tile, width in zip(line, widths, strict=False):
+            sheet.paste(Image.fromarray(tile.pixels), (left, top))
+            below = top + tile.pixels.shape[0] + 3
+            draw.text((left, below), _fitted(tile.label, font, tile.pixels.shape[1]), fill=INK, font=font)
             left += width + GAP
+        top += height
     return np.asarray(sheet)
 
 
-def _size(pixels: UInt8[np.ndarray, "h w 3"], tile_height: int) -> tuple[int, int]:
-    height, width = pixels.shape[:2]
-    return max(1, round(width * tile_height / height)), tile_height
-
-
 class SheetWriter:
-    """Collects rows and writes a sheet to `folder` whenever `rows_per_sheet` are there (sheet_01.jpg, ...)."""
+    """Writes a sheet for each pair to `folder` (01_photo__painting.jpg, ...), pictures at their full size."""
 
-    def __init__(self, folder: Path, *, rows_per_sheet: int = 6, tile_height: int = 384) -> None:
-        self.folder, self.rows_per_sheet, self.tile_height = folder, rows_per_sheet, tile_height
+    def __init__(self, folder: Path, *, columns: int = 4) -> None:
+        self.folder, self.columns = folder, columns
         self.written: list[Path] = []
-        self._rows: list[Sequence[Tile]] = []
         folder.mkdir(parents=True, exist_ok=True)
 
-    def add(self, row: Sequence[Tile]) -> None:
-        """Add one row; writes a sheet if it is the last that fits."""
-        self._rows.append(row)
-        if len(self._rows) == self.rows_per_sheet:
-            self.finish()
-
-    def finish(self) -> None:
-        """Write the rows that are left, if any."""
-        if self._rows:
-            sheet = contact_sheet(self._rows, tile_height=self.tile_height)
-            path = self.folder / f"sheet_{len(self.written) + 1:02d}.jpg"
-            self.written.append(images.save(path, sheet, quality=90))
-            self._rows = []
+    def add(self, name: str, tiles: Sequence[Tile]) -> None:
+        """Write the sheet of one pair."""
+        path = self.folder / f"{len(self.written) + 1:02d}_{name}.jpg"
+        self.written.append(images.save(path, contact_sheet(tiles, columns=self.columns), quality=QUALITY))

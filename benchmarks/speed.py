@@ -29,12 +29,13 @@ from jaxtyping import Float
 from benchmarks import report
 from benchmarks.sheets import resize_to
 from wctstyle import images, weights
-from wctstyle import plan as chain
-from wctstyle.encoder import MODELS, ModelConfig
+from wctstyle import plan as core
+from wctstyle.encoder import CODE_LEVEL, MODELS, ModelConfig
 from wctstyle.errors import ConfigError, WctStyleError
 from wctstyle.model import build
-from wctstyle.settings import DEFAULT_DETAIL, Settings
+from wctstyle.settings import DEFAULT_MODEL, Settings
 from wctstyle.stylizer import StyleCode, Stylizer, pad_to_family
+from wctstyle.weights.models import config_metadata
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -138,12 +139,10 @@ def measure_processes(model: str, file: Path | None, size: Size) -> dict[str, An
 
 def _as_shipped(model: str, file: Path, folder: Path) -> Path:
     """Lay a weights file out as a folder of shipped weights, for `WCTSTYLE_WEIGHTS`."""
-    if model != "slim":
-        raise ConfigError(f"--weights with --model {model}: only slim is one file; use --no-process or slim")
+    if model == "vgg19":
+        raise ConfigError(f"--weights with --model {model}: it is two files; use --no-process, slim or medium")
     tensors, metadata = weights.load_file(file)
-    config = MODELS[model]
-    metadata = {"config": {"name": config.name, "channels": list(config.channels)}, **metadata}
-    weights.save(folder / f"{model}.safetensors", tensors, metadata)
+    weights.save(folder / f"{model}.safetensors", tensors, {"config": config_metadata(MODELS[model]), **metadata})
     return folder
 
 
@@ -203,20 +202,20 @@ def measure_stylizer(stylizer: Stylizer, size: Size, repeats: int) -> dict[str, 
     found["slider: three cached styles, new weights"] = timed(slider(first, second, third), repeats)
     strengths = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
     found["strength moved"] = timed(lambda: image(kept, first, Settings(strength=float(strengths()))), repeats)
-    content, style = queue(contents), queue(styles)
-    found["new pair, five passes"] = timed(lambda: image(content(), style(), Settings(passes=5)), repeats)
     return found
 
 
-def conv_flops(config: ModelConfig, height: int, width: int) -> int:
-    """Count the floating point operations of the encoder's 3x3 convolutions, a multiplication and an addition two.
+def conv_flops(config: ModelConfig, part: str, height: int, width: int) -> int:
+    """Count the floating point operations of a part's 3x3 convolutions, a multiplication and an addition two.
 
-    The decoder mirrors the table at the same resolutions, so it has as many.
+    The encoder is counted up to relu4_1, where a code is taken. Every window counts as nine products per channel, also
+    where fewer are made: after an upsampling, and by Winograd's way.
     """
     total = 0
-    for name, c_in, c_out in config.convs():
-        shift = int(name[4]) - 1
-        total += 2 * 9 * c_in * c_out * (height >> shift) * (width >> shift)
+    for name, c_in, c_out in config.convs(part):
+        stage, number = int(name[4]), int(name[6])
+        if (stage, number) <= (CODE_LEVEL, 1):
+            total += 2 * 9 * c_in * c_out * (height >> stage - 1) * (width >> stage - 1)
     return total
 
 
@@ -239,30 +238,29 @@ def measure_peak(repeats: int) -> dict[str, float]:
 def measure_parts(
     model: str, tensors: Mapping[str, np.ndarray], size: Size, repeats: int
 ) -> dict[str, dict[str, float]]:
-    """Time encoder, decoder and decoder with transforms by themselves at the content's padded size."""
-    encoder, decoder = build(MODELS[model], dict(tensors))
+    """Time encoding, planning and decoding by themselves at the content's padded size; a plan has no convolutions."""
+    config = MODELS[model]
+    encoder, decoder = build(config, dict(tensors))
     encoder_def, encoder_params = nnx.split(encoder)
     decoder_def, decoder_params = nnx.split(decoder)
     image = jnp.asarray(pad_to_family(Supply(skimage.data.astronaut(), size.content)()))
-    encode = jax.jit(lambda p, x: nnx.merge(encoder_def, p)(x))
-    decode = jax.jit(lambda p, x: nnx.merge(decoder_def, p)(x, level=5))
-
-    @jax.jit
-    def plan_and_decode(e: Any, d: Any, features: Any, targets: Any) -> Any:
-        networks = nnx.merge(encoder_def, e), nnx.merge(decoder_def, d)
-        return chain.plan_and_decode(*networks, features, targets, jnp.ones(5), jnp.float32(DEFAULT_DETAIL))
-
-    features = encode(encoder_params, image)
-    targets = chain.measure_levels(features, *image.shape[1:3])
-    seconds = {
-        "encode": timed(lambda: encode(encoder_params, image), repeats)["median"],
-        "decode, nothing transformed": timed(lambda: decode(decoder_params, features[-1]), repeats)["median"],
-        "plan and decode": timed(lambda: plan_and_decode(encoder_params, decoder_params, features, targets), repeats)[
-            "median"
-        ],
+    height, width = image.shape[1:3]
+    encode = jax.jit(lambda p, x: core.encode(nnx.merge(encoder_def, p), x, height, width))
+    decode = jax.jit(lambda p, code: nnx.merge(decoder_def, p)(code))
+    plan = jax.jit(core.plan)
+    code, moments = encode(encoder_params, image)
+    _, target = encode(encoder_params, image[:, ::-1, :, ::-1])
+    parts: dict[str, tuple[str, Callable[[], Any]]] = {
+        "encode": ("encoder", lambda: encode(encoder_params, image)),
+        "plan": ("", lambda: plan(moments, target)),
+        "decode": ("decoder", lambda: decode(decoder_params, code)),
     }
-    gflop = conv_flops(MODELS[model], image.shape[1], image.shape[2]) / 1e9
-    return {name: {"gflop": gflop, "seconds": value, "gflop_per_s": gflop / value} for name, value in seconds.items()}
+    found = {}
+    for name, (part, action) in parts.items():
+        seconds = timed(action, repeats)["median"]
+        gflop = conv_flops(config, part, height, width) / 1e9 if part else 0.0
+        found[name] = {"gflop": gflop, "seconds": seconds, "gflop_per_s": gflop / seconds}
+    return found
 
 
 # --------------------------------------------------------------------------------------------------- tables
@@ -288,10 +286,15 @@ def stylizer_table(size: str, found: Mapping[str, Mapping[str, float]]) -> str:
 def parts_table(size: str, parts: Mapping[str, Mapping[str, float]], peak: float) -> str:
     """Write how near the parts come to the machine's convolution peak."""
     rows = [
-        [name, f"{p['gflop']:.1f}", f"{p['seconds']:.3f}", f"{p['gflop_per_s']:.0f}", f"{p['gflop_per_s'] / peak:.0%}"]
+        [name, f"{p['seconds']:.3f}"]
+        + (
+            [f"{p['gflop']:.1f}", f"{p['gflop_per_s']:.0f}", f"{p['gflop_per_s'] / peak:.0%}"]
+            if p["gflop"]
+            else [""] * 3
+        )
         for name, p in parts.items()
     ]
-    return report.table([f"content of {size}", "GFLOP", "median (s)", "GFLOP/s", "of peak"], rows)
+    return report.table([f"content of {size}", "median (s)", "GFLOP", "GFLOP/s", "of peak"], rows)
 
 
 def peak_table(peaks: Mapping[str, float]) -> str:
@@ -306,7 +309,7 @@ def _parser() -> argparse.ArgumentParser:
     default = ["512x384+512x512", "1024x768+1024x1024"]
     add("--sizes", nargs="+", default=default, metavar="WxH+WxH", help="content and style")
     add("--repeats", type=int, default=15, metavar="N", help="timed calls, after one that compiles")
-    add("--model", default="slim", help="slim or vgg19")
+    add("--model", default=DEFAULT_MODEL, help=", ".join(MODELS))
     add("--weights", type=Path, metavar="FILE", help="a safetensors file to time instead of the shipped one")
     add("--no-process", action="store_true", help="leave out the command line and its memory")
     add("--keep-cache", action="store_true", help="reuse compiled programs: quick, but first calls then mean little")

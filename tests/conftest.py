@@ -41,24 +41,26 @@ def style_picture() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def tiny_weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights folder with an untrained `slim` (the same in every run) and its manifest."""
+    """A weights folder with an untrained `slim` and `medium` (the same in every run) and their manifest."""
     from wctstyle import __version__, weights
     from wctstyle.encoder import MODELS
+    from wctstyle.weights.models import config_metadata
 
-    config, rng = MODELS["slim"], np.random.default_rng(0)
-    shapes = weights.expected_shapes(config, "encoder") | weights.expected_shapes(config, "decoder")
-    tensors = {
-        name: rng.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape) if name.endswith("kernel") else np.zeros(shape)
-        for name, shape in shapes.items()
-    }
-    metadata = {
-        "config": {"name": config.name, "channels": list(config.channels)},
-        "licence": "CC0",
-        "source": "untrained, made by the tests",
-        "version": __version__,
-    }
     folder = tmp_path_factory.mktemp("tiny-weights")
-    weights.save(folder / "slim.safetensors", tensors, metadata)
+    for name in ("slim", "medium"):
+        config, rng = MODELS[name], np.random.default_rng(0)
+        shapes = weights.expected_shapes(config, "encoder") | weights.expected_shapes(config, "decoder")
+        tensors = {
+            key: rng.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape) if key.endswith("kernel") else np.zeros(shape)
+            for key, shape in shapes.items()
+        }
+        metadata = {
+            "config": config_metadata(config),
+            "licence": "CC0",
+            "source": "untrained, made by the tests",
+            "version": __version__,
+        }
+        weights.save(folder / f"{name}.safetensors", tensors, metadata)
     weights.write_manifest(folder)
     return folder
 
@@ -78,5 +80,6 @@ def any_weights(request: pytest.FixtureRequest) -> None:
     """
     from wctstyle import weights
 
-    if not (weights.shipped_dir() / "slim.safetensors").is_file():
+    folder = weights.shipped_dir()
+    if not all((folder / f"{name}.safetensors").is_file() for name in ("slim", "medium")):
         request.getfixturevalue("tiny_weights")

@@ -9,6 +9,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @contextlib.contextmanager
 def narrow_engine(folder: Path) -> Iterator[Engine]:
-    """An engine whose model takes no time; programs compile quickly."""
+    """An engine that offers two models which take no time, and has a third; programs compile quickly."""
     with quick_compilation(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(MODELS, "slim", NARROW)
-        tensors = random_tensors()
-        encoder = {f"encoder/{name}": value for name, value in part(tensors, "encoder").items()}
-        yield Engine(Stylizer("slim", tensors=tensors), optimizer=lambda: Optimizer("slim", tensors=encoder))
+        for name in MODELS:
+            patch.setitem(MODELS, name, replace(NARROW, name=name))
+        known = {name: random_tensors(seed) for seed, name in enumerate(MODELS)}
+
+        def stylizer(name: str) -> Stylizer:
+            return Stylizer(name, tensors=known[name])
+
+        def optimizer(name: str) -> Optimizer:
+            encoder = {f"encoder/{key}": value for key, value in part(known[name], "encoder").items()}
+            return Optimizer(name, tensors=encoder)
+
+        yield Engine(stylizer("slim"), offered=("slim", "medium"), make_stylizer=stylizer, make_optimizer=optimizer)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from benchmarks import judge as judges
 from wctstyle.encoder import ModelConfig
 
-NARROW = ModelConfig("slim", (3, 4, 4, 5, 5))
+NARROW = ModelConfig("slim", (3, 4, 4, 5, 5), (3, 4, 4))
 VGG_WIDTHS = (4, 6, 8, 8, 8)
 
 
@@ -28,7 +28,7 @@ def picture(height, width, *, seed=0):
     return (0.6 * blocks + 0.4 * rng.uniform(size=blocks.shape)).astype(np.float32)
 
 
-def random_tensors(seed=0):
+def random_tensors(seed=0, config=NARROW):
     """Random weights, scaled layer by layer so that every channel lives and decoded pictures have mid tones.
 
     Layers are standardised on the activations of a probe of noise (Mishkin & Matas 2016, "All you need is a good
@@ -36,7 +36,6 @@ def random_tensors(seed=0):
     """
     rng = np.random.default_rng(seed)
     probe = picture(128, 128, seed=seed)[None]
-    widths = {name: (c_in, c_out) for name, c_in, c_out in NARROW.convs()}
     tensors = {}
 
     def layer(name, x, c_in, c_out, *, mean=1.0, deviation=1.0):
@@ -48,12 +47,20 @@ def random_tensors(seed=0):
         tensors[f"{name}/bias"] = bias.astype(np.float32)
         return y * scale + bias
 
-    x = probe
-    for name in oracles.VGG19_TO_RELU5_1:
-        x = oracles.max_pool(x) if name == "M" else np.maximum(layer(f"encoder/{name}", x, *widths[name]), 0)
-    for name in oracles.VGG19_TO_RELU5_1[:0:-1]:
-        x = oracles.upsample(x) if name == "M" else np.maximum(layer(f"decoder/{name}", x, *widths[name][::-1]), 0)
-    layer("decoder/conv1_1", x, *widths["conv1_1"][::-1], mean=0.5, deviation=0.1)
+    x, levels = probe, []
+    for name, c_in, c_out in config.convs():
+        if name.endswith("_1") and levels:
+            x = oracles.max_pool(x)
+        x = np.maximum(layer(f"encoder/{name}", x, c_in, c_out), 0)
+        if name.endswith("_1"):
+            levels.append(x)
+    x = oracles.code(levels[3], probe)
+    for name, c_in, c_out in config.convs("decoder"):
+        if name == "conv1_1":
+            layer(f"decoder/{name}", x, c_in, c_out, mean=0.5, deviation=0.1)
+            break
+        x = np.maximum(layer(f"decoder/{name}", x, c_in, c_out), 0)
+        x = oracles.upsample(x) if name.endswith("_1") else x
     return tensors
 
 

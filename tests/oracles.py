@@ -154,11 +154,18 @@ def vgg(image, tensors, *, correlate=correlate3x3, border="reflect", pool=max_po
     raise ValueError(upto)
 
 
-def decode(features, tensors, *, level):
-    """Decode relu{level}_1 to RGB: the layers of `VGG19_TO_RELU5_1` backwards, each mirrored."""
-    layers = VGG19_TO_RELU5_1[: VGG19_TO_RELU5_1.index(f"conv{level}_1") + 1][::-1]
-    x = features
-    for layer in layers:
+def code(deep, image):
+    """relu4_1 and, behind it, four times the mean colour less grey of each cell of 8 x 8 pixels."""
+    cells = np.zeros((*deep.shape[:3], 3))
+    for row in range(deep.shape[1]):
+        for column in range(deep.shape[2]):
+            cells[:, row, column] = image[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8].mean(axis=(1, 2))
+    return np.concatenate([deep, 4 * (cells - 0.5)], axis=-1).astype(deep.dtype)
+
+
+def decode(x, tensors):
+    """Paint a code: the layers of `VGG19_TO_RELU5_1` from conv4_1 backwards, doubled where the encoder halves."""
+    for layer in VGG19_TO_RELU5_1[VGG19_TO_RELU5_1.index("conv4_1") :: -1]:
         if layer == "M":
             x = upsample(x)
             continue

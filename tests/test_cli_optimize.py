@@ -20,26 +20,41 @@ from typer.testing import CliRunner
 
 from wctstyle import cli, images, weights
 from wctstyle.cli import comparison, optimize_options, optimize_run, specs
+from wctstyle.cli.jobs import Strokes
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WeightsError
-from wctstyle.optimizer import Iterate, OptimizeSettings, loop
+from wctstyle.optimizer import Iterate, OptimizeSettings, run
 from wctstyle.optimizer import settings as kinds
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_OPTIMIZER_MODEL
 
 QUICK = ("--steps", "6", "--size", "32", "--smallest", "32")
 STYLED = ("optimize", "sea.png", "--style", "waves.png")
 
 PROCESS = """
-import signal, sys
+import dataclasses, sys, time
 import narrow
-from wctstyle.cli import main
+from wctstyle.cli import main, optimize_run
 from wctstyle.encoder import MODELS
-from wctstyle.optimizer import loop
-MODELS["slim"] = narrow.NARROW
-loop.CHUNK_SECONDS = 1e-9
+from wctstyle.optimizer import run
+MODELS |= {"slim": narrow.NARROW, "medium": dataclasses.replace(narrow.NARROW, name="medium")}
+run.CHUNK_SECONDS = 1e-9
+class Gated(optimize_run._Stop):
+    looks = 0
+    @property
+    def wanted(self):
+        self.looks += 1
+        end = time.monotonic() + 120
+        while self.looks >= 5 and not self.pressed and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.pressed
+    @wanted.setter
+    def wanted(self, pressed):
+        self.pressed = pressed
+optimize_run._Stop = Gated
 with narrow.quick_compilation(sys.argv.pop(1)):
     main()
 """
-"""The program with the narrow model and one step a call."""
+"""The program with the narrow model and one step a call; after five it waits for Ctrl-C."""
 
 
 def invoke(*args: object) -> Any:
@@ -73,18 +88,19 @@ def tensors() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def here(tmp_path: Path, programs: Path, tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with sea.png (32 x 24) and waves.png (24 x 32), and a narrow model as the shipped one."""
-    config = narrow.NARROW
-    monkeypatch.setitem(MODELS, "slim", config)
+    """A folder with sea.png (32 x 24) and waves.png (24 x 32), and narrow models as the shipped ones."""
     shipped = tmp_path / "shipped"
     shipped.mkdir()
-    metadata = {
-        "config": {"name": config.name, "channels": list(config.channels)},
-        "licence": "CC0",
-        "source": "made for a test",
-        "version": "1",
-    }
-    weights.save(shipped / "slim.safetensors", tensors, metadata)
+    for name in ("slim", "medium"):
+        config = dataclasses.replace(narrow.NARROW, name=name)
+        monkeypatch.setitem(MODELS, name, config)
+        metadata = {
+            "config": {"name": name, "channels": list(config.channels)},
+            "licence": "CC0",
+            "source": "made for a test",
+            "version": "1",
+        }
+        weights.save(shipped / f"{name}.safetensors", tensors, metadata)
     weights.write_manifest(shipped)
     monkeypatch.setenv("WCTSTYLE_WEIGHTS", str(shipped))
     folder = tmp_path / "here"
@@ -121,6 +137,13 @@ def rgb(path: str | Path) -> np.ndarray:
         ((*STYLED, "--save-every", "-1"), "Error: --save-every is -1, must be a number of steps"),
         ((*STYLED, "--quality", "101"), "Error: --quality is 101, must be a whole number from 1 to 100"),
         ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels"),
+        ((*STYLED, "--style-size", "-1"), "Error: --style-size is -1, must be from 1 to 4096 pixels"),
+        ((*STYLED, "--stroke-scale", "5"), "Error: --stroke-scale is 5.0, must be between 0.25 and 4"),
+        (
+            (*STYLED, "--stroke-scale", "2", "--style-size", "64"),
+            "Error: --style-size 64 and --stroke-scale 2.0 contradict each other; give one of them",
+        ),
+        ((*STYLED, "--strength", "1.5"), "Error: --strength is 1.5, must be at least 0 and at most 1"),
         ((*STYLED, "-o", "sea.png", "--overwrite"), "-o sea.png: is one of the input pictures"),
         ((*STYLED, "-o", "out.xyz"), "Error: -o out.xyz: cannot write the format '.xyz'"),
         ((*STYLED, "-o", "out.png", "--resume"), "Error: --resume: there is no out.state.safetensors"),
@@ -173,6 +196,10 @@ def test_options_are_those_of_the_settings():
         assert defaults.pop(name) is None
         del fields[name]
     assert {name: defaults[name] for name in fields} == fields
+    for name in ("optimize", "compare"):
+        defaults = {option.name: option.default for option in commands.commands[name].params}
+        assert defaults["model"] == DEFAULT_OPTIMIZER_MODEL
+        assert defaults["style_size"] is defaults["stroke_scale"] is None
 
 
 def test_layers_are_parsed():
@@ -206,7 +233,7 @@ def test_the_course_is_printed_as_json(here: Path):
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
     assert {"step", "scale", "seconds", "losses", "steps_per_second", "seconds_left"} <= lines[0].keys()
     last = lines[-1]
-    assert (last["output"], last["step"], last["reason"], last["model"]) == ("out.png", 6, "steps", "slim")
+    assert (last["output"], last["step"], last["reason"], last["model"]) == ("out.png", 6, "steps", "medium")
     assert last["losses"]["total"] < lines[0]["losses"]["total"]
 
 
@@ -216,6 +243,7 @@ def test_the_course_is_printed_as_json(here: Path):
         ("--optimizer", "adam", "--statistic", "moments", "--pooling", "avg", "--init", "noise", "--seed", "3"),
         ("--init", "sea.png", "--original-colors", "--normalize-gradients", "--strength", "0.5", "--plateau", "0.1"),
         ("--style", "sea.png:0.5", "--blend", "mixture", "--init", "style", "--time-budget", "60", "--style-size", "0"),
+        ("--stroke-scale", "2.0", "--keep-faces", "0.25", "--model", "slim", "--history", "4"),
     ],
 )
 def test_options_are_handed_on_and_found_in_the_recipe(here: Path, options: tuple[str, ...]):
@@ -235,7 +263,7 @@ def test_options_are_handed_on_and_found_in_the_recipe(here: Path, options: tupl
 
 
 def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, programs: Path):
-    args = [*STYLED, "--steps", "80", "--size", "32", "--smallest", "16", "--init", "content", "--json"]
+    args = [*STYLED, "--steps", "40", "--size", "32", "--smallest", "16", "--init", "content", "--json"]
     whole = works(*args, "-o", "whole.png").splitlines()[-1]
     root = Path(cli.__file__).parents[2]
     environment = {**_environment(), "PYTHONPATH": f"{root}:{root / 'tests'}"}
@@ -250,13 +278,12 @@ def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, p
     running.send_signal(signal.SIGINT)
     _, messages = running.communicate(timeout=120)
     assert running.returncode == 130, messages
-    assert "Stopped at step" in messages
     assert "with --resume goes on" in " ".join(messages.split())
     assert "Traceback" not in messages
     assert rgb("out.png").shape == (24, 32, 3)
     recipe = images.read_recipe("out.png")
-    assert recipe["settings"]["steps"] == 80
-    assert f"Stopped at step {recipe['stopped']} of 80" in messages
+    assert (recipe["settings"]["steps"], recipe["stopped"]) == (40, 5)
+    assert "Stopped at step 5 of 40" in messages
     assert (here / "out.state.safetensors").exists()
     assert "is left from a stopped run; give --resume" in fails(*args, "-o", "out.png")
     lines = works(*args, "-o", "out.png", "--resume").splitlines()
@@ -290,7 +317,35 @@ def test_thin_pictures_are_named_with_what_helps(here: Path):
     said = fails("optimize", "line.png", *STYLED[2:], "--size", "32")
     assert "line.png: is 128 x 2, and 32 x 1 as it is optimised, which takes at least 2 pixels each way" in said
     assert "give a larger --size" in said
-    assert "give a larger --style-size" in fails(*STYLED[:2], "--style", "line.png", "--size", "32")
+    thin = (*STYLED[:2], "--style", "line.png", "--size", "32")
+    assert "give a larger --stroke-scale" in fails(*thin)
+    assert "give a larger --style-size" in fails(*thin, "--style-size", "40")
+
+
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [
+        (("--size", 96), (96, 96)),
+        (("--size", 192), (192, 192)),
+        (("--size", 96, "--stroke-scale", 2), (96, 192)),
+        (("--size", 96, "--stroke-scale", 0.75), (96, 72)),
+        (("--size", 96, "--style-size", 40), (96, 40)),
+        (("--size", 96, "--style-size", 0), (96, 32)),
+        ((), (32, 64)),  # no smaller ones
+    ],
+)
+def test_strokes_grow_with_the_result(here: Path, options: tuple[object, ...], sides: tuple[int, int]):
+    given: dict[object, Any] = dict(zip(options[::2], options[1::2], strict=True))
+    strokes = Strokes(given.get("--style-size"), given.get("--stroke-scale"))
+    request = optimize_run.read_request(
+        "sea.png", [specs.StyleSpec("waves.png")], OptimizeSettings(), init="fast", model="medium",
+        size=given.get("--size"), strokes=strokes, max_pixels=0,
+    )  # fmt: skip
+    assert (request.content.width, request.styles[0][0].shape[0]) == sides
+    fast = optimize_run.fast_recipe(request)
+    assert fast["model"] == DEFAULT_MODEL
+    for recipe in (request.recipe, fast):
+        assert {name: recipe[name] for name in ("style_size", "stroke_scale")} == dataclasses.asdict(strokes)
 
 
 def test_a_preview_that_cannot_be_saved_does_not_end_the_run(here: Path, monkeypatch: pytest.MonkeyPatch):
@@ -340,8 +395,8 @@ def test_a_full_disk_costs_the_state_and_not_the_picture(here: Path, monkeypatch
     def full(*args: Any) -> None:
         raise WeightsError("the disk is full")
 
-    monkeypatch.setattr(loop.states, "save", full)
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(run.states, "save", full)
+    monkeypatch.setattr(run, "SAVE_SECONDS", 0.0)
     result = invoke(*STYLED, *QUICK, "-o", "out.png")
     assert (result.exit_code, result.stdout) == (0, "out.png\n")
     assert result.stderr.count("so --resume will not find it: the disk is full") == 1
@@ -350,7 +405,7 @@ def test_a_full_disk_costs_the_state_and_not_the_picture(here: Path, monkeypatch
     calls = iter([False, True])
     wanted = property(lambda _: next(calls, True), lambda *_: None)
     monkeypatch.setattr(optimize_run._Stop, "wanted", wanted, raising=False)
-    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
+    monkeypatch.setattr(run, "CHUNK_SECONDS", 1e-9)
     result = invoke(*STYLED, *QUICK, "-o", "stopped.png")
     assert result.exit_code == 130
     assert "it cannot go on from there" in " ".join(result.stderr.split())
@@ -382,21 +437,21 @@ def test_compare_writes_pictures_and_a_report(here: Path):
         "<svg",
         "polyline",
         'src="optimized.png"',
-        "the model slim (the original VGG-19 is not",
+        "the model medium (the original VGG-19 is not",
     ):
         assert text in page
     assert rgb("both/sheet.png").shape == (24, 32 + 18 + 32 + 32 + 3 * comparison.GAP, 3)
     assert "report.html: exists already; give --overwrite" in fails(*args)
     report = json.loads(works(*args, "--overwrite", "--json").splitlines()[-1])
     figures = report["figures"]
-    assert figures["photo"]["content"] == 0
+    assert figures["photo"]["content"] == pytest.approx(0, abs=1e-6)
     assert figures["optimised"]["style"] < figures["photo"]["style"]
     assert figures["optimised"]["seconds"] > 0
     assert images.read_recipe("both/content.png") is None
     fast = shlex.split(works("recipe", "both/fast.png"))
     assert fast[:2] == ["wctstyle", "stylize"]
     works(*fast[1:], "-o", "again.png")
-    assert np.abs(rgb("again.png") - rgb("both/fast.png")).max() <= 1 / 255
+    assert np.abs(rgb("again.png") - rgb("both/fast.png")).max() < 1.5 / 255
     assert shlex.split(works("recipe", "both/optimized.png"))[:2] == ["wctstyle", "optimize"]
 
 
@@ -413,7 +468,7 @@ def test_figures_that_are_not_known_are_null(here: Path):
 
 def test_a_stopped_comparison_reports_what_it_has(here: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(optimize_run._Stop, "wanted", property(lambda _: True, lambda *_: None), raising=False)
-    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
+    monkeypatch.setattr(run, "CHUNK_SECONDS", 1e-9)
     result = invoke(
         "compare", "sea.png", "--style", "waves.png", "--steps", "6", "--size", "32", "-o", "both", "--json"
     )

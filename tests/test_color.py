@@ -130,6 +130,31 @@ def test_original_colors_compresses_no_more_than_it_must():
     assert min(result.min(), 1 - result.max()) < 0.002  # on the gamut's edge
 
 
+@given(st.floats(0, 1))
+def test_a_share_of_the_original_colors_lies_between_them_and_the_styles(share: float):
+    # Muted colours near the middle: every combination exists, so nothing is compressed.
+    stylized, content = (0.4 + 0.2 * random_rgb(seed) for seed in (3, 4))
+    got, own, photo = (
+        color.rgb_to_oklab(rgb) for rgb in (color.original_colors(stylized, content, share=share), stylized, content)
+    )
+    np.testing.assert_allclose(got[..., 0], own[..., 0], atol=1e-5)
+    np.testing.assert_allclose(got[..., 1:], (1 - share) * own[..., 1:] + share * photo[..., 1:], atol=1e-5)
+
+
+def test_none_of_the_original_colors_is_the_stylised_picture():
+    stylized, content = (random_rgb(seed, np.float32) for seed in (5, 6))
+    np.testing.assert_allclose(color.original_colors(stylized, content, share=0.0), stylized, atol=1e-3)
+    whole = color.original_colors(stylized, content, share=1.0)
+    np.testing.assert_array_equal(color.original_colors(stylized, content), whole)
+
+
+def test_luma_weighs_the_channels_and_keeps_grey():
+    assert color.luma(np.eye(3)) == pytest.approx([0.299, 0.587, 0.114])
+    grey = np.repeat(random_rgb(7, np.float32, (5, 6, 1)), 3, axis=-1)
+    np.testing.assert_allclose(color.luma(grey), grey[..., 0], rtol=1e-6)
+    assert color.luma(grey).dtype == np.float64
+
+
 def test_original_colors_of_a_grey_photo_is_grey():
     content = np.repeat(random_rgb(7, shape=(5, 6, 1)), 3, axis=-1)
     result = color.original_colors(random_rgb(8, shape=(5, 6, 3)), content)

@@ -10,8 +10,6 @@ from narrow import NARROW, part, quick_compilation, random, random_tensors
 from wctstyle.decoder import Decoder, upsample, upsampled_conv3x3
 from wctstyle.encoder import MODELS, Encoder, conv3x3
 from wctstyle.model import build, extract, fill
-from wctstyle.moments import Affine
-from wctstyle.settings import LEVELS
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,15 +29,11 @@ def decoder(tensors):
 
 
 @pytest.fixture(scope="module")
-def run(decoder):
-    """A jitted call of a method of the decoder."""
+def decode(decoder):
+    """A jitted call of the decoder's activations."""
     graph, state = nnx.split(decoder)
-
-    def block(state, x, level, affine):
-        return nnx.merge(graph, state).block(x, level, affine)
-
-    jitted = jax.jit(block, static_argnums=2)
-    return lambda x, level, affine=None: jitted(state, x, level, affine)
+    jitted = jax.jit(lambda state, code: nnx.merge(graph, state).activations(code))
+    return lambda code: jitted(state, code)
 
 
 def test_upsampling_repeats_each_position():
@@ -54,65 +48,52 @@ def test_an_upsampled_convolution_is_one_after_upsampling(height, width):
     np.testing.assert_allclose(upsampled_conv3x3(x, kernel, bias), want, atol=1e-5 * float(np.abs(want).max()))
 
 
-@pytest.mark.parametrize("config", [NARROW, *MODELS.values()], ids=["narrow", "slim", "vgg19"])
-def test_layers_mirror_the_table(config):
-    """In order of use the layers are the encoder's backwards, each from its outputs to its inputs."""
-    used = [name for level in reversed(LEVELS) for name in Decoder.layers(level)]
-    rows = config.convs()[::-1]
-    assert used == [name for name, _, _ in rows]
-    c = config.channels[-1]
+@pytest.mark.parametrize("config", [NARROW, *MODELS.values()], ids=["narrow", *MODELS])
+def test_the_table_leads_from_a_code_to_a_picture(config):
+    """In order of use the layers are the encoder's from conv4_1 backwards, each taking what the one before it gives."""
+    rows = config.convs("decoder")
+    layers = [name for name, _, _ in config.convs() if name <= "conv4_1"]
+    assert [name for name, _, _ in rows] == layers[::-1]
+    c = config.channels[3] + 3
     for name, c_in, c_out in rows:
-        assert c == c_out, name
-        c = c_in
+        assert c == c_in, name
+        c = c_out
     assert c == 3
+    widths = [c_in for name, c_in, _ in rows if name in ("conv1_2", "conv2_2", "conv3_4")]
+    assert widths[::-1] == list(config.painting)
 
 
-def test_kernels_are_mirrored_in_shape(tensors):
-    for name, c_in, c_out in NARROW.convs():
-        assert tensors[f"encoder/{name}/kernel"].shape == (3, 3, c_in, c_out)
-        assert tensors[f"decoder/{name}/kernel"].shape == (3, 3, c_out, c_in)
-        assert tensors[f"decoder/{name}/bias"].shape == (c_in,)
+@pytest.mark.parametrize("config", [NARROW, *MODELS.values()], ids=["narrow", *MODELS])
+def test_every_row_of_the_table_paints_eight_pixels_for_a_position(config):
+    code = jax.ShapeDtypeStruct((2, 3, 5, config.code_width), np.float32)
+    shapes = jax.eval_shape(lambda x: Decoder(config, rngs=nnx.Rngs(0)).activations(x), code)
+    for name, _, c_out in config.convs("decoder"):
+        cell = 2 ** (4 - int(name[4]))
+        assert shapes[name].shape == (2, 3 * cell, 5 * cell, c_out), name
+    assert shapes["conv1_1"].shape == (2, 24, 40, 3)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_each_block_leads_to_the_level_below_at_twice_the_size(run, level):
-    out = run(random((1, 4, 6, NARROW.channels[level - 1])), level)
-    assert out.shape == ((1, 4, 6, 3) if level == 1 else (1, 8, 12, NARROW.channels[level - 2]))
-    if level > 1:
-        assert out.min() >= 0
-
-
-@pytest.mark.parametrize("level", [2, 5])
-def test_decoding_agrees_with_scipy(decoder, tensors, level):
-    features = np.abs(random((1, 4, 6, NARROW.channels[level - 1])))
-    want = oracles.decode(features, part(tensors, "decoder"), level=level)
-    got = nnx.jit(lambda d, x: d(x, level=level))(decoder, features)
-    assert got.shape == (1, 4 * 2 ** (level - 1), 6 * 2 ** (level - 1), 3)
+def test_decoding_agrees_with_scipy(decode, tensors):
+    code = random((1, 4, 6, NARROW.code_width))
+    want = oracles.decode(code, part(tensors, "decoder"))
     assert want.std() > 1e-3
-    np.testing.assert_allclose(got, want, atol=2e-5 * np.abs(want).max())
+    np.testing.assert_allclose(decode(code)["conv1_1"], want, atol=2e-5 * np.abs(want).max())
 
 
-def test_decoding_is_the_blocks_one_after_the_other(decoder, run):
-    x = features = random((1, 4, 6, 4))
-    for level in (3, 2, 1):
-        x = run(x, level)
-    np.testing.assert_allclose(decoder(features, level=3), x, atol=1e-5)
+def test_a_call_gives_the_last_of_the_activations(decoder, decode):
+    code = random((1, 4, 6, NARROW.code_width))
+    found = decode(code)
+    np.testing.assert_allclose(nnx.jit(lambda d, x: d(x))(decoder, code), found.pop("conv1_1"), atol=1e-5)
+    for name, value in found.items():
+        assert value.min() >= 0, name
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_folded_affine_map_is_one_applied_first(run, level):
-    c = NARROW.channels[level - 1]
-
-    @law
-    @given(seeds)
-    def holds(seed):
-        rng = np.random.default_rng(seed)
-        step = Affine(*(rng.normal(0, s, shape).astype(np.float32) for s, shape in ((1, (c, c)), (3, (c,)))))
-        x = rng.normal(size=(1, 4, 6, c)).astype(np.float32)
-        want = np.asarray(run(step(x), level))
-        np.testing.assert_allclose(run(x, level, step), want, atol=2e-5 * max(1.0, np.abs(want).max()))
-
-    holds()
+@law
+@given(seeds)
+def test_a_flat_code_is_painted_flat(decode, seed):
+    flat = np.random.default_rng(seed).normal(size=(1, 1, 1, NARROW.code_width)).astype(np.float32)
+    image = np.asarray(decode(np.broadcast_to(flat, (1, 4, 6, NARROW.code_width)))["conv1_1"])
+    np.testing.assert_allclose(image, np.broadcast_to(image[:, :1, :1], image.shape), atol=1e-4)
 
 
 # ---------------------------------------------------------------------------------------- filling and reading

@@ -1,30 +1,27 @@
-"""Every command in the README and the docs is run, and the Python in them too."""
+"""Every command in the README and the docs is run, the Python in them too, and what they say of defaults is true."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from wctstyle import images, samples
+from wctstyle.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
 SETUP = "python3 -m venv"
-TINY_RECIPE = """
-model = "slim"
-seed = 1
-[[stages]]
-kind = "reconstruct"
-steps = 1
-size = 32
-batch = 2
-"""
+SCREENSHOT = "demo"
+"""The picture of the docs that no program makes."""
 
 
 def _blocks(language: str) -> list[tuple[str, str]]:
@@ -55,16 +52,25 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = images.resize(samples.picture("cat"), long_side=96)
     images.save(folder / "photo.jpg", photo.rgb)
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
-    for name in ("photos", "paintings"):
-        (folder / name).mkdir()
-        images.save(folder / name / "one.jpg", photo.rgb)
-        images.save(folder / name / "two.jpg", np.ascontiguousarray(photo.rgb[:, ::-1]))
-    (folder / "recipe.toml").write_text(TINY_RECIPE)
+    (folder / "photos").mkdir()
+    images.save(folder / "photos" / "one.jpg", photo.rgb)
+    images.save(folder / "photos" / "two.jpg", np.ascontiguousarray(photo.rgb[:, ::-1]))
     return folder
 
 
-def _prepare(words: list[str], desk: Path) -> list[str]:
-    """Keep the command as it is, but for what takes hours, the network or files that a reader has."""
+def _is_run(words: list[str]) -> bool:
+    """Tell whether a command is run; of those that take hours, the network or files of the reader, options alone are.
+
+    The original VGG-19 is such a file, and so is the state of a run that was stopped.
+    """
+    if {"vgg19", "--resume"} & set(words):
+        return False
+    runs = ("stylize", "optimize", "compare", "recipe", "samples")
+    return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
+
+
+def _prepare(words: list[str]) -> list[str]:
+    """Keep the command as it is, but for results that are there already and for steps that take minutes."""
     if words[1] in ("stylize", "optimize", "compare") and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:
@@ -76,11 +82,8 @@ def _prepare(words: list[str], desk: Path) -> list[str]:
 def test_command_works(page: str, line: str, desk: Path) -> None:
     words = shlex.split(line)
     assert words[0] == "wctstyle", f"{page}: a command of another program: {line}"
-    runs = ("stylize", "optimize", "compare", "recipe", "samples")
-    if "--resume" not in words and (words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])):
-        command = [sys.executable, "-m", "wctstyle", *_prepare(words, desk)[1:]]
-    else:
-        command = [sys.executable, "-m", "wctstyle", *words[1:], "--help"]
+    words = _prepare(words) if _is_run(words) else [*words, "--help"]
+    command = [sys.executable, "-m", "wctstyle", *words[1:]]
     done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
@@ -108,3 +111,43 @@ def test_links_and_pictures_are_there() -> None:
             if not target.startswith(("http://", "https://")) and not (page.parent / target).exists():
                 missing.append(f"{page.name}: {target}")
     assert not missing, missing
+
+
+def _table(page: str, heading: str) -> dict[str, str]:
+    """Names and defaults of the table below a heading: the first column, and the last but one."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    section = re.split(r"\n#+ ", text.split(f"# {heading}\n", 1)[1], maxsplit=1)[0]
+    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in section.splitlines()
+            if line.startswith("| `")]  # fmt: skip
+    return {row[0].removeprefix("--").replace("-", "_"): row[-2] for row in rows}
+
+
+def _assert_same(told: dict[str, str], defaults: dict[str, Any]) -> None:
+    assert told.keys() == defaults.keys()
+    assert {name: type(defaults[name])(value) for name, value in told.items()} == defaults
+
+
+def test_the_dials_are_those_of_the_settings() -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(Settings)}
+    _assert_same(_table("blending.md", "All dials"), fields)
+
+
+def test_the_options_of_training_are_those_of_its_stages() -> None:
+    from wctstyle.training import encoders, painters, recipe
+
+    _assert_same(_table("training.md", "Pictures"), recipe.PICTURES_DEFAULTS)
+    _assert_same(_table("training.md", "Encoder"), encoders.DEFAULTS)
+    _assert_same(_table("training.md", "Painter"), painters.DEFAULTS)
+
+
+@pytest.mark.parametrize(("page", "text"), _blocks("toml"))
+def test_recipes_can_be_read(page: str, text: str, tmp_path: Path) -> None:
+    from wctstyle.training.recipe import load_recipe
+
+    (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
+    assert load_recipe(tmp_path / "recipe.toml").stages, page
+
+
+def test_one_program_makes_every_picture() -> None:
+    made = runpy.run_path(str(ROOT / "tools" / "pictures.py"))["PICTURES"]
+    assert made.keys() == {path.stem for path in (ROOT / "docs" / "pictures").iterdir()} - {SCREENSHOT}

@@ -13,7 +13,7 @@ from original import ORIGINAL, needs_original
 
 from wctstyle import convolution, weights, winograd
 from wctstyle.convolution import conv3x3, conv3x3_zero
-from wctstyle.encoder import MODELS, SIZE_MULTIPLE, Conv, Encoder, avg_pool, max_pool
+from wctstyle.encoder import COLOR_SCALE, MODELS, SIZE_MULTIPLE, Conv, Encoder, avg_pool, max_pool
 from wctstyle.model import build, extract
 
 convolved = jax.jit(conv3x3)
@@ -201,10 +201,10 @@ def test_the_table_is_that_of_vgg19():
     assert MODELS["vgg19"].convs() == list(zip(layers, channels[:-1], channels[1:], strict=True))
 
 
-def test_slim_is_a_quarter_as_wide_and_half_at_relu5_1():
-    *above, deepest = zip(MODELS["slim"].channels, MODELS["vgg19"].channels, strict=True)
-    assert all(4 * slim == full for slim, full in above)
-    assert 2 * deepest[0] == deepest[1]
+@pytest.mark.parametrize(("name", "above", "deepest"), [("slim", 4, 2), ("medium", 2, 1), ("vgg19", 1, 1)])
+def test_each_model_is_a_fraction_as_wide_and_less_so_at_relu5_1(name, above, deepest):
+    for level, (own, full) in enumerate(zip(MODELS[name].channels, MODELS["vgg19"].channels, strict=True), start=1):
+        assert full == own * (deepest if level == 5 else above)
 
 
 @pytest.mark.parametrize("after", ["conv1_1", "conv3_1", "conv4_4"])
@@ -250,6 +250,21 @@ def test_a_call_returns_the_first_convolution_of_each_level(encode, image):
     assert len(levels) == 5
     for level, features in enumerate(levels, start=1):
         np.testing.assert_array_equal(features, activations[f"relu{level}_1"])
+
+
+def test_a_code_is_relu4_1_and_the_colour_of_its_cells(encoder, image, activations):
+    code = nnx.jit(lambda e, x: e.code(x))(encoder, image)
+    assert code.shape == (2, 4, 6, NARROW.code_width)
+    want = oracles.code(np.asarray(activations["relu4_1"]), image)
+    np.testing.assert_allclose(code, want, atol=1e-5 * float(want.max()))
+
+
+def test_the_colour_in_a_code_is_zero_for_grey_and_linear_in_rgb(encoder):
+    look = nnx.jit(lambda e, x: e.code(x)[..., -3:])
+    for rgb in ([0.5, 0.5, 0.5], [0.0, 0.25, 1.0]):
+        found = look(encoder, np.broadcast_to(np.float32(rgb), (1, 32, 48, 3)))
+        want = COLOR_SCALE * (np.float32(rgb) - 0.5)
+        np.testing.assert_allclose(found, np.broadcast_to(want, found.shape), atol=1e-5)
 
 
 def test_activations_stop_at_the_layer_asked_for(encoder, image, activations):

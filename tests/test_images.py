@@ -705,6 +705,7 @@ def test_content_hash_is_of_pixels_and_shape():
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 90), st.booleans())
+@settings(deadline=None)
 def test_resized_sizes(height: int, width: int, long_side: int, enlarge: bool):
     picture = images.load(np.full((height, width, 3), 0.3))
     resized = images.resize(picture, long_side=long_side, enlarge=enlarge)

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import jax
@@ -19,7 +21,7 @@ import pytest
 import scipy.linalg
 
 from benchmarks import judge
-from wctstyle import color, metrics
+from wctstyle import color
 from wctstyle.encoder import ModelConfig
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError, WeightsError
 from wctstyle.losses import (
@@ -31,19 +33,23 @@ from wctstyle.losses import (
     total_variation,
 )
 from wctstyle.moments import Moments
-from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings, descent, lbfgs, loop, memory
+from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings, descent, lbfgs, memory, programs
 from wctstyle.optimizer import checkpoint as states
+from wctstyle.optimizer import job as jobs
+from wctstyle.optimizer import run as runs
+from wctstyle.optimizer.job import Job
 from wctstyle.optimizer.network import convolve, features, parameters
 from wctstyle.optimizer.objective import (
     Shape,
     loss_terms,
-    style_moments,
     style_targets,
+    term_pulls,
     term_weights,
     variation,
 )
 from wctstyle.optimizer.settings import LAYERS, Start, level_of, pyramid, share_out
 from wctstyle.recent import Recent
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.weights import folding
 
 HEIGHT, WIDTH = 24, 40
@@ -63,7 +69,7 @@ def tensors() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def tiny(tensors: dict[str, np.ndarray]) -> Optimizer:
-    return Optimizer("slim", tensors=tensors)
+    return Optimizer(tensors=tensors)
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +86,6 @@ def finish(iterates: Iterator[Iterate]) -> Iterate:
     *_, last = iterates
     assert last.done
     return last
-
-
-def test_a_style_may_be_given_by_its_moments(tiny: Optimizer, tensors: dict, content: np.ndarray, style: np.ndarray):
-    settings = dataclasses.replace(SHORT, smallest=WIDTH, statistic="moments")
-    found = style_moments(parameters(narrow.NARROW, tensors), jnp.asarray(style)[None], Shape.of(settings))
-    measured = tuple(found[f"relu{level}_1"] for level in range(1, 6))
-    wanted = finish(tiny.run(content, [(style, 1.0)], settings, init=content))
-    got = finish(tiny.run(content, [(measured, 2.0)], settings, init=content))
-    np.testing.assert_allclose(got.image, wanted.image, atol=1e-4)
-    bad = ({"smallest": 20}, {"original_colors": True}, {"pooling": "avg"}, {"style_layers": {"relu3_2": 1.0}})
-    for change in bad:
-        with pytest.raises(ConfigError, match="a style given as moments is measured already"):
-            finish(tiny.run(content, [(measured, 1.0)], dataclasses.replace(settings, **change), init=content))
-    with pytest.raises(ConfigError, match="a style given as moments"):
-        finish(tiny.run(content, [(measured, 1.0)], settings))
 
 
 # --- Settings ---------------------------------------------------------------------------------------------------
@@ -392,7 +383,7 @@ def test_lbfgs_finds_the_bottom_and_never_rises():
     matrix, lowest = (jnp.asarray(v, jnp.float32) for v in bowl())
     state, values = descend(lambda v: (v - lowest) @ matrix @ (v - lowest) / 2, np.zeros(20), 120)
     assert values[-1] < 1e-6 * values[0]
-    assert all(b <= a * (1 + 2 * lbfgs.ROUNDING) for a, b in zip(values, values[1:], strict=False))
+    assert all(b <= a * (1 + 2 * lbfgs.ROUNDING) for a, b in zip(values, values[1:], strict=False))  # as it may rise
     np.testing.assert_allclose(state.x, lowest, atol=1e-3)
 
 
@@ -445,7 +436,7 @@ def test_the_same_run_gives_the_same_picture_however_it_is_cut(
     settings = dataclasses.replace(SHORT, init="noise", seed=3)
     pictures = []
     for seconds in (1.0, 1e-9, 1.0):
-        monkeypatch.setattr(loop, "CHUNK_SECONDS", seconds)
+        monkeypatch.setattr(runs, "CHUNK_SECONDS", seconds)
         pictures.append(finish(tiny.run(content, [(style, 1.0)], settings)).image)
     np.testing.assert_array_equal(pictures[1], pictures[0])
     np.testing.assert_array_equal(pictures[2], pictures[0])
@@ -470,7 +461,7 @@ def test_faces_keep_themselves(
         return after / before
 
     assert lost(left) < 0.5 * lost(1 - left)
-    monkeypatch.setattr(loop, "face_map", lambda rgb: left)
+    monkeypatch.setattr(jobs, "face_map", lambda rgb: left)
     found = finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(settings, keep_faces=1.0)))
     np.testing.assert_array_equal(found.image, kept)
 
@@ -478,7 +469,7 @@ def test_faces_keep_themselves(
 def test_faces_nobody_needs_are_not_looked_for(
     tiny: Optimizer, content: np.ndarray, style: np.ndarray, monkeypatch: Any
 ):
-    monkeypatch.setattr(loop, "face_map", lambda rgb: pytest.fail("looked for faces"))
+    monkeypatch.setattr(jobs, "face_map", lambda rgb: pytest.fail("looked for faces"))
     for change in ({"keep_faces": 0.0}, {"content_weight": 0.0}):
         finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(SHORT, **change)))
     tiny.figures(content, content, [(style, 1.0)])
@@ -496,7 +487,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     optimizer: Any, stop_at: int,
 ):  # fmt: skip
-    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e-9)
+    monkeypatch.setattr(runs, "CHUNK_SECONDS", 1e-9)
     settings = dataclasses.replace(SHORT, optimizer=optimizer, normalize_gradients=True)
     whole = finish(tiny.run(content, [(style, 1.0)], settings))
     state = tmp_path / "state.safetensors"
@@ -520,7 +511,7 @@ def test_a_run_interrupted_between_scales_goes_on_there(
     whole = finish(tiny.run(content, [(style, 1.0)], SHORT))
     state = tmp_path / "state.safetensors"
     calls = iter([True, False])
-    begin = tiny._begin
+    begin = tiny._programs.begin
 
     def interrupted(*args: Any) -> Any:
         if not next(calls):
@@ -528,7 +519,7 @@ def test_a_run_interrupted_between_scales_goes_on_there(
         return begin(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tiny, "_begin", interrupted)
+        patch.setattr(tiny._programs, "begin", interrupted)
         with pytest.raises(KeyboardInterrupt):
             list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=state))
     resumed = list(tiny.run(content, [(style, 1.0)], SHORT, resume=state))
@@ -542,16 +533,16 @@ def test_scales_share_the_time_between_saves(
     tiny: Optimizer, content: np.ndarray, style: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     saved: list[int] = []
-    monkeypatch.setattr(loop.states, "save", lambda path, carry, about: saved.append(about["scale"]))
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.2)
-    begin = tiny._begin
+    monkeypatch.setattr(runs.states, "save", lambda path, carry, about: saved.append(about["scale"]))
+    monkeypatch.setattr(runs, "SAVE_SECONDS", 0.2)
+    begin = tiny._programs.begin
 
     def slow(*args: Any) -> Any:
         time.sleep(0.25)
         return begin(*args)
 
-    monkeypatch.setattr(tiny, "_begin", slow)
-    monkeypatch.setattr(loop, "CHUNK_SECONDS", 100.0)
+    monkeypatch.setattr(tiny._programs, "begin", slow)
+    monkeypatch.setattr(runs, "CHUNK_SECONDS", 100.0)
     list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=tmp_path / "state.safetensors"))
     assert saved[0] == 0
 
@@ -564,8 +555,8 @@ def test_a_state_that_cannot_be_written_costs_no_picture(
     def full(*args: Any) -> None:
         raise WeightsError("the disk is full")
 
-    monkeypatch.setattr(loop.states, "save", full)
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(runs.states, "save", full)
+    monkeypatch.setattr(runs, "SAVE_SECONDS", 0.0)
     seen = list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=tmp_path / "state.safetensors"))
     assert {iterate.unsaved for iterate in seen} == {"the disk is full"}
     np.testing.assert_array_equal(seen[-1].image, wanted.image)
@@ -585,7 +576,7 @@ def test_a_state_of_another_run_is_refused(
         assert part in str(caught.value)
     assert "time_budget" not in str(caught.value)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "__version__", "0.0.0")
+        patch.setattr(runs, "__version__", "0.0.0")
         with pytest.raises(ConfigError, match="wctstyle's version"):
             tiny.run(content, [(style, 1.0)], SHORT, resume=state)
     given = dataclasses.replace(SHORT, init="image")
@@ -614,16 +605,42 @@ def test_iterates_at_no_steps_are_refused(tiny: Optimizer, content: np.ndarray, 
 
 
 def test_programs_of_old_sizes_are_forgotten(tiny: Optimizer, content: np.ndarray, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tiny, "_programs", Recent(2))
+    monkeypatch.setattr(tiny._programs, "_compiled", Recent(2))
     for width in (24, 26, 28):
         finish(tiny.run(content[:, :width], [(content, 1.0)], dataclasses.replace(SHORT, steps=1, smallest=32)))
-    assert [key[1][1] for key in tiny._programs._items] == [26, 28]
+    assert [key[1][1] for key in tiny._programs._compiled._items] == [26, 28]
 
 
-def test_a_plateau_ends_a_run(tiny: Optimizer, content: np.ndarray):
-    settings = dataclasses.replace(SHORT, steps=400, plateau=0.5, smallest=40)
-    last = finish(tiny.run(content, [(content, 1.0)], settings))
-    assert (last.reason, last.step) == ("plateau", 40)
+def test_a_plateau_ends_a_run(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    """The loss cannot fall by a tenth each time for long: its least value is not near 0."""
+    settings = dataclasses.replace(SHORT, steps=2000, plateau=0.1, smallest=WIDTH)
+    iterates = list(tiny.run(content, [(style, 1.0)], settings, every=descent.PLATEAU_STEPS))
+    last = iterates[-1]
+    assert last.reason == "plateau"
+    assert last.step < settings.steps
+    looks = {i.step: i.losses["total"] for i in iterates if i.step % descent.PLATEAU_STEPS == 0}
+    assert last.step in looks
+    *fell, stood = (later / earlier for earlier, later in pairwise(looks.values()))
+    near = 1e-4  # the loss that is told is summed anew
+    assert stood > 1 - settings.plateau - near
+    assert all(ratio <= 1 - settings.plateau + near for ratio in fell)
+
+
+@pytest.mark.parametrize(("plateau", "ends"), [(0.01, (2 * descent.PLATEAU_STEPS, "plateau")), (0.0, (50, "steps"))])
+def test_a_loss_that_stands_still_is_a_plateau_at_the_second_look(
+    tiny: Optimizer, content: np.ndarray, style: np.ndarray, plateau: float, ends: tuple[int, str]
+):
+    settings = dataclasses.replace(SHORT, steps=50, plateau=plateau, smallest=WIDTH, optimizer="adam")
+    still = dataclasses.replace(settings, learning_rate=1e-30)  # too short a step to change a pixel
+    last = finish(tiny.run(content, [(style, 1.0)], still))
+    assert (last.step, last.reason) == ends
+
+
+def test_a_plateau_leaves_a_scale_for_the_next(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    settings = dataclasses.replace(SHORT, steps=200, plateau=0.01, optimizer="adam", learning_rate=1e-30)
+    iterates = list(tiny.run(content, [(style, 1.0)], settings))
+    assert max(i.step for i in iterates if i.scale == 1) == 2 * descent.PLATEAU_STEPS
+    assert (iterates[-1].scale, iterates[-1].step) == (2, 4 * descent.PLATEAU_STEPS)
 
 
 def test_a_time_budget_ends_a_run_at_full_size(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
@@ -632,7 +649,8 @@ def test_a_time_budget_ends_a_run_at_full_size(tiny: Optimizer, content: np.ndar
     last = finish(tiny.run(content, [(style, 1.0)], settings))
     assert last.reason == "time"
     assert (last.scale, last.width) == (2, WIDTH)
-    assert last.seconds < 10
+    assert last.step < settings.steps
+    assert last.seconds >= 0.5
 
 
 def test_strength_0_leaves_the_photo_and_more_of_it_goes_further(
@@ -643,7 +661,7 @@ def test_strength_0_leaves_the_photo_and_more_of_it_goes_further(
         settings = dataclasses.replace(SHORT, strength=strength, smallest=40, tv_weight=0.0, steps=20)
         last = finish(tiny.run(content, [(style, 1.0)], settings))
         moved.append(float(np.sqrt(np.mean((last.image - content) ** 2))))
-    assert moved[0] < 1e-3
+    assert moved[0] < 1 / 255
     assert moved[0] < moved[1] < moved[2]
 
 
@@ -657,6 +675,56 @@ def test_styles_blend_by_their_weights(tiny: Optimizer, content: np.ndarray, sty
     for blend in ("barycenter", "mixture", "linear"):
         mixed = made((style, 1.0), (content, 1.0), blend=blend)
         assert np.abs(mixed - alone).max() > 0.02
+
+
+def test_styles_are_measured_once(
+    tensors: dict[str, np.ndarray], content: np.ndarray, style: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    """Weights, strength, blend and another photo measure no style again; its pixels, layers and pooling do."""
+    optimizer = Optimizer(tensors=tensors)
+    seen: list[Any] = []
+    measure = optimizer._programs._moments
+
+    def counted(params: Any, picture: Any, *, shape: Shape) -> Any:
+        seen.append(picture.shape)
+        return measure(params, picture, shape=shape)
+
+    monkeypatch.setattr(optimizer._programs, "_moments", counted)
+    paintings = [style, narrow.picture(WIDTH, WIDTH, seed=6)]
+
+    def measured(photo: np.ndarray = content, styles: Any = ((0, 1.0), (1, 1.0)), **changes: Any) -> int:
+        del seen[:]
+        settings = dataclasses.replace(SHORT, **{"steps": 1, "smallest": WIDTH, **changes})
+        finish(optimizer.run(photo, [(paintings[i].copy(), weight) for i, weight in styles], settings))
+        return len(seen)
+
+    assert measured() == 2
+    assert measured() == 0
+    assert measured(styles=((1, 0.3), (0, 5.0)), blend="mixture", statistic="moments", content_weight=0.3) == 0
+    assert measured(photo=content[::-1]) == 0
+    assert measured(strength=0.5) == 1  # the photo itself
+    assert measured(strength=0.7) == 0
+    assert measured(pooling="avg") == 2
+    assert measured(style_layers={"relu2_1": 1.0}) == 2
+    paintings[0] = paintings[0][::-1]
+    assert measured() == 1
+    assert measured(smallest=20, steps=2) == 2  # both at the coarse scale
+
+
+def test_old_moments_are_forgotten(tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(programs, "MOMENTS_BYTES", 1)
+    made, shape = Optimizer(tensors=tensors)._programs, Shape.of(OptimizeSettings())
+    for seed in range(3):
+        made.measured(narrow.picture(16, 16, seed=seed), shape)
+    assert len(made._measured._items) == 1
+
+
+def test_moments_that_were_kept_give_the_same_picture(
+    tensors: dict[str, np.ndarray], content: np.ndarray, style: np.ndarray
+):
+    optimizer = Optimizer(tensors=tensors)
+    one, two = (finish(optimizer.run(content, [(style, 1.0)], SHORT)).image for _ in range(2))
+    np.testing.assert_array_equal(two, one)
 
 
 def test_original_colors_are_kept(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
@@ -685,19 +753,19 @@ def test_every_start_is_what_it_says(
     settings = dataclasses.replace(SHORT, steps=1, smallest=40, init="fast" if init == "given" else init)
     image = finish(tiny.run(content, [(style, 1.0)], settings, init=given if init == "given" else None)).image
     if init == "noise":
-        assert image.std() == pytest.approx(loop.NOISE, rel=0.1)
+        assert image.std() == pytest.approx(programs.NOISE, rel=0.1)
         assert image.mean() == pytest.approx(0.5, abs=0.02)
     elif init == "style":
         assert np.abs(image.mean(axis=(0, 1)) - style.mean(axis=(0, 1))).max() < 0.02
     else:
-        np.testing.assert_allclose(image, content if init == "content" else given, atol=1e-6)
+        np.testing.assert_allclose(image, content if init == "content" else given, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(3, 4, 3), (33, 50, 3), (17, 2, 1), (16, 31, 3)])
 def test_coordinates_are_the_picture_with_its_colour_and_fine_structure_spread_out(size: tuple[int, int, int]):
     image = narrow.picture(*size[:2], seed=5)[..., : size[2]]
     x = descent.coordinates(jnp.asarray(image))
-    np.testing.assert_allclose(descent.picture(x, size), image, atol=1e-6)
+    np.testing.assert_allclose(descent.picture(x, size), image, atol=1e-5)
     step = np.random.default_rng(0).normal(size=image.size).astype(np.float32)
     moved = np.asarray(descent.picture(jnp.asarray(step), size)).mean(axis=2)
     within = np.abs(np.fft.fft2(moved)) ** 2 / np.abs(np.fft.fft2(step.reshape(size).mean(axis=2))) ** 2
@@ -724,7 +792,7 @@ def test_first_steps_go_less_far_in_colour(
 ):
     def share_of_colour() -> float:
         settings = dataclasses.replace(SHORT, steps=2, smallest=40, init="content", optimizer=optimizer, average=0.0)
-        image = finish(Optimizer("slim", tensors=tensors).run(content, [(style, 1.0)], settings)).image
+        image = finish(Optimizer(tensors=tensors).run(content, [(style, 1.0)], settings)).image
         change = image - content
         return float(np.square(change - change.mean(axis=2, keepdims=True)).sum() / np.square(change).sum())
 
@@ -746,21 +814,19 @@ def test_odd_pictures_stay_finite(tiny: Optimizer, style: np.ndarray, case: str,
     settings = dataclasses.replace(SHORT, statistic=statistic, smallest=100)
     iterates = list(tiny.run(content, [(target, 1.0)], settings))
     assert np.isfinite(list(iterates[-1].losses.values())).all()
-    assert iterates[-1].losses["total"] <= iterates[0].losses["total"]
+    assert iterates[-1].losses["total"] <= iterates[0].losses["total"] * (1 + 1e-4) + 1e-9
     assert np.isfinite(iterates[-1].image).all()
 
 
 def test_normalised_gradients_pull_alike(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
     settings = dataclasses.replace(SHORT, normalize_gradients=True)
-    job = tiny._job(content, [(style, 1.0)], dataclasses.replace(settings, init="noise"), None, resumed=False)
-    size = (HEIGHT, WIDTH)
-    targets, carry = tiny._targets(job, size), tiny._begin(job, size, None)
-    weights = tiny._weights(job, size, carry, targets)
-    pulls = np.asarray(
-        tiny._pulls(tiny._params, descent.picture(carry.state.x, (*size, 3))[None], targets, shape=job.shape)
-    )
+    job = Job.checked(content, [(style, 1.0)], dataclasses.replace(settings, init="noise"), None, resumed=False)
+    size, made = (HEIGHT, WIDTH), tiny._programs
+    targets, carry = made.targets(job, size), made.begin(job, size, None)
+    weights = made.weights(job, size, carry, targets)
+    pulls = np.asarray(term_pulls(made.params, descent.picture(carry.state.x, (*size, 3))[None], targets, job.shape))
     relative = (weights * pulls)[:-2] / term_weights(settings, job.shape)[:-2]
-    np.testing.assert_allclose(relative, relative[0], rtol=1e-4)
+    np.testing.assert_allclose(relative, relative[0], rtol=1e-2)
 
 
 def test_a_term_without_a_slope_keeps_its_weight(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
@@ -771,13 +837,21 @@ def test_a_term_without_a_slope_keeps_its_weight(tiny: Optimizer, content: np.nd
     assert moved > wanted / 3
 
 
-def test_an_estimate_is_about_what_a_run_takes(tiny: Optimizer, content: np.ndarray):
-    short, long = (
-        tiny.estimate(content.shape, dataclasses.replace(SHORT, steps=steps, smallest=40)) for steps in (10, 100_000)
-    )
-    assert 0 < short < 60
-    assert long > 20 * short
-    assert tiny.estimate(content.shape, dataclasses.replace(SHORT, time_budget=0.01)) == 0.01
+def test_an_estimate_goes_by_the_area_of_every_scale(tiny: Optimizer, content: np.ndarray, monkeypatch: Any):
+    """A probe whose five steps took half a second, after two for compiling: 0.1 s a step at its size."""
+    probe = finish(tiny.run(content, [(content, 1.0)], dataclasses.replace(SHORT, steps=1, smallest=WIDTH)))
+    probe = dataclasses.replace(probe, steps_per_second=10.0)
+    monkeypatch.setattr(tiny, "run", lambda *_, **__: iter([probe]))
+    settings = OptimizeSettings(steps=100, smallest=256)
+    for shape, wanted in (((256, 256, 3), 2 + 10), ((512, 512, 3), 2 * 2 + 50 * 0.1 + 50 * 0.4)):
+        clock = iter([7.0, 9.5])
+        monkeypatch.setattr(runs, "time", SimpleNamespace(perf_counter=lambda clock=clock: next(clock)))
+        assert tiny.estimate(shape, settings) == pytest.approx(wanted)
+
+
+def test_an_estimate_is_at_most_the_time_budget(tiny: Optimizer, content: np.ndarray):
+    assert 0 < tiny.estimate(content.shape, SHORT) < float("inf")
+    assert tiny.estimate(content.shape, dataclasses.replace(SHORT, steps=1_000_000, time_budget=1e-6)) == 1e-6
 
 
 def test_a_size_that_does_not_fit_is_told_with_one_that_does(
@@ -786,7 +860,7 @@ def test_a_size_that_does_not_fit_is_told_with_one_that_does(
     monkeypatch.setattr(memory, "needed", lambda compiled, state: 4 * 2**30)
     monkeypatch.setattr(memory, "available", lambda: 2**30)
     optimizer = Optimizer(tensors=tensors)
-    monkeypatch.setattr(optimizer, "_targets", None)  # told before anything of that size is measured
+    monkeypatch.setattr(optimizer._programs, "targets", None)  # told before anything of that size is measured
     with pytest.raises(ImageError, match=r"^optimising 40x24 pixels needs 4\.0 GiB and 1\.0 GiB are free: give --size"):
         next(iter(optimizer.run(content, [(content, 1.0)], SHORT)))
 
@@ -804,13 +878,20 @@ def test_what_does_not_fit_is_tried_with_less_memory(
     tensors: dict[str, np.ndarray], tiny: Optimizer, content: np.ndarray, style: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
-    settings = dataclasses.replace(SHORT, smallest=40, steps=4)
+    settings = dataclasses.replace(SHORT, smallest=WIDTH, steps=2)  # after more, other roundings become other pictures
     wanted = finish(tiny.run(content, [(style, 1.0)], settings)).image
-    needs = iter([2**40, 1])
+    assert np.abs(wanted - content).max() > lbfgs.FIRST_STEP
+    needs, tried, program = iter([2**60, 1]), [], descent.program
+
+    def noted(shape: Shape, *args: Any) -> Any:
+        tried.append(shape.checkpointed)
+        return program(shape, *args)
+
     monkeypatch.setattr(memory, "needed", lambda compiled, state: next(needs))
+    monkeypatch.setattr(descent, "program", noted)
     found = finish(Optimizer(tensors=tensors).run(content, [(style, 1.0)], settings)).image
-    np.testing.assert_allclose(found, wanted, atol=2e-2)
-    assert next(needs, None) is None
+    assert tried == [False, True]
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
 def test_the_state_counts_as_memory_that_a_run_needs():
@@ -867,29 +948,34 @@ def test_bad_calls_are_told_at_once(
 
 
 def test_an_unknown_model_is_named():
-    with pytest.raises(ConfigError, match="model 'huge' is not known: use one of slim, vgg19"):
+    with pytest.raises(ConfigError, match="model 'huge' is not known: use one of slim, medium, vgg19"):
         Optimizer("huge")
+
+
+def test_the_default_network_is_the_optimisers_own(tensors: dict[str, np.ndarray]):
+    assert Optimizer(tensors=tensors).model == DEFAULT_OPTIMIZER_MODEL == "medium"
 
 
 def test_figures_are_those_of_metrics(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
     own = tiny.figures(content, content, [(content, 1.0)])
     assert own["style"] == pytest.approx(0, abs=1e-6)
-    assert own["content"] == 0
+    assert own["content"] == pytest.approx(0, abs=1e-6)
     assert own["ssim"] == pytest.approx(1)
     figures = tiny.figures(content, content, [(style, 2.0), (content, 2.0)])
     assert figures["style"] == pytest.approx(np.mean(figures["style_by_level"]))
     shape = Shape.of(OptimizeSettings())
-    found = [features(tiny._params, jnp.asarray(rgb[None]), shape.style_layers).values() for rgb in (content, style)]
+    found = [
+        features(tiny._programs.params, jnp.asarray(rgb[None]), shape.style_layers).values() for rgb in (content, style)
+    ]
     grams = [[np.asarray(x[0], np.float64).reshape(-1, x.shape[-1]) for x in picture] for picture in found]
     grams = [[x.T @ x / len(x) for x in picture] for picture in grams]
     wanted = [np.linalg.norm(g - (g + h) / 2) / np.linalg.norm((g + h) / 2) for g, h in zip(*grams, strict=True)]
     np.testing.assert_allclose(figures["style_by_level"], wanted, rtol=1e-3, atol=1e-5)
-    assert tiny.figures(style[:10, :10], style[:10, :10], [(style, 1.0)])["ssim"] is not None
-    assert metrics.ssim(content, content) == pytest.approx(1)
+    assert np.isnan(tiny.figures(style[:10, :10], style[:10, :10], [(style, 1.0)])["ssim"])
 
 
 def test_models_of_other_widths_are_fine():
-    config = ModelConfig("slim", (2, 2, 3, 3, 3))
+    config = ModelConfig("medium", (2, 2, 3, 3, 3), (2, 2, 2))
     rng = np.random.default_rng(0)
     made = {}
     for name, c_in, c_out in config.convs():

@@ -1,18 +1,22 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracles
 import pytest
 from feature_strategies import law, seeds
 from flax import nnx
 from hypothesis import given
-from narrow import NARROW, picture, quick_compilation, random_tensors
+from narrow import NARROW, picture, quick_compilation, random, random_tensors
 
-from wctstyle import plan as plan_module
+from wctstyle import plan as core
+from wctstyle.encoder import CELL, COLOR_SCALE
 from wctstyle.model import build
-from wctstyle.moments import Moments, measure
-from wctstyle.plan import measure_levels, mix_detail, plan_and_decode, render, valid_weights
-from wctstyle.settings import LEVELS
+from wctstyle.moments import Affine, Moments, measure, pool
+from wctstyle.plan import KEPT_WITHIN, counted, likeness, moved, palette
+from wctstyle.settings import TransformKind
 from wctstyle.transforms import floored
+
+WIDTH = NARROW.code_width
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,220 +33,236 @@ def network(_quick):
     decoder_def, decoder_state = nnx.split(decoder)
 
     class Network:
-        encode = staticmethod(jax.jit(lambda x: nnx.merge(encoder_def, encoder_state)(x)))
-        decode = staticmethod(
-            jax.jit(
-                lambda features, targets, alphas, detail, weights: plan_and_decode(
-                    nnx.merge(encoder_def, encoder_state),
-                    nnx.merge(decoder_def, decoder_state),
-                    features,
-                    targets,
-                    alphas,
-                    detail,
-                    weights=weights,
-                )
-            )
-        )
+        encode = staticmethod(jax.jit(lambda *args: core.encode(nnx.merge(encoder_def, encoder_state), *args)))
+        plan = staticmethod(jax.jit(core.plan, static_argnames="kind"))
+        decode = staticmethod(jax.jit(lambda code: nnx.merge(decoder_def, decoder_state)(code)))
         render = staticmethod(
-            jax.jit(
-                lambda features, plan, detail: render(
-                    nnx.merge(encoder_def, encoder_state),
-                    nnx.merge(decoder_def, decoder_state),
-                    features,
-                    plan,
-                    detail,
-                )
-            )
+            jax.jit(lambda *args, **faces: core.render(nnx.merge(decoder_def, decoder_state), *args, **faces))
         )
-        block = staticmethod(
-            jax.jit(
-                lambda x, level, step: nnx.merge(decoder_def, decoder_state).block(x, level, step), static_argnums=1
-            )
-        )
-        measure_levels = staticmethod(jax.jit(measure_levels))
 
     return Network
 
 
 @pytest.fixture(scope="module")
-def content(network):
-    return network.encode(picture(64, 96, seed=1)[None])
+def photo(network):
+    """The code of a photo and its moments."""
+    return network.encode(picture(64, 96, seed=1)[None], 64, 96)
 
 
 @pytest.fixture(scope="module")
 def target(network):
-    features = network.encode(picture(64, 96, seed=2)[None])
-    return network.measure_levels(features, 64, 96)
+    return network.encode(picture(64, 96, seed=2)[None] ** 2, 64, 96)[1]
 
 
 @pytest.fixture(scope="module")
-def everywhere(content):
-    """Weights that count each position once."""
-    return tuple(jnp.ones(features.shape[:3]) for features in content)
+def plan(network, photo, target):
+    return network.plan(photo[1], target)
 
 
-FULL = jnp.ones(5)
+def moments_of(features):
+    return measure(jnp.asarray(features))
 
 
-# ---------------------------------------------------------------------------------------------------- masks
+def assert_same(got, want, *, atol=1e-5):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=atol * max(1.0, float(np.abs(b).max())))
 
 
-@pytest.mark.parametrize(
-    ("level", "shape", "rows", "columns"),
-    [(1, (64, 64), 33, 64), (2, (32, 32), 17, 32), (3, (16, 16), 9, 16), (4, (8, 8), 5, 8), (5, (4, 4), 3, 4)],
-)
-def test_positions_that_touch_the_picture_count(level, shape, rows, columns):
-    """33 pixels end in the first pixel of a cell of each level: the cell is part of the picture."""
-    got = valid_weights(33, 64, shape, level)
-    want = np.zeros((1, *shape), np.float32)
-    want[:, :rows, :columns] = 1
-    np.testing.assert_array_equal(got, want)
+# -------------------------------------------------------------------------------------------------- what counts
 
 
-def test_a_picture_of_one_pixel_counts_once_on_each_level():
-    for level in LEVELS:
-        assert valid_weights(1, 1, (64 >> (level - 1),) * 2, level).sum() == 1
+def test_a_cell_counts_by_the_part_of_it_that_is_picture():
+    got = counted(12, 17, (3, 4))
+    np.testing.assert_allclose(got[0], np.outer([1, 0.5, 0], [1, 1, 1 / 8, 0]))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 64), (33, 64), (40, 7), (64, 64)], ids=str)
+def test_the_counts_add_up_to_the_pictures_area(size):
+    got = counted(*size, (8, 8))
+    assert got.shape == (1, 8, 8)
+    assert float(got.sum()) == pytest.approx(size[0] * size[1] / CELL**2)
+    assert 0 <= got.min() <= got.max() <= 1
 
 
 def test_sizes_may_be_traced():
-    masked = jax.jit(lambda h, w: valid_weights(h, w, (8, 8), 3))
-    np.testing.assert_array_equal(masked(9, 32), valid_weights(9, 32, (8, 8), 3))
-    np.testing.assert_array_equal(masked(32, 5), valid_weights(32, 5, (8, 8), 3))
+    masked = jax.jit(lambda h, w: counted(h, w, (8, 8)))
+    for size in ((9, 32), (32, 5)):
+        np.testing.assert_allclose(masked(*size), counted(*size, (8, 8)))
 
 
-def test_levels_are_measured_without_the_padding(network, content):
-    for level, (features, got) in enumerate(
-        zip(content, network.measure_levels(content, 48, 80), strict=True), start=1
-    ):
-        cell = 2 ** (level - 1)
-        want = measure(features[:, : 48 // cell, : 80 // cell])
-        assert got.count == want.count == (48 // cell) * (80 // cell)
-        np.testing.assert_allclose(got.mean, want.mean, atol=1e-5)
-        np.testing.assert_allclose(got.covariance, want.covariance, atol=1e-5)
+def test_padding_is_not_measured(network):
+    code, got = network.encode(picture(64, 96, seed=3)[None], 48, 80)
+    want = measure(code[:, : 48 // CELL, : 80 // CELL])
+    assert float(got.count) == float(want.count) == 48 * 80 / CELL**2
+    assert_same(got, want)
 
 
 def test_what_lies_far_out_in_the_padding_does_not_matter(network):
-    """relu5_1 sees 85 pixels around: changes farther out than that leave every counted position alone."""
-    canvas = picture(192, 192, seed=3)[None]
+    """relu4_1 sees less than 48 pixels around: changes farther out than that leave every counted position alone."""
+    canvas = picture(128, 128, seed=3)[None]
     changed = canvas.copy()
-    changed[:, 64 + 96 :] = 1 - changed[:, 64 + 96 :]
-    changed[:, :, 64 + 96 :] = 0
-    before, after = (network.measure_levels(network.encode(x), 64, 64) for x in (canvas, changed))
-    for a, b in zip(before, after, strict=True):
-        for got, want in zip(b, a, strict=True):
-            np.testing.assert_allclose(got, want, atol=1e-6)
+    changed[:, 64 + 48 :] = 1 - changed[:, 64 + 48 :]
+    changed[:, :, 64 + 48 :] = 0
+    before, after = (network.encode(x, 64, 64)[1] for x in (canvas, changed))
+    assert_same(after, before, atol=1e-6)
     changed[:, 20:30, 20:30] = 0
-    for a, b in zip(before, network.measure_levels(network.encode(changed), 64, 64), strict=True):
-        assert np.abs(a.mean - b.mean).max() > 1e-4
+    assert np.abs(network.encode(changed, 64, 64)[1].mean - before.mean).max() > 1e-4
 
 
-# ---------------------------------------------------------------------------------------------------- detail
+# --------------------------------------------------------------------------------------------------------- plan
+
+
+@pytest.mark.parametrize("kind", ["mk", "wct"])
+def test_the_map_gives_the_code_the_targets_moments(network, photo, target, kind: TransformKind):
+    code, own = photo
+    got = measure(network.plan(own, target, kind=kind).affine(code))
+    scale = float(np.trace(target.covariance) + np.sum(target.mean**2))
+    np.testing.assert_allclose(got.mean, target.mean, atol=1e-3 * scale**0.5)
+    np.testing.assert_allclose(got.covariance, floored(target.covariance), atol=2e-3 * scale)
+
+
+def test_the_plan_is_a_function_of_moments_alone(network, photo, target, plan):
+    """Another code with the same moments, its positions in another order, is planned for alike."""
+    shuffled = np.random.default_rng(0).permutation(np.asarray(photo[0]).reshape(-1, WIDTH)).reshape(photo[0].shape)
+    assert_same(network.plan(measure(jnp.asarray(shuffled)), target), plan, atol=2e-3)
+    copied = Moments(*(np.array(part) for part in photo[1]))
+    for a, b in zip(jax.tree.leaves(network.plan(copied, target)), jax.tree.leaves(plan), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_moments_pooled_from_pieces_give_the_plan_of_the_whole(network, photo, target, plan):
+    code = photo[0]
+    for axis in (1, 2):
+        pieces = [measure(half) for half in np.split(np.asarray(code), 2, axis=axis)]
+        assert_same(network.plan(pool(pieces), target), plan, atol=2e-3)
+
+
+def test_pieces_with_a_halo_are_measured_as_the_whole_is(network, photo):
+    """Two halves of a photo, each with what the encoder sees beyond it, counted without that."""
+    rgb = picture(64, 192, seed=4)[None]
+    _, whole = network.encode(rgb, 64, 192)
+    left, _ = network.encode(rgb[:, :, :144], 64, 144)
+    right, _ = network.encode(rgb[:, :, 48:], 64, 144)
+    pieces = [measure(left[:, :, : 96 // CELL]), measure(right[:, :, 48 // CELL :])]
+    assert_same(pool(pieces), whole)
+
+
+def test_how_often_a_picture_is_repeated_changes_no_plan(network, photo, target, plan):
+    many = photo[1]._replace(count=7 * photo[1].count)
+    assert_same(network.plan(many, target._replace(count=3 * target.count)), plan)
+
+
+def test_a_photo_in_its_own_style_is_not_moved(network, photo):
+    code, own = photo
+    plan = network.plan(own, own)
+    np.testing.assert_allclose(plan.affine(code), code, atol=5e-3 * float(np.abs(code).max()))
+    assert float(plan.likeness) == 1
+    np.testing.assert_allclose(plan.palette.matrix, np.eye(3), atol=1e-3)
+    np.testing.assert_allclose(plan.palette.bias, np.zeros(3), atol=1e-3)
+
+
+def test_flat_pictures_are_planned_for(network, target):
+    flat = network.encode(np.full((1, 64, 96, 3), 0.5, np.float32), 64, 96)[1]
+    nothing = Moments(*(jnp.zeros_like(part) for part in target))
+    for own, goal in ((flat, target), (target, flat), (flat, flat), (nothing, target), (target, nothing)):
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(network.plan(own, goal)))
+
+
+# ------------------------------------------------------------------------------------------ palette and likeness
+
+
+def test_the_palette_gives_the_targets_mean_and_covariance_of_rgb():
+    """The colours of a code are those of its cells; their map is held against the other form in float64."""
+    rng = np.random.default_rng(0)
+    own, goal = (rng.uniform(size=(1, 8, 12, 3)) @ rng.uniform(0, 0.5, (3, 3)) for _ in range(2))
+
+    def code(colors, seed):
+        deep = random((*colors.shape[:3], WIDTH - 3), seed)
+        return moments_of(np.concatenate([deep, COLOR_SCALE * (colors - 0.5)], axis=-1).astype(np.float32))
+
+    step = jax.jit(palette)(code(own, 1), code(goal, 2))
+    mean, covariance = oracles.moments(np.asarray(step(jnp.asarray(own, jnp.float32))))
+    want_mean, want_covariance = oracles.moments(goal)
+    np.testing.assert_allclose(mean, want_mean, atol=1e-3)
+    np.testing.assert_allclose(covariance, want_covariance, atol=1e-3)
+    np.testing.assert_allclose(step.matrix, oracles.mk(oracles.moments(own)[1], want_covariance), atol=1e-2)
+
+
+def test_the_palette_looks_at_colours_alone(photo, target):
+    other = target._replace(mean=target.mean.at[:-3].add(5), covariance=target.covariance.at[:-3, :-3].multiply(3))
+    assert_same(jax.jit(palette)(photo[1], other), jax.jit(palette)(photo[1], target))
 
 
 @law
 @given(seeds)
-def test_detail_is_the_share_of_the_content(seed):
-    x, y = np.random.default_rng(seed).normal(size=(2, 1, 3, 4, 2)).astype(np.float32)
-    np.testing.assert_array_equal(mix_detail(x, y, 0.0), x)
-    np.testing.assert_array_equal(mix_detail(x, y, 1.0), y)
-    np.testing.assert_allclose(mix_detail(x, y, 0.25), 0.75 * x + 0.25 * y, atol=1e-6)
+def test_moments_are_like_themselves_and_less_so_the_farther_they_are_moved(seed):
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(1, 4, 6, 3)) * rng.uniform(0.1, 2, 3) + rng.normal(size=3)).astype(np.float32)
+    y = (rng.normal(size=(1, 4, 6, 3)) * rng.uniform(0.1, 2, 3) + rng.normal(size=3)).astype(np.float32)
+    target, other = moments_of(x), moments_of(y)
+
+    def along(t):
+        return Moments(*((1 - t) * a + t * b for a, b in zip(target, other, strict=True)))
+
+    found = [float(likeness(along(t), target)) for t in np.linspace(0, 1, 9)]
+    assert found[0] == 1
+    assert all(a >= b for a, b in zip(found, found[1:], strict=False))
+    assert min(found) >= 0
 
 
-# ----------------------------------------------------------------------------------------------------- chain
+def test_moments_far_apart_have_no_likeness(target):
+    away = target._replace(mean=(1 + 2 * KEPT_WITHIN**0.5) * target.mean, covariance=2 * target.covariance)
+    assert float(likeness(away, target)) == 0
+    nothing = Moments(*(jnp.zeros_like(part) for part in target))
+    assert float(likeness(nothing, target)) == 0
+    assert float(likeness(target, nothing)) == 0
+    assert float(likeness(nothing, nothing)) == 1
 
 
-@pytest.mark.parametrize("detail", [0.0, 0.4])
-def test_rendering_the_plan_gives_the_picture_it_was_made_with(network, content, target, everywhere, detail):
-    image, plan = network.decode(content, target, FULL, detail, everywhere)
-    assert image.shape == (1, 64, 96, 3)
+# ------------------------------------------------------------------------------------------------------- render
+
+
+@law
+@given(seeds)
+def test_strength_is_how_far_the_map_is_followed(seed):
+    rng = np.random.default_rng(seed)
+    step = Affine(*(rng.normal(size=shape).astype(np.float32) for shape in ((3, 3), (3,))))
+    code = rng.normal(size=(1, 4, 5, 3)).astype(np.float32)
+    full = np.asarray(step(code))
+    np.testing.assert_array_equal(moved(code, step, 0.0), code)
+    np.testing.assert_allclose(moved(code, step, 1.0), full, atol=1e-5)
+    for strength in (0.25, 1.5):
+        np.testing.assert_allclose(moved(code, step, strength), code + strength * (full - code), atol=1e-5)
+
+
+def test_rendering_is_decoding_the_mapped_code(network, photo, plan):
+    code = photo[0]
+    for strength in (0.0, 0.4, 1.0, 1.5):
+        image = network.render(code, plan.affine, strength)
+        assert image.shape == (1, 64, 96, 3)
+        np.testing.assert_allclose(image, network.decode(moved(code, plan.affine, strength)), atol=1e-4)
     assert np.std(image) > 0.01
-    np.testing.assert_allclose(network.render(content, plan, detail), image, atol=1e-5)
 
 
-@pytest.mark.parametrize("detail", [0.0, 0.4])
-def test_each_level_of_the_chain_gets_the_moments_of_the_target(network, content, target, everywhere, detail):
-    """Walks the chain with the plan: after its map each level has the mean and (floored) covariance asked for."""
-    image, plan = network.decode(content, target, FULL, detail, everywhere)
-    x = content[-1]
-    for level in reversed(LEVELS):
-        if level < 5:
-            x = (1 - detail) * x + detail * content[level - 1]
-        step, want = plan[level - 1], target[level - 1]
-        got = measure(step(x))
-        scale = float(np.trace(want.covariance) + np.sum(want.mean**2))
-        np.testing.assert_allclose(got.mean, want.mean, atol=1e-3 * scale**0.5, err_msg=f"relu{level}_1")
-        np.testing.assert_allclose(
-            got.covariance, floored(want.covariance), atol=2e-3 * scale, err_msg=f"relu{level}_1"
-        )
-        x = network.block(x, level, step)
-    x = np.clip(x, 0, 1)
-    seen, last = network.encode(x)[0], plan[5]
-    np.testing.assert_allclose(measure(last(seen)).mean, target[0].mean, atol=1e-3)
-    change = network.block(seen, 1, last) - network.block(seen, 1, None)
-    assert np.abs(change).max() > 1e-3
-    np.testing.assert_allclose(x + change, image, atol=1e-5)
+def test_faces_are_drawn_towards_their_own_code(network, photo, plan):
+    """With all of a face's share the picture is that code's own, with none of it there are no faces."""
+    code, face = photo[0], network.encode(picture(64, 96, seed=5)[None], 64, 96)[0]
+    nowhere, everywhere = np.zeros((1, 8, 12, 1), np.float32), np.ones((1, 8, 12, 1), np.float32)
+
+    def painted(share):
+        return network.render(code, plan.affine, 1.0, face_code=face, face_share=share)
+
+    np.testing.assert_allclose(painted(nowhere), network.render(code, plan.affine, 1.0), atol=1e-5)
+    np.testing.assert_allclose(painted(everywhere), network.decode(face), atol=1e-4)
+    mixed = 0.3 * np.asarray(face) + 0.7 * np.asarray(plan.affine(code))
+    np.testing.assert_allclose(painted(0.3 * everywhere), network.decode(mixed), atol=1e-4)
 
 
-def test_the_plan_has_one_map_per_level_from_relu1_1_up_and_the_retouch(network, content, target, everywhere):
-    _, plan = network.decode(content, target, FULL, 0.0, everywhere)
-    assert [step.matrix.shape for step in plan] == [(c, c) for c in (*NARROW.channels, NARROW.channels[0])]
-    assert [step.bias.shape for step in plan] == [(c,) for c in (*NARROW.channels, NARROW.channels[0])]
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_strength_is_set_level_by_level(network, content, target, everywhere, level):
-    _, plan = network.decode(content, target, FULL.at[level - 1].set(0), 0.0, everywhere)
-    for k, step in zip((*LEVELS, 1), plan, strict=True):
-        identity = np.array_equal(step.matrix, np.eye(len(step.bias))) and not step.bias.any()
-        assert identity == (k == level), k
-
-
-def test_full_detail_without_strength_decodes_the_content_from_relu1_1(network, content, target, everywhere):
-    image, _ = network.decode(content, target, jnp.zeros(5), 1.0, everywhere)
-    np.testing.assert_allclose(image, np.clip(network.block(content[0], 1, None), 0, 1), atol=1e-5)
-
-
-def test_the_content_as_its_own_style_changes_nothing_at_relu5_1(network, content, everywhere):
-    own = network.measure_levels(content, 64, 96)
-    _, plan = network.decode(content, own, FULL, 0.0, everywhere)
-    np.testing.assert_allclose(plan[4](content[4]), content[4], atol=2e-3)
-
-
-def test_weights_choose_what_the_chain_is_measured_on(network, content, target, everywhere):
-    """Rows of weight zero do not enter: the plan is that of the others, and each level reaches the target there."""
-    masks = tuple(valid_weights(32, 96, f.shape[1:3], k) for k, f in enumerate(content, start=1))
-    _, plan = network.decode(content, target, FULL, 0.0, masks)
-    got, want = measure(plan[4](content[4][:, :2])), target[4]
-    np.testing.assert_allclose(got.mean, want.mean, atol=2e-3)
-    _, whole = network.decode(content, target, FULL, 0.0, everywhere)
-    assert np.abs(plan[4].bias - whole[4].bias).max() > 1e-2
-
-
-@pytest.mark.parametrize("weights", ["everywhere", "nowhere", "upper half"])
-def test_a_large_level_is_measured_on_every_third_row(content, everywhere, monkeypatch, weights):
-    """And on all rows where it is small: the rest of the rows may hold anything."""
-    x = content[0]
-    given = {"everywhere": everywhere[0], "nowhere": None, "upper half": everywhere[0].at[:, 32:].set(0)}[weights]
-    rows = np.arange(0, 32 if weights == "upper half" else 64, 3)
-    spoilt = x.at[:, 1::3].set(7).at[:, 2::3].set(-7)
-    whole = plan_module.measure_on_the_way(x, given)
-    np.testing.assert_allclose(whole.mean, np.asarray(x)[:, : rows[-1] // 2 * 2 + 2].mean((0, 1, 2)), atol=1e-4)
-    monkeypatch.setattr(plan_module, "MANY_POSITIONS", 64 * 96)
-    got, want = plan_module.measure_on_the_way(spoilt, given), measure(x[:, rows])
-    np.testing.assert_allclose(got.mean, want.mean, atol=1e-5)
-    np.testing.assert_allclose(got.covariance, want.covariance, atol=1e-5)
-
-
-def test_no_weights_count_every_position_once(network, content, target, everywhere):
-    counted, _ = network.decode(content, target, FULL, 0.5, everywhere)
-    plain, _ = network.decode(content, target, FULL, 0.5, (None,) * 5)
-    np.testing.assert_allclose(plain, counted, atol=1e-4)
-
-
-def test_flat_content_and_flat_targets_stay_finite(network, target, everywhere):
-    flat = network.encode(np.full((1, 64, 96, 3), 0.5, np.float32))
-    nothing = tuple(Moments(*(jnp.zeros_like(part) for part in moments)) for moments in target)
-    for goal in (target, nothing):
-        image, plan = network.decode(flat, goal, FULL, 0.0, everywhere)
-        assert np.isfinite(image).all()
-        assert all(np.isfinite(part).all() for step in plan for part in step)
+def test_faces_change_the_picture_where_they_are(network, photo, plan):
+    """One cell's own square, and what the decoder's convolutions carry around it."""
+    code, share = photo[0], np.zeros((1, 8, 12, 1), np.float32)
+    share[:, 3, 2] = 1
+    plain = network.render(code, plan.affine, 1.0)
+    change = np.abs(network.render(code, plan.affine, 1.0, face_code=code, face_share=share) - plain)[0].max(axis=-1)
+    assert change[24:32, 16:24].max() > 1e-4
+    np.testing.assert_allclose(change[:, 72:], 0, atol=1e-5)

@@ -1,4 +1,6 @@
+import dataclasses
 import errno
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -11,14 +13,20 @@ from feature_strategies import law
 from hypothesis import given
 from hypothesis import strategies as st
 from narrow import NARROW, picture, quick_compilation, random_tensors
+from scipy.ndimage import gaussian_filter
 
+import wctstyle.optimizer
 import wctstyle.stylizer
-from wctstyle import metrics, transforms, weights
-from wctstyle.encoder import MODELS, SIZE_MULTIPLE
+from wctstyle import color, metrics, transforms, weights
+from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.model import build
 from wctstyle.moments import measure
-from wctstyle.settings import DEFAULT_DETAIL, MAX_SIDE, BlendKind, Settings, TransformKind
+from wctstyle.optimizer import Optimizer
+from wctstyle.plan import counted
+from wctstyle.settings import MAX_SIDE, MAX_STRENGTH, BlendKind, Settings, TransformKind
 from wctstyle.stylizer import (
+    SMALLEST_SIDE,
     StyleCode,
     Stylizer,
     content_hash,
@@ -119,27 +127,19 @@ def test_a_picture_of_the_family_is_not_padded(photo_64):
     np.testing.assert_array_equal(pad_to_family(photo_64)[0], photo_64)
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (64, 128)], ids=str)
-def test_without_padding_moments_are_those_of_the_whole_map(stylizer, tensors, shape):
+@pytest.mark.parametrize("shape", [(64, 64), (64, 128), (48, 80), (51, 77)], ids=str)
+def test_moments_are_those_of_the_picture_without_its_padding(stylizer, shape):
     rgb = picture(*shape, seed=5)
-    features = stylizer.content(rgb).features
-    for got, level in zip(stylizer.measure(rgb), features, strict=True):
-        want = measure(level)
-        assert got.count == want.count
-        np.testing.assert_allclose(got.mean, want.mean, atol=1e-4)
-        np.testing.assert_allclose(got.covariance, want.covariance, atol=1e-4)
+    code, got = stylizer.content(rgb).code, stylizer.measure(rgb)
+    want = measure(code, counted(*shape, code.shape[1:3]))
+    assert float(got.count) == pytest.approx(shape[0] * shape[1] / CELL**2)
+    np.testing.assert_allclose(got.mean, want.mean, atol=1e-4)
+    np.testing.assert_allclose(got.covariance, want.covariance, atol=1e-4)
 
 
-def test_padding_is_not_counted(stylizer):
-    rgb = picture(48, 80, seed=5)
-    for level, (got, features) in enumerate(
-        zip(stylizer.measure(rgb), stylizer.content(rgb).features, strict=True), start=1
-    ):
-        cell = 2 ** (level - 1)
-        want = measure(features[:, : 48 // cell, : 80 // cell])
-        assert got.count == 48 * 80 / cell**2
-        np.testing.assert_allclose(got.mean, want.mean, atol=1e-4)
-        np.testing.assert_allclose(got.covariance, want.covariance, atol=1e-4)
+def test_a_picture_of_few_pixels_counts_some_of_its_padding(stylizer):
+    assert float(stylizer.measure(picture(1, 3, seed=5)).count) == pytest.approx((SMALLEST_SIDE / CELL) ** 2)
+    assert float(stylizer.measure(picture(5, 64, seed=5)).count) == pytest.approx(SMALLEST_SIDE * 64 / CELL**2)
 
 
 # ------------------------------------------------------------------------------------------- traces and caches
@@ -150,7 +150,13 @@ def test_many_sizes_share_one_trace(fresh, styles):
         out = fresh.stylize(picture(height, width, seed=number), styles[0])
         assert_picture(out.image, (height, width))
         fresh.style(picture(height, width, seed=number))
-    assert fresh.traces == {"encode": 1, "decode": 1, "measure": 1}
+    assert fresh.traces == {"encode": 1, "plan": 1, "render": 1}
+
+
+def test_a_photo_and_a_style_of_one_size_share_the_program_that_encodes(fresh, photo_64):
+    fresh.content(photo_64)
+    fresh.style(picture(50, 60, seed=2))
+    assert fresh.traces == {"encode": 1}
 
 
 def test_every_size_of_the_family_is_traced_once(fresh, styles):
@@ -159,23 +165,25 @@ def test_every_size_of_the_family_is_traced_once(fresh, styles):
     assert fresh.traces == {"encode": 2}
 
 
-def test_a_slider_move_plans_and_decodes_alone(fresh, photo_64, monkeypatch):
+def test_a_slider_move_plans_and_renders_alone(fresh, photo_64, monkeypatch):
     paintings = [picture(64, 64, seed=seed) for seed in (2, 3)]
     fresh.stylize(photo_64, [(paintings[0], 0.5), (paintings[1], 0.5)])
     traces = dict(fresh.traces)
-
-    def never(*_args):
-        raise AssertionError("encoded again")
-
-    monkeypatch.setattr(fresh, "_encode", never)
-    monkeypatch.setattr(fresh, "_measure", never)
+    monkeypatch.setattr(fresh, "_encode", lambda *_: pytest.fail("encoded again"))
     images = [
         fresh.stylize(photo_64.copy(), [(paintings[0].copy(), weight), (paintings[1], 1)], settings).image
         for weight in (0.2, 3.0)
-        for settings in (Settings(), Settings(strength=0.5), Settings(detail=0.9, level_strength={5: 0.1}))
+        for settings in (Settings(), Settings(strength=0.5), Settings(detail=0.9), Settings(color=0.3))
     ]
     assert fresh.traces == traces
     assert len({image.tobytes() for image in images}) == len(images)
+
+
+def test_what_the_decoder_loses_of_a_photo_is_found_once(fresh, photo_64, styles, monkeypatch):
+    fresh.stylize(photo_64, styles[0], Settings(strength=0.5))
+    monkeypatch.setattr(fresh, "_decoded", lambda *_: pytest.fail("decoded again"))
+    for settings in (Settings(strength=0.7), Settings(detail=0.5)):
+        assert_picture(fresh.stylize(photo_64, styles[1], settings).image, (64, 64))
 
 
 def test_contents_and_styles_are_remembered_by_what_they_show(fresh, photo_64):
@@ -206,7 +214,7 @@ def test_a_content_that_failed_is_not_remembered(fresh, photo_64, monkeypatch):
         patch.setattr(fresh, "_encode", fail)
         with pytest.raises(RuntimeError, match="out of memory"):
             fresh.content(photo_64)
-    assert len(fresh.content(photo_64).features) == 5
+    assert fresh.content(photo_64).code.shape == (1, 8, 8, NARROW.code_width)
 
 
 def test_hashes_tell_pictures_apart():
@@ -292,21 +300,30 @@ def test_a_style_of_weight_zero_is_as_good_as_absent(stylizer, photo_64, styles,
 
 def test_a_blend_lies_between_its_styles(stylizer, styles):
     half = stylizer.target([(styles[0], 1), (styles[1], 1)])
-    for k, moments in enumerate(half):
-        a, b = styles[0].moments[k], styles[1].moments[k]
-        np.testing.assert_allclose(moments.mean, (a.mean + b.mean) / 2, atol=1e-5)
+    a, b = (style.moments for style in styles[:2])
+    np.testing.assert_allclose(half.mean, (a.mean + b.mean) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", get_args(BlendKind))
+@pytest.mark.parametrize("many", [2, 3])
+def test_the_order_of_styles_does_not_matter(stylizer, photo_64, styles, kind, many):
+    weighted = list(zip(styles, (1, 2, 4), strict=True))[:many]
+    first, *others = (
+        stylizer.stylize(photo_64, list(order), Settings(blend=kind)).image
+        for order in itertools.permutations(weighted)
+    )
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=2e-3)
 
 
 @pytest.mark.parametrize("weights", [(1, 2, 3), (5, 1, 1)])
 def test_three_styles_meet_near_their_barycenter(stylizer, styles, weights):
     got = stylizer.target(list(zip(styles, weights, strict=True)))
-    shares = np.float32(weights) / sum(weights)
-    for k, moments in enumerate(got):
-        parts = [style.moments[k] for style in styles]
-        want = jax.jit(transforms.blend)(parts, shares)
-        np.testing.assert_allclose(moments.mean, want.mean, atol=1e-5)
-        apart = max(np.linalg.norm(a.covariance - b.covariance) for a in parts for b in parts)
-        assert np.linalg.norm(moments.covariance - want.covariance) <= 0.05 * apart
+    parts = [style.moments for style in styles]
+    want = jax.jit(transforms.blend)(parts, np.float32(weights) / sum(weights))
+    np.testing.assert_allclose(got.mean, want.mean, atol=1e-5)
+    apart = max(np.linalg.norm(a.covariance - b.covariance) for a in parts for b in parts)
+    assert np.linalg.norm(got.covariance - want.covariance) <= 0.05 * apart
 
 
 def test_where_styles_meet_is_found_once(fresh, monkeypatch):
@@ -315,7 +332,7 @@ def test_where_styles_meet_is_found_once(fresh, monkeypatch):
     monkeypatch.setattr(fresh, "_meet", lambda *_: pytest.fail("found again"))
     near = fresh.target([(codes[0], 8), (codes[1], 1), (codes[2], 1)])
     far = fresh.target([(codes[0], 1), (codes[1], 1), (codes[2], 8)])
-    assert np.abs(near[0].mean - far[0].mean).max() > 1e-3
+    assert np.abs(near.mean - far.mean).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", get_args(TransformKind))
@@ -323,11 +340,99 @@ def test_rendering_a_plan_is_stylising(stylizer, styles, kind):
     settings = Settings(strength=0.8, transform=kind)
     content = stylizer.content(picture(50, 60, seed=6))
     target = stylizer.target([(styles[0], 1), (styles[1], 1)])
-    plan = stylizer.plan(content, target, settings)
+    plan = stylizer.plan(content, target, transform=kind)
     result = stylizer.stylize(content, [(styles[0], 1), (styles[1], 1)], settings)
-    np.testing.assert_allclose(stylizer.render(content, plan, detail=settings.mixed_detail), result.image, atol=1e-5)
+    np.testing.assert_allclose(stylizer.render(content, plan, settings), result.image, atol=1e-5)
     for a, b in zip(jax.tree.leaves(plan), jax.tree.leaves(result.plan), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_plan_is_made_of_moments_alone(stylizer, styles, photo_64):
+    content = stylizer.content(photo_64)
+    emptied = dataclasses.replace(content, code=0 * content.code, pixels=0 * content.pixels, key="another")
+    plans = [stylizer.plan(code, styles[0].moments) for code in (content, emptied)]
+    for a, b in zip(*map(jax.tree.leaves, plans), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_plan_renders_other_pictures_too(stylizer, styles, photo_64):
+    plan = stylizer.plan(stylizer.content(photo_64), styles[0].moments)
+    assert_picture(stylizer.render(stylizer.content(picture(50, 60, seed=8)), plan), (50, 60))
+
+
+def test_reconstructing_encodes_and_decodes(stylizer):
+    rgb = picture(50, 60, seed=8)
+    assert_picture(stylizer.reconstruct(rgb), (50, 60))
+    np.testing.assert_array_equal(stylizer.reconstruct(rgb), stylizer.reconstruct(rgb.copy()))
+    assert np.abs(stylizer.reconstruct(rgb) - stylizer.reconstruct(rgb**2)).max() > 1e-3
+
+
+# ------------------------------------------------------------------------------------------------------- the dials
+
+
+PHOTOS = {"of the family": (64, 64), "odd": (37, 61), "one pixel": (1, 1), "one row": (1, 70), "one column": (90, 1)}
+
+
+@pytest.mark.parametrize("shape", PHOTOS.values(), ids=PHOTOS.keys())
+def test_strength_zero_is_the_photo(stylizer, styles, shape):
+    """Asked for so, and rendered with any plan."""
+    photo = picture(*shape, seed=6)
+    np.testing.assert_array_equal(stylizer.stylize(photo, styles[0], Settings(strength=0)).image, photo)
+    content = stylizer.content(photo)
+    plan = stylizer.plan(content, styles[0].moments)
+    for settings in (Settings(strength=0), Settings(strength=0, detail=1), Settings(strength=0, color=0)):
+        np.testing.assert_allclose(stylizer.render(content, plan, settings), photo, atol=1 / 255)
+
+
+@pytest.mark.parametrize("shape", PHOTOS.values(), ids=PHOTOS.keys())
+def test_a_photo_in_its_own_style_is_the_photo(stylizer, shape):
+    photo = picture(*shape, seed=6)
+    assert metrics.psnr(stylizer.stylize(photo, photo).image, photo) >= 26
+
+
+def test_strength_leads_from_the_photo_to_the_style_and_beyond(stylizer, styles, photo_64):
+    images = [
+        stylizer.stylize(photo_64, styles[0], Settings(strength=s)).image for s in (0.0, 0.05, 0.5, 1, MAX_STRENGTH)
+    ]
+    distances = [float(np.abs(image - photo_64).mean()) for image in images]
+    assert distances[0] == 0
+    assert distances[1] < 0.2 * distances[3]
+    assert distances[1] < distances[2] < distances[3]
+    assert np.abs(images[4] - images[3]).max() > 1e-3
+    for image in images:
+        assert_picture(image, (64, 64))
+
+
+@pytest.mark.parametrize("kind", get_args(TransformKind))
+def test_beyond_full_strength_pictures_stay_finite(stylizer, styles, photo_64, kind):
+    settings = Settings(strength=MAX_STRENGTH, transform=kind, detail=1.0, color=0.5)
+    for photo in (photo_64, ODD["black"], ODD["one pixel"]):
+        assert_picture(stylizer.stylize(photo, styles[1], settings).image, photo.shape[:2])
+
+
+def test_detail_puts_back_fine_light_and_dark_alone(stylizer, styles, photo_64):
+    """The same in each channel, and nothing that is left under a broad blur."""
+    photo = 0.3 + 0.4 * photo_64
+    plain, half, full = (
+        stylizer.stylize(photo, styles[0], Settings(detail=detail)).image.astype(np.float64) for detail in (0, 0.5, 1)
+    )
+    inside = np.all((plain > 0) & (plain < 1) & (full > 0) & (full < 1), axis=-1)
+    assert inside.mean() > 0.7
+    change = full - plain
+    assert change[inside].std() > 0.01
+    np.testing.assert_allclose(np.ptp(change[inside], axis=-1), 0, atol=1e-5)
+    np.testing.assert_allclose((half - plain)[inside], change[inside] / 2, atol=1e-5)
+    fine = np.where(inside, change[..., 0], 0)
+    assert gaussian_filter(fine, 4).std() < 0.1 * fine.std()
+
+
+def test_color_is_how_far_the_palette_goes_along(stylizer, styles, photo_64):
+    whole = stylizer.stylize(photo_64, styles[0]).image
+    for share in (0.0, 0.3):
+        found = stylizer.stylize(photo_64, styles[0], Settings(color=share)).image
+        want = color.original_colors(whole, photo_64, share=1 - share)
+        np.testing.assert_allclose(found, want, atol=1e-5)
+    np.testing.assert_array_equal(stylizer.stylize(photo_64, styles[0], Settings(color=1.0)).image, whole)
 
 
 # -------------------------------------------------------------------------------------------------------- faces
@@ -338,45 +443,76 @@ def faces_are(monkeypatch, found):
     monkeypatch.setattr("wctstyle.stylizer.face_map", lambda rgb: found(*rgb.shape[:2]))
 
 
-def test_a_face_that_fills_the_picture_is_more_detail(fresh, styles, monkeypatch):
-    faces_are(monkeypatch, lambda h, w: np.ones((h, w), np.float32))
-    photo = picture(50, 60, seed=6)
-    found = fresh.stylize(photo, styles[0], Settings(detail=0.2, keep_faces=0.5)).image
-    wanted = fresh.stylize(photo, styles[0], Settings(detail=0.6, keep_faces=0.0)).image
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+def everywhere(height, width):
+    return np.ones((height, width), np.float32)
+
+
+def test_a_face_that_fills_the_picture_is_drawn_from_the_photo_in_the_styles_colours(fresh, styles, monkeypatch):
+    """Half of what the decoder loses of it is put back, so it lies halfway between that photo and what is decoded."""
+    faces_are(monkeypatch, everywhere)
+    photo = picture(64, 64, seed=6)
+    result = fresh.stylize(photo, styles[0], Settings(keep_faces=1.0))
+    step = result.plan.palette
+    recolored = np.clip(photo @ np.asarray(step.matrix).T + np.asarray(step.bias), 0, 1)
+    decoded = np.asarray(fresh._decoded(fresh.content(recolored).code))[0]
+    np.testing.assert_allclose(result.image, np.clip((recolored + decoded) / 2, 0, 1), atol=1e-3)
 
 
 def test_faces_keep_themselves_and_the_rest_is_painted(fresh, styles, monkeypatch):
-    faces_are(monkeypatch, lambda h, w: np.repeat(np.arange(w)[None] < w // 2, h, axis=0).astype(np.float32))
-    photo = picture(64, 96, seed=6)
-    plain, kept = (
-        fresh.stylize(photo, styles[0], Settings(detail=0.0, keep_faces=share, level_strength={1: 0})).image
-        for share in (0.0, 1.0)
-    )
-    nearer = np.abs(plain - photo).mean(axis=(0, 2)) - np.abs(kept - photo).mean(axis=(0, 2))
-    assert nearer[:40].mean() > 4 * abs(nearer[-24:].mean())
+    faces_are(monkeypatch, lambda h, w: np.repeat(np.arange(w)[None] < 64, h, axis=0).astype(np.float32))
+    photo = picture(64, 192, seed=6)
+    plain, kept = (fresh.stylize(photo, styles[0], Settings(keep_faces=share)).image for share in (0.0, 1.0))
+    np.testing.assert_allclose(kept[:, 128:], plain[:, 128:], atol=1e-5)
+
+    def forms(image):
+        return np.corrcoef(color.luma(image[:, :48]).ravel(), color.luma(photo[:, :48]).ravel())[0, 1]
+
+    assert forms(kept) > max(0.5, forms(plain) + 0.1)
+
+
+def test_keeping_more_of_a_face_brings_it_nearer_to_itself(fresh, styles, monkeypatch):
+    faces_are(monkeypatch, everywhere)
+    content = fresh.content(picture(64, 64, seed=6))
+    plan = fresh.plan(content, styles[0].moments)
+    images = [fresh.render(content, plan, Settings(keep_faces=share)) for share in (0.0, 0.5, 1.0)]
+    for image in images:
+        assert_picture(image, (64, 64))
+    distances = [np.abs(image - images[-1]).mean() for image in images]
+    assert distances[0] > distances[1] > distances[2] == 0
 
 
 def test_rendering_a_plan_with_faces_is_stylising(fresh, styles, monkeypatch):
     faces_are(monkeypatch, lambda h, w: np.repeat(np.linspace(0, 1, w, dtype=np.float32)[None], h, axis=0))
     content = fresh.content(picture(50, 60, seed=6))
     result = fresh.stylize(content, styles[0], Settings(keep_faces=0.7))
-    again = fresh.render(content, result.plan, keep_faces=0.7)
+    again = fresh.render(content, result.plan, Settings(keep_faces=0.7))
     np.testing.assert_allclose(again, result.image, atol=1e-5)
-    assert np.abs(fresh.render(content, result.plan, keep_faces=0) - again).max() > 1e-3
+    assert np.abs(fresh.render(content, result.plan, Settings(keep_faces=0)) - again).max() > 1e-3
 
 
-@pytest.mark.parametrize("settings", [Settings(keep_faces=0), Settings(passes=5)], ids=["none to keep", "five passes"])
+@pytest.mark.parametrize("shape", PHOTOS.values(), ids=PHOTOS.keys())
+def test_faces_are_the_photo_at_strength_zero(stylizer, styles, monkeypatch, shape):
+    faces_are(monkeypatch, everywhere)
+    content = stylizer.content(picture(*shape, seed=16))
+    plan = stylizer.plan(content, styles[0].moments)
+    photo = content.pixels[0, : shape[0], : shape[1]]
+    np.testing.assert_allclose(stylizer.render(content, plan, Settings(strength=0)), photo, atol=1 / 255)
+    near = stylizer.render(content, plan, Settings(strength=0.01, keep_faces=1.0))
+    assert np.abs(near - photo).mean() < 0.02
+
+
+@pytest.mark.parametrize("settings", [Settings(keep_faces=0), Settings(strength=0)], ids=["none to keep", "no style"])
 def test_faces_nobody_needs_are_not_looked_for(fresh, styles, monkeypatch, settings):
     faces_are(monkeypatch, lambda *_: pytest.fail("looked for faces"))
     assert_picture(fresh.stylize(picture(50, 60, seed=6), styles[0], settings).image, (50, 60))
 
 
-def test_one_program_serves_photos_with_faces_and_without(fresh, styles, monkeypatch):
-    for faces in (lambda *_: None, lambda h, w: np.ones((h, w), np.float32)):
+def test_all_photos_with_faces_share_one_more_program(fresh, styles, monkeypatch):
+    for number, (faces, programs) in enumerate([(lambda *_: None, 1), (everywhere, 2), (everywhere, 2)]):
         faces_are(monkeypatch, faces)
-        fresh.stylize(picture(50, 60, seed=6 + fresh.traces.get("decode", 0)), styles[0])
-    assert fresh.traces["decode"] == 1
+        fresh.stylize(picture(50, 60, seed=6 + number), styles[0])
+        assert fresh.traces["render"] == programs
+    assert fresh.traces["encode"] == 1
 
 
 def test_faces_are_looked_for_once(fresh, styles, monkeypatch):
@@ -388,53 +524,56 @@ def test_faces_are_looked_for_once(fresh, styles, monkeypatch):
     assert searches == [(50, 60)]
 
 
-def test_a_plan_renders_other_pictures_too(stylizer, styles, photo_64):
-    plan = stylizer.plan(stylizer.content(photo_64), styles[0].moments)
-    assert_picture(stylizer.render(stylizer.content(picture(50, 60, seed=8)), plan), (50, 60))
+# ------------------------------------------------------------------------------------------------------- refining
 
 
-def test_strength_zero_leads_back_to_the_photo(stylizer, styles, photo_64):
-    """The sharpest the model can do: decoded from relu1_1 with nothing transformed."""
-    got = stylizer.stylize(photo_64, styles[0], Settings(strength=0)).image
-    np.testing.assert_allclose(got, stylizer.reconstruct(photo_64, level=1), atol=1e-5)
+@pytest.fixture
+def refiner(fresh, tensors):
+    """A stylizer that refines by a narrow network in place of the shipped one."""
+    fresh._optimizer = Optimizer("slim", tensors=tensors)
+    return fresh
 
 
-@pytest.mark.parametrize("level", [1, 3])
-def test_reconstructing_encodes_and_decodes(stylizer, level):
-    rgb = picture(50, 60, seed=8)
-    assert_picture(stylizer.reconstruct(rgb, level=level), (50, 60))
+def test_refining_brings_the_moments_nearer_and_keeps_what_it_is_told(refiner, tensors, styles, photo_64):
+    encoder, _ = build(NARROW, tensors)
 
+    def levels(image):
+        return [measure(features) for features in encoder(image[None])]
 
-def test_five_passes_are_another_way_to_the_same_end(stylizer, styles, photo_64):
-    result = stylizer.stylize(photo_64, [(styles[0], 1), (styles[1], 1)], Settings(passes=5, strength=0.9))
-    assert_picture(result.image, (64, 64))
-    assert result.plan is None
-    assert result.image.std() > 0.01
-    assert np.abs(result.image - stylizer.stylize(photo_64, styles[0]).image).max() > 1e-3
-
-
-def test_refining_brings_the_moments_nearer_and_keeps_what_it_is_told(stylizer, styles, photo_64):
     def distance(image):
-        found, wanted = stylizer.measure(image), styles[0].moments
-        return float(metrics.wasserstein_errors(found, wanted).mean())
+        return float(metrics.wasserstein_errors(levels(image), levels(styles[0].pixels)).mean())
 
-    plain = stylizer.stylize(photo_64, styles[0]).image
-    near, nearer = (stylizer.stylize(photo_64, styles[0], Settings(refine=steps)) for steps in (4, 16))
+    plain = refiner.stylize(photo_64, styles[0]).image
+    near, nearer = (refiner.stylize(photo_64, styles[0], Settings(refine=steps)) for steps in (4, 16))
     assert distance(nearer.image) < distance(near.image) < distance(plain)
     assert set(near.seconds) == {"encode", "blend", "render", "refine"}
     told = []
-    stylizer.stylize(photo_64, styles[0], Settings(refine=4), refining=lambda *at: told.append(at))
+    refiner.stylize(photo_64, styles[0], Settings(refine=4), refining=lambda *at: told.append(at))
     assert told[-1] == (4, 4)
-    again = stylizer.stylize(photo_64, [(styles[0], 2.0), (styles[1], 0.0)], Settings(refine=4)).image
+    again = refiner.stylize(photo_64, [(styles[0], 2.0), (styles[1], 0.0)], Settings(refine=4)).image
     np.testing.assert_array_equal(again, near.image)
-    levels = dict.fromkeys(range(1, 6), 0.0)
-    untouched = Settings(level_strength=levels, refine=4)
-    np.testing.assert_array_equal(
-        stylizer.stylize(photo_64, styles[0], untouched).image,
-        stylizer.stylize(photo_64, styles[0], Settings(level_strength=levels)).image,
-    )
-    faithful = stylizer.stylize(photo_64, styles[0], Settings(strength=0, refine=4)).image
-    np.testing.assert_array_equal(faithful, stylizer.stylize(photo_64, styles[0], Settings(strength=0)).image)
+    faithful = refiner.stylize(photo_64, styles[0], Settings(strength=0, refine=4)).image
+    np.testing.assert_array_equal(faithful, photo_64)
+
+
+def test_what_is_refined_keeps_to_the_color_dial(refiner, styles, photo_64):
+    found = refiner.stylize(photo_64, styles[0], Settings(refine=2, color=0.0)).image
+    np.testing.assert_allclose(found, color.original_colors(found, photo_64), atol=2e-3)
+
+
+@pytest.mark.parametrize(("model", "wanted"), [("slim", "medium"), ("medium", "medium"), ("vgg19", "vgg19")])
+def test_each_model_refines_by_its_network(monkeypatch, tensors, model, wanted):
+    asked = []
+    monkeypatch.setitem(MODELS, model, dataclasses.replace(NARROW, name=model))
+    monkeypatch.setattr(wctstyle.optimizer, "Optimizer", lambda name, **more: asked.append((name, more)))
+    _ = Stylizer(model, tensors=tensors)._optimizer
+    ((name, more),) = asked
+    assert name == wanted
+    if model == "slim":
+        assert not more
+    else:
+        assert all(key.startswith("encoder/") for key in more["tensors"])
+        assert len(more["tensors"]) == 2 * len(NARROW.convs())
 
 
 def test_seconds_are_told_by_part(stylizer, styles, photo_64):
@@ -455,7 +594,8 @@ ODD = {
     "one row": picture(1, 40, seed=1),
     "one column": picture(40, 1, seed=1),
     "two by two": picture(2, 2, seed=1),
-    "smaller than a cell": picture(11, 15, seed=1),
+    "smaller than a cell": picture(5, 7, seed=1),
+    "very wide": picture(3, 500, seed=1),
     "black": full((30, 40), 0),
     "white": full((30, 40), 1),
     "one colour": full((30, 40), [0.1, 0.7, 0.3]),
@@ -466,7 +606,7 @@ ODD = {
 @pytest.mark.parametrize("kind", get_args(TransformKind))
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
 def test_odd_pictures_stay_finite_in_every_role(stylizer, photo_64, styles, odd, kind):
-    settings = Settings(transform=kind, detail=0.0)
+    settings = Settings(transform=kind, detail=0.3)
     assert_picture(stylizer.stylize(odd, styles[0], settings).image, odd.shape[:2])
     assert_picture(stylizer.stylize(photo_64, odd, settings).image, (64, 64))
     assert_picture(stylizer.stylize(odd, odd, settings).image, odd.shape[:2])
@@ -479,15 +619,10 @@ def test_odd_pictures_blend(stylizer, photo_64, styles, odd, kind):
         assert_picture(stylizer.stylize(photo_64, blend, Settings(blend=kind)).image, (64, 64))
 
 
-def test_odd_pictures_pass_five_times(stylizer, styles):
-    for odd in (ODD["one pixel"], ODD["black"]):
-        assert_picture(stylizer.stylize(odd, styles[0], Settings(passes=5)).image, odd.shape[:2])
-
-
 @pytest.mark.parametrize("odd", ODD)
-def test_odd_pictures_are_refined(stylizer, photo_64, styles, odd):
-    assert_picture(stylizer.stylize(ODD[odd], styles[0], Settings(refine=2)).image, ODD[odd].shape[:2])
-    assert_picture(stylizer.stylize(photo_64, ODD[odd], Settings(refine=2)).image, (64, 64))
+def test_odd_pictures_are_refined(refiner, photo_64, styles, odd):
+    assert_picture(refiner.stylize(ODD[odd], styles[0], Settings(refine=2)).image, ODD[odd].shape[:2])
+    assert_picture(refiner.stylize(photo_64, ODD[odd], Settings(refine=2)).image, (64, 64))
 
 
 # ------------------------------------------------------------------------------------------------------- errors
@@ -496,19 +631,15 @@ def test_odd_pictures_are_refined(stylizer, photo_64, styles, odd):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strength": -0.1}, "strength is -0.1, must be between 0 and 1"),
-        ({"strength": 1.01}, "strength is 1.01, must be between 0 and 1"),
-        ({"strength": float("nan")}, "strength is nan, must be between 0 and 1"),
+        ({"strength": -0.1}, "strength is -0.1, must be between 0 and 1.5"),
+        ({"strength": 1.51}, "strength is 1.51, must be between 0 and 1.5"),
+        ({"strength": float("nan")}, "strength is nan, must be between 0 and 1.5"),
         ({"detail": 2}, "detail is 2, must be between 0 and 1"),
         ({"detail": float("-inf")}, "detail is -inf, must be between 0 and 1"),
+        ({"color": 1.2}, "color is 1.2, must be between 0 and 1"),
         ({"keep_faces": 1.5}, "keep_faces is 1.5, must be between 0 and 1"),
-        ({"level_strength": {0: 1.0}}, "level_strength names level 0, must be one of 1, 2, 3, 4, 5"),
-        ({"level_strength": {6: 1.0}}, "level_strength names level 6, must be one of 1, 2, 3, 4, 5"),
-        ({"level_strength": {3: 1.5}}, "level_strength of level 3 is 1.5, must be between 0 and 1"),
-        ({"transform": "ot"}, "transform is 'ot', must be one of mixed, mk, wct, adain"),
+        ({"transform": "ot"}, "transform is 'ot', must be one of mk, wct, adain"),
         ({"blend": "mean"}, "blend is 'mean', must be one of barycenter, linear, mixture"),
-        ({"passes": 2}, "passes is 2, must be 1 or 5"),
-        ({"passes": 0}, "passes is 0, must be 1 or 5"),
         ({"refine": -1}, "refine is -1, must be a whole number of steps from 0 to 200"),
         ({"refine": 201}, "refine is 201, must be a whole number of steps from 0 to 200"),
         ({"refine": 2.5}, "refine is 2.5, must be a whole number of steps from 0 to 200"),
@@ -523,17 +654,14 @@ def test_settings_that_make_no_sense(options, message):
 
 
 def test_settings_take_every_kind_that_the_types_name():
-    for transform in get_args(TransformKind):
-        for blend in get_args(BlendKind):
-            assert Settings(transform=transform, blend=blend).passes == 1
+    for transform, blend in itertools.product(get_args(TransformKind), get_args(BlendKind)):
+        assert Settings(transform=transform, blend=blend).blend == blend
 
 
-def test_strengths_of_levels_multiply_the_whole():
-    settings = Settings(strength=0.5, level_strength={1: 0.0, 4: 0.5})
-    np.testing.assert_allclose(settings.alphas, [0, 0.5, 0.5, 0.25, 0.5])
-    assert Settings().mixed_detail == pytest.approx(DEFAULT_DETAIL)
-    assert Settings(strength=0.0, detail=0.2).mixed_detail == 1
-    assert Settings(strength=0.5, detail=0.2).mixed_detail == pytest.approx(0.6)
+def test_settings_take_the_ends_of_their_ranges():
+    for end in (0, 1):
+        settings = Settings(strength=end * MAX_STRENGTH, detail=end, color=end, keep_faces=end)
+        assert settings.strength == end * MAX_STRENGTH
 
 
 BAD_PICTURES = {
@@ -558,7 +686,7 @@ def test_bad_pictures_are_refused_by_role(stylizer, photo_64, styles, bad, messa
     with pytest.raises(ImageError, match=f"^style picture: .*{message}"):
         stylizer.stylize(photo_64, [bad])
     with pytest.raises(ImageError, match=f"^content picture: .*{message}"):
-        stylizer.reconstruct(bad, level=1)
+        stylizer.reconstruct(bad)
 
 
 @pytest.mark.parametrize("weight", [-1, -1e-9, float("nan"), float("inf")])
@@ -572,39 +700,18 @@ def test_no_style_is_an_error(stylizer, photo_64):
         stylizer.stylize(photo_64, [])
 
 
-@pytest.mark.parametrize("level", [0, 6])
-def test_an_unknown_level_is_an_error(stylizer, photo_64, level):
-    with pytest.raises(ConfigError, match=f"level is {level}, must be one of 1, 2, 3, 4, 5"):
-        stylizer.reconstruct(photo_64, level=level)
-
-
 def test_an_unknown_model_is_an_error():
-    with pytest.raises(ConfigError, match="model 'huge' is not known: use one of slim, vgg19"):
+    with pytest.raises(ConfigError, match="model 'huge' is not known: use one of slim, medium, vgg19"):
         Stylizer("huge")
 
 
-@pytest.mark.parametrize(
-    ("broken", "level"),
-    [("encoder/conv5_1", 5), ("decoder/conv5_1", 4), ("decoder/conv3_1", 2), ("decoder/conv2_1", 1)],
-)
-def test_broken_weights_are_named_by_level(narrow_models, tensors, photo_64, styles, broken, level):
-    """The deepest level whose features are not finite; blocks of the decoder spoil the level they lead to."""
+@pytest.mark.parametrize("broken", ["encoder/conv1_1", "encoder/conv4_1", "decoder/conv4_1", "decoder/conv1_1"])
+def test_broken_weights_give_no_picture(narrow_models, tensors, photo_64, styles, broken):
     kernel = np.full_like(tensors[f"{broken}/kernel"], np.nan)
     stylizer = Stylizer("slim", tensors={**tensors, f"{broken}/kernel": kernel})
-    with pytest.raises(NonFiniteError) as caught:
-        stylizer.stylize(photo_64, styles[0])
-    assert caught.value.level == level
-    assert str(caught.value) == f"the stylised picture is not finite (at relu{level}_1)"
-
-
-def test_a_picture_that_breaks_in_the_last_layer_names_no_level(narrow_models, tensors, photo_64, styles):
-    bias = np.full_like(tensors["decoder/conv1_1/bias"], np.inf) * np.float32([1, -1, 1])
-    bias[0] = np.nan
-    stylizer = Stylizer("slim", tensors={**tensors, "decoder/conv1_1/bias": bias})
-    for settings in (Settings(), Settings(passes=5)):
-        with pytest.raises(NonFiniteError) as caught:
+    for settings in (Settings(), Settings(strength=0.5, detail=1.0, color=0.5)):
+        with pytest.raises(NonFiniteError, match="the stylised picture is not finite"):
             stylizer.stylize(photo_64, styles[0], settings)
-        assert caught.value.level is None
 
 
 # ------------------------------------------------------------------------------------- one call, and its surroundings
@@ -618,11 +725,11 @@ def test_one_call_does_what_a_stylizer_does(narrow_models, tensors, stylizer, ph
     np.testing.assert_array_equal(got, want)
 
 
-def test_style_codes_keep_moments_alone(stylizer, photo_64):
+def test_style_codes_keep_moments_and_pixels(stylizer, photo_64):
     code = stylizer.style(photo_64)
     assert isinstance(code, StyleCode)
-    assert [m.covariance.shape for m in code.moments] == [(c, c) for c in NARROW.channels]
-    assert sum(leaf.size for leaf in jax.tree.leaves(code.moments)) < 200
+    assert code.moments.covariance.shape == (NARROW.code_width,) * 2
+    np.testing.assert_array_equal(code.pixels, photo_64)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Training end to end on tiny models: least-squares starts, every stage, checkpoints and resume."""
+"""Training end to end on tiny models: least-squares starts, the teacher's pictures, every stage, and going on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracles
 import pytest
+from feature_strategies import correlated
 from flax import nnx
-from narrow import quick_compilation
+from narrow import quick_compilation, random_tensors
 from skimage import data as skimage_data
 
 from wctstyle import encoder as encoder_module
@@ -21,15 +23,24 @@ from wctstyle import images, weights
 from wctstyle.convolution import conv3x3
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder, ModelConfig
-from wctstyle.errors import ConfigError, NonFiniteError
+from wctstyle.errors import ConfigError, NonFiniteError, WeightsError
 from wctstyle.losses import gram
-from wctstyle.model import extract, fill
-from wctstyle.training import deep, initialize, loop, recipe, reconstruct, stylised, tasks
+from wctstyle.model import build, extract, fill
+from wctstyle.moments import Affine, measure
+from wctstyle.plan import moved, plan
+from wctstyle.training import encoders, initialize, loop, painters, pictures, recipe
 from wctstyle.training.answers import Answers
 from wctstyle.training.data import Crops, MixedCrops
+from wctstyle.training.painters import Judge, Tasks
+from wctstyle.training.pictures import Painter, Pictures
+from wctstyle.transforms import affine, blend
 
-TEACHER = ModelConfig("vgg19", (8, 8, 8, 8, 8))
-STUDENT = ModelConfig("slim", (4, 4, 6, 6, 6))
+TEACHER = ModelConfig("vgg19", (8, 8, 8, 8, 8), (4, 4, 6))
+STUDENT = ModelConfig("slim", (4, 4, 6, 6, 6), (4, 4, 6))
+PAINTER = ModelConfig("painter", (6, 6, 6, 7, 1), (6, 6, 6))
+SIZE, COUNT = 32, 24
+
+Tensors = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,27 +61,56 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root / "content", root / "style"
 
 
+@pytest.fixture(scope="module")
+def painter() -> Tensors:
+    """A tiny teacher that paints: random, but its pictures have mid tones and its features live."""
+    tensors = random_tensors(4, PAINTER)
+    kernel = tensors["decoder/conv4_1/kernel"][:, :, : PAINTER.channels[3]]
+    return {name: tensors[name] for name in pictures.teacher_shapes(PAINTER)} | {"decoder/conv4_1/kernel": kernel}
+
+
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """A table of tiny models, and the tensors of a tiny teacher."""
-    monkeypatch.setitem(encoder_module.MODELS, "vgg19", TEACHER)
-    monkeypatch.setitem(encoder_module.MODELS, "slim", STUDENT)
-    monkeypatch.setattr(reconstruct, "INITIAL_CROPS", 8)
-    monkeypatch.setattr(deep, "INITIAL_CROPS", 8)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Tensors:
+    """A table of tiny models, and the tensors of a tiny teacher of encoders."""
+    for config in (TEACHER, STUDENT):
+        monkeypatch.setitem(encoder_module.MODELS, config.name, config)
+    monkeypatch.setattr(encoders, "INITIAL_CROPS", 8)
+    monkeypatch.setattr(painters, "INITIAL_TASKS", 8)
     return extract(Encoder(TEACHER, rngs=nnx.Rngs(3)), "encoder")
 
 
-def _crops(folders: tuple[Path, Path], count: int, size: int = 32) -> np.ndarray:
+def _make(folder: Path, folders: tuple[Path, Path], painter: Tensors, **changes: Any) -> Pictures:
+    asked: dict[str, Any] = {"count": COUNT, "photos": 5, "paintings": 4, "size": SIZE, "seed": 3}
+    pictures.make(folder, painter=painter, content=folders[0], style=folders[1], **asked | changes)
+    return Pictures.load(folder)
+
+
+@pytest.fixture(scope="module")
+def shown(
+    _quick: None, tmp_path_factory: pytest.TempPathFactory, folders: tuple[Path, Path], painter: Tensors
+) -> Pictures:
+    """The teacher's pictures, with tasks of every kind among them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BLENDS", "PARTS", "SAME"):
+            patch.setattr(pictures, name, 0.3)
+        return _make(tmp_path_factory.mktemp("shown"), folders, painter)
+
+
+def _crops(folders: tuple[Path, Path], count: int, size: int = SIZE) -> np.ndarray:
     return MixedCrops(Crops(folders[0], size=size, seed=1), Crops(folders[1], size=size, seed=2)).batch(count, 0)[1]
 
 
-def _stages(steps: int, kinds: tuple[str, ...] = recipe.KINDS) -> recipe.Recipe:
-    options = {
-        "stylised": {"views": 2, "wct": 0.5}, "reconstruct": {"views": 1}, "deep": {"views": 2},
-        "average": {"back": 1, "share": 0.75},
-    }  # fmt: skip
-    rows = [loop.Stage(kind, steps, size=32, batch=2, rate=1e-3, options=options[kind]) for kind in kinds]
-    return recipe.Recipe("slim", "slim", 7, tuple(rows))
+def _student() -> tuple[Encoder, Decoder]:
+    return build(STUDENT, random_tensors(5, STUDENT))
+
+
+def _recipe(*kinds: str, steps: int = 2, **options: dict[str, Any]) -> recipe.Recipe:
+    chosen = {"encoder": {"views": 1}, "average": {"back": 1, "share": 0.75}} | options
+    rows = [loop.Stage(kind, steps, size=SIZE, batch=2, rate=1e-3, options=chosen.get(kind, {})) for kind in kinds]
+    return recipe.Recipe("slim", "slim", 7, tuple(rows), {"count": COUNT, "photos": 3, "paintings": 3, "size": SIZE})
+
+
+# ----------------------------------------------------------------------------------------- least-squares starts
 
 
 def test_least_squares_recovers_a_convolution() -> None:
@@ -116,14 +156,20 @@ def test_normalized_encoder_has_unit_rms_and_the_same_direction(folders: tuple[P
         np.testing.assert_allclose(now / jnp.linalg.norm(now), was / jnp.linalg.norm(was), atol=1e-5)
 
 
-def test_decoder_start_beats_a_random_one(folders: tuple[Path, Path]) -> None:
-    crops = _crops(folders, 8, 64)
-    encoder, decoder = Encoder(TEACHER, rngs=nnx.Rngs(3)), Decoder(TEACHER, rngs=nnx.Rngs(5))
-    initialize.normalize_encoder(encoder, crops)
-    random = {k: float(v) for k, v in reconstruct.block_losses(decoder, crops, encoder(crops)).items()}
-    initialize.initialize_decoder(decoder, encoder, crops)
-    fitted = {k: float(v) for k, v in reconstruct.block_losses(decoder, crops, encoder(crops)).items()}
-    assert all(fitted[k] < 0.7 * random[k] for k in random), (fitted, random)
+def test_a_decoder_that_reads_what_the_teachers_does_starts_as_it(painter: Tensors) -> None:
+    config = dataclasses.replace(PAINTER, name="student")
+    decoder, teacher = Decoder(config, rngs=nnx.Rngs(5)), Painter(painter)
+    mapped = correlated(np.random.default_rng(0), (24, 8, 8, 7), mean=1.0)
+    c = mapped.shape[-1]
+    same = Affine(np.eye(c, dtype=np.float32), np.zeros(c, np.float32))
+    painted = np.concatenate([teacher.paint(code[None], same) for code in mapped])
+    codes = np.concatenate([mapped, np.zeros((*mapped.shape[:3], 3), np.float32)], axis=-1)
+    initialize.initialize_decoder(decoder, painter, codes, mapped, painted)
+    found = nnx.jit(lambda d, x: d(x))(decoder, codes)
+    assert np.mean((found - painted) ** 2) < 0.2 * painted.var()
+
+
+# ----------------------------------------------------------------------------------------------- training data
 
 
 def test_crops_depend_on_seed_and_step_alone(folders: tuple[Path, Path]) -> None:
@@ -142,182 +188,12 @@ def test_empty_folder_is_named(tmp_path: Path) -> None:
         Crops(tmp_path, size=32, seed=0)
 
 
-def test_every_stage_runs_and_writes_weights(
-    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
-) -> None:
-    reports: list[dict[str, object]] = []
-    path = recipe.train(
-        _stages(1), content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=reports.append
-    )
-    tensors, metadata = weights.load_file(path)
-    assert {k: v.shape for k, v in tensors.items()} == (
-        weights.expected_shapes(STUDENT, "encoder") | weights.expected_shapes(STUDENT, "decoder")
-    )
-    assert all(np.isfinite(v).all() for v in tensors.values())
-    assert json.dumps(metadata)
-    assert [r["stage"] for r in reports if "loss" in r] == ["reconstruct", "deep", "stylised"]
-    done = [weights.load_file(p)[0] for p in sorted(tmp_path.glob("*-done.safetensors"))]
-    assert len(done) == len(recipe.KINDS)
-    for name, value in done[-1].items():
-        np.testing.assert_allclose(value, 0.25 * done[1][name] + 0.75 * done[2][name], rtol=1e-5, atol=1e-7)
-    assert [r["stage"] for r in reports if "dead_channels" in r] == ["reconstruct"]
-    before = len(reports)
-    again = recipe.train(
-        _stages(1), content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=reports.append
-    )
-    assert again == path
-    assert len(reports) == before, "finished stages must not run again"
-
-
-def test_interrupted_training_resumes_to_the_same_weights(
-    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = _stages(4, ("reconstruct",))
-
-    def run(out: Path) -> dict[str, np.ndarray]:
-        path = recipe.train(plan, content=folders[0], style=folders[1], teacher=tiny, out=out, report=lambda _: None)
-        return weights.load_file(path)[0]
-
-    whole = run(tmp_path / "whole")
-    original = MixedCrops.batch
-
-    def interrupted(self: MixedCrops, count: int, step: int) -> object:
-        if step == 2:
-            raise KeyboardInterrupt
-        return original(self, count, step)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MixedCrops, "batch", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "broken")
-    resumed = run(tmp_path / "broken")
-    for name, value in whole.items():
-        np.testing.assert_array_equal(value, resumed[name], err_msg=name)
-
-
-@pytest.mark.parametrize("base", [3, 4])
-def test_the_deep_stage_learns_and_leaves_the_shallow_layers(
-    base: int, folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
-) -> None:
-    teacher, encoder, decoder = Encoder(TEACHER), Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT, rngs=nnx.Rngs(2))
-    fill(teacher, tiny, "encoder")
-    before = extract(encoder, "encoder") | extract(decoder, "decoder")
-    stage, reports = loop.Stage("deep", 50, size=32, batch=2, rate=3e-3, options={"base": base, "views": 1}), []
-    deep.deep(
-        encoder, decoder, teacher, stage, content=folders[0], style=folders[1], seed=7,
-        checkpoint=tmp_path / "c.safetensors", report=reports.append,
-    )  # fmt: skip
-    after = extract(encoder, "encoder") | extract(decoder, "decoder")
-    moved = {name for name, value in before.items() if not np.array_equal(value, after[name])}
-    names = [name for name, _, _ in STUDENT.convs()]
-    kept = {f"{part}/{name}" for part in ("encoder", "decoder") for name in names[: names.index(f"conv{base}_1") + 1]}
-    assert {name.rpartition("/")[0] for name in before} - {name.rpartition("/")[0] for name in moved} == kept
-    assert reports[-1]["loss"] < 0.8 * reports[0]["loss"]
-
-
-def test_the_deep_stage_is_not_for_the_teacher_itself(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    teacher = Encoder(TEACHER, rngs=nnx.Rngs(3))
-    with pytest.raises(ConfigError, match="narrower"):
-        deep.deep(
-            teacher, Decoder(TEACHER), teacher, loop.Stage("deep", 1), content=folders[0], style=folders[1], seed=7,
-            checkpoint=tmp_path / "c.safetensors", report=lambda _: None,
-        )  # fmt: skip
-
-
-def test_the_deep_stage_names_a_base_that_cannot_be(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="3 or 4; got 5"):
-        deep.deep(
-            Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT), Encoder(TEACHER, rngs=nnx.Rngs(3)),
-            loop.Stage("deep", 1, options={"base": 5}), content=folders[0], style=folders[1], seed=7,
-            checkpoint=tmp_path / "c.safetensors", report=lambda _: None,
-        )  # fmt: skip
-
-
-def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
-    stage = loop.Stage("reconstruct", 3)
-
-    def step(params: object, state: object, index: int) -> tuple[object, object, dict[str, object]]:
-        return params, state, {"loss": jnp.asarray(np.nan if index else 1.0)}
-
-    with pytest.raises(NonFiniteError, match="step 1"):
-        loop.run(stage, {"w": jnp.ones(2)}, step, checkpoint=tmp_path / "c.safetensors", report=lambda _: None)
-
-
-def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
-    stage = loop.Stage("reconstruct", 3)
-    loop.save_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(2)}, stage, 1)
-    with pytest.raises(ConfigError, match="another recipe"):
-        loop.load_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(3)}, stage)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("model = ", "cannot be used"),
-        ('model = "big"\nseed = 1\nstages = []', "not one of"),
-        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "paint"\nsteps = 1', "paint"),
-        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "reconstruct"\nsteps = 0', "at least 1"),
-        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "reconstruct"\nsteps = 1\nspeed = 2', "speed"),
-        (
-            'model = "slim"\nseed = 1\n[[stages]]\nkind = "average"\nsteps = 1\noptions = {back = 1, share = 0.5}',
-            "back=1",
-        ),
-    ],
-)
-def test_bad_recipes_are_explained(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "r.toml"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=message):
-        recipe.load_recipe(path)
-
-
-def test_shipped_recipe_loads_and_unknown_ones_are_named() -> None:
-    for name in ("slim", "vgg19"):
-        assert recipe.load_recipe(name).model == name
-    with pytest.raises(ConfigError, match="slim"):
-        recipe.load_recipe("nosuch")
-
-
-def test_heads_are_the_linear_maps_between_the_features(folders: tuple[Path, Path]) -> None:
-    crops = _crops(folders, 20, 32)
-    encoder = Encoder(STUDENT, rngs=nnx.Rngs(1))
-    mixing = [np.random.default_rng(k).normal(size=(c, 9)).astype(np.float32) for k, c in enumerate(STUDENT.channels)]
-
-    student = jax.jit(lambda x: encoder(x))
-
-    def teacher(x: np.ndarray) -> tuple[jnp.ndarray, ...]:
-        return tuple(f @ m for f, m in zip(student(x), mixing, strict=True))
-
-    heads = reconstruct.fit_heads(student, teacher, crops)
-    parts = reconstruct.distillation_losses(student(crops), teacher(crops), heads)
-    assert all(float(parts[f"feature{k}"]) < 1e-3 for k in range(1, 6)), parts
-
-
-def test_a_perfect_chain_has_no_error(folders: tuple[Path, Path]) -> None:
-    crops = jnp.asarray(_crops(folders, 2))
-    encoder = Encoder(STUDENT, rngs=nnx.Rngs(1))
-    features = encoder(crops)
-
-    class Oracle:
-        def block(self, x: jnp.ndarray, level: int) -> jnp.ndarray:
-            return (crops, *features)[level - 1]
-
-    for level in (1, 3, 5):
-        parts = reconstruct.chain_losses(Oracle(), crops, features, level)  # type: ignore[arg-type]
-        assert {k: float(v) for k, v in parts.items()} == {f"pixel{level}": 0.0, f"chain{level}": 0.0}
-
-
-def test_the_full_width_trains_its_decoder_and_leaves_its_encoder(
-    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
-) -> None:
-    plan = recipe.Recipe("vgg19", "vgg19", 7, _stages(2, ("reconstruct",)).stages)
-    path = recipe.train(plan, content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=lambda _: None)
-    assert path.name == "vgg19_decoder.safetensors"
-    tensors, _ = weights.load_file(path)
-    assert {k: v.shape for k, v in tensors.items()} == weights.expected_shapes(TEACHER, "decoder")
-    kept, _ = weights.load_file(tmp_path / "0-reconstruct-done.safetensors")
-    for name, value in tiny.items():
-        np.testing.assert_array_equal(kept[name], value, err_msg=name)
+def test_names_say_folder_picture_and_view(folders: tuple[Path, Path]) -> None:
+    data = MixedCrops(*(Crops(folder, size=32, seed=1, views=1) for folder in folders))
+    names, crops = data.batch(5, 0)
+    assert [name[0] for name in names] == [0, 0, 1, 1, 1]
+    assert all(view == 0 for _, _, view in names)
+    assert len(crops) == 5
 
 
 def test_answers_are_kept_for_named_crops_alone() -> None:
@@ -337,169 +213,525 @@ def test_answers_are_kept_for_named_crops_alone() -> None:
     assert asked == [1, 1, 1]
 
 
-def _judged(folders: tuple[Path, Path]) -> tuple[stylised.Judge, np.ndarray, list[tuple[int, ...]], Encoder]:
-    teacher = Encoder(TEACHER, rngs=nnx.Rngs(3))
-    pictures, names = Crops(folders[0], size=32, seed=5, views=1), [(0, 0), (1, 0)]
-    crops = np.stack([pictures.crop(index, np.random.default_rng(0)) for index, _ in names])
-    return stylised.Judge(teacher), crops, names, teacher
+# -------------------------------------------------------------------------------------- the teacher's pictures
 
 
-def _task(kind: tasks.Kind, second: float = 1.0) -> tasks.Task:
-    """A task for two pictures; `second` is the share of the second style, of the style for `part`."""
-    shares = np.full(2, second, np.float32)
-    return tasks.Task(
-        kind,
-        strength=shares if kind == "part" else np.ones_like(shares),
-        shares=np.stack([1 - shares, shares], axis=1) if kind == "blend" else None,
-        masks=np.full((2, 2, 32, 32), 0.5, np.float32) if kind == "regions" else None,
-    )
-
-
-def test_the_judge_says_what_the_teacher_sees(folders: tuple[Path, Path]) -> None:
-    judge, crops, names, teacher = _judged(folders)
-    (grams,), (content,) = judge.wanted(_task("whole"), (names, crops), [(names, crops)]), judge.content(names, crops)
-    acts = teacher.activations(jnp.asarray(crops), padding="zero")
-    for level, found in enumerate(grams, start=1):
-        np.testing.assert_allclose(found, gram(acts[f"relu{level}_1"]), rtol=1e-2, atol=1e-3)
-    np.testing.assert_allclose(content, acts["relu4_2"], rtol=1e-2, atol=1e-3)
-    own = judge.losses(judge.params, jnp.asarray(crops), [grams], content)
-    other = judge.losses(judge.params, jnp.asarray(crops[::-1].copy()), [grams], content)
-    assert float(own["style"]) < 0.02 < float(other["style"])
-    assert float(own["content"]) < 0.02 < float(other["content"])
-
-
-def test_the_judge_wants_what_lies_between(folders: tuple[Path, Path]) -> None:
-    judge, crops, names, _ = _judged(folders)
-    one, two = (names, crops), (names[::-1], crops[::-1].copy())
-    (first,), (second,) = (judge.wanted(_task("whole"), one, [s]) for s in (one, two))
-    for kind, styles in (("blend", [one, two]), ("part", [two])):
-        for share, end in ((0.0, first), (1.0, second)):
-            (found,) = judge.wanted(_task(kind, share), one, styles)
-            for got, want in zip(found, end, strict=True):
-                assert float(jnp.linalg.norm(got - want) / jnp.linalg.norm(want)) < 0.02
-        (middle,) = judge.wanted(_task(kind, 0.5), one, styles)
-        for got, a, b in zip(middle, first, second, strict=True):
-            assert float(jnp.linalg.norm(got - a)) < float(jnp.linalg.norm(b - a))
-    assert [len(level) for style in judge.wanted(_task("regions"), one, [one, two]) for level in style] == [2] * 10
-
-
-def test_parts_of_a_picture_are_judged_apart(folders: tuple[Path, Path]) -> None:
-    judge, crops, names, _ = _judged(folders)
-    (content,) = judge.content(names, crops)
-    (own,), (other,) = (
-        judge.wanted(_task("whole"), (names, crops), [(order, crops[k])])
-        for order, k in ((names, [0, 1]), (names[::-1], [1, 0]))
-    )
-    picture = jnp.asarray(crops)
-
-    def style(grams: list[tuple[jax.Array, ...]], masks: tuple[jax.Array, ...] | None = None) -> float:
-        return float(judge.losses(judge.params, picture, grams, content, masks)["style"])
-
-    everywhere = tasks.shrink(jnp.ones((2, 2, 32, 32)))
-    assert style([own, other], everywhere) == pytest.approx((style([own]) + style([other])) / 2, rel=1e-4)
-    left = np.zeros((2, 2, 32, 32), np.float32)
-    left[:, 0, :, :16] = left[:, 1, :, 16:] = 1
-    halves = tasks.shrink(jnp.asarray(left))
-    acts = judge.look(judge.params, picture)
-    seen = [acts[f"relu{k}_1"] for k in range(1, 6)]
-    split = [
-        tuple(gram(x[:, :, : x.shape[2] // 2]) for x in seen),
-        tuple(gram(x[:, :, x.shape[2] // 2 :]) for x in seen),
-    ]
-    assert style(split, halves) < 0.002 < style(split[::-1], halves)
-
-
-def test_parts_of_a_picture_take_their_own_styles(folders: tuple[Path, Path]) -> None:
-    encoder, decoder = Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT, rngs=nnx.Rngs(2))
-    photos, paintings = (jnp.asarray(Crops(f, size=32, seed=5).batch(2, 0)[1]) for f in folders)
-    features, first = encoder(photos), encoder(paintings)
-    second = encoder(jnp.sqrt(paintings[::-1]))
-
-    @jax.jit
-    def paint(*styles: tuple[jax.Array, ...], **asked: Any) -> jax.Array:
-        return stylised.stylize_batch(decoder, features, styles, jnp.asarray([0.1, 0.3]), kind="mixed", **asked)
-
-    alone = [paint(style) for style in (first, second)]
-    for which in (0, 1):
-        whole = np.zeros((2, 2, 32, 32), np.float32)
-        whole[:, which] = 1
-        np.testing.assert_allclose(
-            paint(first, second, masks=tasks.shrink(jnp.asarray(whole))), alone[which], atol=1e-4
-        )
-        shares = jnp.asarray(whole[:, :, 0, 0])
-        np.testing.assert_allclose(paint(first, second, shares=shares), alone[which], atol=2e-2)
-    nothing = paint(first, strength=0.0)
-    np.testing.assert_allclose(nothing, np.asarray(decoder.block(features[0], 1)), atol=1e-5)
-    assert not np.allclose(paint(first, strength=0.5), alone[0], atol=1e-2)
+def test_roots_and_the_map_between_them_agree_with_the_other_form() -> None:
+    rng = np.random.default_rng(0)
+    source, target = (np.cov(correlated(rng, (1, 8, 9, 5)).reshape(-1, 5).T.astype(np.float64)) for _ in range(2))
+    root, inverse = pictures.roots(source)
+    np.testing.assert_allclose(root, oracles.sqrtm(source), atol=1e-6)
+    np.testing.assert_allclose(root @ inverse, np.eye(5), atol=1e-8)
+    found = pictures.transport((root, inverse), pictures.roots(target)[0])
+    np.testing.assert_allclose(found, oracles.mk(source, target), atol=1e-5)
 
 
 def test_tasks_are_drawn_by_their_shares() -> None:
-    options = stylised.DEFAULTS | {"strengths": 0.2, "blends": 0.3, "regions": 0.1, "strength": (0.25, 0.75)}
-    drawn = [tasks.draw_task(np.random.default_rng(k), 2, 32, options) for k in range(600)]
-    counts = {kind: sum(t.kind == kind for t in drawn) / len(drawn) for kind in ("part", "blend", "regions", "whole")}
-    assert counts == pytest.approx({"part": 0.2, "blend": 0.3, "regions": 0.1, "whole": 0.4}, abs=0.06)
-    for task in drawn:
-        part = task.kind == "part"
-        assert ((task.strength >= 0.25) & (task.strength <= 0.75)).all() if part else (task.strength == 1).all()
-        assert (task.shares is not None) == (task.kind == "blend")
-        assert (task.masks is not None) == (task.kind == "regions")
-        if task.shares is not None:
-            np.testing.assert_allclose(task.shares.sum(axis=1), 1, rtol=1e-6)
-        if task.masks is not None:
-            np.testing.assert_allclose(task.masks.sum(axis=1), 1, rtol=1e-5)
-            assert (np.abs(task.masks.mean(axis=(2, 3)) - 0.5) < 0.1).all()
-    assert all(tasks.draw_task(np.random.default_rng(k), 1, 32, stylised.DEFAULTS).kind == "whole" for k in range(20))
+    tasks = pictures.draw_tasks(np.random.default_rng(0), 4000, 7, 5)
+    assert np.mean(tasks["share"] < 1) == pytest.approx(pictures.BLENDS, abs=0.03)
+    assert np.mean(tasks["strength"] < 1) == pytest.approx(pictures.PARTS, abs=0.03)
+    same = tasks["content"] < 0
+    assert same.mean() == pytest.approx(pictures.SAME, abs=0.01)
+    np.testing.assert_array_equal(-1 - tasks["content"][same], tasks["styles"][same, 0])
+    np.testing.assert_array_equal(tasks["share"][same], 1)
+    assert set(tasks["content"][~same]) == set(range(7))
+    assert set(tasks["styles"].ravel()) == set(range(5))
+    assert ((tasks["strength"] >= 0) & (tasks["strength"] <= 1)).all()
+    assert ((tasks["share"] >= 0.25) & (tasks["share"] <= 1)).all()
 
 
-@pytest.mark.parametrize("share", ["blends", "regions"])
-def test_the_stylised_stage_learns_from_every_task(
-    share: str, folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path
+def test_plain_photos_have_one_colour_or_go_from_one_to_another() -> None:
+    drawn = [pictures.plain(np.random.default_rng(seed), 32) for seed in range(30)]
+    for rgb in drawn:
+        assert rgb.shape == (32, 32, 3)
+        assert rgb.dtype == np.float32
+        assert 0 <= rgb.min() <= rgb.max() <= 1
+        assert np.linalg.matrix_rank(rgb.reshape(-1, 3) - rgb[0, 0], tol=1e-3) <= 1
+        assert max(np.abs(np.diff(rgb, axis=axis)).max() for axis in (0, 1)) < 0.1
+    flat = [np.ptp(rgb.reshape(-1, 3), axis=0).max() == 0 for rgb in drawn]
+    assert 0 < sum(flat) < 30
+
+
+def test_the_pictures_are_what_the_teacher_makes_of_the_tasks(shown: Pictures, painter: Tensors) -> None:
+    """Held against the package's own maps and blends; the folder keeps 8 bits of them."""
+    teacher = Painter(painter)
+    kinds = set()
+    for task, result in zip(shown.tasks, shown.results, strict=True):
+        at = task["content"]
+        photo = shown.contents[at] if at >= 0 else shown.styles[-1 - at]
+        code, content = teacher.encode(painters.floats(photo)[None])
+        targets = [teacher.encode(painters.floats(shown.styles[s])[None])[1] for s in task["styles"]]
+        share = task["share"]
+        target = blend(targets, jnp.stack([share, 1 - share])) if share < 1 else targets[0]
+        step = affine(content, target, alpha=task["strength"])
+        want = teacher.paint(code, step)[0]
+        assert np.abs(result / np.float32(255) - want).max() < 0.02, task
+        kinds.add((share < 1, task["strength"] < 1, at < 0))
+    assert {(False, False, False), (True, False, False), (False, True, False)} <= kinds
+    assert shown.results.std() > 5
+
+
+def test_making_pictures_goes_on_where_it_was_stopped(
+    shown: Pictures, folders: tuple[Path, Path], painter: Tensors, tmp_path: Path
 ) -> None:
-    teacher, encoder, decoder = Encoder(TEACHER), Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT, rngs=nnx.Rngs(2))
-    fill(teacher, tiny, "encoder")
-    stage, reports = loop.Stage("stylised", 50, size=32, batch=2, rate=3e-3, options={share: 1.0, "wct": 0.0}), []
-    stylised.stylised(
-        encoder, decoder, teacher, stage, content=folders[0], style=folders[1], seed=7,
-        checkpoint=tmp_path / "c.safetensors", report=reports.append,
+    def stop(done: int, count: int) -> None:
+        raise KeyboardInterrupt
+
+    whole = _make(tmp_path / "whole", folders, painter)
+    with pytest.raises(KeyboardInterrupt):
+        _make(tmp_path / "broken", folders, painter, report=stop)
+    begun = Pictures.load(tmp_path / "broken")
+    assert 0 < len(begun.tasks) == len(begun.results) < COUNT
+    told: list[tuple[int, int]] = []
+    resumed = _make(tmp_path / "broken", folders, painter, report=lambda *at: told.append(at))
+    assert told[-1] == (COUNT, COUNT)
+    for name in ("contents", "styles", "tasks", "results"):
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name), err_msg=name)
+    told.clear()
+    _make(tmp_path / "broken", folders, painter, report=lambda *at: told.append(at))
+    assert not told
+
+
+@pytest.mark.parametrize("change", [{"count": COUNT + 1}, {"photos": 6}, {"size": 48}, {"seed": 4}], ids=str)
+def test_pictures_of_another_recipe_are_not_gone_on_with(
+    change: dict[str, int], folders: tuple[Path, Path], painter: Tensors, tmp_path: Path
+) -> None:
+    _make(tmp_path, folders, painter, count=2)
+    with pytest.raises(ConfigError, match="pictures of another recipe"):
+        _make(tmp_path, folders, painter, **{"count": 2} | change)
+
+
+def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has no teacher's pictures"):
+        Pictures.load(tmp_path)
+
+
+def test_a_teachers_file_is_read_with_its_preprocessing(painter: Tensors, tmp_path: Path) -> None:
+    np.savez(tmp_path / "p.npz", **{name: value.astype(np.float16) for name, value in painter.items()})
+    found = pictures.load_painter(tmp_path / "p.npz")
+    assert {name: value.shape for name, value in found.items()} == pictures.teacher_shapes(PAINTER)
+    rgb = np.random.default_rng(0).random((1, 16, 16, 3)).astype(np.float32)
+    kernel, bias = (painter[f"encoder/conv1_1/{leaf}"].astype(np.float16) for leaf in ("kernel", "bias"))
+    want = oracles.correlate3x3(oracles.caffe(rgb), kernel, bias)
+    got = oracles.correlate3x3(rgb, found["encoder/conv1_1/kernel"], found["encoder/conv1_1/bias"])
+    np.testing.assert_allclose(got, want, atol=1e-4 * np.abs(want).max())
+
+
+def test_a_teachers_file_that_cannot_be_used_is_explained(painter: Tensors, tmp_path: Path) -> None:
+    path = tmp_path / "p.npz"
+    with pytest.raises(WeightsError, match="cannot be used as a painting teacher"):
+        pictures.load_painter(path)
+    for rubbish in (b"", b"rubbish", b"PK\x03\x04rubbish"):
+        path.write_bytes(rubbish)
+        with pytest.raises(WeightsError, match="cannot be used as a painting teacher"):
+            pictures.load_painter(path)
+    spoilt = painter | {"decoder/conv2_1/kernel": np.ones((3, 3, 5, 6), np.float32)}
+    del spoilt["encoder/conv3_3/bias"]
+    np.savez(path, **spoilt)
+    with pytest.raises(WeightsError) as caught:
+        pictures.load_painter(path)
+    assert len(caught.value.problems) == 2
+    assert "encoder/conv3_3/bias is missing" in str(caught.value)
+    assert "decoder/conv2_1/kernel has shape (3, 3, 5, 6)" in str(caught.value)
+    np.savez(path, something=np.ones(3))
+    with pytest.raises(WeightsError, match="encoder/conv1_1/kernel"):
+        pictures.load_painter(path)
+
+
+# -------------------------------------------------------------------------------------------- a decoder's tasks
+
+
+def test_a_tasks_code_is_mapped_as_at_use(shown: Pictures) -> None:
+    encoder, _ = _student()
+    tasks = Tasks([shown, shown], encoder)
+    look = nnx.jit(lambda e, x: e.code(x))
+    for number in range(COUNT):
+        task = shown.tasks[number]
+        code = look(encoder, painters.floats(tasks.content(number))[None])
+        targets = [measure(look(encoder, painters.floats(shown.styles[s])[None])) for s in task["styles"]]
+        share = task["share"]
+        target = blend(targets, jnp.stack([share, 1 - share])) if share < 1 else targets[0]
+        want = moved(code, plan(measure(code), target).affine, float(task["strength"]))
+        scale = float(np.abs(want).max())
+        np.testing.assert_allclose(tasks.code(number), want, atol=1e-2 * scale, err_msg=str(task))
+        np.testing.assert_array_equal(tasks.code(COUNT + number), tasks.code(number))
+        assert tasks.whole(number) == (task["share"] == 1 and task["strength"] == 1)
+        np.testing.assert_array_equal(tasks.picture(number), shown.results[number])
+        np.testing.assert_array_equal(tasks.style(number), shown.styles[task["styles"][0]])
+        assert tasks.names(number) != tasks.names(COUNT + number)
+    (own, *_) = np.flatnonzero(shown.tasks["content"] < 0)
+    np.testing.assert_array_equal(tasks.content(own), tasks.style(own))
+
+
+def test_the_judge_wants_the_paintings_grams_and_the_photos_content(shown: Pictures) -> None:
+    eye = Encoder(TEACHER, rngs=nnx.Rngs(3))
+    tasks, judge = Tasks([shown], _student()[0]), Judge(eye)
+    numbers = [1, 2, 1]
+    grams, content = judge.wanted(tasks, numbers)
+    look = nnx.jit(lambda e, x: e.activations(x))
+    paintings, photos = (
+        look(eye, painters.floats(np.stack([of(n) for n in numbers]))) for of in (tasks.style, tasks.content)
+    )
+    for level, found in enumerate(grams, start=1):
+        want = gram(paintings[f"relu{level}_1"])
+        np.testing.assert_allclose(found, want, atol=2e-3 * float(want.max()))
+    want = photos["relu4_2"]
+    np.testing.assert_allclose(content, want, atol=2e-3 * float(want.max()))
+
+
+# -------------------------------------------------------------------------------------------------- the encoder
+
+
+def _train_encoder(
+    encoder: Encoder, teacher: Encoder, steps: int, folders: tuple[Path, Path], out: Path, **options: Any
+) -> list[dict[str, Any]]:
+    reports: list[dict[str, Any]] = []
+    stage = loop.Stage("encoder", steps, size=SIZE, batch=2, rate=3e-3, options=options)
+    encoders.train_encoder(
+        encoder, teacher, stage, content=folders[0], style=folders[1], seed=7, initialize=True,
+        checkpoint=out / "c.safetensors", report=reports.append,
     )  # fmt: skip
-    assert reports[-1]["loss"] < 0.9 * reports[0]["loss"]
+    return reports
 
 
-def test_dead_channels_are_woken_and_nothing_else_changes(folders: tuple[Path, Path]) -> None:
-    crops = _crops(folders, 4)
-    encoder, decoder = Encoder(STUDENT, rngs=nnx.Rngs(1)), Decoder(STUDENT, rngs=nnx.Rngs(2))
-    for name, channel in (("conv4_2", 3), ("conv5_1", 2)):
-        conv = encoder.conv(name)
-        conv.bias[...] = conv.bias[...].at[channel].set(-100.0)
-    before = encoder(crops)
-    decoded = [decoder.block(x, level) for level, x in enumerate(before, start=1)]
-    assert initialize.wake_channels(encoder, decoder, crops) >= 2
-    assert sum(reconstruct.dead_channels(encoder, crops).values()) == 0
-    features = encoder(crops)
-    for level, (was, now) in enumerate(zip(before, features, strict=True), start=1):
-        np.testing.assert_allclose(decoder.block(now, level), decoded[level - 1], atol=1e-5)
-        alive = np.asarray(was).max(axis=(0, 1, 2)) > 0
-        np.testing.assert_allclose(now[..., alive], was[..., alive], atol=1e-5)
-    share = np.mean(np.asarray(features[4])[..., 2] > 0)
-    assert 0.02 < share < 0.2
-    assert initialize.wake_channels(encoder, decoder, crops) == 0
+def test_heads_are_the_linear_maps_between_the_features(folders: tuple[Path, Path]) -> None:
+    crops = _crops(folders, 20)
+    encoder = Encoder(STUDENT, rngs=nnx.Rngs(1))
+    mixing = [np.random.default_rng(k).normal(size=(c, 9)).astype(np.float32) for k, c in enumerate(STUDENT.channels)]
+
+    student = jax.jit(lambda x: encoder(x))
+
+    def teacher(x: np.ndarray) -> tuple[jnp.ndarray, ...]:
+        return tuple(f @ m for f, m in zip(student(x), mixing, strict=True))
+
+    heads = encoders.fit_heads(student, teacher, crops)
+    parts = encoders.distillation_losses(student(crops), teacher(crops), heads)
+    assert all(float(parts[f"feature{k}"]) < 1e-3 for k in range(1, 6)), parts
 
 
-def test_names_say_folder_picture_and_view(folders: tuple[Path, Path]) -> None:
-    data = MixedCrops(*(Crops(folder, size=32, seed=1, views=1) for folder in folders))
-    names, crops = data.batch(5, 0)
-    assert [name[0] for name in names] == [0, 0, 1, 1, 1]
-    assert all(view == 0 for _, _, view in names)
-    assert len(crops) == 5
-
-
-def test_a_second_stage_goes_on_from_the_first(
-    folders: tuple[Path, Path], tiny: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("views", [0, 1])
+def test_an_encoder_learns_what_the_teacher_sees(
+    views: int, folders: tuple[Path, Path], tiny: Tensors, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(reconstruct, "wake_channels", lambda *_: 0)
-    first, second = _stages(1, ("reconstruct", "reconstruct")).stages
-    plan = recipe.Recipe("slim", "slim", 7, (first, dataclasses.replace(second, rate=1e-9)))
-    recipe.train(plan, content=folders[0], style=folders[1], teacher=tiny, out=tmp_path, report=lambda _: None)
-    before, after = (weights.load_file(tmp_path / f"{k}-reconstruct-done.safetensors")[0] for k in (0, 1))
+    teacher, encoder = Encoder(TEACHER), Encoder(STUDENT, rngs=nnx.Rngs(1))
+    fill(teacher, tiny, "encoder")
+    reports = _train_encoder(encoder, teacher, 60, folders, tmp_path, views=views)
+    losses = [row["loss"] for row in reports if "loss" in row]
+    assert losses[-1] < 0.9 * losses[0]
+    assert {f"{part}{level}" for part in ("feature", "gram") for level in range(1, 6)} <= reports[0].keys()
+    assert reports[-1]["dead_channels"].keys() == encoder.activations(jnp.zeros((1, 32, 32, 3))).keys()
+
+
+def test_the_teacher_has_nothing_to_learn_of_itself(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    teacher = Encoder(TEACHER, rngs=nnx.Rngs(3))
+    with pytest.raises(ConfigError, match="vgg19 is the teacher itself"):
+        _train_encoder(Encoder(TEACHER, rngs=nnx.Rngs(4)), teacher, 1, folders, tmp_path)
+
+
+# -------------------------------------------------------------------------------------------------- the painter
+
+
+def _train_painter(
+    decoder: Decoder,
+    shown: Pictures,
+    painter: Tensors,
+    out: Path,
+    *,
+    steps: int,
+    initialize: bool = False,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    reports: list[dict[str, Any]] = []
+    stage = loop.Stage("painter", steps, size=SIZE, batch=2, rate=3e-3, options=options)
+    painters.train_painter(
+        _student()[0], decoder, Encoder(TEACHER, rngs=nnx.Rngs(3)), stage, pictures=[shown], painter=painter, seed=7,
+        initialize=initialize, checkpoint=out / "c.safetensors", report=reports.append,
+    )  # fmt: skip
+    return reports
+
+
+def _pixel_error(decoder: Decoder, shown: Pictures) -> float:
+    tasks = Tasks([shown], _student()[0])
+    codes = np.concatenate([tasks.code(n) for n in range(COUNT)])
+    painted = nnx.jit(lambda d, x: d(x))(decoder, codes)
+    return float(np.mean((painted - painters.floats(shown.results)) ** 2))
+
+
+def test_least_squares_begin_nearer_to_the_teachers_pictures_than_chance(
+    shown: Pictures, painter: Tensors, tiny: Tensors, tmp_path: Path
+) -> None:
+    """Nearer also than one flat colour would be."""
+    random, fitted = _student()[1], _student()[1]
+    _train_painter(fitted, shown, painter, tmp_path, steps=1, initialize=True)
+    assert _pixel_error(fitted, shown) < 0.7 * _pixel_error(random, shown)
+    assert _pixel_error(fitted, shown) < np.var(shown.results / np.float32(255))
+
+
+def test_a_decoder_learns_the_teachers_pictures(
+    shown: Pictures, painter: Tensors, tiny: Tensors, tmp_path: Path
+) -> None:
+    decoder = _student()[1]
+    reports = _train_painter(decoder, shown, painter, tmp_path, steps=75)
+    losses = [row["loss"] for row in reports if "loss" in row and "step" in row]
+    assert losses[-1] < 0.95 * losses[0]
+    assert _pixel_error(decoder, shown) < 0.9 * _pixel_error(_student()[1], shown)
+    assert {"pixel", "range", "feature", "gram"} <= reports[0].keys()
+    assert not {"style", "content"} & reports[0].keys()
+
+
+def test_beyond_the_teacher_a_decoder_learns_from_the_judge(
+    shown: Pictures, painter: Tensors, tiny: Tensors, tmp_path: Path
+) -> None:
+    asked = {"pixel": 0.0, "feature": 0.0, "gram": 0.0, "style": 1.0, "content": 0.3}
+    reports = _train_painter(_student()[1], shown, painter, tmp_path, steps=75, **asked)
+    losses = [row["loss"] for row in reports if "loss" in row and "step" in row]
+    assert losses[-1] < 0.95 * losses[0]
+    assert {"style", "content", *(f"style{k}" for k in range(1, 6))} <= reports[0].keys()
+    assert not {"feature", "gram"} & reports[0].keys()
+
+
+def test_tasks_that_are_held_out_are_reported_and_not_trained_on(
+    shown: Pictures, painter: Tensors, tiny: Tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+    trained: set[int] = set()
+    picture, run = Tasks.picture, painters.run
+
+    def remembered(self: Tasks, number: int) -> np.ndarray:
+        seen.add(number)
+        return picture(self, number)
+
+    def training(*args: Any, **more: Any) -> Any:
+        params = run(*args, **more)
+        trained.update(seen)
+        seen.clear()
+        return params
+
+    monkeypatch.setattr(painters, "HELD_OUT", 6)
+    monkeypatch.setattr(Tasks, "picture", remembered)
+    monkeypatch.setattr(painters, "run", training)
+    reports = _train_painter(_student()[1], shown, painter, tmp_path, steps=20)
+    assert len(trained) > 10
+    assert not any(number % 6 == 0 for number in trained)
+    assert seen == set(range(0, COUNT, 6))
+    assert {"unseen_pixel", "unseen_feature", "unseen_gram"} <= reports[-1].keys()
+
+
+# ----------------------------------------------------------------------------------------- the loop all stages share
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
+    stage = loop.Stage("painter", 3)
+
+    def step(params: object, state: object, index: int) -> tuple[object, object, dict[str, object]]:
+        return params, state, {"loss": jnp.asarray(np.nan if index else 1.0)}
+
+    with pytest.raises(NonFiniteError, match="step 1"):
+        loop.run(stage, {"w": jnp.ones(2)}, step, checkpoint=tmp_path / "c.safetensors", report=lambda _: None)
+
+
+@pytest.mark.parametrize(("kind", "width"), [("painter", 3), ("encoder", 2)])
+def test_checkpoint_of_another_model_or_stage_is_refused(tmp_path: Path, kind: str, width: int) -> None:
+    loop.save_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(2)}, loop.Stage("painter", 3), 1)
+    with pytest.raises(ConfigError, match="another recipe"):
+        loop.load_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(width)}, loop.Stage(kind, 3))
+
+
+# ------------------------------------------------------------------------------------------------------ recipes
+
+
+PAINTED = 'model = "slim"\nseed = 1\n[[stages]]\nkind = "painter"\nsteps = 1\n'
+ASKED = 'model = "slim"\nseed = 1\nstages = []\n[pictures]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = ", "cannot be used"),
+        ("seed = 1\nstages = []", "has no model"),
+        ('model = "big"\nseed = 1\nstages = []', "'big' is not one of"),
+        (
+            'model = "slim"\nseed = 1\n[[stages]]\nkind = "stylised"\nsteps = 1',
+            "'stylised' is not one of encoder, painter",
+        ),
+        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "encoder"\nsteps = 0', "at least 1"),
+        (PAINTED + "size = 40", "multiple of 16"),
+        (PAINTED + "speed = 2", "speed"),
+        (PAINTED + 'options = {judge = "vgg16"}', "judge 'vgg16' is not one of slim"),
+        (PAINTED + "options = {pixle = 1.0}", "painter has no option 'pixle', only judge, pixel"),
+        ('model = "slim"\nseed = 1\n[[stages]]\nkind = "encoder"\nsteps = 1\noptions = {judge = "slim"}', "'judge'"),
+        (
+            'model = "slim"\nseed = 1\n[[stages]]\nkind = "average"\nsteps = 1\noptions = {back = 1, share = 0.5}',
+            "back=1",
+        ),
+        (ASKED + "count = 1", "pictures has count = 1"),
+        (ASKED + "photos = 0", "pictures has photos = 0"),
+        (ASKED + "paintings = 2.5", "pictures has paintings = 2.5"),
+        (ASKED + "size = 40", "pictures has size = 40"),
+        (ASKED + "size = 16", "pictures has size = 16"),
+        (ASKED + "pages = 3", "pictures has pages = 3"),
+        ('pictures = 3\nmodel = "slim"\nseed = 1\nstages = []', "cannot be used"),
+    ],
+)
+def test_bad_recipes_are_explained(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        recipe.load_recipe(path)
+
+
+def test_a_recipe_says_what_the_teacher_paints(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(PAINTED + 'options = {judge = "medium", style = 1.0}\n[pictures]\ncount = 12\nsize = 64\n')
+    found = recipe.load_recipe(path)
+    assert (found.name, found.model, found.seed) == ("own", "slim", 1)
+    assert found.pictures == recipe.PICTURES_DEFAULTS | {"count": 12, "size": 64}
+    assert found.stages == (loop.Stage("painter", 1, options={"judge": "medium", "style": 1.0}),)
+    path.write_text(PAINTED)
+    assert recipe.load_recipe(path).pictures == recipe.PICTURES_DEFAULTS
+
+
+@pytest.mark.parametrize("name", ["slim", "medium", "vgg19"])
+def test_shipped_recipes_load(name: str) -> None:
+    assert recipe.load_recipe(name).model == name
+
+
+def test_unknown_recipes_are_told_the_shipped_ones() -> None:
+    with pytest.raises(ConfigError, match=r"medium, slim, vgg19"):
+        recipe.load_recipe("nosuch")
+
+
+# -------------------------------------------------------------------------------------------------- end to end
+
+
+@pytest.fixture
+def train(folders: tuple[Path, Path], tiny: Tensors, painter: Tensors) -> Any:
+    """Run a recipe on the tiny pictures and teachers; returns its weights file and what was reported."""
+
+    def run(plan: recipe.Recipe, out: Path, **changes: Any) -> tuple[Path, list[dict[str, Any]]]:
+        reports: list[dict[str, Any]] = []
+        given = {"content": folders[0], "style": folders[1], "teacher": tiny, "painter": painter} | changes
+        return recipe.train(plan, out=out, report=reports.append, **given), reports
+
+    return run
+
+
+def test_every_stage_runs_and_writes_weights(train: Any, tmp_path: Path) -> None:
+    plan = _recipe("encoder", "painter", "painter", "average", painter={"judge": "vgg19"})
+    path, reports = train(plan, tmp_path)
+    assert path.name == "slim.safetensors"
+    tensors, metadata = weights.load_file(path)
+    assert {k: v.shape for k, v in tensors.items()} == (
+        weights.expected_shapes(STUDENT, "encoder") | weights.expected_shapes(STUDENT, "decoder")
+    )
+    assert all(np.isfinite(v).all() for v in tensors.values())
+    assert json.dumps(metadata)
+    assert metadata["config"] == {"name": "slim", "channels": list(STUDENT.channels)}
+    assert [row["stage"] for row in reports if "loss" in row] == ["encoder", "painter", "painter"]
+    assert [row["stage"] for row in reports if "dead_channels" in row] == ["encoder"]
+    assert [row["step"] for row in reports if row["stage"] == "pictures"][-1] == COUNT
+    done = [weights.load_file(p)[0] for p in sorted(tmp_path.glob("*-done.safetensors"))]
+    assert len(done) == 4
+    for name, value in done[-1].items():
+        np.testing.assert_allclose(value, 0.25 * done[1][name] + 0.75 * done[2][name], rtol=1e-5, atol=1e-7)
+        if name.startswith("encoder/"):
+            np.testing.assert_array_equal(value, done[0][name], err_msg=name)
+    again, more = train(plan, tmp_path)
+    assert again == path
+    assert not more, "finished stages must not run again"
+
+
+@pytest.mark.parametrize("kind", ["encoder", "painter"])
+def test_interrupted_training_resumes_to_the_same_weights(
+    kind: str, train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe.weights, "load", lambda name, **_: (random_tensors(5, STUDENT), {}))
+    plan = _recipe(kind, steps=4)
+
+    def run(out: Path) -> Tensors:
+        return weights.load_file(train(plan, out)[0])[0]
+
+    whole = run(tmp_path / "whole")
+    module = {"encoder": encoders, "painter": painters}[kind]
+    real = loop.run
+
+    def stopped(stage: loop.Stage, params: Any, next_step: Any, **more: Any) -> Any:
+        def step(params: Any, state: Any, index: int) -> Any:
+            if index == 2:
+                raise KeyboardInterrupt
+            return next_step(params, state, index)
+
+        return real(stage, params, step, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "run", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "broken")
+    resumed = run(tmp_path / "broken")
+    for name, value in whole.items():
+        np.testing.assert_allclose(resumed[name], value, rtol=2e-3, atol=1e-4, err_msg=name)
+
+
+def test_a_second_stage_goes_on_from_the_first(train: Any, tmp_path: Path) -> None:
+    plan = _recipe("encoder", "painter", "painter", steps=1)
+    first, second, third = plan.stages
+    plan = dataclasses.replace(plan, stages=(first, second, dataclasses.replace(third, rate=1e-9)))
+    train(plan, tmp_path)
+    before, after = (weights.load_file(tmp_path / f"{k}-painter-done.safetensors")[0] for k in (1, 2))
     for name, value in before.items():
         np.testing.assert_allclose(after[name], value, atol=1e-6, err_msg=name)
+
+
+def test_without_a_stage_for_it_the_shipped_encoder_is_taken(
+    train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = {k: v for k, v in random_tensors(5, STUDENT).items() if k.startswith("encoder/")}
+    asked = []
+
+    def load(name: str, *, parts: tuple[str, ...]) -> tuple[Tensors, dict[str, Any]]:
+        asked.append((name, parts))
+        return shipped, {}
+
+    monkeypatch.setattr(recipe.weights, "load", load)
+    train(_recipe("painter", steps=1, painter={"judge": "slim"}), tmp_path)
+    assert asked == [("slim", ("encoder",))]
+    kept, _ = weights.load_file(tmp_path / "0-painter-done.safetensors")
+    for name, value in shipped.items():
+        np.testing.assert_array_equal(kept[name], value, err_msg=name)
+
+
+def test_a_shipped_encoder_may_be_the_judge(train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    medium = dataclasses.replace(STUDENT, name="medium", channels=(3, 4, 5, 6, 6))
+    monkeypatch.setitem(encoder_module.MODELS, "medium", medium)
+    asked = []
+
+    def load(name: str, **_: Any) -> tuple[Tensors, dict[str, Any]]:
+        asked.append(name)
+        return random_tensors(5, encoder_module.MODELS[name]), {}
+
+    monkeypatch.setattr(recipe.weights, "load", load)
+    train(_recipe("encoder", "painter", steps=1, painter={"judge": "medium"}), tmp_path)
+    assert asked == ["medium"]
+
+
+def test_the_full_width_trains_its_decoder_and_leaves_its_encoder(train: Any, tiny: Tensors, tmp_path: Path) -> None:
+    plan = dataclasses.replace(_recipe("painter"), name="vgg19", model="vgg19")
+    path, _ = train(plan, tmp_path)
+    assert path.name == "vgg19_decoder.safetensors"
+    tensors, _ = weights.load_file(path)
+    assert {k: v.shape for k, v in tensors.items()} == weights.expected_shapes(TEACHER, "decoder")
+    kept, _ = weights.load_file(tmp_path / "0-painter-done.safetensors")
+    for name, value in tiny.items():
+        np.testing.assert_array_equal(kept[name], value, err_msg=name)
+
+
+def test_who_paints_needs_a_teacher_that_paints(train: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"needs a teacher that paints \(--painter\)"):
+        train(_recipe("encoder", "painter"), tmp_path, painter=None)
+
+
+def test_an_encoder_alone_needs_no_teacher_that_paints(train: Any, tmp_path: Path) -> None:
+    path, reports = train(_recipe("encoder", steps=1), tmp_path, painter=None)
+    assert path.is_file()
+    assert not (tmp_path / "pictures").exists()
+    assert {row["stage"] for row in reports} == {"encoder"}

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from wctstyle.errors import ConfigError
 from wctstyle.moments import Moments, measure, mixture, pool
-from wctstyle.settings import LEVELS, BlendKind, MapKind, TransformKind, map_kind
+from wctstyle.settings import BlendKind, TransformKind
 from wctstyle.transforms import (
     ABSOLUTE_FLOOR,
     EIGENVALUE_FLOOR,
@@ -35,7 +35,7 @@ from wctstyle.transforms import (
     transport,
 )
 
-KINDS = get_args(MapKind)
+KINDS = get_args(TransformKind)
 BLENDS = get_args(BlendKind)
 
 measured = jax.jit(measure)
@@ -65,8 +65,6 @@ def moments_of(covariance, mean=None, count=100.0):
 
 def test_the_types_name_the_transforms():
     assert set(KINDS) == set(TRANSFORMS)
-    assert {map_kind(kind, level) for kind in get_args(TransformKind) for level in LEVELS} == set(KINDS)
-    assert [map_kind("mixed", level) for level in LEVELS] == ["wct", "wct", "wct", "mk", "mk"]
 
 
 # ---------------------------------------------------------------------------------------- the floor and roots

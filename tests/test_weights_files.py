@@ -35,17 +35,24 @@ def leftovers(folder):
 
 
 def test_expected_shapes_of_vgg19_are_the_published_ones():
-    config = ModelConfig("vgg19", (64, 128, 256, 512, 512))
+    config = ModelConfig("vgg19", (64, 128, 256, 512, 512), (32, 64, 128))
     encoder, decoder = (weights.expected_shapes(config, part) for part in ("encoder", "decoder"))
     # Keras states 20,024,384 parameters for all convolutions; conv5_2..conv5_4 are not ours.
     assert sum(np.prod(shape) for shape in encoder.values()) == 20_024_384 - 3 * (9 * 512 * 512 + 512)
     assert encoder["encoder/conv1_1/kernel"] == (3, 3, 3, 64)
-    assert decoder["decoder/conv1_1/kernel"] == (3, 3, 64, 3)
-    assert decoder["decoder/conv1_1/bias"] == (3,)
     assert encoder["encoder/conv4_1/kernel"] == (3, 3, 256, 512)
-    assert decoder["decoder/conv4_1/kernel"] == (3, 3, 512, 256)
-    assert decoder["decoder/conv4_1/bias"] == (256,)
-    assert len(encoder) == len(decoder) == 26
+    assert len(encoder) == 26
+
+
+def test_a_decoder_takes_relu4_1_and_a_colour_and_has_its_own_widths():
+    config = ModelConfig("vgg19", (64, 128, 256, 512, 512), (32, 64, 128))
+    decoder = weights.expected_shapes(config, "decoder")
+    assert decoder["decoder/conv4_1/kernel"] == (3, 3, 512 + 3, 128)
+    assert decoder["decoder/conv4_1/bias"] == (128,)
+    assert decoder["decoder/conv2_2/kernel"] == (3, 3, 64, 64)
+    assert decoder["decoder/conv1_1/kernel"] == (3, 3, 32, 3)
+    assert decoder["decoder/conv1_1/bias"] == (3,)
+    assert len(decoder) == 18
 
 
 def test_expected_shapes_refuses_an_unknown_part():

@@ -13,7 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_models
-from tiny_models import LICENCE, SLIM, VGG, assert_same, describe, random_tensors, save_slim, save_vgg19, write_npz
+from tiny_models import (
+    LICENCE,
+    MEDIUM,
+    SLIM,
+    VGG,
+    assert_same,
+    describe,
+    random_tensors,
+    save_shipped,
+    save_slim,
+    save_vgg19,
+    write_npz,
+)
 
 from wctstyle import weights
 from wctstyle.encoder import MODELS
@@ -26,13 +38,14 @@ def tiny(monkeypatch, tmp_path):
     tiny_models.install(monkeypatch, tmp_path)
 
 
-def test_load_slim(tmp_path):
-    save_slim(tmp_path / "shipped")
-    tensors, metadata = weights.load("slim")
-    assert_same(tensors, random_tensors(SLIM))
-    assert metadata["model"] == "slim"
-    assert metadata["config"] == {"name": "slim", "channels": [2, 2, 3, 4, 4]}
-    assert metadata["parts"] == {"encoder": describe(SLIM), "decoder": describe(SLIM)}
+@pytest.mark.parametrize("config", [SLIM, MEDIUM], ids=lambda config: config.name)
+def test_load_a_shipped_model(tmp_path, config):
+    save_shipped(tmp_path / "shipped", config)
+    tensors, metadata = weights.load(config.name)
+    assert_same(tensors, random_tensors(config))
+    assert metadata["model"] == config.name
+    assert metadata["config"] == {"name": config.name, "channels": list(config.channels)}
+    assert metadata["parts"] == {"encoder": describe(config), "decoder": describe(config)}
 
 
 def test_load_one_part_of_a_file_that_holds_two(tmp_path):
@@ -73,8 +86,11 @@ def test_load_reports_all_problems_at_once(tmp_path):
 
 
 def test_load_without_files_says_how_to_get_them(tmp_path):
-    with pytest.raises(WeightsError, match=r"(?s)slim\.safetensors: there is no such file.*install wctstyle again"):
-        weights.load("slim")
+    for name in ("slim", "medium"):
+        with pytest.raises(
+            WeightsError, match=rf"(?s){name}\.safetensors: there is no such file.*install wctstyle again"
+        ):
+            weights.load(name)
     with pytest.raises(WeightsError) as caught:
         weights.load("vgg19", parts=["encoder"])
     assert len(caught.value.problems) == 2
@@ -100,7 +116,7 @@ def test_load_says_how_to_replace_a_damaged_encoder(tmp_path):
 
 
 def test_load_refuses_unknown_names():
-    with pytest.raises(ConfigError, match="no model 'vgg16'; the models are slim, vgg19"):
+    with pytest.raises(ConfigError, match="no model 'vgg16'; the models are slim, medium, vgg19"):
         weights.load("vgg16")
     with pytest.raises(ConfigError, match="no part 'top'"):
         weights.load("slim", parts=["top"])
@@ -156,7 +172,7 @@ print(len(tensors), "h5py" in sys.modules)
     env = {**os.environ, "WCTSTYLE_WEIGHTS": str(tmp_path), "PYTHONPATH": paths}
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["52", "False"]
+    assert done.stdout.split() == ["44", "False"]
 
 
 def test_shipped_dir(tmp_path, monkeypatch):
@@ -185,16 +201,19 @@ def test_user_dir(tmp_path, monkeypatch):
 
 
 def test_list_models_says_what_is_here_and_what_is_not(tmp_path):
-    slim, vgg19 = weights.list_models()
-    assert (slim.name, slim.available, slim.where, slim.size) == ("slim", False, (), 0)
-    assert "install wctstyle again" in slim.why_not
+    *shipped, vgg19 = weights.list_models()
+    assert [status.name for status in shipped] == ["slim", "medium"]
+    for status in shipped:
+        assert (status.available, status.where, status.size) == (False, (), 0)
+        assert "install wctstyle again" in status.why_not
     assert not vgg19.available
     assert "wctstyle weights get vgg19" in vgg19.why_not
     assert "a version of wctstyle that ships this decoder" in vgg19.why_not
 
     path = save_slim(tmp_path / "shipped")
     save_vgg19(tmp_path, licence="CC0")
-    slim, vgg19 = weights.list_models()
+    slim, medium, vgg19 = weights.list_models()
+    assert not medium.available
     assert slim == weights.ModelStatus("slim", True, (path,), path.stat().st_size, "CC BY 4.0", None)
     assert vgg19.available
     assert vgg19.licence == "CC0; CC BY 4.0"
@@ -206,13 +225,13 @@ def test_list_models_reports_damage_instead_of_raising(tmp_path, monkeypatch):
     save_slim(tmp_path / "shipped", **{"encoder/conv1_1/bias": np.ones(5)})
     save_vgg19(tmp_path, level_rms=None)
     (tmp_path / "shipped" / "vgg19_decoder.safetensors").write_bytes(b"rubbish")
-    slim, vgg19 = weights.list_models()
+    slim, _, vgg19 = weights.list_models()
     assert "encoder/conv1_1/bias has shape (5,), wanted (2,)" in slim.why_not
     assert not slim.available
     assert "level_rms" in vgg19.why_not
     assert "damaged" in vgg19.why_not
     monkeypatch.setenv("WCTSTYLE_WEIGHTS", str(tmp_path / "nowhere"))
-    assert [status.available for status in weights.list_models()] == [False, False]
+    assert [status.available for status in weights.list_models()] == [False] * 3
 
 
 @pytest.fixture
@@ -288,7 +307,7 @@ def test_a_file_that_lacks_a_whole_part_gets_no_manifest(shipped):
     weights.save(shipped / "slim.safetensors", random_tensors(SLIM, ["encoder"]), describe(SLIM))
     with pytest.raises(WeightsError) as caught:
         weights.write_manifest(shipped)
-    assert len(caught.value.problems) == 26
+    assert len(caught.value.problems) == 18
     assert all("decoder/" in problem and "is missing" in problem for problem in caught.value.problems)
 
 
@@ -356,7 +375,7 @@ def test_a_manifest_is_only_written_of_good_files(shipped, tmp_path):
     assert "encoder/conv1_1/bias has shape" in text
     assert "licence in its metadata is None, wanted a text" in text
     assert "source in its metadata is None, wanted a text" in text
-    assert "{'name': 'vgg16'}, wanted a name of slim, vgg19" in text
+    assert "{'name': 'vgg16'}, wanted a name of slim, medium, vgg19" in text
     assert "folder.safetensors: is a folder" in text
     assert (shipped / "manifest.json").read_bytes() == before
     with pytest.raises(WeightsError, match="no .safetensors files"):

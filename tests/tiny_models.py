@@ -9,15 +9,16 @@ import safetensors.numpy
 from wctstyle import weights
 from wctstyle.encoder import MODELS, ModelConfig
 
-SLIM = ModelConfig("slim", (2, 2, 3, 4, 4))
-VGG = ModelConfig("vgg19", (2, 3, 4, 5, 6))
+SLIM = ModelConfig("slim", (2, 2, 3, 4, 4), (2, 2, 3))
+MEDIUM = ModelConfig("medium", (2, 3, 3, 4, 6), (2, 3, 3))
+VGG = ModelConfig("vgg19", (2, 3, 4, 5, 6), (2, 3, 3))
 LICENCE = {"licence": "CC BY 4.0", "source": "made for a test", "recipe": {"steps": 3}, "version": "7"}
 
 
 def install(monkeypatch, tmp_path):
     """Put tiny models into the table, and their files into folders of this test."""
-    monkeypatch.setitem(MODELS, "slim", SLIM)
-    monkeypatch.setitem(MODELS, "vgg19", VGG)
+    for config in (SLIM, MEDIUM, VGG):
+        monkeypatch.setitem(MODELS, config.name, config)
     (tmp_path / "shipped").mkdir()
     monkeypatch.setenv("WCTSTYLE_WEIGHTS", str(tmp_path / "shipped"))
     monkeypatch.setenv("WCTSTYLE_HOME", str(tmp_path / "home"))
@@ -34,8 +35,12 @@ def random_tensors(config, parts=("encoder", "decoder"), seed=0):
 
 
 def save_slim(folder, **changes):
-    tensors = {**random_tensors(SLIM), **changes}
-    return weights.save(folder / "slim.safetensors", tensors, describe(SLIM))
+    return save_shipped(folder, SLIM, **changes)
+
+
+def save_shipped(folder, config, **changes):
+    """Save a model that comes whole with the package."""
+    return weights.save(folder / f"{config.name}.safetensors", {**random_tensors(config), **changes}, describe(config))
 
 
 def save_vgg19(tmp_path, **encoder_metadata):

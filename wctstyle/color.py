@@ -27,6 +27,9 @@ _LAB_FROM_LMS = np.array(
     ]
 )
 
+#: Luma of gamma-encoded R, G, B (ITU-R BT.601-7, section 2.5.1).
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+
 #: How far outside [0, 1] a linear component may be and still count as inside the gamut: below half an 8-bit
 #: level even in the steepest part of the sRGB curve (slope 12.92), and above the rounding of a float32 round
 #: trip.
@@ -82,15 +85,25 @@ def oklab_to_rgb(lab: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shap
     return linear_to_srgb(_oklab_to_linear(lab))
 
 
+def luma(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
+    """Weigh the gamma-encoded channels of an sRGB picture to one of luma, in float64 (BT.601)."""
+    return np.asarray(rgb, np.float64) @ np.array(LUMA_WEIGHTS)
+
+
 def lightness_grey(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
     """Gives the grey, in sRGB [0, 1], that has the colour's Oklab lightness; what `original_colors` takes back."""
     return linear_to_srgb(rgb_to_oklab(rgb)[..., 0] ** 3)
 
 
 def original_colors(
-    stylized_rgb: Float[np.ndarray, "h w 3"], content_rgb: Float[np.ndarray, "content_h content_w 3"]
+    stylized_rgb: Float[np.ndarray, "h w 3"],
+    content_rgb: Float[np.ndarray, "content_h content_w 3"],
+    *,
+    share: float = 1.0,
 ) -> Float[np.ndarray, "h w 3"]:
     """Gives the stylised picture the content's colours: Oklab L of the one, a and b of the other.
+
+    With ``share`` below 1, that part of the content's a and b and the rest of the stylised picture's own.
 
     Where that colour does not exist in sRGB, its chroma is scaled down, lightness and hue kept, to the
     largest that does. Both in sRGB [0, 1], and so is the result.
@@ -108,8 +121,9 @@ def original_colors(
             f"cannot keep the original colours: the stylised picture has shape {stylized_rgb.shape}, the "
             f"content {content_rgb.shape}, and they must be the same; resize one of them to the other"
         )
-    lab = rgb_to_oklab(content_rgb)
-    lab[..., 0] = rgb_to_oklab(stylized_rgb)[..., 0]
+    lab, own = rgb_to_oklab(content_rgb), rgb_to_oklab(stylized_rgb)
+    lab[..., 0] = own[..., 0]
+    lab[..., 1:] = share * lab[..., 1:] + (1 - share) * own[..., 1:]
     lab = _reduce_chroma_to_gamut(lab)
     return np.clip(oklab_to_rgb(lab), 0.0, 1.0)
 

@@ -1,8 +1,7 @@
-"""The decoder: the encoder's table mirrored, in five blocks.
+"""The decoder: paints a picture from a code, relu4_1 and the colour of its cells.
 
-Block k maps relu{k}_1 features to relu{k-1}_1 features; block 1 maps relu1_1 to RGB. Decoding from level k is blocks
-k..1, so one set of weights serves the one-pass chain and the five-pass cascade alike. Upsampling is nearest
-neighbour followed by a convolution (no checkerboard; Odena et al. 2016).
+The encoder's table mirrored from conv4_1 up, at the widths of `ModelConfig.painting`. Upsampling is nearest neighbour
+followed by a convolution (no checkerboard; Odena et al. 2016).
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from wctstyle.convolution import conv3x3, correlate
-from wctstyle.encoder import STAGE_CONVS, Conv, ModelConfig
-from wctstyle.moments import Affine
+from wctstyle.convolution import correlate
+from wctstyle.encoder import Conv, ModelConfig
 from wctstyle.types import Features, Image
 
 
@@ -52,52 +50,30 @@ def upsampled_conv3x3(
 
 
 class Decoder(nnx.Module):
-    """The mirror of `Encoder`: conv k_i here maps that layer's outputs back to its inputs."""
+    """Four stages of convolutions that bring a code to RGB; conv k_i mirrors the encoder's of that name."""
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs | None = None) -> None:
         self.config = config
-        for name, c_in, c_out in reversed(config.convs()):
-            setattr(self, name, Conv(c_out, c_in, rngs=rngs))
+        for name, c_in, c_out in config.convs("decoder"):
+            setattr(self, name, Conv(c_in, c_out, rngs=rngs))
 
     def conv(self, name: str) -> Conv:
         """Return the convolution called `name`; it mirrors the encoder's of that name."""
         return getattr(self, name)
 
-    @staticmethod
-    def layers(level: int) -> list[str]:
-        """Return the convolutions of block `level`, in order of use."""
-        if level == 1:
-            return ["conv1_1"]
-        below = level - 1
-        return [f"conv{level}_1", *(f"conv{below}_{i}" for i in range(STAGE_CONVS[below - 1], 1, -1))]
+    def activations(self, code: Features) -> dict[str, Features]:
+        """Return what every convolution gives, by its name; "conv1_1" is the picture, the others follow a ReLU."""
+        x, doubled = code, False
+        out: dict[str, Features] = {}
+        for name, _, _ in self.config.convs("decoder"):
+            conv = self.conv(name)
+            x = upsampled_conv3x3(x, conv.kernel[...], conv.bias[...]) if doubled else conv(x)
+            if name != "conv1_1":
+                x = jax.nn.relu(x)
+            doubled = name.endswith("_1")
+            out[name] = x
+        return out
 
-    def block(self, x: Features, level: int, affine: Affine | None = None) -> Features:
-        """Map relu{level}_1 features to relu{level-1}_1 features (level 1: to RGB, not clipped).
-
-        `affine` is applied to `x` first. It is folded into the first convolution, which is exact because
-        borders are reflected and cheaper than a pass of its own over the features.
-        """
-        first, *rest = (self.conv(name) for name in self.layers(level))
-        kernel, bias = first.kernel[...], first.bias[...]
-        if affine is not None:
-            bias = bias + jnp.einsum("yxio,i->o", kernel, affine.bias)
-            kernel = jnp.einsum("yxio,ij->yxjo", kernel, affine.matrix)
-        x = conv3x3(x, kernel, bias)
-        if level == 1:
-            return x
-        x = jax.nn.relu(upsampled_conv3x3(jax.nn.relu(x), rest[0].kernel[...], rest[0].bias[...]))
-        for conv in rest[1:]:
-            x = jax.nn.relu(conv(x))
-        return x
-
-    def change(self, x: Features, affine: Affine) -> Image:
-        """Return block(x, 1, affine) - block(x, 1): what a map changes in RGB. One convolution: block 1 is linear."""
-        kernel = self.conv("conv1_1").kernel[...]
-        moved = jnp.einsum("yxio,ij->yxjo", kernel, affine.matrix - jnp.eye(len(affine.bias), dtype=kernel.dtype))
-        return conv3x3(x, moved, jnp.einsum("yxio,i->o", kernel, affine.bias))
-
-    def __call__(self, x: Features, *, level: int) -> Image:
-        """Decode relu{level}_1 features to RGB through blocks level..1; not clipped to [0, 1]."""
-        for k in range(level, 0, -1):
-            x = self.block(x, k)
-        return x
+    def __call__(self, code: Features) -> Image:
+        """Paint a code; RGB at 8 times its height and width, not clipped to [0, 1]."""
+        return self.activations(code)["conv1_1"]

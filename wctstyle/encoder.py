@@ -21,22 +21,46 @@ from wctstyle.types import Features, Image
 STAGE_CONVS = (2, 2, 4, 4, 1)
 """Convolutions per stage up to relu5_1: `64 64 M 128 128 M 256 x4 M 512 x4 M 512` (Simonyan & Zisserman 2015)."""
 
+CODE_LEVEL = 4
+"""The level whose features are mapped: relu4_1."""
+
+CELL = 2 ** (CODE_LEVEL - 1)
+"""Side in pixels of the cell that a position of the code stands for."""
+
+COLOR_SCALE = 4.0
+"""What the colour in a code is multiplied by, so that it has about the features' scale."""
+
 SIZE_MULTIPLE = 16
 """Height and width have to divide by this: there are four 2x2 poolings before relu5_1."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One row of the model table: a name and the width of each of the five stages."""
+    """One row of the model table: a name, the width of each of the five stages, and those of the decoder's three."""
 
     name: str
     channels: tuple[int, int, int, int, int]
+    painting: tuple[int, int, int]
 
-    def convs(self) -> list[tuple[str, int, int]]:
-        """Return (layer, channels in, channels out) for conv1_1..conv5_1 in order."""
-        rows, c_in = [], 3
-        for stage, (count, c_out) in enumerate(zip(STAGE_CONVS, self.channels, strict=True), start=1):
-            for i in range(1, count + 1):
+    @property
+    def code_width(self) -> int:
+        """Channels of a code: relu4_1 and the colour of its cell."""
+        return self.channels[CODE_LEVEL - 1] + 3
+
+    def convs(self, part: str = "encoder") -> list[tuple[str, int, int]]:
+        """List (layer, channels in, channels out) in order of use: conv1_1..conv5_1, or the decoder's conv4_1..1_1."""
+        rows: list[tuple[str, int, int]] = []
+        if part == "encoder":
+            c_in = 3
+            for stage, (count, c_out) in enumerate(zip(STAGE_CONVS, self.channels, strict=True), start=1):
+                for i in range(1, count + 1):
+                    rows.append((f"conv{stage}_{i}", c_in, c_out))
+                    c_in = c_out
+            return rows
+        c_in, widths = self.code_width, (3, *self.painting)  # of the picture and of stages 1 to 3
+        for stage in range(CODE_LEVEL, 0, -1):
+            for i in range(1 if stage == CODE_LEVEL else STAGE_CONVS[stage - 1], 0, -1):
+                c_out = widths[stage if i > 1 else stage - 1]
                 rows.append((f"conv{stage}_{i}", c_in, c_out))
                 c_in = c_out
         return rows
@@ -45,11 +69,13 @@ class ModelConfig:
 MODELS: dict[str, ModelConfig] = {
     config.name: config
     for config in (
-        ModelConfig("slim", (16, 32, 64, 128, 256)),
-        ModelConfig("vgg19", (64, 128, 256, 512, 512)),
+        ModelConfig("slim", (16, 32, 64, 128, 256), (16, 32, 64)),
+        ModelConfig("medium", (32, 64, 128, 256, 512), (32, 64, 128)),
+        ModelConfig("vgg19", (64, 128, 256, 512, 512), (32, 64, 128)),
     )
 }
-"""`vgg19` is the original width; `slim` a quarter of it (half at relu5_1), about 1/16 of the arithmetic."""
+"""`vgg19` has the original widths; `medium` half of them and a quarter of the arithmetic (but all of relu5_1), `slim` a
+quarter and 1/16 (half of relu5_1)."""
 
 
 PADDINGS = {"reflect": conv3x3, "zero": conv3x3_zero}
@@ -145,6 +171,17 @@ class Encoder(nnx.Module):
             if name == upto:
                 break
         return out
+
+    def code(self, image: Image) -> Features:
+        """Return relu4_1 and, behind its channels, the mean colour of each cell of 8 x 8 pixels less grey.
+
+        A narrow relu4_1 tells little of colour. As part of the code it is mapped together with what it belongs to, and
+        the palette's mean and covariance are among the moments. Height and width must divide by 8.
+        """
+        deep = self.activations(image, upto=f"conv{CODE_LEVEL}_1")[f"relu{CODE_LEVEL}_1"]
+        n, h, w, _ = image.shape
+        colors = image.reshape(n, h // CELL, CELL, w // CELL, CELL, 3).mean(axis=(2, 4))
+        return jnp.concatenate([deep, COLOR_SCALE * (colors - 0.5)], axis=-1)
 
     def __call__(self, image: Image, *, levels: int = 5) -> tuple[Features, ...]:
         """Return relu1_1..relu{levels}_1 of `image`."""

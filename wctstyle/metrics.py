@@ -1,6 +1,8 @@
 """Figures that judge a stylised picture: pure functions of features and of pictures.
 
-Each gives one number per picture (`gram_errors`: and level); averaging over pictures is the caller's.
+Each gives one number per picture (`gram_errors`: and level); averaging over pictures is the caller's. Three kinds:
+distances to the painting's or the photo's features (0 same), what is seen in the photo's plain places (fog, grain), and
+how much a picture has of something, told in stops against the painting (`stops`).
 """
 
 from __future__ import annotations
@@ -10,21 +12,71 @@ from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
+from scipy.ndimage import gaussian_filter, uniform_filter
 from skimage.metrics import structural_similarity
 
+from wctstyle.color import luma, rgb_to_oklab
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.losses import content_error, gram
 from wctstyle.moments import Moments
 
-__all__ = ["content_error", "gram_errors", "luma", "psnr", "ssim", "style_error", "wasserstein_errors"]
-
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
-"""Luma of gamma-encoded R, G, B (ITU-R BT.601-7, section 2.5.1)."""
+__all__ = [
+    "broad_chroma",
+    "colorfulness",
+    "colorfulness_change",
+    "content_error",
+    "contrast",
+    "contrast_change",
+    "fine_luma",
+    "fog",
+    "grain",
+    "gram_errors",
+    "luma",
+    "plain_places",
+    "psnr",
+    "shifted",
+    "sliced_errors",
+    "slices",
+    "ssim",
+    "stops",
+    "structure_error",
+    "style_error",
+    "texture_error",
+    "warping_error",
+    "wasserstein_errors",
+]
 
 SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11
 """Width of the Gaussian window and its size, in pixels (Wang et al. 2004, section III-C)."""
+
+SLICES, SLICED_POSITIONS, QUANTILES = 64, 16_384, 1024
+"""Directions per level, positions that are looked at in a level at most, and quantiles that are compared."""
+
+SIMILARITY_FLOOR = 1e-6
+"""Keeps the quotients of `texture_error` and `structure_error` finite (c1 and c2 of Ding et al. 2020)."""
+
+PLAIN_DEVIATION = 0.03
+"""Standard deviation of luma in a window, in units of the range, up to which a place counts as plain."""
+
+LEAST_PLAIN = 0.25
+"""Part of every picture that counts as plain whatever it shows: its plainest quarter."""
+
+NARROW, WIDE = 32, 8
+"""Windows of `plain_places` and `broad_chroma`, as parts of the long side: 17 and 65 pixels of 512."""
+
+UNSEEN_CHROMA = 0.005
+"""Deviation of Oklab a and b below which clouds count for little; colours 0.02 apart are just told apart."""
+
+FINE_LUMA_FLOOR = 0.002
+"""Half an 8-bit level, in Oklab lightness."""
+
+COLORFULNESS_FLOOR = 5.0
+"""In 8-bit levels; what Hasler & Suesstrunk's viewers called slightly colourful has 15."""
+
+CONTRAST_FLOOR = 1.0
+"""One 8-bit level."""
 
 
 def _check_levels(values: Sequence[object], targets: Sequence[object], what: str) -> None:
@@ -97,11 +149,6 @@ def wasserstein_errors(moments: Sequence[Moments], targets: Sequence[Moments]) -
     return np.array(errors)
 
 
-def luma(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """Weigh the gamma-encoded channels of an sRGB picture to one of luma, in float64 (BT.601)."""
-    return np.asarray(rgb, np.float64) @ np.array(LUMA_WEIGHTS)
-
-
 def _check_same_shape(rgb: np.ndarray, reference: np.ndarray, figure: str, least: int) -> None:
     if rgb.shape != reference.shape or rgb.ndim != 3 or rgb.shape[2] != 3 or min(rgb.shape[:2]) < least:
         raise ImageError(
@@ -144,3 +191,240 @@ def psnr(rgb: Float[np.ndarray, "h w 3"], reference: Float[np.ndarray, "h w 3"])
     _check_same_shape(rgb, reference, "psnr", 1)
     error = np.mean((np.asarray(rgb, np.float64) - np.asarray(reference, np.float64)) ** 2)
     return float(-10 * np.log10(error)) if error > 0 else float("inf")
+
+
+# ------------------------------------------------------------------------------------------ distances of features
+
+
+def texture_error(moments: Sequence[Moments], targets: Sequence[Moments]) -> float:
+    """Compare the mean of every channel with the painting's: 1 - mean of (2 m t + c) / (m^2 + t^2 + c).
+
+    The texture term of DISTS, from 0 (same) to 1, here on relu1_1 to relu5_1 of VGG-19 and with all channels and levels
+    alike. It tells how much there is of each feature, wherever it is, and nothing of how features occur together.
+    Source: Ding et al. 2020, arXiv:2004.07728. Differs from the published DISTS in that its trained weights are
+    left out, and in network, pooling and layers, so figures do not compare with published ones.
+
+    Raises:
+        ConfigError: no levels, or not the same number of them.
+    """
+    _check_levels(moments, targets, "moments")
+    errors = []
+    for value, target in zip(moments, targets, strict=True):
+        m, t = (np.asarray(x.mean, np.float64) for x in (value, target))
+        errors.append(1 - np.mean((2 * m * t + SIMILARITY_FLOOR) / (m**2 + t**2 + SIMILARITY_FLOOR)))
+    return float(np.mean(errors))
+
+
+def structure_error(
+    features: Sequence[Float[Array, "n _ _ _"]], content: Sequence[Float[Array, "n _ _ _"]]
+) -> Float[Array, " n"]:
+    """Compare each channel with the photo's, place by place: 1 - mean of (2 cov + c) / (var + var_photo + c).
+
+    The structure term of DISTS (arXiv:2004.07728), unweighted as in `texture_error`: 0 the photo itself, 1 no
+    relation, 2 its negative. Covariance and variances are over all positions of a channel. Unlike `content_error` it
+    looks at every level, so it counts edges and grain that were painted over too.
+
+    Raises:
+        ConfigError: no levels, or not the same number of them.
+    """
+    _check_levels(features, content, "features")
+    errors = []
+    for x, y in zip(features, content, strict=True):
+        a, b = (f - f.mean(axis=(1, 2), keepdims=True) for f in (x, y))
+        together = (2 * a * b).mean(axis=(1, 2)) + SIMILARITY_FLOOR
+        apart = (a * a + b * b).mean(axis=(1, 2)) + SIMILARITY_FLOOR
+        errors.append(1 - (together / apart).mean(axis=1))
+    return jnp.stack(errors, axis=1).mean(axis=1)
+
+
+def slices(
+    features: Sequence[Float[np.ndarray, "_ _ _"]], *, seed: int = 0
+) -> list[Float[np.ndarray, "slices quantiles"]]:
+    """Reduce the features of a picture, level by level, to quantiles along random directions, for `sliced_errors`.
+
+    64 directions of unit length, drawn from `seed` and the number of the level alone; of a level with more than 16,384
+    positions so many are drawn. 1024 quantiles, linear between the sorted values, let pictures of any size compare.
+    """
+    out = []
+    for number, level in enumerate(features):
+        rng = np.random.default_rng([seed, number])
+        directions = rng.normal(size=(level.shape[-1], SLICES))
+        directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
+        flat = level.reshape(-1, level.shape[-1])
+        if len(flat) > SLICED_POSITIONS:
+            flat = flat[np.sort(rng.choice(len(flat), SLICED_POSITIONS, replace=False))]
+        values = np.sort((flat @ directions).T, axis=1)
+        at = np.clip((np.arange(QUANTILES) + 0.5) / QUANTILES * len(flat) - 0.5, 0, len(flat) - 1)
+        low = at.astype(int)
+        share = (at - low).astype(np.float32)
+        high = np.minimum(low + 1, len(flat) - 1)
+        out.append((1 - share) * values[:, low] + share * values[:, high])
+    return out
+
+
+def sliced_errors(
+    values: Sequence[Float[np.ndarray, "slices quantiles"]], targets: Sequence[Float[np.ndarray, "slices quantiles"]]
+) -> Float[np.ndarray, " levels"]:
+    """Compare whole distributions of features level by level: sliced Wasserstein distance over the target's RMS.
+
+    sqrt(mean (q - t)^2 / mean t^2) over the quantiles q and t of `slices`: the 2-Wasserstein distance along each
+    direction, squared and averaged. 0 means the same, 1 as far off as a picture without any features. Where
+    `wasserstein_errors` sees means and covariances only, this sees how features are spread as well: rare strong strokes
+    from an even grey. Source: Heitz et al. 2021, arXiv:2006.07229; departs from it in fixed directions and in being
+    relative. A target of zeros gives 0 for zeros and infinity for anything else.
+
+    Raises:
+        ConfigError: no levels, or not the same number of them.
+    """
+    _check_levels(values, targets, "slices")
+    errors = []
+    for value, target in zip(values, targets, strict=True):
+        distance, energy = np.mean(np.square(value - target, dtype=np.float64)), np.mean(np.square(target))
+        errors.append(np.sqrt(distance / energy) if energy > 0 else (np.inf if distance > 0 else 0.0))
+    return np.array(errors)
+
+
+# --------------------------------------------------------------------------------------------- plain places
+
+
+def _window(rgb: np.ndarray, part: int) -> int:
+    return 2 * max(1, round(max(rgb.shape[:2]) / part / 2)) + 1
+
+
+def plain_places(rgb: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """Find where a picture is plain: skies, walls, water, what is out of focus.
+
+    The standard deviation of luma in a window of 1/32 of the long side is at most 0.03 of the range. At least the
+    plainest quarter counts, so that a busy picture has plain places too.
+    """
+    y, size = luma(rgb), _window(rgb, NARROW)
+    variance = uniform_filter(y * y, size) - uniform_filter(y, size) ** 2
+    deviation = np.sqrt(np.maximum(variance, 0))
+    return deviation <= max(PLAIN_DEVIATION, float(np.quantile(deviation, LEAST_PLAIN)))
+
+
+def broad_chroma(rgb: Float[np.ndarray, "h w 3"], where: Bool[np.ndarray, "h w"]) -> float:
+    """Tell which part of the variation of colour is broad, 0 (strokes, dots) to 1 (clouds): B / (B + F + u^2).
+
+    F is the variance of Oklab a and b in windows of 1/32 of the long side, B that of the windows' means in windows of
+    1/8; slower changes, as of a sky towards the horizon, count for neither. Both are means over `where`, and nothing
+    outside it enters a window. u is 0.005: what nobody sees is no cloud.
+    """
+    weight = np.asarray(where, np.float64)
+    narrow, wide = _window(rgb, NARROW), _window(rgb, WIDE)
+
+    def mean(values: np.ndarray, size: int) -> np.ndarray:
+        total = uniform_filter(values * weight[..., None], size, mode="constant", axes=(0, 1))
+        return total / np.maximum(uniform_filter(weight, size, mode="constant"), 1e-9)[..., None]
+
+    ab = rgb_to_oklab(np.asarray(rgb, np.float64))[..., 1:]
+    means = mean(ab, narrow)
+    fine = np.maximum(mean(ab * ab, narrow) - means**2, 0).sum(axis=-1)
+    broad = np.maximum(mean(means * means, wide) - mean(means, wide) ** 2, 0).sum(axis=-1)
+    b, f = broad[where].mean(), fine[where].mean()
+    return float(b / (b + f + UNSEEN_CHROMA**2))
+
+
+def fog(
+    rgb: Float[np.ndarray, "h w 3"],
+    style: Float[np.ndarray, "h2 w2 3"],
+    where: Bool[np.ndarray, "h w"],
+    style_where: Bool[np.ndarray, "h2 w2"],
+) -> float:
+    """Tell how much more of the colour in plain places is clouds than in the painting's own: 0 same, from -1 to 1.
+
+    The difference of `broad_chroma`; `where` are the plain places of the photo, `style_where` those of the painting.
+    Above 0 skies and lawns are filled with soft clouds of colour where the painting has strokes; below 0 the paint is
+    more broken than the painting's. The part and not the amount of broad chroma is compared, as strokes bring broad
+    variation too: by the amount, passes with fog and painted skies had the same figure. It sees colour alone, no soot.
+    """
+    return broad_chroma(rgb, where) - broad_chroma(style, style_where)
+
+
+def fine_luma(rgb: Float[np.ndarray, "h w 3"], where: Bool[np.ndarray, "h w"]) -> float:
+    """Measure fine light and dark over `where`: mean |Oklab L less its blur|, in units of L.
+
+    The blur is Gaussian with a deviation of 1/512 of the long side, one pixel at least. Sizes are averaged, not their
+    squares, as grain is everywhere: a few sharp edges, eyes in a face, are not to stand for it.
+    """
+    lightness = rgb_to_oklab(np.asarray(rgb, np.float64))[..., 0]
+    sigma = max(1.0, max(rgb.shape[:2]) / 512)
+    fine = lightness - gaussian_filter(lightness, sigma, mode="nearest")
+    return float(np.abs(fine[where]).mean())
+
+
+def grain(
+    rgb: Float[np.ndarray, "h w 3"],
+    style: Float[np.ndarray, "h2 w2 3"],
+    where: Bool[np.ndarray, "h w"],
+    style_where: Bool[np.ndarray, "h2 w2"],
+) -> float:
+    """Tell how grainy plain places (and faces) are, in stops: 0 as the painting's own, +1 twice, -1 half of it.
+
+    `stops` of `fine_luma`. `where` are the photo's plain places and its faces, `style_where` the painting's. High is
+    grain, canvas and cracks on skin and skies; low is paint without brushwork.
+    """
+    return stops(fine_luma(rgb, where), fine_luma(style, style_where), FINE_LUMA_FLOOR)
+
+
+# ------------------------------------------------------------------------------------------- colour and contrast
+
+
+def stops(value: float, reference: float, floor: float) -> float:
+    """Compare two amounts by doublings: log2((value + floor) / (reference + floor)); 0 same, +1 twice, -1 half.
+
+    `floor`, in their units, is what hardly shows; it keeps the figure finite where there is nothing.
+    """
+    return float(np.log2((value + floor) / (reference + floor)))
+
+
+def colorfulness(rgb: Float[np.ndarray, "h w 3"]) -> float:
+    """Measure how colourful a picture is, in 8-bit levels: 0 grey, 15 slightly, 59 quite, 109 extremely.
+
+    |sd| + 0.3 |mean| of R - G and (R + G) / 2 - B (Hasler & Suesstrunk 2003, doi:10.1117/12.477378, their
+    third measure).
+    """
+    r, g, b = np.moveaxis(np.asarray(rgb, np.float64) * 255, -1, 0)
+    opponents = r - g, (r + g) / 2 - b
+    return float(np.hypot(*(o.std() for o in opponents)) + 0.3 * np.hypot(*(o.mean() for o in opponents)))
+
+
+def contrast(rgb: Float[np.ndarray, "h w 3"]) -> float:
+    """Measure the standard deviation of luma over the picture, in 8-bit levels (RMS contrast; Peli 1990)."""
+    return float(255 * luma(rgb).std())
+
+
+def colorfulness_change(rgb: Float[np.ndarray, "h w 3"], styles: Sequence[Float[np.ndarray, "_ _ 3"]]) -> float:
+    """Compare `colorfulness` with the mean of the styles' own, in stops: 0 same, -1 half as colourful (mud)."""
+    return stops(colorfulness(rgb), float(np.mean([colorfulness(s) for s in styles])), COLORFULNESS_FLOOR)
+
+
+def contrast_change(rgb: Float[np.ndarray, "h w 3"], styles: Sequence[Float[np.ndarray, "_ _ 3"]]) -> float:
+    """Compare `contrast` with the mean of the styles' own, in stops: 0 same, -1 half of it (flat)."""
+    return stops(contrast(rgb), float(np.mean([contrast(s) for s in styles])), CONTRAST_FLOOR)
+
+
+# ---------------------------------------------------------------------------------------------------- stability
+
+
+def shifted(rgb: Float[np.ndarray, "h w 3"], pixels: int) -> Float[np.ndarray, "h w 3"]:
+    """Move a picture right and down by so many pixels; what comes in at the left and the top is reflected."""
+    height, width = rgb.shape[:2]
+    return np.pad(rgb, ((pixels, 0), (pixels, 0), (0, 0)), mode="reflect")[:height, :width]
+
+
+def warping_error(rgb: Float[np.ndarray, "h w 3"], moved: Float[np.ndarray, "h w 3"], pixels: int) -> float:
+    """Compare a result with that of the photo `shifted` by `pixels`, moved back: 0 the paint goes along, 1 it stays.
+
+    RMS(moved[p:, p:] - rgb[:-p, :-p]) / RMS(rgb[p:, p:] - rgb[:-p, :-p]): the warping error of Lai et al. 2018
+    (arXiv:1808.00449) for a flow that is known, over what it would be if nothing had moved. Without that a
+    smooth picture would be steady for being smooth. 0 for a picture of one colour.
+
+    Raises:
+        ImageError: the shapes differ, or a side has not more than `pixels`.
+    """
+    _check_same_shape(rgb, moved, "warping_error", pixels + 1)
+    x, y = (np.asarray(image, np.float64) for image in (rgb, moved))
+    here = x[:-pixels, :-pixels]
+    error, stays = (float(np.mean((image[pixels:, pixels:] - here) ** 2)) for image in (y, x))
+    return float(np.sqrt(error / stays)) if stays > 0 else (float("inf") if error > 0 else 0.0)

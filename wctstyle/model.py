@@ -25,7 +25,7 @@ def build(config: ModelConfig, tensors: Mapping[str, np.ndarray | Array]) -> tup
 
 def fill(module: Encoder | Decoder, tensors: Mapping[str, np.ndarray | Array], part: str) -> None:
     """Put the tensors of `part` into `module`. Arrays of JAX are taken as they are; others compile a program each."""
-    for name, _, _ in module.config.convs():
+    for name, _, _ in module.config.convs(part):
         if f"{part}/{name}/kernel" in tensors:
             conv = module.conv(name)
             kernel, bias = (tensors[f"{part}/{name}/{leaf}"] for leaf in ("kernel", "bias"))
@@ -39,7 +39,7 @@ def _array(tensor: np.ndarray | Array) -> Array:
 def extract(module: Encoder | Decoder, part: str) -> dict[str, np.ndarray]:
     """Return the module's tensors under their names in a weights file."""
     out = {}
-    for name, _, _ in module.config.convs():
+    for name, _, _ in module.config.convs(part):
         conv = module.conv(name)
         out[f"{part}/{name}/kernel"] = np.asarray(conv.kernel[...])
         out[f"{part}/{name}/bias"] = np.asarray(conv.bias[...])

@@ -11,10 +11,7 @@ from typing import Any
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import Settings
-
-STYLE_SIZE = 768
-"""Long side, in pixels, to which `stylize` shrinks larger style pictures unless --style-size says otherwise."""
+from wctstyle.settings import DEFAULT_STROKE_SCALE, Settings
 
 
 def public_name(source: str) -> str:
@@ -35,18 +32,23 @@ def make_recipe(
     content: Mapping[str, Any],
     styles: Sequence[Mapping[str, Any]],
     size: int,
-    style_size: int | None,
+    style_size: int | None = None,
+    stroke_scale: float | None = DEFAULT_STROKE_SCALE,
 ) -> dict[str, Any]:
-    """Say in JSON's terms how a picture is made; `content` and `styles` have name and hash, styles a weight too."""
+    """Say in JSON's terms how a picture is made; `content` and `styles` have name and hash, styles a weight too.
+
+    `style_size` is the long side of the style pictures in pixels. Where it is None, `stroke_scale` says it
+    (`settings.style_long_side`); where it is not, `stroke_scale` says nothing and is left out.
+    """
     return {
         "version": __version__,
         "model": model,
         "content": content,
         "styles": styles,
         **dataclasses.asdict(settings),
-        "level_strength": {str(level): value for level, value in settings.level_strength.items()},
         "size": size,
         "style_size": style_size,
+        "stroke_scale": stroke_scale if style_size is None else None,
     }
 
 
@@ -82,18 +84,18 @@ def _pictures(recipe: Mapping[str, Any]) -> list[str]:
 
 
 def _stylize_arguments(recipe: Mapping[str, Any]) -> list[str]:
-    levels = {int(level): float(value) for level, value in recipe["level_strength"].items()}
     arguments = _pictures(recipe)
-    for option in ("strength", "detail", "keep_faces", "transform", "blend", "passes", "refine"):
-        arguments += ["--" + option.replace("_", "-"), str(recipe[option])]
-    if levels:
-        arguments += ["--level-strength", ",".join(f"{k}={v!r}" for k, v in levels.items())]
+    for field in dataclasses.fields(Settings):
+        arguments += ["--" + field.name.replace("_", "-"), str(recipe[field.name])]
     return arguments + _sizes_and_model(recipe)
 
 
 def _sizes_and_model(recipe: Mapping[str, Any]) -> list[str]:
-    own = [] if recipe.get("style_size") is None else ["--style-size", str(recipe["style_size"])]
-    return ["--size", str(recipe["size"]), "--model", str(recipe["model"]), *own]
+    arguments = ["--size", str(recipe["size"]), "--model", str(recipe["model"])]
+    for name in ("style_size", "stroke_scale"):
+        if recipe.get(name) is not None:
+            return [*arguments, "--" + name.replace("_", "-"), str(recipe[name])]
+    return arguments
 
 
 START = "start.png"
@@ -101,10 +103,13 @@ START = "start.png"
 
 
 def _optimize_command(recipe: Mapping[str, Any]) -> str:
-    """Write a recipe of `optimize`; the demo starts from its own fast picture, which takes a command before."""
-    if recipe["init"] != "fast" or "detail" not in recipe:
+    """Write a recipe of `optimize`; the demo starts from its own fast picture, which takes a command before.
+
+    Such a recipe names the model of that picture as `fast_model`, and has the settings of both.
+    """
+    if recipe["init"] != "fast" or "fast_model" not in recipe:
         return _command("optimize", _optimize_arguments(recipe))
-    known = {**dataclasses.asdict(Settings()), **recipe["settings"], **recipe}
+    known = {**dataclasses.asdict(Settings()), **recipe["settings"], **recipe, "model": recipe["fast_model"]}
     before = _command("stylize", [*_stylize_arguments(known), "-o", START])
     return f"{before} && {_command('optimize', _optimize_arguments({**recipe, 'init': START}))}"
 

@@ -12,35 +12,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import platformdirs
 from flax import nnx
 from jaxtyping import Float
 
-from wctstyle import images
-from wctstyle import plan as chain
+from wctstyle import color, images
+from wctstyle import plan as core
 from wctstyle import weights as weight_files
-from wctstyle.encoder import MODELS
+from wctstyle.encoder import CELL, MODELS
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.faces import face_map
 from wctstyle.model import build, extract
-from wctstyle.moments import Moments
+from wctstyle.moments import Affine, Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.settings import (
-    DEFAULT_DETAIL,
-    DEFAULT_KEEP_FACES,
-    GAINS,
-    LEVELS,
+    DEFAULT_MODEL,
+    DEFAULT_OPTIMIZER_MODEL,
+    DEFAULT_TEXTURE,
     MAX_SIDE,
     BlendKind,
     Settings,
-    map_kind,
+    TransformKind,
 )
+from wctstyle.texture import textured
 from wctstyle.threads import limit_lapack_threads
-from wctstyle.transforms import Barycenters, affine, barycenters, blend
+from wctstyle.transforms import Barycenters, barycenters, blend
 from wctstyle.types import Features
 
 if TYPE_CHECKING:
@@ -48,16 +47,21 @@ if TYPE_CHECKING:
 
 Rgb = Float[np.ndarray, "h w 3"]
 
-CONTENT_BYTES = 512 * 2**20
-"""What encoded photos may take; the newest is kept however large it is. One of 512 x 512 takes 34 MiB with `slim`."""
+CONTENT_BYTES = 256 * 2**20
+"""What encoded photos may take; the newest is kept however large it is. One of 512 x 512 takes 5 MiB with `slim`."""
 
-STYLE_CACHE = 256
+STYLE_BYTES = 256 * 2**20
 BLEND_CACHE = 8
 ENCODED_AT_ONCE = 4
-_GAINS = np.array(GAINS, np.float32)
 
 REFINE_CONTENT = 0.05
-"""What the photo weighs while a picture is refined, per `detail` at its default; docs/training.md has the figures."""
+"""What the photo weighs while a picture is refined, and four times as much with detail 1."""
+
+FACE_DETAIL = 0.5
+"""How much of what the decoder loses of a face is put back, per `keep_faces`; all of it would look pasted in."""
+
+DETAIL_RADIUS = 0.01
+"""Standard deviation of the blur that parts fine light and dark from broad, as a share of the picture's long side."""
 
 
 def padded_side(side: int) -> int:
@@ -75,35 +79,45 @@ def counted_side(side: int) -> int:
     return max(side, SMALLEST_SIDE)
 
 
+def _padded(rgb: Rgb, to: Callable[[int], int]) -> Rgb:
+    """Reflect the picture at its bottom and right, each side up to what `to` makes of it."""
+    pads = [(0, to(side) - side) for side in rgb.shape[:2]]
+    return np.pad(np.asarray(rgb, np.float32), (*pads, (0, 0)), mode="reflect")
+
+
 def pad_to_family(rgb: Rgb) -> Float[np.ndarray, "1 H W 3"]:
     """Reflect the picture at its bottom and right up to the next size of the family."""
-    height, width = rgb.shape[:2]
-    pads = ((0, padded_side(height) - height), (0, padded_side(width) - width), (0, 0))
-    return np.pad(np.asarray(rgb, np.float32), pads, mode="reflect")[None]
+    return _padded(rgb, padded_side)[None]
 
 
 @dataclass(frozen=True)
 class StyleCode:
-    """All that is kept of a style picture: its moments per level, relu1_1 first."""
+    """What is kept of a style picture: its moments, and its pixels for `refine`."""
 
-    moments: tuple[Moments, ...]
+    moments: Moments
+    pixels: Rgb
     key: str
 
 
 @dataclass(frozen=True)
 class ContentCode:
-    """A content picture's features per level, padded to the size family, and its own size in pixels."""
+    """A content picture's code and moments, its pixels padded to the size family, and its own size in pixels.
 
-    features: tuple[Features, ...]
+    The code is of the picture with `texture` added to its plain areas; the pixels are the picture's own.
+    """
+
+    code: Features
+    moments: Moments
     pixels: Float[np.ndarray, "1 H W 3"]
     height: int
     width: int
+    texture: float
     key: str
 
     @property
     def nbytes(self) -> int:
-        """Memory it takes, in bytes."""
-        return sum(int(level.nbytes) for level in self.features) + self.pixels.nbytes
+        """Memory it takes, in bytes; what the decoder loses of it, kept beside it, counted too."""
+        return int(self.code.nbytes) + 2 * self.pixels.nbytes
 
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:
@@ -117,7 +131,7 @@ class ContentCode:
 
 @dataclass(frozen=True)
 class Result:
-    """A stylised picture, its plan (None for five passes, and without a style) and the seconds each part took."""
+    """A stylised picture, its plan (None without a style) and the seconds each part took."""
 
     image: Rgb
     plan: Plan | None
@@ -162,17 +176,16 @@ picture compile in two thirds of the time and run as fast."""
 class Stylizer:
     """Applies any blend of styles to any photo with one model.
 
-    Styles and contents are measured once and remembered by content (contents: the last few), and so is where the last
-    sets of styles meet, so a changed weight or strength only plans and decodes anew. Safe to share between threads.
-    Same input, same output on one machine.
-    Limits BLAS to one thread in this process (see `wctstyle.threads`).
+    Styles and contents are measured once and remembered by content (the last few), and so is where the last sets of
+    styles meet, so a changed weight or strength only plans and decodes anew. Safe to share between threads. Same input,
+    same output on one machine. Limits BLAS to one thread in this process (see `wctstyle.threads`).
 
     Raises:
         ConfigError: `model` is not in the table.
         WeightsError: its weights are missing or damaged.
     """
 
-    def __init__(self, model: str = "slim", *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(self, model: str = DEFAULT_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
         if model not in MODELS:
             raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
         enable_compilation_cache()
@@ -187,8 +200,9 @@ class Stylizer:
         self._encoder_def = encoder_def
         decoder_def, self._decoder = nnx.split(decoder)
         self._contents: Recent[ContentCode] = Recent(CONTENT_BYTES, lambda code: code.nbytes)
-        self._styles: Recent[StyleCode] = Recent(STYLE_CACHE)
-        self._barycenters: Recent[tuple[Barycenters, ...]] = Recent(BLEND_CACHE)
+        self._lost: Recent[np.ndarray] = Recent(CONTENT_BYTES, lambda lost: lost.nbytes)
+        self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
+        self._barycenters: Recent[Barycenters] = Recent(BLEND_CACHE)
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
         self.traces: dict[str, int] = {}
         """How often each program was traced: one for each size of the family that was used."""
@@ -200,97 +214,52 @@ class Stylizer:
 
             return jax.jit(traced, compiler_options=COMPILER_OPTIONS, **options)
 
-        def encode(params: Any, image: Any) -> Any:
-            return nnx.merge(encoder_def, params)(image)
+        def encode(params: Any, image: Any, height: Any, width: Any) -> Any:
+            return core.encode(nnx.merge(encoder_def, params), image, height, width)
 
-        def measure(params: Any, image: Any, height: Any, width: Any) -> Any:
-            # Without the barrier XLA fuses the moments' passes into the convolutions' and takes a fifth longer.
-            return chain.measure_levels(jax.lax.optimization_barrier(encode(params, image)), height, width)
-
-        def decode(
-            e: Any, d: Any, features: Any, targets: Any, alphas: Any, detail: Any, h: Any, w: Any, *, kind: str
-        ) -> Any:
-            masks = [chain.valid_weights(h, w, f.shape[1:3], k) for k, f in enumerate(features, start=1)]
-            image, plan = chain.plan_and_decode(
-                nnx.merge(encoder_def, e),
-                nnx.merge(decoder_def, d),
-                features,
-                targets,
-                alphas,
-                detail,
-                weights=masks,
-                kind=kind,  # pyright: ignore[reportArgumentType]
-            )
-            return jnp.clip(image, 0, 1), plan
-
-        def render(e: Any, d: Any, features: Any, plan: Plan, detail: Any) -> Any:
-            encoder, decoder = nnx.merge(encoder_def, e), nnx.merge(decoder_def, d)
-            return jnp.clip(chain.render(encoder, decoder, features, plan, detail), 0, 1)
-
-        def one_level(
-            e: Any, d: Any, image: Any, target: Moments, alpha: Any, h: Any, w: Any, *, level: int, kind: str
-        ) -> Any:
-            x = nnx.merge(encoder_def, e)(image, levels=level)[-1]
-            content = chain.measure(x, chain.valid_weights(h, w, x.shape[1:3], level))
-            step = affine(content, target, kind=map_kind(kind, level), alpha=alpha)  # pyright: ignore[reportArgumentType]
-            decoder = nnx.merge(decoder_def, d)
-            x = decoder.block(x, level, step)
-            return jnp.clip(decoder(x, level=level - 1) if level > 1 else x, 0, 1)
-
-        def reconstruct(e: Any, d: Any, image: Any, *, level: int) -> Any:
-            x = nnx.merge(encoder_def, e)(image, levels=level)[-1]
-            return jnp.clip(nnx.merge(decoder_def, d)(x, level=level), 0, 1)
-
-        def mix(parts: Any, shares: Any, *, kind: BlendKind) -> Any:
-            return tuple(blend(level, shares, kind=kind) for level in zip(*parts, strict=True))
-
-        def meet(parts: Any) -> Any:
-            return tuple(barycenters(level) for level in zip(*parts, strict=True))
-
-        def between(known: tuple[Barycenters, ...], shares: Any) -> Any:
-            return tuple(level.at(shares) for level in known)
+        def render(params: Any, *args: Any) -> Any:
+            code, step, strength, *faces = args
+            face_code, face_share = faces or (None, 0.0)
+            decoder = nnx.merge(decoder_def, params)
+            return core.render(decoder, code, step, strength, face_code=face_code, face_share=face_share)
 
         self._encode = counted("encode", encode)
-        self._measure = counted("measure", measure)
-        self._decode = counted("decode", decode, static_argnames=("kind",))
+        self._plan = counted("plan", core.plan, static_argnames="kind")
         self._render = counted("render", render)
-        self._one_level = counted("one_level", one_level, static_argnames=("level", "kind"))
-        self._reconstruct = counted("reconstruct", reconstruct, static_argnames=("level",))
-        self._blend = counted("blend", mix, static_argnames=("kind",))
-        self._meet = counted("meet", meet)
-        self._between = counted("between", between)
+        self._blend = counted("blend", blend, static_argnames="kind")
+        self._meet = counted("meet", barycenters)
+        self._between = counted("between", lambda known, shares: known.at(shares))
+
+    # -------------------------------------------------------------------------------------------------------- measure
+
+    def _encoded(self, rgb: Rgb) -> tuple[Any, Float[np.ndarray, "1 H W 3"]]:
+        pixels = pad_to_family(rgb)
+        return self._encode(self._encoder, pixels, counted_side(rgb.shape[0]), counted_side(rgb.shape[1])), pixels
 
     def style(self, image: Rgb) -> StyleCode:
         """Measure a style picture (RGB in [0, 1], at the size its strokes are to have)."""
         rgb = _checked(image, "style picture")
         key = content_hash(rgb)
+        return self._styles.get(key, lambda: StyleCode(self._encoded(rgb)[0][1], rgb, key))
 
-        def make() -> StyleCode:
-            moments = self._measure(
-                self._encoder, pad_to_family(rgb), counted_side(rgb.shape[0]), counted_side(rgb.shape[1])
-            )
-            return StyleCode(moments, key)
-
-        return self._styles.get(key, make)
-
-    def measure(self, image: Rgb) -> tuple[Moments, ...]:
-        """Return the moments of a picture's features per level, relu1_1 first."""
+    def measure(self, image: Rgb) -> Moments:
+        """Return the moments of a picture's code."""
         return self.style(image).moments
 
-    def content(self, image: Rgb) -> ContentCode:
-        """Encode a content picture (RGB in [0, 1]) once; further settings reuse it."""
+    def content(self, image: Rgb, *, texture: float = DEFAULT_TEXTURE) -> ContentCode:
+        """Encode a content picture (RGB in [0, 1]) once; all settings but `texture` reuse it."""
         rgb = _checked(image, "content picture")
         key = content_hash(rgb)
 
         def make() -> ContentCode:
-            pixels = pad_to_family(rgb)
-            return ContentCode(self._encode(self._encoder, pixels), pixels, rgb.shape[0], rgb.shape[1], key)
+            (code, moments), _ = self._encoded(textured(rgb, texture))
+            return ContentCode(code, moments, pad_to_family(rgb), rgb.shape[0], rgb.shape[1], texture, key)
 
-        return self._contents.get(key, make)
+        return self._contents.get((key, texture), make)
 
-    def target(
-        self, styles: Sequence[tuple[StyleCode, float]], *, kind: BlendKind = "barycenter"
-    ) -> tuple[Moments, ...] | None:
+    # ----------------------------------------------------------------------------------------------------------- plan
+
+    def target(self, styles: Sequence[tuple[StyleCode, float]], *, kind: BlendKind = "barycenter") -> Moments | None:
         """Blend styles by their weights (any scale; normalised here). None if all weights are zero: no style.
 
         Raises:
@@ -315,70 +284,72 @@ class Stylizer:
             return self._between(known, shares.astype(np.float32))
         return self._blend(moments, shares.astype(np.float32), kind=kind)
 
-    def plan(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings = Settings()) -> Plan:  # noqa: B008
-        """Return the affine map per level that takes this content to `target`."""
-        return self._planned(content, target, settings)[1]
+    def plan(self, content: ContentCode, target: Moments, *, transform: TransformKind = "mk") -> Plan:
+        """Return the plan that takes this content to `target`.
 
-    def _planned(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings) -> tuple[Any, Plan]:
-        return self._decode(
-            self._encoder, self._decoder, content.features, target, settings.alphas * _GAINS,
-            self._detail(content, settings.mixed_detail, settings.keep_faces),
-            counted_side(content.height), counted_side(content.width), kind=settings.transform,
-        )  # fmt: skip
+        Its likeness is told from the photo without texture. That takes another measurement, which is made only where
+        the colours, which texture leaves alone, are alike already.
+        """
+        own = content.moments
+        if content.texture and float(core.likeness(core.colors(own), core.colors(target))):
+            own = self.measure(np.ascontiguousarray(content.pixels[0, : content.height, : content.width]))
+        return self._plan(content.moments, target, own=own, kind=transform)
 
-    def _detail(
-        self, content: ContentCode, detail: float, keep_faces: float
-    ) -> tuple[Float[np.ndarray, "1 h w 1"], ...]:
-        """Return a map for each level below relu5_1; without faces too, so that one program serves both."""
-        faces = content.faces if keep_faces else None
+    # --------------------------------------------------------------------------------------------------------- render
 
-        def at(level: int) -> Float[np.ndarray, "1 h w 1"]:
-            cell = 2 ** (level - 1)
-            height, width = (side // cell for side in content.pixels.shape[1:3])
-            if faces is None:
-                return np.full((1, height, width, 1), detail, np.float32)
-            share = faces.reshape(height, cell, width, cell).mean(axis=(1, 3), dtype=np.float32)
-            return (detail + (1 - detail) * keep_faces * share)[None, :, :, None].astype(np.float32)
-
-        return tuple(at(level) for level in LEVELS[:-1])
-
-    def render(
-        self,
-        content: ContentCode,
-        plan: Plan,
-        *,
-        detail: float = DEFAULT_DETAIL,
-        keep_faces: float = DEFAULT_KEEP_FACES,
-    ) -> Rgb:
-        """Decode the content with a ready plan; `detail` is used as it is."""
-        share = self._detail(content, detail, keep_faces)
-        image = self._render(self._encoder, self._decoder, content.features, plan, share)
-        return self._finish(image, content.height, content.width, plan)
-
-    def reconstruct(self, image: Rgb, *, level: int) -> Rgb:
-        """Encode to relu{level}_1 and decode with nothing transformed: the model's own loss of detail."""
-        rgb = _checked(image, "content picture")
-        if level not in LEVELS:
-            raise ConfigError(f"level is {level}, must be one of 1, 2, 3, 4, 5")
-        out = self._reconstruct(self._encoder, self._decoder, pad_to_family(rgb), level=level)
-        return self._finish(out, rgb.shape[0], rgb.shape[1], None)
-
-    def _cascade(self, content: ContentCode, target: tuple[Moments, ...], settings: Settings) -> Any:
-        image: Any = content.pixels
-        for level in reversed(LEVELS):
-            image = self._one_level(
-                self._encoder, self._decoder, image, target[level - 1], settings.alphas[level - 1],
-                counted_side(content.height), counted_side(content.width), level=level, kind=settings.transform,
-            )  # fmt: skip
+    def render(self, content: ContentCode, plan: Plan, settings: Settings = Settings()) -> Rgb:  # noqa: B008
+        """Paint the content with a ready plan; of the settings those that a plan does not hold count."""
+        strength = settings.strength
+        full = min(strength, 1.0)
+        faces = content.faces if settings.keep_faces and full else None
+        photo = content.pixels
+        if faces is None:
+            image = np.asarray(self._render(self._decoder, content.code, plan.affine, strength))
+            share: Any = 0.0
+        else:
+            share = settings.keep_faces * full * faces[None, :, :, None]
+            n, height, width, _ = photo.shape
+            cells = share.reshape(n, height // CELL, CELL, width // CELL, CELL, 1).mean(axis=(2, 4), dtype=np.float32)
+            recolored = np.clip(photo @ np.asarray(plan.palette.matrix).T + np.asarray(plan.palette.bias), 0, 1)
+            face_code, _ = self._encode(
+                self._encoder, recolored, counted_side(content.height), counted_side(content.width)
+            )
+            image = np.asarray(self._render(self._decoder, content.code, plan.affine, strength, face_code, cells))
+            image = image + FACE_DETAIL * share * (recolored - self._decoded(face_code))
+        kept = (1 - full + full * float(plan.likeness)) * (1 - share)
+        if np.any(kept):
+            image = image + kept * self._lost_of(content)
+        if settings.detail and full:
+            image = image + settings.detail * full * (1 - kept) * self._fine(content)
+        image = np.clip(image, 0, 1)[0, : content.height, : content.width]
+        if not np.isfinite(image).all():
+            raise NonFiniteError("the stylised picture is not finite", level=None)
+        if settings.color < 1:
+            own = photo[0, : content.height, : content.width]
+            image = color.original_colors(image, own, share=1 - settings.color).astype(np.float32)
         return image
 
-    def _finish(self, image: Any, height: int, width: int, plan: Plan | None) -> Rgb:
-        out = np.asarray(image)[0, :height, :width]
-        if not np.isfinite(out).all():
-            of_levels = zip(LEVELS, plan or ())  # noqa: B905  the retouch, last, takes what it gets
-            bad = [k for k, step in of_levels if not np.isfinite(np.asarray(step.matrix)).all()]
-            raise NonFiniteError("the stylised picture is not finite", level=max(bad) if bad else None)
-        return out
+    def _decoded(self, code: Any) -> np.ndarray:
+        c = code.shape[-1]
+        nothing = Affine(np.eye(c, dtype=np.float32), np.zeros(c, np.float32))
+        return np.asarray(self._render(self._decoder, code, nothing, 0.0))
+
+    def _lost_of(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:
+        """Return what the decoder loses of a photo: photo - D(E(photo))."""
+        return self._lost.get((content.key, content.texture), lambda: content.pixels - self._decoded(content.code))
+
+    def _fine(self, content: ContentCode) -> Float[np.ndarray, "1 H W 1"]:
+        """Return the fine light and dark of what the decoder loses, broad differences taken off."""
+        from scipy.ndimage import gaussian_filter
+
+        lost = color.luma(self._lost_of(content)[0]).astype(np.float32)
+        radius = DETAIL_RADIUS * max(content.height, content.width)
+        return (lost - gaussian_filter(lost, radius, mode="nearest"))[None, :, :, None]
+
+    def reconstruct(self, image: Rgb) -> Rgb:
+        """Encode and decode with nothing mapped: what the decoder alone makes of a picture."""
+        content = self.content(image, texture=0.0)
+        return np.clip(self._decoded(content.code), 0, 1)[0, : content.height, : content.width]
 
     def stylize(
         self,
@@ -408,10 +379,10 @@ class Stylizer:
             clock = now
 
         def encoded() -> ContentCode:
-            code = content if isinstance(content, ContentCode) else self.content(content)
-            if settings.keep_faces and settings.passes == 1:
+            code = self._at_texture(content, settings.texture)
+            if settings.keep_faces and settings.strength:
                 _ = code.faces  # here, beside the encoding
-            jax.block_until_ready(code.features)
+            jax.block_until_ready(code.code)
             return code
 
         waiting = self._beside.submit(encoded)
@@ -420,13 +391,10 @@ class Stylizer:
         lap("encode")
         target = jax.block_until_ready(self.target(styled, kind=settings.blend))
         lap("blend")
-        if target is None:
+        if target is None or not settings.strength:
             return Result(code.pixels[0, : code.height, : code.width].copy(), None, seconds)
-        if settings.passes == 5:
-            image, plan = self._cascade(code, target, settings), None
-        else:
-            image, plan = self._planned(code, target, settings)
-        out = self._finish(image, code.height, code.width, plan)
+        plan = self.plan(code, target, transform=settings.transform)
+        out = self.render(code, plan, settings)
         lap("render")
         if settings.refine:
             out = self._refined(out, code, styled, settings, refining)
@@ -437,8 +405,9 @@ class Stylizer:
     def _optimizer(self) -> Optimizer:
         from wctstyle.optimizer import Optimizer  # here, as a first picture need not wait for optax
 
-        tensors = extract(nnx.merge(self._encoder_def, self._encoder), "encoder")
-        return Optimizer(self.model, tensors=tensors)
+        if self.model != DEFAULT_MODEL:
+            return Optimizer(self.model, tensors=extract(nnx.merge(self._encoder_def, self._encoder), "encoder"))
+        return Optimizer(DEFAULT_OPTIMIZER_MODEL)
 
     def _refined(
         self,
@@ -448,33 +417,41 @@ class Stylizer:
         settings: Settings,
         refining: Callable[[int, int], None],
     ) -> Rgb:
-        """Go on from a finished pass by a few steps of descent with the same model, at one scale.
+        """Go on from a finished pass by a few steps of descent at one scale.
 
-        A level that `level_strength` turns down pulls less; `detail` is what the photo weighs. A single row or column
-        has nothing to refine.
+        `detail` is how much more the photo weighs. A single row or column has nothing to refine.
         """
-        layers = {f"relu{level}_1": settings.level_strength.get(level, 1.0) for level in LEVELS}
-        if not settings.strength or not any(layers.values()) or min(image.shape[:2]) < LEAST_SIDE:
+        if min(image.shape[:2]) < LEAST_SIDE:
             return image
         faces = code.faces if settings.keep_faces else None
         if faces is not None:
             faces = faces[: code.height, : code.width]
         chosen = OptimizeSettings(
             steps=settings.refine,
-            strength=settings.strength,
+            strength=min(settings.strength, 1.0),
             blend=settings.blend,
             statistic="moments",
-            style_layers=layers,
-            content_weight=REFINE_CONTENT * settings.detail / DEFAULT_DETAIL,
+            content_weight=REFINE_CONTENT * 4**settings.detail,
             keep_faces=0.0 if faces is None else settings.keep_faces,
             smallest=max(16, *image.shape),
         )
         photo = code.pixels[0, : code.height, : code.width]
-        measured = [(style.moments, weight) for style, weight in styles if weight > 0]
-        for iterate in self._optimizer.run(photo, measured, chosen, init=image, faces=faces):
+        pictures = [(_padded(style.pixels, counted_side), weight) for style, weight in styles if weight > 0]
+        for iterate in self._optimizer.run(photo, pictures, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)
+        if settings.color < 1:
+            image = color.original_colors(image, photo, share=1 - settings.color).astype(np.float32)
         return image
+
+    def _at_texture(self, content: Rgb | ContentCode, texture: float) -> ContentCode:
+        """Encode a photo, or one that is encoded already with another texture."""
+        if not isinstance(content, ContentCode):
+            return self.content(content, texture=texture)
+        if content.texture == texture:
+            return content
+        pixels = np.ascontiguousarray(content.pixels[0, : content.height, : content.width])
+        return self.content(pixels, texture=texture)
 
     @staticmethod
     def _listed(styles: Any) -> list[Any]:
@@ -494,7 +471,7 @@ def stylize(
     styles: Rgb | Sequence[Rgb | tuple[Rgb, float]],
     *,
     strength: float = 1.0,
-    model: str = "slim",
+    model: str = DEFAULT_MODEL,
     **settings: Any,
 ) -> Rgb:
     """Stylise one picture, RGB in [0, 1] in and out. For several, keep a `Stylizer`.

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from wctstyle.errors import ConfigError
 from wctstyle.moments import Affine, Moments, mixture
-from wctstyle.settings import BlendKind, MapKind
+from wctstyle.settings import BlendKind, TransformKind
 
 EIGENVALUE_FLOOR = 1e-4
 """Smallest eigenvalue kept, as a share of the mean eigenvalue (trace / c)."""
@@ -102,7 +102,9 @@ TRANSFORMS: dict[str, Callable[[Moments, Moments], Matrix]] = {"mk": _mk, "wct":
 Mroueh 2019, arXiv:1905.12828). `adain`: per channel (Huang & Belongie 2017, arXiv:1703.06868)."""
 
 
-def affine(content: Moments, target: Moments, *, kind: MapKind = "mk", alpha: Float[Array, ""] | float = 1.0) -> Affine:
+def affine(
+    content: Moments, target: Moments, *, kind: TransformKind = "mk", alpha: Float[Array, ""] | float = 1.0
+) -> Affine:
     """Return the map that gives features with `content` moments the `target` moments, at strength `alpha`.
 
     y = alpha (A (x - mean_c) + mean_t) + (1 - alpha) x. alpha = 0 returns the features exactly, for any moments.

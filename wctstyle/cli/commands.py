@@ -20,15 +20,16 @@ from wctstyle import __version__, images, samples
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, say, tell, warn
 from wctstyle.cli.demo_command import demo
-from wctstyle.cli.jobs import CONTENT_SIZE, REFINE, Job, Options, Studio, from_options
+from wctstyle.cli.jobs import CONTENT_SIZE, Job, Options, Strokes, Studio, from_options
 from wctstyle.cli.optimize_command import optimize
+from wctstyle.cli.optimize_options import StrokeScale, StyleSize
 from wctstyle.cli.outputs import plan_outputs
-from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_levels, parse_styles
+from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_styles
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
-from wctstyle.recipes import STYLE_SIZE, recipe_command
-from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, MAX_SIDE, Settings
+from wctstyle.recipes import recipe_command
+from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, MAX_STRENGTH, Settings
 
 app = typer.Typer(
     help="Paint any photo in the style of any picture, or of a blend of several, in one pass.",
@@ -36,6 +37,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+DEFAULTS = Settings()
 
 _style_option = functools.partial(typer.Option, rich_help_panel="Style")
 _size_option = functools.partial(typer.Option, rich_help_panel="Size")
@@ -65,8 +68,7 @@ def stylize(
         typer.Argument(
             metavar="CONTENT",
             show_default=False,
-            help="Photos, folders of photos (not those in folders below, nor results beside their photos), or "
-            "sample:NAME.",
+            help="Photos, folders of photos (subfolders and earlier results are ignored), or sample:NAME.",
         ),
     ],
     style: Annotated[
@@ -79,60 +81,53 @@ def stylize(
             "each with its share.",
         ),
     ] = None,
-    strength: Annotated[float, _style_option(help="How far to go: 0 leaves the photo, 1 is the full style.")] = 1.0,
-    level_strength: Annotated[
-        str | None,
-        _style_option(
-            metavar="LEVEL=0..1,...",
-            show_default=False,
-            help="Less of single levels, as 5=1,4=0.8: 5 is large shapes, 1 fine colors.",
-        ),
-    ] = None,
-    detail: Annotated[
+    strength: Annotated[
         float,
-        _style_option(help="How much of the photo's own fine structure to keep, 0 to 1 (no effect with --passes 5)."),
-    ] = DEFAULT_DETAIL,
+        _style_option(
+            help=f"How far to go, 0 to {MAX_STRENGTH}: 0 is the photo, 1 the full style, more goes beyond it."
+        ),
+    ] = DEFAULTS.strength,
+    detail: Annotated[
+        float, _style_option(help="How much of the photo's fine light and dark to put back, 0 to 1.")
+    ] = DEFAULTS.detail,
+    color: Annotated[
+        float, _style_option(help="How far colors follow the style, 0 to 1: 0 keeps those of the photo.")
+    ] = DEFAULTS.color,
+    texture: Annotated[
+        float, _style_option(help="How much there is to paint in plain areas, 0 to 1: 0 may leave skies bare.")
+    ] = DEFAULTS.texture,
     keep_faces: Annotated[
         float,
         _style_option(
-            help="How much more of themselves faces keep, from nothing (0) to all of the photo's structure (1); "
+            help="How strongly faces keep the photo's forms, 0 to 1; their colors are the style's. "
             "0 does not look for faces."
         ),
-    ] = DEFAULT_KEEP_FACES,
+    ] = DEFAULTS.keep_faces,
     transform: Annotated[
         Transform,
         _style_option(
-            help="How statistics are matched: wct is the original, mk moves colors least, mixed is wct for textures "
-            "and mk for shapes, adain matches each channel alone and is weakest."
+            help="How the photo's statistics become the style's: mk moves them least, wct is the original, "
+            "adain matches each channel alone."
         ),
-    ] = Transform.mixed,
+    ] = Transform.mk,
     blend: Annotated[
         Blend,
         _style_option(
-            help="How several styles become one: barycenter is in between, linear averages, mixture has all "
-            "their variety."
+            help="How several styles become one: barycenter merges them, linear averages their statistics, "
+            "mixture keeps the variety of every style."
         ),
     ] = Blend.barycenter,
-    passes: Annotated[
+    refine: Annotated[
         int,
         _style_option(
-            metavar="1|5", help="1: one pass through all levels; 5: the original cascade, slower, looser shapes."
-        ),
-    ] = 1,
-    refine: Annotated[
-        int | None,
-        _style_option(
             metavar="STEPS",
-            show_default=", ".join(f"{steps} with {name}" for name, steps in REFINE.items()) + ", 0 with --passes 5",
-            help="Steps of descent on the finished picture: nearer to the style, 10 take a few seconds at 512 pixels.",
+            help="Refine the finished picture step by step, closer to the style; 10 take a few seconds at 512 pixels.",
         ),
-    ] = None,
+    ] = DEFAULTS.refine,
     model: Annotated[
         Model,
-        _style_option(
-            help="slim is fast; vgg19 is the original width, nearer to the style, slow, and needs `weights get vgg19`."
-        ),
-    ] = Model.slim,
+        _style_option(help="slim is fast, medium is better, vgg19 is best and needs `weights get vgg19`."),
+    ] = Model[DEFAULT_MODEL],
     size: Annotated[
         int | None,
         _size_option(
@@ -141,14 +136,8 @@ def stylize(
             help=f"Long side of the result in pixels, up to {MAX_SIDE}; enlarges or shrinks; 0: the photo's own.",
         ),
     ] = None,
-    style_size: Annotated[
-        int | None,
-        _size_option(
-            metavar="LONG_SIDE",
-            show_default=f"{STYLE_SIZE} for larger pictures, never enlarged",
-            help="Long side of the style pictures in pixels: larger makes larger strokes; 0: their own.",
-        ),
-    ] = None,
+    stroke_scale: StrokeScale = None,
+    style_size: StyleSize = None,
     max_pixels: Annotated[
         int, _size_option(help="Refuse to read larger pictures; 0: no limit.")
     ] = images.DEFAULT_MAX_PIXELS,
@@ -181,15 +170,15 @@ def stylize(
     settings = from_options(
         Settings,
         strength=strength,
-        level_strength={} if level_strength is None else parse_levels(level_strength),
         detail=detail,
+        color=color,
+        texture=texture,
+        keep_faces=keep_faces,
         transform=transform.value,
         blend=blend.value,
-        passes=passes,
-        refine=(REFINE[model.value] if passes == 1 else 0) if refine is None else refine,
-        keep_faces=keep_faces,
+        refine=refine,
     )
-    options = Options(settings, model.value, size, style_size, max_pixels, quality)
+    options = Options(settings, model.value, size, Strokes(style_size, stroke_scale), max_pixels, quality)
     if overwrite and skip_existing:
         raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
     if skip_existing and output is None:

@@ -14,7 +14,7 @@ from wctstyle import images
 from wctstyle.cli import optimize_options as options
 from wctstyle.cli.comparison import Entry, report_page, sheet
 from wctstyle.cli.console import Verbose, clean_exit, waiting
-from wctstyle.cli.jobs import from_options
+from wctstyle.cli.jobs import Strokes, from_options
 from wctstyle.cli.optimize_options import DEFAULTS, output_option
 from wctstyle.cli.optimize_run import (
     ended_recipe,
@@ -31,6 +31,7 @@ from wctstyle.errors import ImageError, WeightsError
 from wctstyle.files import replace_file
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipes import public_name
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Optimizer
@@ -53,8 +54,9 @@ def compare(
     blend: options.BlendOption = Blend.barycenter,
     keep_faces: options.KeepFaces = DEFAULTS.keep_faces,
     steps: options.Steps = DEFAULTS.steps,
-    model: options.ModelOption = Model.slim,
+    model: options.ModelOption = Model[DEFAULT_OPTIMIZER_MODEL],
     size: options.Size = None,
+    stroke_scale: options.StrokeScale = None,
     style_size: options.StyleSize = None,
     max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
     overwrite: options.Overwrite = False,
@@ -66,6 +68,7 @@ def compare(
     wctstyle compare photo.jpg --style painting.jpg -o comparison
     """
     settings = from_options(OptimizeSettings, steps=steps, strength=strength, blend=blend.value, keep_faces=keep_faces)
+    strokes = Strokes(style_size, stroke_scale)
     specs = parse_styles(style, command="compare")
     source = one_content(content)
     if out.exists() and not out.is_dir():
@@ -77,7 +80,7 @@ def compare(
         inputs=[source, *(spec.source for spec in specs)],
     )
     request = read_request(
-        source, specs, settings, init="fast", model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
+        source, specs, settings, init="fast", model=model.value, size=size, strokes=strokes, max_pixels=max_pixels
     )
     clock = time.perf_counter()
     with waiting("getting ready"):
@@ -142,5 +145,5 @@ def _judge(engine: Optimizer) -> tuple[Optimizer, str]:
         try:
             engine = load_optimizer("vgg19")
         except WeightsError:
-            return engine, "the model slim (the original VGG-19 is not imported)"
+            return engine, f"the model {engine.model} (the original VGG-19 is not imported)"
     return engine, "the original VGG-19"

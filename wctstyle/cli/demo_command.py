@@ -8,7 +8,7 @@ import typer
 
 from wctstyle.cli.console import Verbose, clean_exit, tell
 from wctstyle.cli.specs import Model
-from wctstyle.settings import MAX_SIDE
+from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE
 
 
 @clean_exit
@@ -19,7 +19,12 @@ def demo(
         typer.Option(min=1, max=65535, show_default="the first free one from 7860", help="Port to listen on."),
     ] = None,
     share: Annotated[bool, typer.Option("--share", help="Open a public tunnel through gradio.live as well.")] = False,
-    model: Annotated[Model, typer.Option(help="The model that paints.")] = Model.slim,
+    model: Annotated[
+        Model,
+        typer.Option(
+            help="The model that paints: slim is fast, medium is better, vgg19 is best and needs `weights get vgg19`."
+        ),
+    ] = Model[DEFAULT_MODEL],
     max_size: Annotated[
         int, typer.Option(metavar="LONG_SIDE", help=f"Longest side rendered, in pixels, up to {MAX_SIDE}.")
     ] = 2048,

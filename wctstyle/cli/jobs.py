@@ -14,8 +14,8 @@ from wctstyle import images, samples
 from wctstyle.cli.outputs import check_format, make_folder
 from wctstyle.cli.specs import StyleSpec
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.recipes import STYLE_SIZE, make_recipe, public_name
-from wctstyle.settings import MAX_SIDE, Settings
+from wctstyle.recipes import make_recipe, public_name
+from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, Settings, style_long_side
 
 if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
@@ -25,8 +25,40 @@ _T = TypeVar("_T")
 CONTENT_SIZE = 1024
 """Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
 
-REFINE = {"slim": 0, "vgg19": 6}
-"""Steps of --refine by model unless it is given, after one pass: that of vgg19 alone is behind that of slim."""
+
+@dataclass(frozen=True)
+class Strokes:
+    """How large strokes are: the long side of the style pictures in pixels, or as a multiple of the result's.
+
+    Of the two exactly one is set once this is made.
+
+    Raises:
+        ConfigError: both are given, or the one that is given is out of range.
+    """
+
+    style_size: int | None = None
+    stroke_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        check_side("--style-size", self.style_size)
+        if self.stroke_scale is not None:
+            from_options(style_long_side, result_long_side=MAX_SIDE, stroke_scale=self.stroke_scale)
+            if self.style_size is not None:
+                raise ConfigError(
+                    f"--style-size {self.style_size} and --stroke-scale {self.stroke_scale} contradict each other; "
+                    "give one of them"
+                )
+        elif self.style_size is None:
+            object.__setattr__(self, "stroke_scale", DEFAULT_STROKE_SCALE)
+
+    @property
+    def option(self) -> str:
+        """Name the option that says it."""
+        return "--style-size" if self.stroke_scale is None else "--stroke-scale"
+
+    def long_side(self, result: int) -> int:
+        """Return the long side of the style pictures for a result of that long side; 0: their own."""
+        return self.style_size or 0 if self.stroke_scale is None else style_long_side(result, self.stroke_scale)
 
 
 @dataclass(frozen=True)
@@ -34,15 +66,14 @@ class Options:
     """All options of `stylize` that say how a picture looks, checked without JAX; see `stylize` for each."""
 
     settings: Settings
-    model: str = "slim"
-    size: int | None = None
-    style_size: int | None = None
-    max_pixels: int = images.DEFAULT_MAX_PIXELS
-    quality: int = 92
+    model: str
+    size: int | None
+    strokes: Strokes
+    max_pixels: int
+    quality: int
 
     def __post_init__(self) -> None:
         check_side("--size", self.size)
-        check_side("--style-size", self.style_size)
         check_format("--quality", "jpg", self.quality)
         if self.max_pixels < 0:
             raise ConfigError(f"--max-pixels is {self.max_pixels}, must be a whole number; 0 means no limit")
@@ -86,9 +117,21 @@ def read(source: str, max_pixels: int) -> images.Picture:
     return images.load(source, max_pixels=max_pixels)
 
 
-def fit(picture: images.Picture, size: int | None, default: int, option: str) -> images.Picture:
-    """Scale to what --size or --style-size ask for."""
-    if size == 0:
+def read_style(source: str, max_pixels: int) -> images.Picture:
+    """Read a style picture.
+
+    Raises:
+        ImageError: there is nothing on it.
+    """
+    picture = read(source, max_pixels)
+    if picture.alpha is not None and not picture.alpha.any():
+        raise ImageError(f"{picture.source}: is transparent all over; give a style that has something on it")
+    return picture
+
+
+def fit(picture: images.Picture, side: int, option: str) -> images.Picture:
+    """Scale to a long side; 0 is the picture's own, which `option` asked for."""
+    if side == 0:
         longest = max(picture.height, picture.width)
         if longest > MAX_SIDE:
             raise ImageError(
@@ -96,20 +139,17 @@ def fit(picture: images.Picture, size: int | None, default: int, option: str) ->
                 f"leave out {option} 0, or give {option} {MAX_SIDE} or less"
             )
         return picture
-    if size is None:
-        return images.resize(picture, long_side=default)
-    return images.resize(picture, long_side=size, enlarge=True)
+    return images.resize(picture, long_side=side, enlarge=True)
 
 
-def style_paint(picture: images.Picture) -> images.Picture:
-    """Lay a style over white, as paper shows through.
+def fit_photo(picture: images.Picture, size: int | None, default: int) -> images.Picture:
+    """Scale a photo to --size; without it larger ones are shrunk to `default`."""
+    return images.resize(picture, long_side=default) if size is None else fit(picture, size, "--size")
 
-    Raises:
-        ImageError: there is nothing on it.
-    """
-    if picture.alpha is not None and not picture.alpha.any():
-        raise ImageError(f"{picture.source}: is transparent all over; give a style that has something on it")
-    return images.flatten(picture)
+
+def fit_style(picture: images.Picture, side: int) -> images.Picture:
+    """Scale a style to a long side and lay it over white, as paper shows through."""
+    return images.flatten(fit(picture, side, "--style-size"))
 
 
 class _Laps:
@@ -135,21 +175,41 @@ class Studio:
 
     def __init__(self, specs: Sequence[StyleSpec], options: Options) -> None:
         self.options = options
+        self._specs = specs
         self._first_laps: _Laps | None = _Laps()
-        full = [read(spec.source, options.max_pixels) for spec in specs]
-        self._styles = [style_paint(fit(picture, options.style_size, STYLE_SIZE, "--style-size")) for picture in full]
-        self._weights = [spec.weight for spec in specs]
+        full = self._read_styles()
         self._style_entries = [
             {"name": public_name(spec.source), "weight": spec.weight, "hash": picture.content_hash}
             for spec, picture in zip(specs, full, strict=True)
         ]
+        self._full: list[images.Picture] | None = full
+        self._fitted: tuple[int, list[tuple[np.ndarray, float]]] | None = None
+        if options.strokes.style_size is not None:
+            self._styles_at(options.strokes.style_size)  # here, so that a size that cannot be is told at once
         self._stylizer: Stylizer | None = None
+
+    def _read_styles(self) -> list[images.Picture]:
+        return [read_style(spec.source, self.options.max_pixels) for spec in self._specs]
+
+    def _styles_at(self, side: int) -> list[tuple[np.ndarray, float]]:
+        """Return styles and weights at a long side, the last one kept; for another the files are read again.
+
+        Their full sizes, kept for the whole of a batch, could take gigabytes.
+        """
+        if self._fitted is None or self._fitted[0] != side:
+            full, self._full = self._full or self._read_styles(), None
+            fitted = [
+                (fit_style(picture, side).rgb, spec.weight) for picture, spec in zip(full, self._specs, strict=True)
+            ]
+            self._fitted = side, fitted
+        return self._fitted[1]
 
     def make(self, job: Job, *, refining: Callable[[int, int], None]) -> dict[str, Any]:
         """Stylize and save one picture; returns what --json prints. `refining`: see `Stylizer.stylize`."""
         laps, self._first_laps = self._first_laps or _Laps(), None
         full = read(job.content, self.options.max_pixels)
-        picture = images.fill_hidden(fit(full, self.options.size, CONTENT_SIZE, "--size"))
+        picture = images.fill_hidden(fit_photo(full, self.options.size, CONTENT_SIZE))
+        styles = self._styles_at(self.options.strokes.long_side(max(picture.height, picture.width)))
         recipe = self._recipe_for(full, picture, job.content)
         laps.lap("read")
         if self._stylizer is None:
@@ -159,7 +219,6 @@ class Studio:
             laps.lap("load_model")
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
-        styles = [(style.rgb, weight) for style, weight in zip(self._styles, self._weights, strict=True)]
         result = stylizer.stylize(picture.rgb, styles, self.options.settings, refining=refining)
         for name, seconds in result.seconds.items():
             laps.seconds[name] += seconds
@@ -184,7 +243,8 @@ class Studio:
             content={"name": public_name(source), "hash": full.content_hash},
             styles=self._style_entries,
             size=max(picture.height, picture.width),
-            style_size=self.options.style_size,
+            style_size=self.options.strokes.style_size,
+            stroke_scale=self.options.strokes.stroke_scale,
         )
 
     def _save(self, path: Path, rgb: np.ndarray, alpha: np.ndarray | None, recipe: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import typer
 from wctstyle import images, samples
 from wctstyle.cli import optimize_options as options
 from wctstyle.cli.console import Verbose, clean_exit, tell, waiting, warn
-from wctstyle.cli.jobs import from_options
+from wctstyle.cli.jobs import Strokes, from_options
 from wctstyle.cli.optimize_options import DEFAULTS, STARTS, output_option
 from wctstyle.cli.optimize_run import (
     describe,
@@ -30,6 +30,7 @@ from wctstyle.cli.outputs import check_format, check_free, make_folder, plan_out
 from wctstyle.cli.specs import Blend, Descent, Model, Pooling, Statistic, parse_layers, parse_styles
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate
@@ -61,8 +62,9 @@ def optimize(
     seed: options.Seed = DEFAULTS.seed,
     time_budget: options.TimeBudget = DEFAULTS.time_budget,
     plateau: options.Plateau = DEFAULTS.plateau,
-    model: options.ModelOption = Model.slim,
+    model: options.ModelOption = Model[DEFAULT_OPTIMIZER_MODEL],
     size: options.Size = None,
+    stroke_scale: options.StrokeScale = None,
     style_size: options.StyleSize = None,
     max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
     output: Annotated[
@@ -103,6 +105,7 @@ def optimize(
     if save_every < 0:
         raise ConfigError(f"--save-every is {save_every}, must be a number of steps, or 0 for no previews")
     check_format("--quality", "jpg", quality)
+    strokes = Strokes(style_size, stroke_scale)
     specs = parse_styles(style, command="optimize")
     source = one_content(content)
     inputs = [source, *(spec.source for spec in specs), *([] if init in STARTS else [init])]
@@ -124,7 +127,7 @@ def optimize(
     previews = _Previews(path, save_every, quality)
     check_free(previews.names(settings.steps), overwrite=overwrite or resume, inputs=inputs)
     request = read_request(
-        source, specs, settings, init=init, model=model.value, size=size, style_size=style_size, max_pixels=max_pixels
+        source, specs, settings, init=init, model=model.value, size=size, strokes=strokes, max_pixels=max_pixels
     )
     with waiting("getting ready"):
         engine = load_optimizer(request.model)

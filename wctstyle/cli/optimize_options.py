@@ -1,4 +1,4 @@
-"""The options that `wctstyle optimize` and `wctstyle compare` share."""
+"""The options that `wctstyle optimize` and `wctstyle compare` share; those of strokes are `stylize`'s too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wctstyle.optimizer.settings import (
     SMALLEST_GIVEN,
     OptimizeSettings,
 )
-from wctstyle.settings import MAX_SIDE
+from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE
 
 OPTIMIZE_SIZE = 512
 """Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
@@ -110,7 +110,10 @@ Plateau = Annotated[
 ]
 ModelOption = Annotated[
     Model,
-    _descent_option(help="slim takes half a minute; vgg19, the original, has to be imported and takes some minutes."),
+    _descent_option(
+        help="The network whose features are compared: medium takes half a minute to a minute; vgg19, the original, "
+        "takes some minutes and needs `weights get vgg19`; slim is fastest."
+    ),
 ]
 Size = Annotated[
     int | None,
@@ -120,12 +123,20 @@ Size = Annotated[
         help=f"Long side of the result in pixels, up to {MAX_SIDE}; enlarges or shrinks; 0: the photo's own.",
     ),
 ]
+StrokeScale = Annotated[
+    float | None,
+    _size_option(
+        metavar="FLOAT",
+        show_default=f"{DEFAULT_STROKE_SCALE:g}",
+        help="Size of the strokes, 0.25 to 4: the long side of the style pictures by that of the result.",
+    ),
+]
 StyleSize = Annotated[
     int | None,
     _size_option(
         metavar="LONG_SIDE",
-        show_default="that of the result",
-        help="Long side of the style pictures in pixels: larger makes larger strokes; 0: their own.",
+        show_default="by --stroke-scale",
+        help="Long side of the style pictures in pixels, instead of --stroke-scale; 0: their own.",
     ),
 ]
 MaxPixels = Annotated[int, _size_option(help="Refuse to read larger pictures; 0: no limit.")]

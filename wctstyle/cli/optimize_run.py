@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import signal
 import sys
@@ -17,19 +18,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 
 from wctstyle import __version__, images
 from wctstyle.cli.console import progress_bar, say, tell, warn
-from wctstyle.cli.jobs import check_side, fit, read, style_paint
+from wctstyle.cli.jobs import Strokes, check_side, fit_photo, fit_style, read, read_style
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
 from wctstyle.cli.specs import StyleSpec, expand_contents
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.recipes import make_recipe, public_name
-from wctstyle.settings import Settings
+from wctstyle.settings import DEFAULT_MODEL, Settings
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate, Optimizer
-
-FAST_MODEL = "slim"
-"""The model of the fast result: the one that is always here."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def read_request(
     init: str,
     model: str,
     size: int | None,
-    style_size: int | None,
+    strokes: Strokes,
     max_pixels: int,
 ) -> Request:
     """Read the pictures at their sizes.
@@ -62,15 +60,14 @@ def read_request(
         ImageError: one cannot be read, is too thin to be optimised, or the one to start from has another shape.
     """
     check_side("--size", size)
-    check_side("--style-size", style_size)
     full = read(content, max_pixels)
-    photo = images.fill_hidden(fit(full, size, OPTIMIZE_SIZE, "--size"))
+    photo = images.fill_hidden(fit_photo(full, size, OPTIMIZE_SIZE))
     side = max(photo.height, photo.width)
-    pictures = [read(spec.source, max_pixels) for spec in specs]
-    fitted = [style_paint(fit(p, side if style_size is None else style_size, side, "--style-size")) for p in pictures]
+    pictures = [read_style(spec.source, max_pixels) for spec in specs]
+    fitted = [fit_style(picture, strokes.long_side(side)) for picture in pictures]
     _check_thickness(content, full, photo, "--size")
     for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):
-        _check_thickness(spec.source, picture, scaled, "--style-size")
+        _check_thickness(spec.source, picture, scaled, strokes.option)
     given = None if init in STARTS else _start(init, read(init, max_pixels), photo)
     recipe = {
         "version": __version__,
@@ -83,7 +80,7 @@ def read_request(
         ],
         "init": init if init in STARTS else public_name(init),
         "size": side,
-        "style_size": style_size,
+        **dataclasses.asdict(strokes),
         "settings": settings.as_json(),
     }
     styles = [(picture.rgb, spec.weight) for picture, spec in zip(fitted, specs, strict=True)]
@@ -119,7 +116,7 @@ def paint_fast(request: Request) -> tuple[np.ndarray, float]:
     from wctstyle.stylizer import Stylizer
 
     clock = time.perf_counter()
-    result = Stylizer(FAST_MODEL).stylize(request.content.rgb, request.styles, _fast_settings(request))
+    result = Stylizer(DEFAULT_MODEL).stylize(request.content.rgb, request.styles, _fast_settings(request))
     return result.image, time.perf_counter() - clock
 
 
@@ -128,11 +125,12 @@ def fast_recipe(request: Request) -> dict[str, Any]:
     own = request.recipe
     return make_recipe(
         _fast_settings(request),
-        model=FAST_MODEL,
+        model=DEFAULT_MODEL,
         content=own["content"],
         styles=own["styles"],
         size=own["size"],
-        style_size=own["size"] if own["style_size"] is None else own["style_size"],
+        style_size=own["style_size"],
+        stroke_scale=own["stroke_scale"],
     )
 
 

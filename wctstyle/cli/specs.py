@@ -12,20 +12,19 @@ from pathlib import Path
 
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.settings import LEVELS
 
 
 class Model(StrEnum):
     """The rows of `encoder.MODELS`."""
 
     slim = "slim"
+    medium = "medium"
     vgg19 = "vgg19"
 
 
 class Transform(StrEnum):
     """The values of `settings.TransformKind`."""
 
-    mixed = "mixed"
     mk = "mk"
     wct = "wct"
     adain = "adain"
@@ -126,30 +125,6 @@ def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) ->
     if weight < 0:
         raise ConfigError(f"--style {text}: weight is {tail}, must be >= 0")
     return StyleSpec(source, weight)
-
-
-def parse_levels(text: str) -> dict[int, float]:
-    """Read `5=1,4=0.8`: a factor on the strength of single levels.
-
-    Raises:
-        ConfigError: an item is not LEVEL=STRENGTH, or out of range, or a level is given twice.
-    """
-    what, levels = f"--level-strength {text}", {}
-    for item in text.split(","):
-        level, equals, factor = (part.strip() for part in item.partition("="))
-        if not equals:
-            raise ConfigError(f"{what}: {item.strip()!r} is not LEVEL=STRENGTH; write it like 5=1,4=0.8")
-        if level not in map(str, LEVELS):
-            raise ConfigError(f"{what}: level is {level!r}, must be 1, 2, 3, 4 or 5")
-        if int(level) in levels:
-            raise ConfigError(f"{what}: level {level} is given twice; give each level once")
-        value = _number(factor)
-        if value is None:
-            raise ConfigError(f"{what}: strength of level {level} is {factor!r}, must be a number from 0 to 1")
-        if not 0 <= value <= 1:
-            raise ConfigError(f"{what}: strength of level {level} is {value:g}, must be from 0 to 1")
-        levels[int(level)] = value
-    return levels
 
 
 def parse_layers(option: str, text: str) -> dict[str, float]:

@@ -39,6 +39,15 @@ def train(
             help="File with the original VGG-19, of any layout that `weights import` reads.",
         ),
     ] = None,
+    painter: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+            help="File (.npz) with an encoder to relu4_1 and a decoder that paints, whose pictures are learned from.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print progress as one JSON object per line.")] = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -47,6 +56,7 @@ def train(
         if not any(images.is_image_file(path) for path in folder.rglob("*")):
             raise ConfigError(f"{option} {folder}: no pictures in this folder; wanted one of {readable()}")
     from wctstyle.stylizer import enable_compilation_cache
+    from wctstyle.training.pictures import load_painter
     from wctstyle.training.recipe import load_recipe
     from wctstyle.training.recipe import train as run_recipe
 
@@ -58,6 +68,7 @@ def train(
             content=content,
             style=style,
             teacher=_teacher(teacher, out),
+            painter=load_painter(painter) if painter else None,
             out=out,
             report=functools.partial(_report, as_json=as_json),
         )

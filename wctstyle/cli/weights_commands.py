@@ -73,7 +73,7 @@ def import_weights(
 @weights_app.command("get")
 @clean_exit
 def get_weights(
-    model: Annotated[str, typer.Argument(show_default=False, help="vgg19 (slim comes with the package).")],
+    model: Annotated[str, typer.Argument(show_default=False, help="vgg19 (slim and medium come with the package).")],
     url: Annotated[
         str | None,
         typer.Option(show_default="the official address", help="Another address of the same file (a mirror)."),
@@ -82,7 +82,7 @@ def get_weights(
 ) -> None:
     """Download the encoder of the model vgg19 (80 MB, once); takes up an interrupted download again."""
     if model != Model.vgg19:
-        known = "it comes with the package" if model == Model.slim else "there is no such model"
+        known = "it comes with the package" if model in list(Model) else "there is no such model"
         raise ConfigError(f"weights get {model}: {known}; only vgg19 is downloaded")
     from wctstyle import weights
 

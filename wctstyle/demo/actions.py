@@ -14,11 +14,11 @@ import numpy as np
 
 from wctstyle import images, samples
 from wctstyle.demo import looks
-from wctstyle.demo.engine import Engine
+from wctstyle.demo.engine import Engine, network_of
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.looks import Look
 from wctstyle.demo.pictures import Held, address, data_address, decode, public_name, sample, take_upload, thumbnail
-from wctstyle.demo.sessions import KEPT_FORMATS, Kept, ResultKind, Session, Sessions
+from wctstyle.demo.sessions import KEPT_FORMATS, Kept, Losses, ResultKind, Session, Sessions
 from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer import OptimizeSettings
@@ -26,11 +26,14 @@ from wctstyle.optimizer import OptimizeSettings
 log = logging.getLogger("wctstyle.demo")
 
 KEPT_QUALITY = 95
-"""JPEG quality of fast results in the history, from which figures are measured; downloads are rendered anew as long as
-the pictures are held."""
+"""JPEG quality of styled results in the history, from which figures are measured; downloads are rendered anew as long
+as the pictures are held."""
 
 GIVE_WAY_SECONDS = 0.5
 """How long an optimisation waits between two looks for pictures that others wait for."""
+
+KEEP_COLORS_BELOW = 0.5
+"""From this Color on Optimise paints in the style's colours, below it in the photo's: there is nothing between."""
 
 FORMATS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp"}
 
@@ -58,7 +61,7 @@ def live(desk: Desk, session: Session, look: Look) -> dict[str, Any]:
     shot = desk.engine.render(session, look)
     session.latest = None if shot.first_of_size else (look, shot.image, shot.seconds)  # one to take the time from
     height, width = shot.image.shape[:2]
-    note = "first picture of this size" if shot.first_of_size else ""
+    note = "first picture at this size and quality" if shot.first_of_size else ""
     stage: dict[str, Any] = {
         "after": address(shot.image),
         "width": width,
@@ -81,7 +84,7 @@ def recipe_of(desk: Desk, session: Session, look: Look, image: np.ndarray, **mor
         look,
         session.picture(look.content),
         [(session.picture(id), weight) for id, weight in look.styles],
-        model=desk.engine.stylizer.model,
+        limits=desk.limits,
         size=max(image.shape[:2]),
         **more,
     )
@@ -90,14 +93,14 @@ def recipe_of(desk: Desk, session: Session, look: Look, image: np.ndarray, **mor
 def keep(desk: Desk, session: Session, look: Look) -> Kept:
     """Put the picture of a look into the history; one that is its latest already is not put in twice."""
     latest = session.history[-1:]
-    if latest and latest[0].kind == "fast" and latest[0].look == look:
+    if latest and latest[0].kind == "styled" and latest[0].look == look:
         return latest[0]
     if session.latest is not None and session.latest[0] == look:
         _, image, seconds = session.latest
     else:
         shot = desk.engine.render(session, look)
         image, seconds = shot.image, shot.seconds
-    return keep_image(desk, session, look, image, kind="fast", seconds=seconds)
+    return keep_image(desk, session, look, image, kind="styled", seconds=seconds)
 
 
 def keep_image(
@@ -108,7 +111,7 @@ def keep_image(
     *,
     kind: ResultKind,
     seconds: float,
-    losses: tuple[tuple[int, float], ...] = (),
+    losses: Losses = (),
     optimised: Mapping[str, Any] | None = None,
 ) -> Kept:
     """Put a picture into the history."""
@@ -147,7 +150,8 @@ def describe(kept: Kept) -> str:
     shares = kept.look.shares
     blend = " + ".join(f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True) if share)
     content = kept.recipe["content"]["name"].removeprefix(samples.PREFIX)
-    return f"{kept.kind}: {content} in {blend or 'no style'}, strength {kept.look.settings.strength:g}, {kept.width} px"
+    how = f"strength {kept.look.settings.strength:g}, {looks.QUALITIES[kept.look.model]}, {kept.width} px"
+    return f"{kept.kind}: {content} in {blend or 'no style'}, {how}"
 
 
 # --------------------------------------------------------------------------------------------------------- pictures
@@ -197,10 +201,11 @@ def restore_recipe(desk: Desk, session: Session, recipe: Mapping[str, Any], *, c
     message = "Settings restored from the picture."
     if missing:
         message += " Not here: " + ", ".join(missing) + ". Add them again to get the same picture."
-    if recipe.get("passes") == 5:
-        message += " It was made in five passes, here it is one."
+    if look.model not in desk.engine.offered:
+        message += f" Its quality, {looks.QUALITIES[look.model]}, is not installed here."
+        look = replace(look, model=desk.engine.model)
     if recipe.get("refine") or recipe.get("command") == "optimize":
-        message += " It was refined afterwards; Optimise does that here."
+        message += " It was refined afterwards. Optimise does that here."
     return Added(look=look, message=message)
 
 
@@ -233,12 +238,14 @@ class Progress:
     step: int
     steps: int
     text: str
-    losses: tuple[tuple[int, float], ...]
+    losses: Losses
     kept: Kept | None = None
 
 
 def optimise_settings(desk: Desk, look: Look, steps: float, method: str, start: str) -> OptimizeSettings:
     """Make the optimiser's settings of a look and of the choices on the page.
+
+    It goes as far as the style at most, and takes either the style's colours or the photo's.
 
     Raises:
         ConfigError: more steps than are granted, or a choice that is not offered.
@@ -249,8 +256,9 @@ def optimise_settings(desk: Desk, look: Look, steps: float, method: str, start: 
         steps=int(steps),
         optimizer=method,  # pyright: ignore[reportArgumentType]
         init=start,  # pyright: ignore[reportArgumentType]
-        strength=look.settings.strength,
+        strength=min(look.settings.strength, 1.0),
         blend=look.settings.blend,
+        original_colors=look.settings.color < KEEP_COLORS_BELOW,
         keep_faces=look.settings.keep_faces,
         time_budget=desk.limits.optimise_seconds,
     )
@@ -261,7 +269,7 @@ def estimate(desk: Desk, session: Session, look: Look, steps: float, method: str
     settings = optimise_settings(desk, look, steps, method, start)
     size = min(look.size, desk.limits.optimise_size)
     height, width = desk.engine.content_rgb(session.picture(look.content), size).shape[:2]
-    seconds = desk.engine.estimate((height, width), settings)
+    seconds = desk.engine.estimate((height, width), settings, network_of(look.model))
     text = f"About {duration(seconds)} for {settings.steps} steps at {width} × {height} on this machine, alone"
     return f"{text}; it stops at {duration(desk.limits.optimise_seconds)} in any case."
 
@@ -282,21 +290,22 @@ def optimise(
         raise ConfigError("The weights of all styles are 0. Raise one of the sliders of the blend, then optimise.")
     shot = desk.engine.render(session, look)
     photo = desk.engine.content_rgb(session.picture(look.content), look.size)
-    styles = [(desk.engine.style_rgb(session.picture(id), look.style_size), weight) for id, weight in look.styles]
+    styles = desk.engine.styles_rgb(session, look, max(photo.shape[:2]))
+    network = network_of(look.model)
     before = address(photo)
 
     def shown(image: np.ndarray, note: str) -> dict[str, Any]:
         stage = {"after": address(image), "width": image.shape[1], "height": image.shape[0], "note": note}
         return {**stage, "before": before, "labels": ["Photo", "Optimised"]}
 
-    yield Progress(shown(shot.image, "the fast result"), 0, settings.steps, "Preparing the first step …", ())
-    losses: list[tuple[int, float]] = []
+    yield Progress(shown(shot.image, "the picture to start from"), 0, settings.steps, "Preparing the first step …", ())
+    losses: list[tuple[int, float, int]] = []
     image, step, seconds, reason = shot.image, 0, 0.0, ""
-    run = desk.engine.optimizer.run(photo, styles, settings, init=shot.image if start == "fast" else None)
+    run = desk.engine.optimizer(network).run(photo, styles, settings, init=shot.image if start == "fast" else None)
     try:
         for iterate in run:
             image, step, seconds, reason = iterate.image, iterate.step, iterate.seconds, iterate.reason
-            losses.append((step, float(iterate.losses["total"])))
+            losses.append((step, float(iterate.losses["total"]), iterate.scale))
             if session.stop.is_set() or iterate.done:
                 break
             text = (
@@ -317,7 +326,12 @@ def optimise(
         kind="optimised",
         seconds=seconds,
         losses=tuple(losses),
-        optimised={"command": "optimize", "init": start, "settings": replace(settings, steps=max(1, step)).as_json()},
+        optimised={
+            "command": "optimize",
+            "model": network,
+            "init": start,
+            "settings": replace(settings, steps=max(1, step)).as_json(),
+        },
     )
     session.before_shown = None
     ending = {"time": "the time limit was reached", "plateau": "no more progress"}.get(reason, "done")
@@ -373,21 +387,18 @@ def reopened(desk: Desk, session: Session, id: str) -> dict[str, Any]:
 
 
 def figures(desk: Desk, session: Session, ids: list[str]) -> list[dict[str, Any]]:
-    """Measure results of the history: seconds, style per level (1 to 5) and mean, content, SSIM."""
+    """Measure results of the history: seconds, style and its levels 1 to 5, content, SSIM."""
     rows = []
     for id in ids:
         kept = session.result(id)
-        measured = desk.engine.figures(session, kept.look, images.load(kept.data).rgb)
-        levels = measured["levels"]
         rows.append(
             {
                 "id": id,
                 "kind": kept.kind,
                 "title": describe(kept),
                 "seconds": kept.seconds,
-                "style": sum(levels) / len(levels) if levels else None,
                 "losses": list(kept.losses),
-                **measured,
+                **desk.engine.figures(session, kept.look, images.load(kept.data).rgb),
             }
         )
     return rows
@@ -420,7 +431,7 @@ def planned_recipe(desk: Desk, session: Session, look: Look, size: int) -> dict[
         look,
         held,
         [(session.picture(id), weight) for id, weight in look.styles],
-        model=desk.engine.stylizer.model,
+        limits=desk.limits,
         size=longest,
     )
 
@@ -441,14 +452,14 @@ def write(path: Path, image: np.ndarray, *, quality: int, recipe: dict[str, Any]
 def export_kept(desk: Desk, session: Session, id: str, *, format: str, quality: int, folder: Path) -> Path:
     """Write a result of the history, with its recipe, into a new file.
 
-    A fast one is made again, as long as its pictures are held: what is kept of it has lost a little.
+    A styled one is made again, as long as its pictures are held: what is kept of it has lost a little.
     """
     if format not in FORMATS:
         raise ConfigError(f"format is {format!r}, must be one of {', '.join(FORMATS)}")
     kept = session.result(id)
     path = folder / f"{kept.kind}-{kept.id}.{FORMATS[format]}"
     image = images.load(kept.data).rgb
-    if kept.kind == "fast":
+    if kept.kind == "styled":
         with contextlib.suppress(ConfigError):
             image = desk.engine.render(session, kept.look).image
     return write(path, image, quality=quality, recipe=dict(kept.recipe))

@@ -6,7 +6,6 @@ Gradio reads the annotations of these functions as they stand, so they are not p
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +16,12 @@ from wctstyle import images, samples
 from wctstyle.demo import actions, looks
 from wctstyle.demo.actions import Desk
 from wctstyle.demo.layout import LIVE_JOBS, friendly
-from wctstyle.demo.looks import STYLE_SIZE, Look
+from wctstyle.demo.looks import DEFAULTS, Look
 from wctstyle.demo.pictures import decode, public_name, take_upload
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES
+from wctstyle.settings import DEFAULT_STROKE_SCALE
 
 Picture = str | dict
 """`sample:NAME`, or an uploaded file as `gradio_client.handle_file` or POST /upload names it."""
@@ -56,27 +55,32 @@ class Endpoints:
         content: Picture,
         styles: list[Picture],
         weights: list[float] | None = None,
-        strength: float = 1.0,
-        detail: float = DEFAULT_DETAIL,
-        keep_faces: float = DEFAULT_KEEP_FACES,
-        level_strength: dict[str, float] | None = None,
-        transform: Literal["mixed", "mk", "wct", "adain"] = "mixed",
-        blend: Literal["barycenter", "linear", "mixture"] = "barycenter",
+        strength: float = DEFAULTS.strength,
+        detail: float = DEFAULTS.detail,
+        color: float = DEFAULTS.color,
+        texture: float = DEFAULTS.texture,
+        keep_faces: float = DEFAULTS.keep_faces,
+        transform: Literal["mk", "wct", "adain"] = DEFAULTS.transform,
+        blend: Literal["barycenter", "linear", "mixture"] = DEFAULTS.blend,
         size: int = 512,
-        style_size: int = STYLE_SIZE,
+        stroke_scale: float = DEFAULT_STROKE_SCALE,
+        model: str | None = None,
         format: FormatName = "PNG",
         quality: int = 92,
     ) -> tuple[dict, dict]:
         """Stylise a photo after one style or a blend. Returns the file and {"seconds", "width", "height", "recipe"}.
 
         content and each of styles is `sample:NAME` or an uploaded file. weights: one per style, any scale; equal if
-        left out. strength 0..1, from photo to style. keep_faces 0..1: how much more of themselves faces keep.
-        level_strength: factors for single levels, as {"5": 0.5}. size and style_size: long sides in pixels.
+        left out. strength 0..1.5: 0 is the photo, 1 the full style. detail 0..1: how much of the photo's fine detail is
+        put back. color 0..1: 0 keeps the photo's colors. texture 0..1: how much there is to paint in plain areas.
+        keep_faces 0..1: how strongly faces are protected. size: long side in pixels. stroke_scale 0.25..4: size of the
+        strokes. model: slim, medium or vgg19, as far as they are
+        installed; the server's own if left out.
         """
         session = self._session()
         look = self._look(
-            session, content, styles, weights, strength, detail, keep_faces, level_strength, transform, blend, size,
-            style_size,
+            session, content, styles, weights, model, strength=strength, detail=detail, color=color, texture=texture,
+            keep_faces=keep_faces, transform=transform, blend=blend, size=size, stroke_scale=stroke_scale,
         )  # fmt: skip
         shot = self.desk.engine.render(session, look)
         recipe = actions.recipe_of(self.desk, session, look, shot.image)
@@ -90,21 +94,25 @@ class Endpoints:
         steps: int = OptimizeSettings.steps,
         method: Literal["lbfgs", "adam"] = "lbfgs",
         start: Literal["fast", "content", "noise"] = "fast",
-        strength: float = 1.0,
-        blend: Literal["barycenter", "linear", "mixture"] = "barycenter",
+        strength: float = DEFAULTS.strength,
+        color: float = DEFAULTS.color,
+        texture: float = DEFAULTS.texture,
+        blend: Literal["barycenter", "linear", "mixture"] = DEFAULTS.blend,
         size: int = 384,
-        style_size: int = STYLE_SIZE,
+        stroke_scale: float = DEFAULT_STROKE_SCALE,
+        model: str | None = None,
         format: FormatName = "PNG",
     ) -> Iterator[dict]:
         """Optimise a photo after a blend, slowly. Streams {"step", "steps", "loss", "text"} about once a second.
 
-        The last item has "file", "seconds", "width", "height" and "recipe" as well.
+        The last item has "file", "seconds", "width", "height" and "recipe" as well. color below 0.5 keeps the photo's
+        colors. model: what paints the picture to start from; vgg19 also optimises with VGG-19, the others with medium.
         """
         session, progress = self._session(), gr.Progress()
         try:
             look = friendly(self._look)(
-                session, content, styles, weights, strength, DEFAULT_DETAIL, DEFAULT_KEEP_FACES, None, "mixed", blend,
-                size, style_size,
+                session, content, styles, weights, model, strength=strength, color=color, texture=texture,
+                blend=blend, size=size, stroke_scale=stroke_scale,
             )  # fmt: skip
             run = friendly(actions.optimise)(self.desk, session, look, steps, method, start)
             while (now := friendly(next)(run, None)) is not None:
@@ -125,33 +133,23 @@ class Endpoints:
             session.close()
 
     def compare(
-        self, result: Picture, content: Picture, styles: list[Picture], weights: list[float] | None = None
+        self,
+        result: Picture,
+        content: Picture,
+        styles: list[Picture],
+        weights: list[float] | None = None,
+        stroke_scale: float = DEFAULT_STROKE_SCALE,
     ) -> dict:
-        """Measure how near a picture is to a blend and to a photo, with this model's own encoder.
+        """Measure how near a picture is to a blend and to a photo, with the network of Optimise.
 
-        Returns {"style", "levels", "content", "ssim"}: style is the mean of the levels; content and ssim are null where
-        sizes differ.
+        Returns {"style", "style_by_level", "content", "ssim"}: style is the mean of the levels; content and ssim are
+        null where sizes differ.
         """
         session = self._session()
         held = session.picture(self._take(session, result))
         longest = min(max(held.pixels.shape[:2]), self.desk.limits.max_size)
-        look = self._look(
-            session,
-            content,
-            styles,
-            weights,
-            1.0,
-            DEFAULT_DETAIL,
-            DEFAULT_KEEP_FACES,
-            None,
-            "mixed",
-            "barycenter",
-            longest,
-            STYLE_SIZE,
-        )
-        measured = self.desk.engine.figures(session, look, held.at(longest))
-        levels = measured["levels"]
-        return {"style": sum(levels) / len(levels) if levels else None, **measured}
+        look = self._look(session, content, styles, weights, None, size=longest, stroke_scale=stroke_scale)
+        return self.desk.engine.figures(session, look, held.at(longest))
 
     def recipe(self, picture: dict) -> dict:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
@@ -181,41 +179,18 @@ class Endpoints:
             raise ConfigError("a picture is an uploaded file or sample:NAME")
         return session.add(decode(self._read(picture), self.desk.limits), public_name(picture.get("orig_name"))).id
 
-    def _look(
-        self,
-        session: Session,
-        content: Any,
-        styles: Any,
-        weights: Any,
-        strength: float,
-        detail: float,
-        keep_faces: float,
-        level_strength: dict[str, float] | None,
-        transform: str,
-        blend: str,
-        size: int,
-        style_size: int,
-    ) -> Look:
+    def _look(self, session: Session, content: Any, styles: Any, weights: Any, model: str | None, **dials: Any) -> Look:
         if not isinstance(styles, list) or not 1 <= len(styles) <= self.desk.limits.styles:
             raise ConfigError(f"styles must be a list of 1 to {self.desk.limits.styles} pictures")
         weights = [1.0] * len(styles) if weights is None else weights
         if not isinstance(weights, list) or len(weights) != len(styles):
             raise ConfigError(f"weights must be a list of as many numbers as there are styles ({len(styles)})")
-        try:
-            factors = {int(level): value for level, value in (level_strength or {}).items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ConfigError('level_strength must be an object like {"5": 0.5}') from error
-        if not factors.keys() <= {1, 2, 3, 4, 5}:
-            raise ConfigError("level_strength names a level that is not one of 1, 2, 3, 4, 5")
         palette = {
             "content": self._take(session, content),
             "styles": [[self._take(session, s), w] for s, w in zip(styles, weights, strict=True)],
         }
-        levels = [factors.get(level, 1.0) for level in (5, 4, 3, 2, 1)]
-        look = looks.make_look(
-            self.desk.limits, palette, strength, detail, keep_faces, levels, transform, blend, size, style_size
-        )
-        return replace(look, size=min(look.size, self.desk.limits.max_size))
+        model = self.desk.engine.model if model is None else model
+        return looks.make_look(self.desk.limits, palette, model=model, **dials)
 
     def _file(self, image: Any, recipe: dict[str, Any], format: str, quality: int) -> dict[str, Any]:
         if format not in actions.FORMATS:

@@ -1,30 +1,48 @@
-"""The studio behind the page: one model for everybody, what it measured kept at hand, and figures of results."""
+"""The studio behind the page: the models, what they measured kept at hand, and figures of results."""
 
 from __future__ import annotations
 
-import functools
+import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from wctstyle import metrics
+from wctstyle import weights
 from wctstyle.demo.looks import Look
 from wctstyle.demo.pictures import Held
 from wctstyle.demo.sessions import Session
-from wctstyle.errors import ConfigError
+from wctstyle.errors import ConfigError, WeightsError
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.recent import Recent
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.stylizer import ContentCode, StyleCode, Stylizer
 
+log = logging.getLogger("wctstyle.demo")
+
 CODE_BYTES = 768 * 2**20
-"""Memory for encoded contents of all sessions: about 32 MiB each at 512 pixels with `slim`."""
+"""Memory for encoded contents of all sessions: about 10 MiB each at 512 pixels with `slim`."""
+
+STYLE_BYTES = 256 * 2**20
 
 TRIAL_STEPS = 100
+
+_T = TypeVar("_T")
+
+
+def network_of(model: str) -> str:
+    """Return the network that Optimise descends with where a model paints."""
+    return "vgg19" if model == "vgg19" else DEFAULT_OPTIMIZER_MODEL
+
+
+def installed() -> tuple[str, ...]:
+    """Return the models whose weights are on this machine."""
+    return tuple(status.name for status in weights.list_models() if status.available)
 
 
 class Gate:
@@ -62,36 +80,71 @@ class Shot:
 
 
 class Engine:
-    """Renders looks. Safe to share between threads."""
+    """Renders looks. Safe to share between threads.
+
+    There is one `Stylizer` a model and one `Optimizer` a network; but for `first`, each is made when it is first asked
+    for. `offered` are the models that may be chosen, by default those that are installed.
+    """
 
     def __init__(
         self,
-        stylizer: Stylizer,
+        first: Stylizer,
         *,
-        optimizer: Callable[[], Optimizer] | None = None,
+        offered: Sequence[str] | None = None,
+        make_stylizer: Callable[[str], Stylizer] = Stylizer,
+        make_optimizer: Callable[[str], Optimizer] = Optimizer,
         code_bytes: int = CODE_BYTES,
     ) -> None:
-        self.stylizer = stylizer
-        self._make_optimizer = optimizer or (lambda: Optimizer(stylizer.model))
+        self.model = first.model
+        self.offered = tuple(dict.fromkeys([*(installed() if offered is None else offered), first.model]))
         self.gate = Gate()
+        self._make_stylizer, self._make_optimizer = make_stylizer, make_optimizer
+        self._stylizers: dict[str, Stylizer] = {first.model: first}
+        self._optimizers: dict[str, Optimizer] = {}
+        self._making = threading.Lock()
         self._pixels: Recent[np.ndarray] = Recent(128 * 2**20, lambda rgb: rgb.nbytes)
         self._contents: Recent[ContentCode] = Recent(code_bytes, lambda code: code.nbytes)
-        self._styles: Recent[StyleCode] = Recent(512)
+        self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
         self._estimates: Recent[float] = Recent(256)
 
-    @functools.cached_property
-    def optimizer(self) -> Optimizer:
-        """The optimiser, made when it is first asked for."""
-        return self._make_optimizer()
+    def stylizer(self, model: str) -> Stylizer:
+        """Return the stylizer of a model.
 
-    def estimate(self, shape: tuple[int, int], settings: OptimizeSettings) -> float:
+        Raises:
+            ConfigError: the model is not offered here, or its weights cannot be read.
+        """
+        if model not in self.offered:
+            raise ConfigError(f"model is {model!r}, must be one of {', '.join(self.offered)} here")
+        return self._made(self._stylizers, model, self._make_stylizer)
+
+    def optimizer(self, network: str) -> Optimizer:
+        """Return the optimiser with a network.
+
+        Raises:
+            ConfigError: its weights cannot be read.
+        """
+        return self._made(self._optimizers, network, self._make_optimizer)
+
+    def _made(self, kept: dict[str, _T], name: str, make: Callable[[str], _T]) -> _T:
+        if name in kept:
+            return kept[name]  # without waiting for another one that is being made
+        with self._making:  # two visitors are not to load one model twice
+            if name not in kept:
+                try:
+                    kept[name] = make(name)
+                except WeightsError as error:  # it names files of this machine
+                    log.error("%s", error)
+                    raise ConfigError(f"The model {name} cannot be loaded here. Choose another quality.") from error
+            return kept[name]
+
+    def estimate(self, shape: tuple[int, int], settings: OptimizeSettings, network: str) -> float:
         """Return about how many seconds an optimisation takes here, from a trial, one per size, method and start.
 
         Steps beyond those of the trial count in proportion.
         """
         trial = replace(settings, steps=TRIAL_STEPS, time_budget=None)
-        key = (shape, settings.optimizer, settings.init)
-        seconds = self._estimates.get(key, lambda: self.optimizer.estimate(shape, trial))
+        key = (network, shape, settings.optimizer, settings.init)
+        seconds = self._estimates.get(key, lambda: self.optimizer(network).estimate(shape, trial))
         total = seconds * settings.steps / TRIAL_STEPS
         return total if settings.time_budget is None else min(total, settings.time_budget)
 
@@ -99,76 +152,75 @@ class Engine:
         """Return a content at a long side of at most `size`: photos are never enlarged."""
         return self._pixels.get((held.content_hash, size), lambda: held.at(size))
 
-    def style_rgb(self, held: Held, style_size: int) -> np.ndarray:
-        """Return a style picture at exactly `style_size`, so that the dial moves the strokes of any picture."""
-        return held.at(style_size, enlarge=True)
+    def style_rgb(self, held: Held, side: int) -> np.ndarray:
+        """Return a style picture at exactly this long side, so that the dial moves the strokes of any picture."""
+        return held.at(side, enlarge=True)
 
-    def content_code(self, held: Held, size: int) -> ContentCode:
+    def styles_rgb(self, session: Session, look: Look, result_side: int) -> list[tuple[np.ndarray, float]]:
+        """Return the style pictures of a look at the size for a result of that long side, with their weights."""
+        side = look.style_side(result_side, session.limits)
+        return [(self.style_rgb(session.picture(id), side), weight) for id, weight in look.styles]
+
+    def content_code(self, held: Held, size: int, model: str, texture: float) -> ContentCode:
         """Encode a content once."""
+        stylizer = self.stylizer(model)
         return self._contents.get(
-            (held.content_hash, size), lambda: self.stylizer.content(self.content_rgb(held, size))
+            (model, held.content_hash, size, texture),
+            lambda: stylizer.content(self.content_rgb(held, size), texture=texture),
         )
 
-    def style_code(self, held: Held, style_size: int) -> StyleCode:
+    def style_code(self, held: Held, side: int, model: str) -> StyleCode:
         """Measure a style once."""
-        return self._styles.get(
-            (held.content_hash, style_size), lambda: self.stylizer.style(self.style_rgb(held, style_size))
-        )
-
-    def blend(self, session: Session, look: Look) -> list[tuple[StyleCode, float]]:
-        """Return the styles of a look, measured, with their weights."""
-        return [(self.style_code(session.picture(id), look.style_size), weight) for id, weight in look.styles]
+        stylizer = self.stylizer(model)
+        return self._styles.get((model, held.content_hash, side), lambda: stylizer.style(self.style_rgb(held, side)))
 
     def render(self, session: Session, look: Look) -> Shot:
         """Make the picture of a look.
 
         Raises:
-            ConfigError: there is no style, or a picture is not kept any more.
+            ConfigError: there is no style, a picture is not kept any more, or the model is not offered here.
         """
         if not look.styles:
             raise ConfigError("There is no style in the blend. Add one from the gallery or your own.")
-        start, traces = time.perf_counter(), sum(self.stylizer.traces.values())
+        start = time.perf_counter()
         with self.gate.quick():
-            code = self.content_code(session.picture(look.content), look.size)
-            result = self.stylizer.stylize(code, self.blend(session, look), look.settings)
+            stylizer = self.stylizer(look.model)
+            traces = sum(stylizer.traces.values())
+            code = self.content_code(session.picture(look.content), look.size, look.model, look.settings.texture)
+            side = look.style_side(max(code.height, code.width), session.limits)
+            blend = [(self.style_code(session.picture(id), side, look.model), weight) for id, weight in look.styles]
+            result = stylizer.stylize(code, blend, look.settings)
         seconds = time.perf_counter() - start
-        return Shot(result.image, seconds, sum(self.stylizer.traces.values()) > traces)
+        return Shot(result.image, seconds, sum(stylizer.traces.values()) > traces)
 
     def warm(self, styles: int, shapes: Sequence[tuple[int, int]] = ()) -> None:
         """Compile what visitors will need next: blends of up to so many styles, and pictures of these shapes.
 
         Waits whenever somebody else's picture is made.
         """
-        rng = np.random.default_rng(0)
-        code = self.stylizer.style(rng.uniform(size=(64, 64, 3)).astype(np.float32))
+        stylizer, rng = self.stylizer(self.model), np.random.default_rng(0)
+        code = stylizer.style(rng.uniform(size=(64, 64, 3)).astype(np.float32))
         for count in range(2, styles + 1):
             self.gate.give_way(60)
-            self.stylizer.target([(code, 1.0)] * count)
+            stylizer.target([(code, 1.0)] * count)
         for height, width in shapes:
             self.gate.give_way(60)
-            self.stylizer.stylize(rng.uniform(size=(height, width, 3)).astype(np.float32), [code])
+            stylizer.stylize(rng.uniform(size=(height, width, 3)).astype(np.float32), [code])
 
     def figures(self, session: Session, look: Look, image: np.ndarray) -> dict[str, Any]:
-        """Measure a result against its content and its blend with this model's own encoder.
+        """Measure a result against its content and its blend: `Optimizer.figures`, with one network for all results.
 
-        Returns {"content", "ssim", "levels": five numbers}: content is the relu4_1 error of features with each channel
-        standardised (0 same, 2 unrelated); it and SSIM are None where the photo has another size. A level is the
-        relative error of the moments to those of the blend, |E[xx'] - E_target[xx']|_F / |E_target[xx']|_F.
+        Content and SSIM are None where the photo has another size, style is None and has no levels where every weight
+        is 0.
         """
-        held = session.picture(look.content)
-        photo = self.content_rgb(held, max(image.shape[:2]))
-        target = self.stylizer.target(self.blend(session, look), kind=look.settings.blend)
-        codes = [self.stylizer.content(np.ascontiguousarray(rgb)) for rgb in (image, photo)]
-        features = [
-            code.features[3][:, : -(-rgb.shape[0] // 8), : -(-rgb.shape[1] // 8)]
-            for code, rgb in zip(codes, (image, photo), strict=True)
-        ]
-        content = None
-        if features[0].shape == features[1].shape:
-            content = float(np.asarray(metrics.content_error(features[0], features[1])).mean())
-        levels = []
-        if target is not None:
-            got, wanted = ([m.gram()[None] for m in moments] for moments in (self.stylizer.measure(image), target))
-            levels = np.asarray(metrics.gram_errors(got, wanted), np.float64)[0].tolist()
-        same = image.shape == photo.shape and min(image.shape[:2]) >= metrics.SSIM_WINDOW
-        return {"content": content, "ssim": metrics.ssim(image, photo) if same else None, "levels": levels}
+        longest = max(image.shape[:2])
+        photo = self.content_rgb(session.picture(look.content), longest)
+        styles = self.styles_rgb(session, look, longest)
+        judge = self.optimizer(DEFAULT_OPTIMIZER_MODEL)
+        same, styled = image.shape == photo.shape, any(weight > 0 for _, weight in styles)
+        figures = judge.figures(image, photo if same else image, styles if styled else [(image, 1.0)])
+        if not same:
+            figures |= {"content": None, "ssim": None}
+        elif math.isnan(figures["ssim"]):
+            figures["ssim"] = None
+        return figures if styled else {**figures, "style": None, "style_by_level": []}

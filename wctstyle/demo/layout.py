@@ -21,6 +21,7 @@ from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.errors import ConfigError, WctStyleError
 from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.settings import MAX_STRENGTH, STROKE_SCALES
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -30,16 +31,10 @@ SETTLE_MILLISECONDS = 1500
 LIVE_JOBS = 2
 """Pictures rendered at the same time; more would only share the same cores."""
 
-SLOW_DIALS = ("size", "style_size")
-"""Sliders whose every value is measured anew, so that the picture follows when they are let go."""
+BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
-LEVEL_TEXTS = {
-    5: ("Shapes", "composition and the largest strokes"),
-    4: ("Large strokes", "broad marks and patterns"),
-    3: ("Strokes", "the hand of the painter"),
-    2: ("Texture", "grain, hatching, fine pattern"),
-    1: ("Colour", "palette and finest grain"),
-}
+SLOW_DIALS = ("size", "stroke_scale")
+"""Sliders whose every value is measured anew, so that the picture follows when they are let go."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -108,8 +103,8 @@ class Page:
 
     def _build(self) -> None:
         gr.HTML(
-            '<div class="wct-head"><h1>wctstyle</h1><p>Any photo, any blend of paintings. Move a slider, see the '
-            'picture change.</p><button type="button" aria-label="Switch between light and dark">◐ light / dark'
+            '<div class="wct-head"><h1>wctstyle</h1><p>Any photo in any blend of paintings. Move a slider and '
+            'the picture follows.</p><button type="button" aria-label="Switch between light and dark">◐ light / dark'
             "</button></div>",
             js_on_load="element.querySelector('button').addEventListener('click', () => "
             "document.body.classList.toggle('dark'));",
@@ -126,7 +121,7 @@ class Page:
                     self._build_optimise()
                 with gr.Tab("Compare"):
                     self._build_compare()
-                with gr.Tab("Take away"):
+                with gr.Tab("Download"):
                     self._build_export()
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
 
@@ -147,45 +142,49 @@ class Page:
                 low, high, defaults[name], step=step, label=label, info=info, elem_id=f"wct-{name}", buttons=[]
             )
 
+        def radio(name: str, label: str, info: str, choices: list[tuple[str, str]], elem_id: str) -> None:
+            self.controls[name] = gr.Radio(choices, value=defaults[name], label=label, info=info, elem_id=elem_id)
+
+        offered = self.desk.engine.offered
         with gr.Row(elem_id="wct-dials"):
-            slider("strength", "Strength", "From the photo to the full style.")
-            slider("detail", "Detail", "Keeps the photo's own edges.")
-        with gr.Accordion("Advanced: faces, levels, transform, sizes", open=False):
-            slider("keep_faces", "Faces", "How much more of themselves the faces in the photo keep.")
-            for level, (label, info) in LEVEL_TEXTS.items():
-                slider(f"level{level}", label, f"How much the style changes {info}.")
-            self.controls["transform"] = gr.Radio(
-                [("mixed", "mixed"), ("nearest (mk)", "mk"), ("original (wct)", "wct"), ("light (adain)", "adain")],
-                value="mixed",
-                label="Transform",
-                info="How the paint is matched: moving colours least, as in the original paper, a mix "
-                "of both (shapes by the first, textures by the second), or only lightly.",
-                elem_id="wct-transform",
+            slider("strength", "Strength", "0 is the photo, 1 the full style.", high=MAX_STRENGTH)
+            slider("color", "Color", "How far colors follow the style.")
+            slider("detail", "Detail", "How much fine detail of the photo comes back.")
+            slider("texture", "Texture", "How much is painted in plain areas.")
+            slider("keep_faces", "Faces", "How strongly faces are protected.")
+            low, high = STROKE_SCALES
+            slider("stroke_scale", "Stroke size", "1 is that of the painting.", low, high, 0.05)
+            radio(
+                "model",
+                "Quality",
+                "Better is slower." + ("" if "vgg19" in offered else f" {BEST_MISSING}"),
+                [(name, model) for model, name in looks.QUALITIES.items() if model in offered],
+                "wct-model",
             )
-            self.controls["blend"] = gr.Radio(
-                [("in between", "barycenter"), ("average", "linear"), ("all at once", "mixture")],
-                value="barycenter",
-                label="Blend method",
-                info="How several styles become one: a style between them, the mean of results, or all their variety.",
-                elem_id="wct-blend-kind",
+        with gr.Accordion("More", open=False, elem_id="wct-more"):
+            radio(
+                "transform",
+                "How the style is matched",
+                "Closest moves colors least, Original is the paper's method, Light matches channel by channel.",
+                [("Closest (mk)", "mk"), ("Original (wct)", "wct"), ("Light (adain)", "adain")],
+                "wct-transform",
+            )
+            radio(
+                "blend",
+                "How several styles are merged",
+                "Into a style between them, by averaging, or with all their variety.",
+                [("Merge styles", "barycenter"), ("Average results", "linear"), ("Keep every style", "mixture")],
+                "wct-blend-kind",
             )
             most = min(looks.MAX_SCREEN_SIZE, limits.max_size)
             slider(
-                "size", "Size on screen", "Long side in pixels: larger is finer and slower.", looks.LEAST_SIZE, most, 64
-            )
-            slider(
-                "style_size",
-                "Stroke size",
-                "Size of the style pictures: larger makes larger strokes.",
-                looks.LEAST_SIZE,
-                looks.MAX_STYLE_SIZE,
-                32,
+                "size", "Size on screen", "Long side in pixels. Larger is finer and slower.", looks.LEAST_SIZE, most, 64
             )
 
     def _build_optimise(self) -> None:
         gr.Markdown(
-            "### Optimise\nPaints the same blend slowly, by descent on the picture itself (Gatys et al. 2016): more "
-            "texture, minutes instead of a moment. The result goes into the history."
+            "### Optimise\nRefines the picture step by step (Gatys et al. 2016). It takes minutes and brings more "
+            "texture. Strength above 1 counts as 1, and Color below one half keeps the photo's colors."
         )
         steps = min(OptimizeSettings.steps, self.desk.limits.optimise_steps)
         self.steps = gr.Slider(
@@ -195,11 +194,11 @@ class Page:
         with gr.Row():
             self.method = gr.Radio(
                 [("L-BFGS", "lbfgs"), ("Adam", "adam")], value="lbfgs", label="Method", elem_id="wct-method",
-                info="L-BFGS gets there in fewer steps; Adam moves more gently.",
+                info="L-BFGS needs fewer steps. Adam moves more gently.",
             )  # fmt: skip
             self.begin_with = gr.Radio(
-                [("fast result", "fast"), ("photo", "content"), ("noise", "noise")], value="fast", label="Start from",
-                info="What is refined: the picture on screen, the photo, or nothing.", elem_id="wct-start-from",
+                [("Current blend", "fast"), ("Photo", "content"), ("Noise", "noise")], value="fast", label="Start from",
+                info="The blend on screen needs the fewest steps.", elem_id="wct-start-from",
             )  # fmt: skip
         with gr.Row():
             self.start = gr.Button("Optimise", variant="primary", elem_id="wct-optimise")
@@ -214,7 +213,7 @@ class Page:
         )
 
     def _build_compare(self) -> None:
-        gr.Markdown("### Compare two results\nLaid over each other on the stage, with figures.")
+        gr.Markdown("### Compare two results\nThey are laid over each other on the stage, with figures here.")
         with gr.Row():
             self.latest_pair = gr.Button("Compare the latest two", size="sm")
             self.measure = gr.Button("Measure A and B", variant="primary", size="sm")
@@ -222,25 +221,23 @@ class Page:
         self.pair = gr.State({"a": None, "b": None})
 
     def _build_export(self) -> None:
-        gr.Markdown(
-            "### Take it away\nHow it was made is kept inside the file: dropped on the page, it restores the settings."
-        )
+        gr.Markdown("### Download\nThe settings are kept inside the file. Drop it on the page to restore them.")
         limits = self.desk.limits
         self.which = gr.Radio(
-            [("the blend, rendered anew", "blend"), ("result A", "a"), ("result B", "b")],
+            [("Current blend, at the size below", "blend"), ("Result A", "a"), ("Result B", "b")],
             value="blend", label="Picture",
-            info="What the file holds; A and B are chosen in the history, at their own size. An optimised result is B.",
+            info="Choose A and B in the history. They keep their own size; an optimised result is B.",
             elem_id="wct-which",
         )  # fmt: skip
         self.format = gr.Radio(
-            list(actions.FORMATS), value="PNG", label="Format", info="PNG is exact, the others smaller."
+            list(actions.FORMATS), value="PNG", label="Format", info="PNG is lossless; JPEG and WebP are smaller."
         )
         self.export_size = gr.Slider(
             64, limits.max_size, min(1024, limits.max_size), step=64, label="Long side", buttons=[],
-            info="In pixels; never larger than the photo itself.",
+            info="In pixels. A photo is never enlarged.",
         )  # fmt: skip
         self.quality = gr.Slider(
-            50, 100, 92, step=1, label="Quality", info="Of JPEG and WebP: larger files look better.", buttons=[]
+            50, 100, 92, step=1, label="File quality", info="For JPEG and WebP. Higher makes larger files.", buttons=[]
         )
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
@@ -254,9 +251,7 @@ class Page:
         return self.desk.sessions.get(request.session_hash or "")
 
     def _look(self, palette: Any, *values: Any) -> Look:
-        named = dict(zip(self.controls, values, strict=True))
-        levels = [named.pop(f"level{level}") for level in (5, 4, 3, 2, 1)]
-        return looks.make_look(self.desk.limits, palette, level_strength=levels, **named)
+        return looks.make_look(self.desk.limits, palette, **dict(zip(self.controls, values, strict=True)))
 
     def _updates(self, look: Look) -> list[Any]:
         """Return new values of the palette and of every control."""

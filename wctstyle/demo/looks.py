@@ -6,41 +6,58 @@ import dataclasses
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from wctstyle import recipes, samples
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import Held
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import OptimizeSettings
-from wctstyle.settings import DEFAULT_DETAIL, DEFAULT_KEEP_FACES, LEVELS, Settings
+from wctstyle.settings import (
+    DEFAULT_MODEL,
+    DEFAULT_STROKE_SCALE,
+    STROKE_SCALES,
+    ModelName,
+    Settings,
+    style_long_side,
+)
 
 FIRST_CONTENT = "sample:astronaut"
 FIRST_STYLES = (("sample:impasto-night", 0.6), ("sample:stained-glass", 0.4))
-STYLE_SIZE = 512
-"""Long side of style pictures unless chosen otherwise, in pixels."""
-MAX_STYLE_SIZE = 1024
 LEAST_SIZE = 64
-"""Least side that the page offers, of result and strokes, in pixels."""
+"""Least long side of a result that the page offers, in pixels."""
 MAX_SCREEN_SIZE = 1024
 """Longest side on screen, pixels; files may be larger."""
+
+QUALITIES: dict[str, str] = {"slim": "Fast", "medium": "Better", "vgg19": "Best"}
+"""What the page calls the models."""
+
+DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
 class Look:
-    """Content and styles by id, weights, settings, and the sizes of result and strokes in pixels."""
+    """Content and styles by id, weights, settings, long side of the result in pixels, size of the strokes, and model.
+
+    stroke_scale: long side of the style pictures by that of the result.
+    """
 
     content: str = FIRST_CONTENT
     styles: tuple[tuple[str, float], ...] = FIRST_STYLES
     settings: Settings = field(default_factory=Settings)
     size: int = 512
-    style_size: int = STYLE_SIZE
+    stroke_scale: float = DEFAULT_STROKE_SCALE
+    model: str = DEFAULT_MODEL
 
     @property
     def shares(self) -> tuple[float, ...]:
         """Weights normalised to a sum of 1; all 0 where there is no style."""
         total = sum(weight for _, weight in self.styles)
         return tuple(weight / total if total else 0.0 for _, weight in self.styles)
+
+    def style_side(self, result_side: int, limits: Limits) -> int:
+        """Return the long side of the style pictures for a result of that long side, as far as `max_size` allows."""
+        return min(style_long_side(result_side, self.stroke_scale), limits.max_size)
 
 
 def _number(value: Any, what: str) -> float:
@@ -73,36 +90,40 @@ def read_palette(palette: Any, limits: Limits) -> tuple[str, tuple[tuple[str, fl
 def make_look(
     limits: Limits,
     palette: Any,
-    strength: float = 1.0,
-    detail: float = DEFAULT_DETAIL,
-    keep_faces: float = DEFAULT_KEEP_FACES,
-    level_strength: Sequence[float] = (1.0,) * 5,
-    transform: str = "mixed",
-    blend: str = "barycenter",
+    *,
+    strength: float = DEFAULTS.strength,
+    detail: float = DEFAULTS.detail,
+    color: float = DEFAULTS.color,
+    texture: float = DEFAULTS.texture,
+    keep_faces: float = DEFAULTS.keep_faces,
+    transform: str = DEFAULTS.transform,
+    blend: str = DEFAULTS.blend,
     size: float = 512,
-    style_size: float = STYLE_SIZE,
+    stroke_scale: float = DEFAULT_STROKE_SCALE,
+    model: str = DEFAULT_MODEL,
 ) -> Look:
-    """Make a look of the controls' values; `level_strength` is from level 5 down to 1.
+    """Make a look of the controls' values.
 
     Raises:
         ConfigError: a value that is out of range.
     """
     content, styles = read_palette(palette, limits)
-    factors = dict(zip(reversed(LEVELS), (_number(v, "level strength") for v in level_strength), strict=True))
     settings = Settings(
         strength=_number(strength, "strength"),
-        level_strength={level: factors[level] for level in LEVELS if factors[level] != 1},
         detail=_number(detail, "detail"),
-        keep_faces=_number(keep_faces, "keep faces"),
+        color=_number(color, "color"),
+        texture=_number(texture, "texture"),
+        keep_faces=_number(keep_faces, "keep_faces"),
         transform=transform,  # pyright: ignore[reportArgumentType]
         blend=blend,  # pyright: ignore[reportArgumentType]
     )
-    side, stroke = _number(size, "size"), _number(style_size, "stroke size")
+    side, scale = _number(size, "size"), _number(stroke_scale, "stroke_scale")
     if not 32 <= side <= limits.max_size:
         raise ConfigError(f"size is {side:g}, must be from 32 to {limits.max_size} pixels")
-    if not 32 <= stroke <= MAX_STYLE_SIZE:
-        raise ConfigError(f"stroke size is {stroke:g}, must be from 32 to {MAX_STYLE_SIZE} pixels")
-    return Look(content, styles, settings, int(side), int(stroke))
+    style_long_side(int(side), scale)  # checks it
+    if model not in get_args(ModelName):
+        raise ConfigError(f"model is {model!r}, must be one of {', '.join(get_args(ModelName))}")
+    return Look(content, styles, settings, int(side), scale, model)
 
 
 def recipe_name(held: Held) -> str:
@@ -115,7 +136,7 @@ def make_recipe(
     content: Held,
     styles: Sequence[tuple[Held, float]],
     *,
-    model: str,
+    limits: Limits,
     size: int | None = None,
     optimised: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -124,16 +145,19 @@ def make_recipe(
     `size` is the long side of the result where it differs from what was asked; `optimised` adds how the fast
     result was refined, in the form of `wctstyle optimize`.
     """
+    size = size or look.size
+    side = look.style_side(size, limits)
     recipe = recipes.make_recipe(
         look.settings,
-        model=model,
+        model=look.model,
         content={"name": recipe_name(content), "hash": content.content_hash},
         styles=[{"name": recipe_name(held), "weight": weight, "hash": held.content_hash} for held, weight in styles],
-        size=size or look.size,
-        style_size=look.style_size,
+        size=size,
+        style_size=None if side == style_long_side(size, look.stroke_scale) else side,
+        stroke_scale=look.stroke_scale,
     )
     if optimised is not None:
-        recipe |= optimised
+        recipe |= {"fast_model": look.model, **optimised}
     return recipe
 
 
@@ -159,32 +183,42 @@ def look_of(
     try:
         recipe = {**recipe.get("settings", {}), **recipe}  # where `wctstyle optimize` keeps strength and blend
         styles = [(known(entry), float(entry["weight"])) for entry in recipe["styles"]]
-        levels = {int(level): float(value) for level, value in recipe.get("level_strength", {}).items()}
         content = known(recipe["content"])
+        size = int(recipe.get("size") or 512)
         look = make_look(
             limits,
             {
                 "content": content or fallback,
                 "styles": [[id, weight] for id, weight in styles if id is not None][: limits.styles],
             },
-            float(recipe.get("strength", 1.0)),
-            float(recipe.get("detail", DEFAULT_DETAIL)),
-            float(recipe.get("keep_faces", DEFAULT_KEEP_FACES)),
-            [levels.get(level, 1.0) for level in reversed(LEVELS)],
-            str(recipe.get("transform", "mixed")),
-            str(recipe.get("blend", "barycenter")),
-            min(max(int(recipe.get("size") or 512), LEAST_SIZE), MAX_SCREEN_SIZE, limits.max_size),
-            min(max(_style_size(recipe), LEAST_SIZE), MAX_STYLE_SIZE),
+            strength=float(recipe.get("strength", DEFAULTS.strength)),
+            detail=float(recipe.get("detail", DEFAULTS.detail)),
+            color=float(recipe.get("color", 0 if recipe.get("original_colors") else DEFAULTS.color)),
+            texture=float(recipe.get("texture", DEFAULTS.texture)),
+            keep_faces=float(recipe.get("keep_faces", DEFAULTS.keep_faces)),
+            transform=str(recipe.get("transform", DEFAULTS.transform)),
+            blend=str(recipe.get("blend", DEFAULTS.blend)),
+            size=min(max(size, LEAST_SIZE), MAX_SCREEN_SIZE, limits.max_size),
+            stroke_scale=_stroke_scale(recipe, size),
+            model=_painter(recipe),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError("The recipe in this picture cannot be read; it may be of another version.") from error
     return look, missing
 
 
-def _style_size(recipe: Mapping[str, Any]) -> int:
-    """Return the long side of the style pictures; where the command line was not told, what it takes then."""
-    own = recipe["size"] if recipe.get("command") == "optimize" else recipes.STYLE_SIZE
-    return int(recipe.get("style_size") or own)
+def _stroke_scale(recipe: Mapping[str, Any], size: int) -> float:
+    """Return how large the strokes are by the result; 1 where style pictures are as large as they are."""
+    if recipe.get("style_size"):
+        return min(max(int(recipe["style_size"]) / size, STROKE_SCALES[0]), STROKE_SCALES[1])
+    return float(recipe.get("stroke_scale") or DEFAULT_STROKE_SCALE)
+
+
+def _painter(recipe: Mapping[str, Any]) -> str:
+    """Return the model of the fast picture; of an optimisation from the command line, the one whose network it had."""
+    if recipe.get("command") != "optimize":
+        return str(recipe.get("model", DEFAULT_MODEL))
+    return str(recipe.get("fast_model") or ("vgg19" if recipe["model"] == "vgg19" else DEFAULT_MODEL))
 
 
 def palette_of(look: Look) -> dict[str, Any]:
@@ -198,12 +232,14 @@ def controls_of(look: Look) -> dict[str, Any]:
     return {
         "strength": settings.strength,
         "detail": settings.detail,
+        "color": settings.color,
+        "texture": settings.texture,
         "keep_faces": settings.keep_faces,
-        **{f"level{level}": settings.level_strength.get(level, 1.0) for level in reversed(LEVELS)},
+        "stroke_scale": look.stroke_scale,
+        "model": look.model,
         "transform": settings.transform,
         "blend": settings.blend,
         "size": look.size,
-        "style_size": look.style_size,
     }
 
 
@@ -235,13 +271,11 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
     optimised = recipe["settings"] if recipe.get("command") == "optimize" else None
     known = {**(optimised or {}), **recipe}
     fast = {f.name: known[f.name] for f in dataclasses.fields(Settings) if f.name in known}
-    fast["level_strength"] = {int(level): value for level, value in recipe.get("level_strength", {}).items()}
     size, model = int(recipe["size"]), str(recipe["model"])
-    enlarge = optimised is not None or recipe["style_size"] is not None
-    fitted = f"images.resize(p, long_side={_style_size(recipe)}, enlarge={enlarge})"
-    if recipe["style_size"] == 0:
-        fitted = "p"  # the command line's 0: as large as they are
-    fast_model = model if "detail" in recipe else "slim"  # the command line's optimiser starts from slim's picture
+    own = recipe["style_size"]
+    side = style_long_side(size, float(recipe["stroke_scale"])) if own is None else int(own)
+    fitted = f"images.resize(p, long_side={side}, enlarge=True)" if side else "p"  # 0: as large as they are
+    fast_model = str(recipe.get("fast_model", DEFAULT_MODEL)) if optimised else model
     lines = [
         "from wctstyle import images, samples",
         *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if optimised else []),

@@ -30,9 +30,10 @@ from wctstyle.demo.engine import Engine
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.layout import Page
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.looks import STYLE_SIZE, Look
+from wctstyle.demo.looks import Look
 from wctstyle.demo.theme import HEAD, asset, theme
 from wctstyle.errors import ConfigError
+from wctstyle.settings import DEFAULT_MODEL
 from wctstyle.stylizer import Stylizer
 
 CLEAN_EVERY, CLEAN_AFTER = 300, 1800
@@ -65,8 +66,8 @@ class Demo:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def build(engine: Engine | None = None, *, model: str = "slim", limits: Limits | None = None) -> Demo:
-    """Load the model, make the first picture (so that everything is warm) and build the page.
+def build(engine: Engine | None = None, *, model: str = DEFAULT_MODEL, limits: Limits | None = None) -> Demo:
+    """Load the model that is chosen at first, make its first picture (so that it is warm) and build the page.
 
     Raises:
         ConfigError: `model` is not in the table.
@@ -78,7 +79,7 @@ def build(engine: Engine | None = None, *, model: str = "slim", limits: Limits |
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
     exports = folder / "files" / "exports"
     exports.mkdir(parents=True)
-    first = Look(size=limits.live_size, style_size=min(STYLE_SIZE, limits.max_size))
+    first = Look(size=limits.live_size, model=desk.engine.model)
     opening = desk.sessions.get("opening")
     stage = actions.live(desk, opening, first)
     stage["note"], stage["milliseconds"] = "", actions.live(desk, opening, first)["milliseconds"]

@@ -19,9 +19,12 @@ from wctstyle.demo.looks import Look
 from wctstyle.demo.pictures import Held, hold, sample
 from wctstyle.errors import ConfigError
 
-ResultKind = Literal["fast", "optimised"]
+ResultKind = Literal["styled", "optimised"]
 
-KEPT_FORMATS: dict[ResultKind, str] = {"fast": "jpeg", "optimised": "png"}
+Losses = tuple[tuple[int, float, int], ...]
+"""Step, loss, and the scale (from 1) it was measured at."""
+
+KEPT_FORMATS: dict[ResultKind, str] = {"styled": "jpeg", "optimised": "png"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Kept:
     width: int
     height: int
     seconds: float
-    losses: tuple[tuple[int, float], ...] = ()
+    losses: Losses = ()
 
     @property
     def format(self) -> str:
@@ -143,7 +146,7 @@ class Session:
         with self._lock:
             if id in self._history:
                 return self._history[id]
-        raise ConfigError("This result is not kept any more: the history holds the latest only.")
+        raise ConfigError("This result is not kept any more. The history holds only the latest results.")
 
     def find(self, name: str, content_hash: str) -> str | None:
         """Return the id of a picture that a recipe names: a sample by name, an upload by its hash."""

@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wctstyle.demo.sessions import Losses
+
 EMPTY_COMPARE = (
-    '<div class="wct-sheet"><p>Choose A and B below the results in the history: they are laid over each other on the '
+    '<div class="wct-sheet"><p>Choose A and B below two results in the history. They are laid over each other on the '
     "stage, and their figures appear here.</p></div>"
 )
 
@@ -17,9 +19,9 @@ def _says(text: str) -> str:
     return f'<div class="wct-sheet" role="status"><p>{text}</p></div>'
 
 
-IDLE = _says('Nothing is running. "How long?" makes a short trial first.')
-WAITING = _says("Waiting for its turn: one optimisation runs at a time. Stop gives the place up.")
-STOPPING = _says("Stopping, the best so far is kept …")
+IDLE = _says('Nothing is running. "How long?" makes a short trial and tells how long it will take.')
+WAITING = _says("Waiting for its turn. One optimisation runs at a time; Stop leaves the queue.")
+STOPPING = _says("Stopping. The best picture so far is kept.")
 STOPPED_EARLY = _says("Stopped before it began.")
 
 
@@ -47,7 +49,7 @@ def figures(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
             name,
             _figure(row["seconds"], 2),
             _figure(row["style"]),
-            *([_figure(v) for v in row["levels"]] or ["–"] * 5),
+            *([_figure(v) for v in row["style_by_level"]] or ["–"] * 5),
             _figure(row["content"]),
             _figure(row["ssim"]),
         ]
@@ -62,25 +64,25 @@ def figures(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
         if len(row["losses"]) > 1
     )
     legend = (
-        "<p>Style: distance of the feature statistics to the blend's, mean and levels L1 to L5 (0 the same). Content: "
-        "distance of the shapes to the photo's (0 the same, 2 unrelated). SSIM: likeness to the photo (1 the same). "
-        "Measured with this model's own encoder, on the picture as kept.</p>"
+        "<p>Style: distance to the styles' textures and colors, as a mean and by level from fine (L1) to coarse (L5); "
+        "0 is the same. Content: distance to the photo's shapes; 0 is the same, 2 unrelated. SSIM: likeness to the "
+        "photo; 1 is the same. All results are measured with the same network, whatever their quality.</p>"
     )
     return f'<div class="wct-sheet">{notes}{table(header, cells)}{curves}{legend}</div>'
 
 
-def curve(points: Sequence[tuple[int, float]]) -> str:
+def curve(points: Losses) -> str:
     """Draw a loss over steps, on a logarithmic scale where it is positive."""
-    usable = [(step, math.log10(loss)) for step, loss in points if loss > 0 and math.isfinite(loss)]
+    usable = [(step, math.log10(loss)) for step, loss, _ in points if loss > 0 and math.isfinite(loss)]
     if len(usable) < 2:
         return ""
     first, last = usable[0][0], usable[-1][0]
     low, high = min(y for _, y in usable), max(y for _, y in usable)
     width, height = max(last - first, 1), (high - low) or 1.0
     line = " ".join(f"{300 * (x - first) / width:.1f},{96 - 92 * (y - low) / height:.1f}" for x, y in usable)
-    spoken = (
-        f"Loss from {10 ** usable[0][1]:.3g} to {10 ** usable[-1][1]:.3g} in {last} steps; it begins anew at each size"
-    )
+    spoken = f"Loss from {10 ** usable[0][1]:.3g} to {10 ** usable[-1][1]:.3g} in {last} steps"
+    if len({scale for _, _, scale in points}) > 1:
+        spoken += ". The curve restarts at each larger size"
     return (
         f'<svg class="wct-curve" viewBox="0 0 300 100" preserveAspectRatio="none" role="img" aria-label="{spoken}">'
         f'<line x1="0" y1="99" x2="300" y2="99"/><polyline points="{line}"/></svg><p>{spoken}.</p>'
@@ -94,9 +96,7 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min"
 
 
-def progress(
-    step: int, steps: int, *, text: str, losses: Sequence[tuple[int, float]] = (), finished: bool = False
-) -> str:
+def progress(step: int, steps: int, *, text: str, losses: Losses = (), finished: bool = False) -> str:
     """Draw how far an optimisation is."""
     share = 100 * step / steps if steps else 0
     return (

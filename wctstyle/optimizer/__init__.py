@@ -1,7 +1,7 @@
 """The optimiser: style transfer by descent on the picture itself (Gatys et al. 2016), as a generator of iterates.
 
-The modules import only downwards: loop, checkpoint, memory, descent, lbfgs, objective, network, settings. Importing
-`OptimizeSettings` alone does not import JAX.
+The modules import only downwards: run (the loop), programs (what is jitted), job (what is asked, checked), checkpoint,
+memory, descent, lbfgs, objective, network, settings. Importing `OptimizeSettings` alone does not import JAX.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from wctstyle.optimizer.settings import OptimizeSettings
 
 if TYPE_CHECKING:
-    from wctstyle.optimizer.loop import Iterate, Optimizer
+    from wctstyle.optimizer.run import Iterate, Optimizer
 
 __all__ = ["Iterate", "OptimizeSettings", "Optimizer"]
 
 
 def __getattr__(name: str) -> Any:
     if name in ("Iterate", "Optimizer"):
-        from wctstyle.optimizer import loop
+        from wctstyle.optimizer import run
 
-        return getattr(loop, name)
+        return getattr(run, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

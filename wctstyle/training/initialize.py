@@ -1,12 +1,14 @@
-"""Initial weights by layer-wise least squares, for a narrow encoder and for a mirrored decoder.
+"""Initial weights of a narrow student by layer-wise least squares.
 
-Encoder: at each layer the teacher's channels that best explain the others are kept (greedy column subset selection),
-and the student's convolution is the least-squares map from the student's own inputs to the kept pre-activations
-(in the manner of He, Zhang & Sun 2017, "Channel pruning"). Decoder: each mirrored convolution is the least-squares map
-from its input to the encoder's activations that it has to restore. Both start without dead channels.
+At each layer the teacher's channels that best explain the others are kept (greedy column subset selection), and the
+student's convolution is the least-squares map from the student's own inputs to the kept pre-activations (in the manner
+of He, Zhang & Sun 2017, "Channel pruning"). For a decoder the student's inputs are its own mapped codes and the
+teacher's are the teacher's.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +64,7 @@ def _in_chunks(fn, x: np.ndarray) -> np.ndarray:  # noqa: ANN001
 
 _conv = jax.jit(conv3x3)
 _pool = jax.jit(max_pool)
+_upsample = jax.jit(upsample)
 
 
 def initialize_encoder(student: Encoder, teacher: Encoder, crops: Float[np.ndarray, "n s s 3"]) -> None:
@@ -83,36 +86,34 @@ def initialize_encoder(student: Encoder, teacher: Encoder, crops: Float[np.ndarr
         s = _in_chunks(lambda z: jax.nn.relu(_conv(z, new_kernel, new_bias)), s)  # noqa: B023
 
 
-def initialize_decoder(decoder: Decoder, encoder: Encoder, crops: Float[np.ndarray, "n s s 3"]) -> None:
-    """Set the decoder's weights so that each convolution restores the encoder's activations before its mirror.
+def initialize_decoder(
+    decoder: Decoder,
+    teacher: Mapping[str, np.ndarray],
+    codes: Float[np.ndarray, "n h w c"],
+    teacher_codes: Float[np.ndarray, "n h w c2"],
+    pictures: Float[np.ndarray, "n h8 w8 3"],
+) -> None:
+    """Set a painting decoder's weights layer by layer from the teacher's: `decoder/conv4_1/kernel` and so on.
 
-    Between the levels they are scaled to unit RMS (exact, because ReLU is homogeneous): VGG-19's own are not, and one
-    rate for all layers then kills those of small scale within a few steps.
+    `codes` are the student's mapped codes, `teacher_codes` the teacher's mapped relu4_1 of the same tasks, and
+    `pictures` what the teacher painted.
     """
-    names = [name for name, _, _ in encoder.config.convs()]
-    before = {b: "relu" + a[4:] for a, b in zip(names, names[1:], strict=False)}
-    graphdef, params = nnx.split(encoder)
-    activations = jax.jit(lambda p, x: nnx.merge(graphdef, p).activations(x))
-    parts = [activations(params, crops[i : i + CHUNK]) for i in range(0, len(crops), CHUNK)]
-    acts = {k: np.concatenate([np.asarray(p.pop(k)) for p in parts]) for k in list(parts[0])}  # not held twice
-    for level in range(5, 0, -1):
-        x = acts[f"relu{level}_1"]
-        layers = decoder.layers(level)
-        for i, name in enumerate(layers):
-            if name == "conv1_1":
-                y = crops
-            else:
-                y = acts[before[name]]
-                if i == 0:
-                    y = _in_chunks(_pool, y)
-                if i < len(layers) - 1:
-                    y = y / np.sqrt(np.mean(y**2))
-            kernel, bias = least_squares_conv(x, y)
-            module = decoder.conv(name)
-            module.kernel[...], module.bias[...] = jnp.asarray(kernel), jnp.asarray(bias)
-            x = _in_chunks(lambda z: jax.nn.relu(_conv(z, kernel, bias)), x)  # noqa: B023
-            if i == 0 and level > 1:
-                x = _in_chunks(jax.jit(upsample), x)
+    s, t = codes, teacher_codes
+    for name, _, c_out in decoder.config.convs("decoder"):
+        if name == "conv1_1":
+            kernel, bias = least_squares_conv(s, pictures)
+        else:
+            source = teacher[f"decoder/{name}/kernel"], teacher[f"decoder/{name}/bias"]
+            pre = _in_chunks(lambda z: _conv(z, *source), t)  # noqa: B023
+            chosen = select_channels(np.maximum(pre[:: max(1, len(pre) // 48)], 0), c_out)
+            kernel, bias = least_squares_conv(s, pre[..., chosen])
+            t = np.maximum(pre, 0, out=pre)
+        module = decoder.conv(name)
+        module.kernel[...], module.bias[...] = jnp.asarray(kernel), jnp.asarray(bias)
+        if name != "conv1_1":
+            s = _in_chunks(lambda z: jax.nn.relu(_conv(z, kernel, bias)), s)  # noqa: B023
+        if name.endswith("_1") and name != "conv1_1":
+            s, t = _in_chunks(_upsample, s), _in_chunks(_upsample, t)
 
 
 def normalize_encoder(encoder: Encoder, crops: Float[np.ndarray, "n s s 3"]) -> None:
@@ -128,30 +129,3 @@ def normalize_encoder(encoder: Encoder, crops: Float[np.ndarray, "n s s 3"]) -> 
         module.kernel[...] = module.kernel[...] * (above / rms)
         module.bias[...] = module.bias[...] / rms
         above = rms
-
-
-def wake_channels(encoder: Encoder, decoder: Decoder, crops: Float[np.ndarray, "n s s 3"]) -> int:
-    """Wake channels that are zero everywhere on `crops`; returns how many.
-
-    Their bias is raised until a tenth of the positions fire, and what reads them starts at zero: the encoder's other
-    channels and each block's answer to them stay as they were, and training finds a use for the channel.
-    """
-    names = [name for name, _, _ in encoder.config.convs()]
-    x, stage, woken = crops, 1, 0
-    for name, reader in zip(names, [*names[1:], None], strict=True):
-        if int(name[4]) != stage:
-            x, stage = _in_chunks(_pool, x), int(name[4])
-        conv = encoder.conv(name)
-        pre = _in_chunks(lambda z: _conv(z, conv.kernel[...], conv.bias[...]), x)  # noqa: B023
-        dead = np.flatnonzero(pre.max(axis=(0, 1, 2)) <= 0)
-        if len(dead):
-            rise = -np.quantile(pre[..., dead], 0.9, axis=(0, 1, 2))
-            conv.bias[...] = conv.bias[...].at[dead].add(rise)
-            pre[..., dead] += rise
-            readers = [encoder.conv(reader)] if reader else []
-            readers += [decoder.conv(name)] if name.endswith("_1") else []
-            for module in readers:
-                module.kernel[...] = module.kernel[...].at[:, :, dead].set(0)
-        woken += len(dead)
-        x = np.maximum(pre, 0)
-    return woken

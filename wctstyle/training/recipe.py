@@ -16,23 +16,33 @@ from wctstyle.decoder import Decoder
 from wctstyle.encoder import MODELS, Encoder
 from wctstyle.errors import ConfigError
 from wctstyle.model import build, extract, fill
+from wctstyle.training import encoders, painters, pictures
 from wctstyle.training.data import Crops
-from wctstyle.training.deep import deep
 from wctstyle.training.loop import Report, Stage
-from wctstyle.training.reconstruct import reconstruct
-from wctstyle.training.stylised import stylised
+from wctstyle.training.pictures import Pictures
 
-KINDS = ("reconstruct", "deep", "stylised", "average")
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "encoder": tuple(encoders.DEFAULTS),
+    "painter": tuple(painters.DEFAULTS),
+    "average": ("back", "share"),
+}
+"""The kinds of stages and what each may be told beside its steps."""
+
+KINDS = tuple(OPTIONS)
+
+PICTURES_DEFAULTS: dict[str, int] = {"count": 2000, "photos": 600, "paintings": 600, "size": 256}
+"""What the teacher paints once for all stages `painter`: pictures, different photos and paintings, and their side."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to train: a model of the table, a seed and the stages in order."""
+    """What to train: a model of the table, a seed, the teacher's pictures and the stages in order."""
 
     name: str
     model: str
     seed: int
     stages: tuple[Stage, ...]
+    pictures: dict[str, int]
 
 
 def load_recipe(source: str | Path) -> Recipe:
@@ -51,13 +61,22 @@ def load_recipe(source: str | Path) -> Recipe:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         stages = tuple(Stage(**row) for row in data["stages"])
-        recipe = Recipe(Path(str(source)).stem, data["model"], int(data["seed"]), stages)
+        painted = PICTURES_DEFAULTS | data.get("pictures", {})
+        recipe = Recipe(Path(str(source)).stem, data["model"], int(data["seed"]), stages, painted)
     except KeyError as error:
         raise ConfigError(f"recipe {source}: has no {error.args[0]}") from error
     except (tomllib.TOMLDecodeError, TypeError, ValueError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {source}: cannot be used: {error}") from error
     if recipe.model not in MODELS:
         raise ConfigError(f"recipe {source}: model {recipe.model!r} is not one of {', '.join(MODELS)}")
+    for name, value in recipe.pictures.items():
+        least, multiple = {"size": (32, 16), "count": (2, 1)}.get(name, (1, 1))
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if name not in PICTURES_DEFAULTS or not whole or value < least or value % multiple:
+            raise ConfigError(
+                f"recipe {source}: pictures has {name} = {value!r}, wanted whole numbers for "
+                f"{', '.join(PICTURES_DEFAULTS)} (count: at least 2, size: a multiple of 16 from 32 up)"
+            )
     for number, stage in enumerate(recipe.stages):
         if stage.kind not in KINDS:
             raise ConfigError(f"recipe {source}: stage {stage.kind!r} is not one of {', '.join(KINDS)}")
@@ -66,6 +85,14 @@ def load_recipe(source: str | Path) -> Recipe:
                 f"recipe {source}: stage {stage.kind}: steps and batch must be at least 1 and size a multiple of 16 "
                 f"from 32 up; got steps={stage.steps} batch={stage.batch} size={stage.size}"
             )
+        if unknown := sorted(stage.options.keys() - OPTIONS[stage.kind]):
+            raise ConfigError(
+                f"recipe {source}: stage {stage.kind} has no option {unknown[0]!r}, only "
+                f"{', '.join(OPTIONS[stage.kind])}"
+            )
+        judge = stage.options.get("judge", "vgg19")
+        if stage.kind == "painter" and judge not in MODELS:
+            raise ConfigError(f"recipe {source}: judge {judge!r} is not one of {', '.join(MODELS)}")
         if stage.kind == "average":
             back, share = stage.options.get("back"), stage.options.get("share")
             if not isinstance(back, int) or not 1 <= back < number or not isinstance(share, float) or not 0 < share < 1:
@@ -89,17 +116,42 @@ def average(encoder: Encoder, decoder: Decoder, earlier: dict[str, np.ndarray], 
 
 
 def train(
-    recipe: Recipe, *, content: Path, style: Path, teacher: dict[str, np.ndarray], out: Path, report: Report
+    recipe: Recipe,
+    *,
+    content: Path,
+    style: Path,
+    teacher: dict[str, np.ndarray],
+    painter: dict[str, np.ndarray] | None = None,
+    out: Path,
+    report: Report,
 ) -> Path:
     """Run every stage of `recipe` (finished ones are skipped, a broken-off one resumes) and write the weights.
 
-    `teacher` are the tensors of the full VGG-19 encoder. Returns the path of the finished weights file, which for
-    `vgg19` holds the decoder alone and is named so.
+    `teacher` are the tensors of the full VGG-19 encoder, `painter` those of a teacher with a painting decoder, whose
+    pictures are made into `out/pictures` first. Where the model's encoder is shipped already and no stage trains one,
+    it is taken as it is. Returns the path of the finished weights file, which for `vgg19` holds the decoder alone and
+    is named so.
+
+    Raises:
+        ConfigError: a stage paints and there is no `painter`.
     """
     out.mkdir(parents=True, exist_ok=True)
     config = MODELS[recipe.model]
     full, _ = build(MODELS["vgg19"], teacher)
-    encoder, decoder = build(config, teacher if recipe.model == "vgg19" else {})
+    encoder, decoder = build(config, _encoder_of(recipe, teacher))
+    shown: list[Pictures] = []
+    if any(stage.kind == "painter" for stage in recipe.stages):
+        if painter is None:
+            raise ConfigError(f"recipe {recipe.name}: has a stage painter and needs a teacher that paints (--painter)")
+
+        def painted(done: int, count: int) -> None:
+            report({"stage": "pictures", "step": done, "steps": count})
+
+        pictures.make(
+            out / "pictures", painter=painter, content=content, style=style, seed=recipe.seed, report=painted,
+            **recipe.pictures,
+        )  # fmt: skip
+        shown = [Pictures.load(out / "pictures")]
     history: list[dict[str, Any]] = []
     names = [f"{number}-{stage.kind}" for number, stage in enumerate(recipe.stages)]
     finished = [out / f"{name}-done.safetensors" for name in names]
@@ -117,17 +169,21 @@ def train(
             last.update(row)
             report(row)
 
-        checkpoint = out / f"{names[number]}.safetensors"
-        about = {"content": content, "style": style, "checkpoint": checkpoint, "report": remember}
+        first = stage.kind not in [before.kind for before in recipe.stages[:number]]
+        about: dict[str, Any] = {
+            "seed": recipe.seed + 100 * number, "initialize": first,
+            "checkpoint": out / f"{names[number]}.safetensors", "report": remember,
+        }  # fmt: skip
         if stage.kind == "average":
             earlier, _ = weights.load_file(finished[number - 1 - stage.options["back"]])
             average(encoder, decoder, earlier, share=stage.options["share"])
             remember({"stage": stage.kind, **stage.options})
-        elif stage.kind == "reconstruct":
-            reconstruct(encoder, decoder, full, stage, seed=recipe.seed, initialize=number == 0, **about)
+        elif stage.kind == "encoder":
+            encoders.train_encoder(encoder, full, stage, content=content, style=style, **about)
         else:
-            kind = deep if stage.kind == "deep" else stylised
-            kind(encoder, decoder, full, stage, seed=recipe.seed + 100 * number, **about)
+            judge = stage.options.get("judge", "vgg19")
+            eye = full if judge == "vgg19" else encoder if judge == recipe.model else _shipped_encoder(judge)
+            painters.train_painter(encoder, decoder, eye, stage, pictures=shown, painter=painter or {}, **about)
         history.append(last)
         weights.save(done, extract(encoder, "encoder") | extract(decoder, "decoder"), last)
     metadata = {
@@ -149,3 +205,16 @@ def train(
     else:
         tensors |= extract(encoder, "encoder")
     return weights.save(out / f"{name}.safetensors", tensors, metadata, dtype="float16")
+
+
+def _encoder_of(recipe: Recipe, teacher: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the tensors of the encoder that training starts from: the teacher's, the shipped ones, or none."""
+    if recipe.model == "vgg19":
+        return teacher
+    if any(stage.kind == "encoder" for stage in recipe.stages):
+        return {}
+    return weights.load(recipe.model, parts=("encoder",))[0]
+
+
+def _shipped_encoder(model: str) -> Encoder:
+    return build(MODELS[model], weights.load(model, parts=("encoder",))[0])[0]

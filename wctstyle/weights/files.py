@@ -28,19 +28,15 @@ _HEADER_KEY = "wctstyle"
 def expected_shapes(config: ModelConfig, part: str) -> dict[str, tuple[int, ...]]:
     """List the tensors of one part of a model with their shapes.
 
-    The decoder mirrors the encoder by name: where the encoder's conv takes c_in channels to c_out, the decoder's conv
-    of that name takes c_out to c_in.
-
     Raises:
         ConfigError: `part` is neither `encoder` nor `decoder`.
     """
     if part not in PARTS:
         raise ConfigError(f"weights: there is no part {part!r}; the parts are {', '.join(PARTS)}")
     shapes: dict[str, tuple[int, ...]] = {}
-    for layer, c_in, c_out in config.convs():
-        ends = (c_in, c_out) if part == "encoder" else (c_out, c_in)
-        shapes[f"{part}/{layer}/kernel"] = (3, 3, *ends)
-        shapes[f"{part}/{layer}/bias"] = ends[1:]
+    for layer, c_in, c_out in config.convs(part):
+        shapes[f"{part}/{layer}/kernel"] = (3, 3, c_in, c_out)
+        shapes[f"{part}/{layer}/bias"] = (c_out,)
     return shapes
 
 

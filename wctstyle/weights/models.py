@@ -21,6 +21,7 @@ VGG19_ENCODER = "vgg19_encoder.safetensors"
 
 FILES: dict[str, dict[str, tuple[str, ...]]] = {
     "slim": {"slim.safetensors": PARTS},
+    "medium": {"medium.safetensors": PARTS},
     "vgg19": {VGG19_ENCODER: ("encoder",), "vgg19_decoder.safetensors": ("decoder",)},
 }
 """The files of each model and the parts they hold. All but `VGG19_ENCODER` come with the package."""
@@ -29,8 +30,10 @@ _GET_VGG19 = (
     "Run `wctstyle weights get vgg19` to download it (80 MB, once), or `wctstyle weights import FILE` to take it from "
     "a file you have"
 )
+_AGAIN = "It comes with the package: install wctstyle again, or correct WCTSTYLE_WEIGHTS if you set it"
 _REMEDIES = {
-    "slim.safetensors": "It comes with the package: install wctstyle again, or correct WCTSTYLE_WEIGHTS if you set it",
+    "slim.safetensors": _AGAIN,
+    "medium.safetensors": _AGAIN,
     VGG19_ENCODER: _GET_VGG19,
     "vgg19_decoder.safetensors": "Use the model slim, or a version of wctstyle that ships this decoder",
 }
@@ -93,11 +96,11 @@ def _path(file: str) -> Path:
 def load(name: str, *, parts: Sequence[str] = PARTS) -> tuple[Tensors, dict[str, Any]]:
     """Load a model by name: its tensors as float32, and where they come from.
 
-    `slim` comes with the package. The encoder of `vgg19` has to be downloaded or imported once; its decoder comes with
-    the package.
+    `slim` and `medium` come with the package. The encoder of `vgg19` has to be downloaded or imported once; its
+    decoder comes with the package.
 
     Args:
-        name: `slim` or `vgg19`.
+        name: `slim`, `medium` or `vgg19`.
         parts: Which parts to load; the rest of the model need not be on this machine.
 
     Returns:

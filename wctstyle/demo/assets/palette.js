@@ -97,10 +97,10 @@ function drawGallery() {
 function toggle(id) {
   const at = styles.findIndex((style) => style.id === id);
   if (at >= 0) {
-    if (styles.length === 1) return notify("A blend needs one style at least.");
+    if (styles.length === 1) return notify("Keep at least one style.");
     styles.splice(at, 1);
   } else {
-    if (styles.length >= limit) return notify(`A blend takes up to ${limit} styles: take one out first.`);
+    if (styles.length >= limit) return notify(`A blend takes up to ${limit} styles. Remove one first.`);
     styles.push({ id, weight: styles.length ? total() / styles.length || 0.5 : 1 });
   }
   drawBlend();
@@ -125,7 +125,7 @@ function drawBlend() {
       refresh();
       send();
     });
-    const remove = make("button", { type: "button", class: "wct-remove", "aria-label": `Take out ${item.name}`, title: "Take out" }, "×");
+    const remove = make("button", { type: "button", class: "wct-remove", "aria-label": `Remove ${item.name}`, title: "Remove" }, "×");
     remove.addEventListener("click", () => toggle(style.id));
     const card = make("li", { class: "wct-card", "data-id": style.id });
     card.append(
@@ -267,7 +267,7 @@ async function add(file, kind) {
   if (file.size > uploadLimit) {
     return notify(`${file.name} has ${Math.round(file.size / 2 ** 20)} MB; up to ${Math.round(uploadLimit / 2 ** 20)} MB are taken here.`);
   }
-  if (kind === "style" && styles.length >= limit) return notify(`A blend takes up to ${limit} styles: take one out first.`);
+  if (kind === "style" && styles.length >= limit) return notify(`A blend takes up to ${limit} styles. Remove one first.`);
   document.dispatchEvent(new CustomEvent("wct:busy", { detail: true }));
   try {
     const { path } = await upload(file);

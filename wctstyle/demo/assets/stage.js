@@ -73,8 +73,8 @@ canvas.addEventListener("drop", (event) => {
   if (file) document.dispatchEvent(new CustomEvent("wct:file", { detail: { file, kind: "content" } }));
 });
 
-const LIVE = "#wct-strength, #wct-detail, #wct-keep_faces, #wct-transform, #wct-blend-kind, #wct-size, #wct-style_size, [id^='wct-level']";
-const SLOW = "Still at it: the first picture of a new size takes longest.";
+const LIVE = "#wct-dials, #wct-more";
+const SLOW = "Preparing this size and quality. Only the first picture is slow.";
 let busy = [];
 function settled() {
   busy.forEach(clearTimeout);

@@ -1,0 +1,144 @@
+"""Make the pictures of the README and the docs from the samples: `python tools/pictures.py [--only NAME]`.
+
+All but demo.jpg, which is a screenshot of the page. They are made with the shipped weights at the default settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle import images, samples
+from wctstyle.settings import DEFAULT_KEEP_FACES, DEFAULT_MODEL, ModelName, Settings, style_long_side
+
+Rgb = Float[np.ndarray, "h w 3"]
+
+OUT = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+LONG_SIDE = 640
+CELL, GAP = 300, 6
+QUALITY = 88
+
+PHOTOS = ("astronaut", "cat", "coffee")
+STYLES = ("impasto-night", "stained-glass", "woodcut-wave", "pointillist-bay", "marbling")
+HEAD = np.s_[:360, 100:460]
+"""Where the astronaut's face is, at `LONG_SIDE`."""
+
+
+class Easel:
+    """Paints samples with one model, all at `LONG_SIDE`."""
+
+    def __init__(self, model: str) -> None:
+        from wctstyle.stylizer import Stylizer  # here, so that --help need not wait for JAX
+
+        self.stylizer = Stylizer(model)
+
+    def painted(self, photo_name: str, *styles: tuple[str, float], **settings: Any) -> Rgb:
+        """Paint a photo after styles with weights; `settings` are fields of `Settings`."""
+        weighted = [(style(name), weight) for name, weight in styles]
+        return self.stylizer.stylize(photo(photo_name), weighted, Settings(**settings)).image
+
+
+@functools.cache
+def photo(name: str) -> Rgb:
+    """Read a sample photo at `LONG_SIDE`."""
+    return images.resize(samples.picture(name), long_side=LONG_SIDE, enlarge=True).rgb
+
+
+@functools.cache
+def style(name: str) -> Rgb:
+    """Read a sample style at the size its strokes are to have."""
+    return images.resize(samples.picture(name), long_side=style_long_side(LONG_SIDE), enlarge=True).rgb
+
+
+def square(rgb: Rgb) -> Rgb:
+    """Crop the middle square and bring it to the size of a cell."""
+    height, width = rgb.shape[:2]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    crop = np.ascontiguousarray(rgb[top : top + short, left : left + short])
+    return images.resize(images.load(crop), long_side=CELL, enlarge=True).rgb
+
+
+def grid(rows: Sequence[Sequence[Rgb | None]]) -> Rgb:
+    """Lay out pictures as square cells on white; None leaves a cell empty."""
+    side = CELL + GAP
+    page = np.ones((len(rows) * side - GAP, len(rows[0]) * side - GAP, 3), np.float32)
+    for r, row in enumerate(rows):
+        for c, cell in enumerate(row):
+            if cell is not None:
+                page[r * side : r * side + CELL, c * side : c * side + CELL] = square(cell)
+    return page
+
+
+def hero(easel: Easel) -> Rgb:
+    """Every photo after every style: styles on top, photos at the left."""
+    rows: list[list[Rgb | None]] = [[None, *map(style, STYLES)]]
+    rows += [[photo(p), *(easel.painted(p, (s, 1.0)) for s in STYLES)] for p in PHOTOS]
+    return grid(rows)
+
+
+def blend(easel: Easel) -> Rgb:
+    """A photo on the way from one style to another."""
+    first, second = "stained-glass", "woodcut-wave"
+    shares = (0.0, 0.25, 0.5, 0.75, 1.0)
+    strip = [easel.painted("cat", (first, 1 - share), (second, share)) for share in shares]
+    return grid([[style(first), *strip, style(second)]])
+
+
+def strength(easel: Easel) -> Rgb:
+    """A photo from strength 0 to beyond the full style."""
+    strip = [easel.painted("astronaut", ("marbling", 1.0), strength=s) for s in (0.0, 0.4, 0.7, 1.0, 1.5)]
+    return grid([[*strip, style("marbling")]])
+
+
+def faces(easel: Easel) -> Rgb:
+    """A portrait, then twice: the style, without and with the face kept."""
+    row = [photo("astronaut")[HEAD]]
+    for name in ("impasto-night", "stained-glass"):
+        row.append(style(name))
+        row += [easel.painted("astronaut", (name, 1.0), keep_faces=k)[HEAD] for k in (0.0, DEFAULT_KEEP_FACES)]
+    return grid([row])
+
+
+def refine(easel: Easel) -> Rgb:
+    """Twice: one pass, refined by 10 steps and by 50, the style."""
+    row = []
+    for photo_name, name in (("astronaut", "impasto-night"), ("coffee", "stained-glass")):
+        row += [easel.painted(photo_name, (name, 1.0), refine=steps) for steps in (0, 10, 50)]
+        row.append(style(name))
+    return grid([row])
+
+
+PICTURES: dict[str, Callable[[Easel], Rgb]] = {
+    "hero": hero,
+    "blend": blend,
+    "strength": strength,
+    "faces": faces,
+    "refine": refine,
+}
+
+
+def main() -> None:
+    """Write NAME.jpg for every picture, or for those that are named."""
+    parser = argparse.ArgumentParser(description="Make the pictures of the README and the docs from the samples.")
+    parser.add_argument("--only", action="append", choices=PICTURES, metavar="NAME", help=", ".join(PICTURES))
+    parser.add_argument("--model", default=DEFAULT_MODEL, choices=get_args(ModelName), help=f"default: {DEFAULT_MODEL}")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder to write into; default: docs/pictures")
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    easel = Easel(chosen.model)
+    for name in chosen.only or PICTURES:
+        path = images.save(chosen.out / f"{name}.jpg", PICTURES[name](easel), quality=QUALITY)
+        sys.stdout.write(f"{path}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

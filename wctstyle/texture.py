@@ -1,0 +1,72 @@
+"""Texture for plain areas: faint noise that gives the painter something to paint where a photo has nothing.
+
+A map between statistics turns an even sky into one even colour, or into bands. With noise there, the sky has features
+that the map turns into strokes. The field is fixed and tiles the plane: a pixel gets the same value in every picture.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image as PillowImage
+
+from wctstyle.color import luma
+
+SIDE = 512
+"""Side of the field in pixels, after which it repeats."""
+
+SCALES = (1.0, 2.0, 4.0)
+"""Standard deviations in pixels of the blurs whose sum the field is: from fine to as wide as a cell of the code."""
+
+DEVIATION = 0.06
+"""Standard deviation of the noise with texture 1, in units of the range. Looked at: half of it fills a blue sky."""
+
+PLAIN = 0.02
+"""Local standard deviation of luma at which an area counts as plain to a share of 1/e."""
+
+BLOCK = 4
+WINDOW = 5
+"""Plainness is measured in windows of 5 x 5 blocks of 4 x 4 pixels."""
+
+
+@functools.cache
+def field() -> Float[np.ndarray, "512 512"]:
+    """Return the noise: mean 0, deviation 1, and wrapped, so that tiles meet without a seam."""
+    frequencies = np.fft.fftfreq(SIDE)
+    squared = frequencies[:, None] ** 2 + frequencies[None, :] ** 2
+    rng = np.random.default_rng(0)
+    total = np.zeros((SIDE, SIDE))
+    for scale in SCALES:
+        spectrum = np.fft.fft2(rng.standard_normal((SIDE, SIDE))) * np.exp(-2 * (np.pi * scale) ** 2 * squared)
+        layer = np.fft.ifft2(spectrum).real
+        total += layer / layer.std()
+    return ((total - total.mean()) / total.std()).astype(np.float32)
+
+
+def plainness(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    """Tell how plain the surroundings of each pixel are: 1 in an even area, 0 where there is detail.
+
+    exp(-v / `PLAIN`^2) of the local variance v of luma.
+    """
+    from scipy.ndimage import uniform_filter
+
+    height, width = rgb.shape[:2]
+    grey = luma(rgb).astype(np.float32)
+    grey = np.pad(grey, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge")
+    blocks = grey.reshape(grey.shape[0] // BLOCK, BLOCK, grey.shape[1] // BLOCK, BLOCK)
+    mean = uniform_filter(blocks.mean(axis=(1, 3)), WINDOW, mode="nearest")
+    square = uniform_filter((blocks**2).mean(axis=(1, 3)), WINDOW, mode="nearest")
+    share = np.exp(-np.maximum(square - mean**2, 0) / PLAIN**2).astype(np.float32)
+    wide = PillowImage.fromarray(share).resize(grey.shape[::-1], PillowImage.Resampling.BILINEAR)
+    return np.asarray(wide)[:height, :width]
+
+
+def textured(rgb: Float[np.ndarray, "h w 3"], amount: float) -> Float[np.ndarray, "h w 3"]:
+    """Add `amount` (0..1) of the field to the plain areas of a picture, alike in R, G and B; clipped to [0, 1]."""
+    if not amount:
+        return rgb
+    height, width = rgb.shape[:2]
+    noise = np.tile(field(), (-(-height // SIDE), -(-width // SIDE)))[:height, :width]
+    return np.clip(rgb + (amount * DEVIATION * plainness(rgb) * noise)[..., None], 0, 1).astype(np.float32)

@@ -1,0 +1,254 @@
+"""Train a decoder to paint: like the teacher's pictures, and beyond them by what a network sees.
+
+The encoder is fixed, so a task's mapped code is measured, planned and mapped once, by the same functions as at use, and
+kept. A step then costs the decoder and the network that looks at what it painted. Against the teacher's picture:
+pixels, features and Gram matrices. Beyond it: Gram matrices of the painting itself at relu1_1..relu5_1 and the photo's
+relu4_2 (Gatys et al. 2016). Tasks with a part of the strength or two paintings have the teacher's picture alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from wctstyle.decoder import Decoder
+from wctstyle.encoder import Encoder
+from wctstyle.losses import gram, relative_error, standardized_error
+from wctstyle.moments import measure
+from wctstyle.plan import moved
+from wctstyle.threads import limit_lapack_threads
+from wctstyle.training.encoders import Parts, relative_square
+from wctstyle.training.initialize import initialize_decoder
+from wctstyle.training.loop import Report, Stage, descent, run
+from wctstyle.training.pictures import Painter, Pictures
+from wctstyle.transforms import affine, blend
+from wctstyle.types import Features, Image
+
+CONTENT_LAYER = "relu4_2"
+LEVELS = (1, 2, 3, 4, 5)
+
+DEFAULTS: dict[str, Any] = {
+    "judge": "vgg19",
+    "pixel": 10.0,
+    "feature": 0.5,
+    "gram": 0.5,
+    "style": 0.0,
+    "content": 0.0,
+    "range": 10.0,
+}
+"""Options of the stage: `judge`, the model whose encoder looks at the pictures; the weights of the losses."""
+
+INITIAL_TASKS = 96
+HELD_OUT = 50
+"""One task in so many is not trained on."""
+
+
+def floats(crops: np.ndarray) -> np.ndarray:
+    """Bring 8-bit crops to [0, 1]."""
+    return np.asarray(crops, np.float32) / 255
+
+
+class Tasks:
+    """The tasks of some folders of the teacher's pictures, with the mapped code of each, computed once."""
+
+    def __init__(self, folders: Sequence[Pictures], encoder: Encoder) -> None:
+        self.folders = folders
+        self.index = [(f, k) for f, folder in enumerate(folders) for k in range(len(folder.tasks))]
+        graphdef, self._params = nnx.split(encoder)
+
+        def look(params: Any, image: Image) -> Any:
+            code = nnx.merge(graphdef, params).code(image)
+            return code, measure(code)
+
+        self._look = jax.jit(look)
+        self._plan = jax.jit(lambda code, content, target, alpha: moved(code, affine(content, target), alpha))
+        self._blend = jax.jit(lambda a, b, share: blend([a, b], jnp.stack([share, 1 - share])))
+        self._seen: dict[tuple[int, int], Any] = {}
+        self._styles: dict[tuple[int, int], Any] = {}
+        self._mapped: dict[int, np.ndarray] = {}
+
+    def content(self, number: int) -> np.ndarray:
+        """Return the photo of a task, 8 bit."""
+        f, k = self.index[number]
+        at = int(self.folders[f].tasks[k]["content"])
+        return self.folders[f].contents[at] if at >= 0 else self.folders[f].styles[-1 - at]
+
+    def style(self, number: int) -> np.ndarray:
+        """Return the first painting of a task, 8 bit."""
+        f, k = self.index[number]
+        return self.folders[f].styles[int(self.folders[f].tasks[k]["styles"][0])]
+
+    def picture(self, number: int) -> np.ndarray:
+        """Return what the teacher painted, 8 bit."""
+        f, k = self.index[number]
+        return self.folders[f].results[k]
+
+    def whole(self, number: int) -> bool:
+        """Tell whether a task asks for one painting at full strength."""
+        f, k = self.index[number]
+        task = self.folders[f].tasks[k]
+        return bool(task["share"] == 1 and task["strength"] == 1)
+
+    def names(self, number: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Name the photo and the first painting of a task, the same for every task with them."""
+        f, k = self.index[number]
+        task = self.folders[f].tasks[k]
+        return (f, int(task["content"])), (f, int(task["styles"][0]))
+
+    def code(self, number: int) -> np.ndarray:
+        """Return the mapped code of a task, (1, h, w, c)."""
+        if number not in self._mapped:
+            f, k = self.index[number]
+            folder, task = self.folders[f], self.folders[f].tasks[k]
+            photo, _ = self.names(number)
+            if photo not in self._seen:
+                code, moments = self._look(self._params, floats(self.content(number))[None])
+                self._seen[photo] = np.asarray(code, np.float16), moments
+            paintings = [(f, int(s)) for s in task["styles"]]
+            for name in paintings:
+                if name not in self._styles:
+                    self._styles[name] = self._look(self._params, floats(folder.styles[name[1]])[None])[1]
+            code, content = self._seen[photo]
+            target = self._styles[paintings[0]]
+            if task["share"] < 1:
+                target = self._blend(target, self._styles[paintings[1]], float(task["share"]))
+            mapped = self._plan(code.astype(np.float32), content, target, float(task["strength"]))
+            self._mapped[number] = np.asarray(mapped, np.float16)
+        return self._mapped[number].astype(np.float32)
+
+
+class Judge:
+    """A network that looks at pictures; remembers the Gram matrices of paintings and the content of photos."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.graphdef, self.params = nnx.split(encoder)
+        self._grams: dict[Any, Any] = {}
+        self._contents: dict[Any, Any] = {}
+        self._style = jax.jit(lambda p, x: tuple(gram(a) for a in self.levels(self.look(p, x))))
+        self._content = jax.jit(lambda p, x: self.look(p, x, upto="conv" + CONTENT_LAYER[4:])[CONTENT_LAYER])
+
+    def look(self, params: Any, image: Image, *, upto: str = "conv5_1") -> dict[str, Features]:
+        """Return the network's activations."""
+        return nnx.merge(self.graphdef, params).activations(image, upto=upto)
+
+    @staticmethod
+    def levels(acts: Mapping[str, Features]) -> tuple[Features, ...]:
+        """Pick relu1_1..relu5_1."""
+        return tuple(acts[f"relu{k}_1"] for k in LEVELS)
+
+    def wanted(self, tasks: Tasks, numbers: Sequence[int]) -> tuple[tuple[Any, ...], Any]:
+        """Return the Gram matrices that the tasks' pictures are to have, per level, and their content."""
+        for number in numbers:
+            photo, painting = tasks.names(number)
+            if painting not in self._grams:
+                grams = self._style(self.params, floats(tasks.style(number))[None])
+                self._grams[painting] = tuple(np.asarray(g, np.float16) for g in grams)
+            if photo not in self._contents:
+                content = self._content(self.params, floats(tasks.content(number))[None])
+                self._contents[photo] = np.asarray(content, np.float16)
+        named = [tasks.names(number) for number in numbers]
+        grams = zip(*(self._grams[painting] for _, painting in named), strict=True)
+        return (
+            tuple(np.concatenate(level).astype(np.float32) for level in grams),
+            np.concatenate([self._contents[photo] for photo, _ in named]).astype(np.float32),
+        )
+
+
+def train_painter(
+    encoder: Encoder,
+    decoder: Decoder,
+    judge: Encoder,
+    stage: Stage,
+    *,
+    pictures: Sequence[Pictures],
+    painter: Mapping[str, np.ndarray],
+    seed: int,
+    initialize: bool,
+    checkpoint: Path,
+    report: Report,
+) -> None:
+    """Train `decoder` in place on the teacher's `pictures`; with `initialize` it starts from least squares."""
+    limit_lapack_threads()
+    o = DEFAULTS | stage.options
+    tasks = Tasks(pictures, encoder)
+    if initialize and not checkpoint.exists():
+        _initialize(decoder, tasks, painter)
+    eye = Judge(judge)
+    graphdef, params = nnx.split(decoder, nnx.Param)
+    beyond, like = bool(o["style"] or o["content"]), bool(o["feature"] or o["gram"])
+
+    def loss(
+        params: Any, judge_params: Any, code: Features, picture: Image, whole: jax.Array, grams: Any, content: Any
+    ) -> tuple[jax.Array, Parts]:
+        out = nnx.merge(graphdef, params)(code)
+        parts: Parts = {
+            "pixel": jnp.mean((out - picture) ** 2),
+            "range": jnp.mean((out - jnp.clip(out, 0, 1)) ** 2),
+        }
+        acts = eye.look(judge_params, jnp.clip(out, -0.2, 1.2))
+        seen = eye.levels(acts)
+        if like:
+            taught = jax.lax.stop_gradient(eye.levels(eye.look(judge_params, picture)))
+            pairs = list(zip(seen, taught, strict=True))
+            parts["feature"] = jnp.asarray(sum(relative_square(a, b) for a, b in pairs))
+            parts["gram"] = jnp.asarray(sum(relative_error(gram(a), gram(b)).mean() for a, b in pairs))
+        if beyond:
+            count = jnp.maximum(whole.sum(), 1)
+            for k, (a, want) in enumerate(zip(seen, grams, strict=True), start=1):
+                parts[f"style{k}"] = jnp.sum(whole * relative_error(gram(a), want, epsilon=1e-6)) / count
+            parts["style"] = jnp.asarray(sum(parts[f"style{k}"] for k in LEVELS)) / len(LEVELS)
+            parts["content"] = jnp.sum(whole * standardized_error(acts[CONTENT_LAYER], content)) / count
+        weighted = ("pixel", "range", "feature", "gram", "style", "content")
+        return jnp.asarray(sum(o[name] * parts[name] for name in weighted if name in parts)), parts
+
+    update = jax.jit(descent(stage, loss))
+    trained = [n for n in range(len(tasks.index)) if n % HELD_OUT]
+    look = jax.jit(loss)
+
+    def batch(numbers: Sequence[int]) -> tuple[Any, ...]:
+        grams, content = eye.wanted(tasks, numbers) if beyond else ((), ())
+        whole = np.array([tasks.whole(n) for n in numbers], np.float32)
+        return (
+            np.concatenate([tasks.code(n) for n in numbers]),
+            floats(np.stack([tasks.picture(n) for n in numbers])),
+            whole, grams, content,
+        )  # fmt: skip
+
+    def step(params: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
+        rng = np.random.default_rng((seed, index))
+        numbers = [trained[int(i)] for i in rng.integers(len(trained), size=stage.batch)]
+        return update(params, opt_state, eye.params, *batch(numbers))
+
+    params = run(stage, params, step, checkpoint=checkpoint, report=report)
+    nnx.update(decoder, params)
+    unseen = [n for n in range(len(tasks.index)) if not n % HELD_OUT][: 8 * stage.batch]
+    parts = [
+        look(params, eye.params, *batch(unseen[k : k + stage.batch]))[1]
+        for k in range(0, len(unseen) - stage.batch + 1, stage.batch)
+    ]
+    if parts:
+        report({"stage": stage.kind} | {f"unseen_{k}": float(np.mean([p[k] for p in parts])) for k in parts[0]})
+
+
+def _initialize(decoder: Decoder, tasks: Tasks, painter: Mapping[str, np.ndarray]) -> None:
+    """Start from least squares on the first tasks of full strength with one painting."""
+    numbers = [n for n in range(len(tasks.index)) if n % HELD_OUT and tasks.whole(n)][:INITIAL_TASKS]
+    teacher = Painter(painter)
+    codes = []
+    for number in numbers:
+        code, content = teacher.encode(floats(tasks.content(number))[None])
+        _, target = teacher.encode(floats(tasks.style(number))[None])
+        codes.append(np.asarray(teacher.map(code, content, target)))
+    initialize_decoder(
+        decoder,
+        painter,
+        np.concatenate([tasks.code(n) for n in numbers]),
+        np.concatenate(codes),
+        floats(np.stack([tasks.picture(n) for n in numbers])),
+    )
