@@ -13,6 +13,7 @@ import threading
 import time
 import types
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -146,7 +147,7 @@ def test_a_model_is_made_when_it_is_first_chosen_and_once(desk, session, monkeyp
 
 def test_what_was_measured_belongs_to_its_model(desk, session):
     held = session.picture("sample:cat")
-    for code in (desk.engine.content_code, desk.engine.style_code):
+    for code in (partial(desk.engine.content_code, texture=0.5), desk.engine.style_code):
         fast, better = (code(held, 128, model) for model in ("slim", "medium"))
         assert not np.allclose(fast.moments.mean, better.moments.mean)
         assert code(held, 128, "slim") is fast
@@ -470,7 +471,9 @@ def test_sessions_do_not_see_each_other(desk):
 RICH = Look(
     content="sample:coffee",
     styles=(("sample:marbling", 0.25), ("sample:peacock", 0.75)),
-    settings=Settings(strength=1.3, detail=0.3, color=0.7, keep_faces=0.8, transform="wct", blend="mixture"),
+    settings=Settings(
+        strength=1.3, detail=0.3, color=0.7, texture=0.2, keep_faces=0.8, transform="wct", blend="mixture"
+    ),
     size=128,
     stroke_scale=1.25,
     model="medium",
@@ -502,6 +505,7 @@ SHARES = st.floats(0, 1)
     strength=st.floats(0, 1.5),
     detail=SHARES,
     color=SHARES,
+    texture=SHARES,
     keep_faces=SHARES,
     transform=st.sampled_from(["mk", "wct", "adain"]),
     blend=st.sampled_from(["barycenter", "linear", "mixture"]),
@@ -601,7 +605,14 @@ def test_the_command_is_what_the_command_line_reads_back(desk, session):
     options = list(zip(words[3::2], words[4::2], strict=True))
     styles = [parse_style(value) for name, value in options if name == "--style"]
     assert [(s.source, s.weight) for s in styles] == list(RICH.styles)
-    said = {"strength": "1.3", "detail": "0.3", "color": "0.7", "keep-faces": "0.8", "transform": "wct"}
+    said = {
+        "strength": "1.3",
+        "detail": "0.3",
+        "color": "0.7",
+        "texture": "0.2",
+        "keep-faces": "0.8",
+        "transform": "wct",
+    }
     said |= {"blend": "mixture", "refine": "0", "size": "128", "stroke-scale": "1.25", "model": "medium"}
     assert {name: dict(options)[f"--{name}"] for name in said} == said
     assert options[-1] == ("-o", "a picture.png")

@@ -98,6 +98,7 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
         strength=1.2,
         detail=0.2,
         color=0.4,
+        texture=0.3,
         keep_faces=0.7,
         transform="adain",
         blend="mixture",
@@ -113,7 +114,18 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
     assert recipe == report["recipe"]
     assert [style["weight"] for style in recipe["styles"]] == [3, 1]
     assert recipe["content"]["name"] == "mine.png"
-    names = ("strength", "detail", "color", "keep_faces", "transform", "blend", "size", "stroke_scale", "model")
+    names = (
+        "strength",
+        "detail",
+        "color",
+        "texture",
+        "keep_faces",
+        "transform",
+        "blend",
+        "size",
+        "stroke_scale",
+        "model",
+    )
     assert [recipe[name] for name in names] == [1.2, 0.2, 0.4, 0.7, "adain", "mixture", 64, 1.5, "medium"]
     assert report["seconds"] > 0
     again = client.predict(picture=handle_file(str(path)), api_name="/recipe")

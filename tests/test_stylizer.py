@@ -130,7 +130,7 @@ def test_a_picture_of_the_family_is_not_padded(photo_64):
 @pytest.mark.parametrize("shape", [(64, 64), (64, 128), (48, 80), (51, 77)], ids=str)
 def test_moments_are_those_of_the_picture_without_its_padding(stylizer, shape):
     rgb = picture(*shape, seed=5)
-    code, got = stylizer.content(rgb).code, stylizer.measure(rgb)
+    code, got = stylizer.content(rgb, texture=0.0).code, stylizer.measure(rgb)
     want = measure(code, counted(*shape, code.shape[1:3]))
     assert float(got.count) == pytest.approx(shape[0] * shape[1] / CELL**2)
     np.testing.assert_allclose(got.mean, want.mean, atol=1e-4)
@@ -348,7 +348,7 @@ def test_rendering_a_plan_is_stylising(stylizer, styles, kind):
 
 
 def test_a_plan_is_made_of_moments_alone(stylizer, styles, photo_64):
-    content = stylizer.content(photo_64)
+    content = stylizer.content(photo_64, texture=0.0)
     emptied = dataclasses.replace(content, code=0 * content.code, pixels=0 * content.pixels, key="another")
     plans = [stylizer.plan(code, styles[0].moments) for code in (content, emptied)]
     for a, b in zip(*map(jax.tree.leaves, plans), strict=True):
@@ -380,14 +380,47 @@ def test_strength_zero_is_the_photo(stylizer, styles, shape):
     np.testing.assert_array_equal(stylizer.stylize(photo, styles[0], Settings(strength=0)).image, photo)
     content = stylizer.content(photo)
     plan = stylizer.plan(content, styles[0].moments)
-    for settings in (Settings(strength=0), Settings(strength=0, detail=1), Settings(strength=0, color=0)):
+    zeros = (Settings(strength=0), Settings(strength=0, detail=1), Settings(strength=0, color=0))
+    for settings in zeros:
         np.testing.assert_allclose(stylizer.render(content, plan, settings), photo, atol=1 / 255)
 
 
+@pytest.mark.parametrize("texture", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("shape", PHOTOS.values(), ids=PHOTOS.keys())
-def test_a_photo_in_its_own_style_is_the_photo(stylizer, shape):
+def test_a_photo_in_its_own_style_is_the_photo(stylizer, shape, texture):
     photo = picture(*shape, seed=6)
-    assert metrics.psnr(stylizer.stylize(photo, photo).image, photo) >= 26
+    assert metrics.psnr(stylizer.stylize(photo, photo, Settings(texture=texture)).image, photo) >= 26
+
+
+@pytest.mark.parametrize("texture", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", ["black", "white", "one colour", "two colours", "half plain", "plain row"])
+def test_a_plain_photo_in_its_own_style_is_the_photo(stylizer, name, texture):
+    photo = ODD[name]
+    assert metrics.psnr(stylizer.stylize(photo, photo, Settings(texture=texture)).image, photo) >= 26
+
+
+def test_texture_gives_plain_photos_something_to_paint_and_leaves_others(stylizer, styles):
+    """One colour becomes one colour without it; a photo with detail everywhere hardly changes."""
+    bare, some, more = (
+        stylizer.stylize(ODD["one colour"], styles[0], Settings(texture=texture)).image for texture in (0.0, 0.5, 1.0)
+    )
+    assert bare.std(axis=(0, 1)).max() < 1e-3 < 0.01 < some.std(axis=(0, 1)).max()
+    assert np.abs(more - some).max() > 1e-3
+    busy = picture(64, 64, seed=1)
+    without, fully = (stylizer.stylize(busy, styles[0], Settings(texture=texture)).image for texture in (0.0, 1.0))
+    assert np.abs(fully - without).mean() < 0.1 * np.abs(some - bare).mean()
+
+
+def test_a_photo_is_encoded_once_for_each_texture(fresh, photo_64, styles):
+    plain, textured = (fresh.content(photo_64, texture=texture) for texture in (0.0, 1.0))
+    assert fresh.content(photo_64, texture=0.0) is plain
+    assert fresh.content(photo_64, texture=1.0) is textured
+    np.testing.assert_array_equal(plain.pixels, textured.pixels)
+    settings = Settings(texture=1.0)
+    given = [fresh.stylize(content, styles[0], settings).image for content in (photo_64, plain, textured)]
+    for image in given[1:]:
+        np.testing.assert_array_equal(image, given[0])
+    assert fresh.traces == {"encode": 1, "plan": 1, "render": 1}
 
 
 def test_strength_leads_from_the_photo_to_the_style_and_beyond(stylizer, styles, photo_64):
@@ -454,7 +487,7 @@ def test_a_face_that_fills_the_picture_is_drawn_from_the_photo_in_the_styles_col
     result = fresh.stylize(photo, styles[0], Settings(keep_faces=1.0))
     step = result.plan.palette
     recolored = np.clip(photo @ np.asarray(step.matrix).T + np.asarray(step.bias), 0, 1)
-    decoded = np.asarray(fresh._decoded(fresh.content(recolored).code))[0]
+    decoded = np.asarray(fresh._decoded(fresh.content(recolored, texture=0.0).code))[0]
     np.testing.assert_allclose(result.image, np.clip((recolored + decoded) / 2, 0, 1), atol=1e-3)
 
 
@@ -600,6 +633,8 @@ ODD = {
     "white": full((30, 40), 1),
     "one colour": full((30, 40), [0.1, 0.7, 0.3]),
     "two colours": np.concatenate([full((30, 20), 0), full((30, 20), 1)], axis=1),
+    "plain row": full((1, 8), [0.4, 0.5, 0.6]),
+    "half plain": np.concatenate([full((64, 40), [0.2, 0.4, 0.8]), picture(64, 24, seed=1)], axis=1),
 }
 
 
@@ -637,6 +672,7 @@ def test_odd_pictures_are_refined(refiner, photo_64, styles, odd):
         ({"detail": 2}, "detail is 2, must be between 0 and 1"),
         ({"detail": float("-inf")}, "detail is -inf, must be between 0 and 1"),
         ({"color": 1.2}, "color is 1.2, must be between 0 and 1"),
+        ({"texture": -1}, "texture is -1, must be between 0 and 1"),
         ({"keep_faces": 1.5}, "keep_faces is 1.5, must be between 0 and 1"),
         ({"transform": "ot"}, "transform is 'ot', must be one of mk, wct, adain"),
         ({"blend": "mean"}, "blend is 'mean', must be one of barycenter, linear, mixture"),
@@ -660,7 +696,7 @@ def test_settings_take_every_kind_that_the_types_name():
 
 def test_settings_take_the_ends_of_their_ranges():
     for end in (0, 1):
-        settings = Settings(strength=end * MAX_STRENGTH, detail=end, color=end, keep_faces=end)
+        settings = Settings(strength=end * MAX_STRENGTH, detail=end, color=end, texture=end, keep_faces=end)
         assert settings.strength == end * MAX_STRENGTH
 
 

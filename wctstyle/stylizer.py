@@ -60,6 +60,10 @@ REFINE_CONTENT = 0.05
 FACE_DETAIL = 0.5
 """How much of what the decoder loses of a face is put back, per `keep_faces`; all of it would look pasted in."""
 
+NEAR_COLOR = 0.05
+"""Distance of mean colours, in units of the range, within which a photo may be its own style. Between the sample photos
+and paintings the least is more."""
+
 DETAIL_RADIUS = 0.01
 """Standard deviation of the blur that parts fine light and dark from broad, as a share of the picture's long side."""
 
@@ -288,11 +292,15 @@ class Stylizer:
         """Return the plan that takes this content to `target`.
 
         Its likeness is told from the photo without texture. That takes another measurement, which is made only where
-        the colours, which texture leaves alone, are alike already.
+        the mean colours of photo and target are near. They are the pixels' own: in a plain photo, texture is all the
+        variance there is, and would hide that the two are the same.
         """
         own = content.moments
-        if content.texture and float(core.likeness(core.colors(own), core.colors(target))):
-            own = self.measure(np.ascontiguousarray(content.pixels[0, : content.height, : content.width]))
+        if content.texture:
+            counted = content.pixels[0, : counted_side(content.height), : counted_side(content.width)]
+            apart = counted.mean(axis=(0, 1)) - np.asarray(core.colors(target).mean)
+            if np.linalg.norm(apart) < NEAR_COLOR:
+                own = self.measure(np.ascontiguousarray(content.pixels[0, : content.height, : content.width]))
         return self._plan(content.moments, target, own=own, kind=transform)
 
     # --------------------------------------------------------------------------------------------------------- render
@@ -331,8 +339,8 @@ class Stylizer:
 
     def _decoded(self, code: Any) -> np.ndarray:
         c = code.shape[-1]
-        nothing = Affine(np.eye(c, dtype=np.float32), np.zeros(c, np.float32))
-        return np.asarray(self._render(self._decoder, code, nothing, 0.0))
+        identity: Any = np.eye(c, dtype=np.float32)
+        return np.asarray(self._render(self._decoder, code, Affine(identity, identity[0] * 0), 0.0))
 
     def _lost_of(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:
         """Return what the decoder loses of a photo: photo - D(E(photo))."""

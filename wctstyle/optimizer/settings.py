@@ -31,14 +31,14 @@ GIVEN = ("fast", "image")
 SMALLEST = 192
 SMALLEST_GIVEN = 512
 """The fast result has its large shapes already. Painted anew from a coarser scale it loses fine detail and the photo,
-and faces of the painting appear where there were none (benchmarks/RESULTS.md)."""
+and faces of the painting appear where there were none (docs/notes/results-of-five-maps.md)."""
 
 LEARNING_RATE = 0.02
 LEARNING_RATE_GIVEN = 0.005
 """Adam's. From the fast result there is little way to go, and longer steps only add their noise (docs/optimizer.md)."""
 
 FACE_WEIGHT = 20.0
-"""What content weighs more on a face with keep_faces 1. Chosen by looking (benchmarks/RESULTS.md)."""
+"""What content weighs more on a face with keep_faces 1. Chosen by looking (docs/notes/results-of-five-maps.md)."""
 
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
