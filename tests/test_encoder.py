@@ -249,7 +249,7 @@ def test_a_call_returns_the_first_convolution_of_each_level(encode, image):
     activations, levels = encode(image)
     assert len(levels) == 5
     for level, features in enumerate(levels, start=1):
-        np.testing.assert_array_equal(features, activations[f"relu{level}_1"])
+        np.testing.assert_allclose(features, activations[f"relu{level}_1"], rtol=1e-5, atol=1e-5)
 
 
 def test_a_code_is_relu4_1_and_the_colour_of_its_cells(encoder, image, activations):

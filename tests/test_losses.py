@@ -107,12 +107,12 @@ def test_relative_error_has_a_finite_slope_where_it_is_zero():
 @pytest.mark.parametrize("axis", [1, 2])
 def test_total_variation_of_a_ramp_is_its_slope(axis):
     ramp = np.expand_dims(np.arange(8, dtype=np.float32) / 16, [a for a in range(4) if a != axis])
-    np.testing.assert_allclose(variation(np.broadcast_to(ramp, (2, 8, 8, 3))), [1 / 16] * 2, rtol=1e-6)
+    np.testing.assert_allclose(variation(np.broadcast_to(ramp, (2, 8, 8, 3))), [1 / 16] * 2, rtol=1e-5)
 
 
 def test_total_variation_of_a_chessboard_is_two_and_of_one_colour_zero():
     board = np.indices((8, 8)).sum(axis=0)[None, :, :, None] % 2
-    np.testing.assert_array_equal(variation(np.broadcast_to(np.float32(board), (2, 8, 8, 3))), [2, 2])
+    np.testing.assert_allclose(variation(np.broadcast_to(np.float32(board), (2, 8, 8, 3))), [2, 2], rtol=1e-5)
     np.testing.assert_array_equal(variation(np.full((2, 8, 8, 3), 0.4, np.float32)), [0, 0])
 
 

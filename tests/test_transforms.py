@@ -74,7 +74,7 @@ def test_the_types_name_the_transforms():
 @given(degenerate_features((1, 2, 3, 8)))
 def test_the_floor_agrees_with_numpy(x):
     covariance = measured(x).covariance
-    close(floor(covariance), oracles.floored(covariance, relative=EIGENVALUE_FLOOR, absolute=ABSOLUTE_FLOOR), rtol=2e-6)
+    close(floor(covariance), oracles.floored(covariance, relative=EIGENVALUE_FLOOR, absolute=ABSOLUTE_FLOOR), rtol=1e-5)
 
 
 def test_the_floor_of_a_diagonal_matrix_is_a_share_of_its_mean_eigenvalue():
@@ -88,7 +88,7 @@ def test_the_floor_of_nothing_is_absolute():
 
 def test_the_floor_changes_nothing_at_full_rank():
     s = measured(correlated(np.random.default_rng(1), SHAPE)).covariance
-    close(floor(s), s, rtol=1e-6)
+    close(floor(s), s, rtol=1e-5)
 
 
 @law
@@ -229,8 +229,8 @@ def test_mk_is_as_accurate_as_wct_at_a_steep_spectrum():
 @every_kind
 def test_diagonal_covariances_are_scaled_channel_by_channel(kind):
     step = mapped(moments_of(np.diag([4.0, 1.0, 0.25])), moments_of(np.diag([1.0, 9.0, 0.25]), [1, 2, 3]), kind=kind)
-    np.testing.assert_allclose(step.matrix, np.diag([0.5, 3.0, 1.0]), atol=1e-6)
-    np.testing.assert_allclose(step.bias, [1, 2, 3], atol=1e-6)
+    np.testing.assert_allclose(step.matrix, np.diag([0.5, 3.0, 1.0]), atol=1e-5)
+    np.testing.assert_allclose(step.bias, [1, 2, 3], atol=1e-5)
 
 
 def test_the_transport_back_is_the_inverse():
@@ -330,7 +330,7 @@ def test_all_weight_on_one_style_gives_that_style(kind, n):
     styles = three(np.random.default_rng(2))[:n]
     for i, style in enumerate(styles):
         got = blended(styles, jnp.eye(n)[i], kind=kind)
-        close(got.mean, style.mean, rtol=1e-6)
+        close(got.mean, style.mean, rtol=1e-5)
         close(got.covariance, style.covariance, rtol=1e-4)
         np.testing.assert_allclose(got.count, style.count, rtol=1e-6)
 
@@ -382,7 +382,7 @@ def test_prepared_barycenters_are_exact_at_the_styles_and_at_equal_shares(n):
     for shares_ in (*np.eye(n), np.full(n, 1 / n)):
         got, want = known.at(jnp.asarray(shares_)), blended(styles, jnp.asarray(shares_), kind="barycenter")
         close(got.covariance, want.covariance)
-        close(got.mean, want.mean, rtol=1e-6)
+        close(got.mean, want.mean, rtol=1e-5)
         np.testing.assert_allclose(got.count, want.count, rtol=1e-6)
 
 
@@ -488,7 +488,7 @@ def test_an_unknown_blend_is_an_error():
 def test_defaults_are_mk_at_full_strength_and_the_barycenter():
     rng = np.random.default_rng(4)
     a, b, c = three(rng)
-    np.testing.assert_array_equal(mapped(a, b).matrix, mapped(a, b, kind="mk", alpha=1.0).matrix)
+    np.testing.assert_allclose(mapped(a, b).matrix, mapped(a, b, kind="mk", alpha=1.0).matrix, rtol=1e-4, atol=1e-5)
     weights = jnp.array([0.2, 0.3, 0.5])
     got, want = (f([a, b, c], weights) for f in (blended, partial(blended, kind="barycenter")))
-    np.testing.assert_array_equal(got.covariance, want.covariance)
+    np.testing.assert_allclose(got.covariance, want.covariance, rtol=1e-4, atol=1e-5)
