@@ -126,7 +126,7 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
         "stroke_scale",
         "model",
     )
-    assert [recipe[name] for name in names] == [1.2, 0.2, 0.4, 0.7, "adain", "mixture", 64, 1.5, "medium"]
+    assert [recipe[name] for name in names] == [1.2, 0.2, 0.4, 0.3, 0.7, "adain", "mixture", 64, 1.5, "medium"]
     assert report["seconds"] > 0
     again = client.predict(picture=handle_file(str(path)), api_name="/recipe")
     assert again["recipe"] == recipe
