@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 Rgb = Float[np.ndarray, "h w 3"]
 
 CONTENT_BYTES = 256 * 2**20
-"""What encoded photos may take; the newest is kept however large it is. One of 512 x 512 takes 5 MiB with `slim`."""
+"""What encoded photos may take; the newest is kept however large it is. One of 512 x 512 takes 8 MiB with `slim`."""
 
 STYLE_BYTES = 256 * 2**20
 BLEND_CACHE = 8

@@ -1,4 +1,4 @@
-"""Whitening and colouring: from content moments and target moments to one affine map per level.
+"""Whitening and colouring: from content moments and target moments to one affine map of codes.
 
 Every map is y = A (x - mean_c) + mean_t. The symmetric matrix functions go through `eigh`, with one floor under the
 eigenvalues, relative to the trace, used everywhere; there is no silent `+ I`.

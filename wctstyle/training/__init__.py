@@ -1,1 +1,1 @@
-"""Training: encoder and decoder together against VGG-19, then the decoder on stylised pictures."""
+"""Training: the pictures a teacher paints, narrow encoders, and decoders that learn to paint."""
