@@ -259,12 +259,13 @@ def test_the_pictures_are_what_the_teacher_makes_of_the_tasks(shown: Pictures, p
     for task, result in zip(shown.tasks, shown.results, strict=True):
         at = task["content"]
         photo = shown.contents[at] if at >= 0 else shown.styles[-1 - at]
-        code, content = teacher.encode(painters.floats(photo)[None])
-        targets = [teacher.encode(painters.floats(shown.styles[s])[None])[1] for s in task["styles"]]
+        code, content = teacher.encode(pictures.floats(photo)[None])
+        targets = [teacher.encode(pictures.floats(shown.styles[s])[None])[1] for s in task["styles"]]
         share = task["share"]
         target = blend(targets, jnp.stack([share, 1 - share])) if share < 1 else targets[0]
-        step = affine(content, target, alpha=task["strength"])
-        want = teacher.paint(code, step)[0]
+        mapped = moved(code, affine(content, target), float(task["strength"]))
+        same = Affine(np.eye(code.shape[-1], dtype=np.float32), np.zeros(code.shape[-1], np.float32))
+        want = teacher.paint(mapped, same)[0]
         assert np.abs(result / np.float32(255) - want).max() < 0.02, task
         kinds.add((share < 1, task["strength"] < 1, at < 0))
     assert {(False, False, False), (True, False, False), (False, True, False)} <= kinds
@@ -347,8 +348,8 @@ def test_a_tasks_code_is_mapped_as_at_use(shown: Pictures) -> None:
     look = nnx.jit(lambda e, x: e.code(x))
     for number in range(COUNT):
         task = shown.tasks[number]
-        code = look(encoder, painters.floats(tasks.content(number))[None])
-        targets = [measure(look(encoder, painters.floats(shown.styles[s])[None])) for s in task["styles"]]
+        code = look(encoder, pictures.floats(tasks.content(number))[None])
+        targets = [measure(look(encoder, pictures.floats(shown.styles[s])[None])) for s in task["styles"]]
         share = task["share"]
         target = blend(targets, jnp.stack([share, 1 - share])) if share < 1 else targets[0]
         want = moved(code, plan(measure(code), target).affine, float(task["strength"]))
@@ -370,7 +371,7 @@ def test_the_judge_wants_the_paintings_grams_and_the_photos_content(shown: Pictu
     grams, content = judge.wanted(tasks, numbers)
     look = nnx.jit(lambda e, x: e.activations(x))
     paintings, photos = (
-        look(eye, painters.floats(np.stack([of(n) for n in numbers]))) for of in (tasks.style, tasks.content)
+        look(eye, pictures.floats(np.stack([of(n) for n in numbers]))) for of in (tasks.style, tasks.content)
     )
     for level, found in enumerate(grams, start=1):
         want = gram(paintings[f"relu{level}_1"])
@@ -454,7 +455,7 @@ def _pixel_error(decoder: Decoder, shown: Pictures) -> float:
     tasks = Tasks([shown], _student()[0])
     codes = np.concatenate([tasks.code(n) for n in range(COUNT)])
     painted = nnx.jit(lambda d, x: d(x))(decoder, codes)
-    return float(np.mean((painted - painters.floats(shown.results)) ** 2))
+    return float(np.mean((painted - pictures.floats(shown.results)) ** 2))
 
 
 def test_least_squares_begin_nearer_to_the_teachers_pictures_than_chance(
@@ -524,6 +525,47 @@ def test_tasks_that_are_held_out_are_reported_and_not_trained_on(
     assert not any(number % 6 == 0 for number in trained)
     assert seen == set(range(0, COUNT, 6))
     assert {"unseen_pixel", "unseen_feature", "unseen_gram"} <= reports[-1].keys()
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-1, 5)], ids=str)
+def test_a_picture_moves_along_a_flow(shift: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).random((16, 16, 3)).astype(np.float32)
+    flow = np.broadcast_to(np.float32(shift), (16, 16, 2))
+    shown = np.asarray(painters.inside(flow))[..., 0] > 0
+    down, right = (slice(max(0, -by), 16 - max(0, by)) for by in shift)
+    want = np.zeros((16, 16), bool)
+    want[down, right] = True
+    np.testing.assert_array_equal(shown, want)
+    moved_back = np.roll(image, (-shift[0], -shift[1]), axis=(0, 1))
+    np.testing.assert_allclose(np.asarray(painters.along(image, flow))[shown], moved_back[shown], atol=1e-5)
+
+
+def test_random_flows_are_smooth_and_of_a_few_pixels() -> None:
+    flows = np.stack([painters.random_flow(np.random.default_rng(seed), 64) for seed in range(30)])
+    assert flows.shape == (30, 64, 64, 2)
+    assert painters.FLOW_SHIFT / 2 < flows.std() < 3 * painters.FLOW_SHIFT
+    assert max(np.abs(np.diff(flows, axis=axis)).max() for axis in (1, 2)) < painters.FLOW_SHIFT / 2
+
+
+def test_a_decoder_learns_to_be_calm_along_a_flow(
+    shown: Pictures, painter: Tensors, tiny: Tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing else asked for, a moved photo's picture comes nearer to the moved picture."""
+    monkeypatch.setattr(painters, "HELD_OUT", 6)
+    asked = {"pixel": 0.0, "feature": 0.0, "gram": 0.0}
+    before, after = (
+        _train_painter(_student()[1], shown, painter, tmp_path / str(steps), steps=steps, flow=1.0, **asked)[-1]
+        for steps in (1, 75)
+    )
+    assert after["unseen_flow"] < 0.7 * before["unseen_flow"]
+
+
+def test_another_photo_is_mapped_by_the_tasks_own_map(shown: Pictures) -> None:
+    tasks = Tasks([shown], _student()[0])
+    for number in (1, 2):
+        own = tasks.frame(number, pictures.floats(tasks.content(number)))
+        np.testing.assert_allclose(own, tasks.code(number), atol=1e-2 * np.abs(own).max())
+        assert np.abs(tasks.frame(number, 1 - pictures.floats(tasks.content(number))) - own).max() > 0.1
 
 
 # ----------------------------------------------------------------------------------------- the loop all stages share

@@ -148,26 +148,6 @@ def test_style_equal_to_content_is_the_identity_at_any_rank(kind, x):
 
 @every_kind
 @law
-@given(x=degenerate_features((1, 2, 3, 8)), y=degenerate_features((1, 2, 3, 8)))
-def test_strength_zero_returns_the_features_exactly(kind, x, y):
-    step = mapped(measured(x), measured(y), kind=kind, alpha=0.0)
-    np.testing.assert_array_equal(step.matrix, np.eye(8))
-    np.testing.assert_array_equal(step.bias, np.zeros(8))
-    np.testing.assert_array_equal(step(x), x)
-
-
-@every_kind
-@law
-@given(x=features(), y=features(OTHER_SHAPE), alpha=st.floats(0, 1, width=32))
-def test_strength_is_the_share_of_the_transformed_features(kind, x, y, alpha):
-    full = mapped(measured(x), measured(y), kind=kind, alpha=1.0)(x)
-    got = mapped(measured(x), measured(y), kind=kind, alpha=alpha)(x)
-    scale = max(np.abs(full).max(), np.abs(x).max())
-    np.testing.assert_allclose(got, alpha * full + (1 - alpha) * x, atol=1e-4 * scale)
-
-
-@every_kind
-@law
 @given(x=features(), y=features(OTHER_SHAPE), seed=seeds)
 def test_transforms_carry_positions_along(kind, x, y, seed):
     order = np.random.default_rng(seed).permutation(72)
@@ -485,10 +465,10 @@ def test_an_unknown_blend_is_an_error():
         blend([moments_of(np.eye(2))], jnp.ones(1), kind="mean")  # pyright: ignore[reportArgumentType]
 
 
-def test_defaults_are_mk_at_full_strength_and_the_barycenter():
+def test_defaults_are_mk_and_the_barycenter():
     rng = np.random.default_rng(4)
     a, b, c = three(rng)
-    np.testing.assert_allclose(mapped(a, b).matrix, mapped(a, b, kind="mk", alpha=1.0).matrix, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(mapped(a, b).matrix, mapped(a, b, kind="mk").matrix, rtol=1e-4, atol=1e-5)
     weights = jnp.array([0.2, 0.3, 0.5])
     got, want = (f([a, b, c], weights) for f in (blended, partial(blended, kind="barycenter")))
     np.testing.assert_allclose(got.covariance, want.covariance, rtol=1e-4, atol=1e-5)

@@ -95,15 +95,13 @@ def render(
     code: Features,
     step: Affine,
     strength: Float[Array, ""] | float,
-    *,
-    face_code: Features | None = None,
-    face_share: Float[Array, "1 h w 1"] | float = 0.0,
+    face_code: Features,
+    face_share: Float[Array, "1 h w 1"] | float,
 ) -> Image:
     """Paint a code (not clipped): decoder((1 - share) moved(code) + share face_code).
 
-    `face_code` is the code that faces are drawn towards, that of the photo in the target's colours.
+    `face_code` is the code that faces are drawn towards, that of the photo in the target's colours; without faces the
+    share is 0 and any code does.
     """
     mapped = moved(code, step, strength)
-    if face_code is not None:
-        mapped = mapped + face_share * (face_code - mapped)
-    return decoder(mapped)
+    return decoder(mapped + face_share * (face_code - mapped))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,10 +124,21 @@ class ContentCode:
         """Memory it takes, in bytes; what the decoder loses of it, kept beside it, counted too."""
         return int(self.code.nbytes) + 2 * self.pixels.nbytes
 
+    @property
+    def photo(self) -> Rgb:
+        """The picture itself, without padding."""
+        return self.pixels[0, : self.height, : self.width]
+
+    @functools.cached_property
+    def mean_color(self) -> Float[np.ndarray, "3"]:
+        """Mean of the pixels that count in its moments."""
+        counted = self.pixels[0, : counted_side(self.height), : counted_side(self.width)]
+        return counted.mean(axis=(0, 1))
+
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:
         """Where its faces are, 0..1, padded as it is (see `wctstyle.faces`); None without any."""
-        found = face_map(self.pixels[0, : self.height, : self.width])
+        found = face_map(self.photo)
         padding = [
             (0, whole - own) for whole, own in zip(self.pixels.shape[1:3], (self.height, self.width), strict=True)
         ]
@@ -140,6 +152,20 @@ class Result:
     image: Rgb
     plan: Plan | None
     seconds: Mapping[str, float]
+
+
+def _of_cells(share: Float[np.ndarray, "1 H W 1"]) -> Float[np.ndarray, "1 h w 1"]:
+    """Average a map over the cells of a code."""
+    n, height, width, _ = share.shape
+    cells = share.reshape(n, height // CELL, CELL, width // CELL, CELL, 1)
+    return cells.mean(axis=(2, 4), dtype=np.float32)
+
+
+def _with_own_colors(image: Rgb, content: ContentCode, settings: Settings) -> Rgb:
+    """Give a finished picture back as much of the photo's colours as `settings.color` leaves out."""
+    if settings.color == 1:
+        return image
+    return color.original_colors(image, content.photo, share=1 - settings.color).astype(np.float32)
 
 
 def content_hash(rgb: Rgb) -> str:
@@ -198,15 +224,20 @@ class Stylizer:
             tensors, _ = weight_files.load(model)
         self.model = model
         floats = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        together = jax.jit(lambda arrays: arrays)(floats)  # one by one they would take 0.3 s
-        encoder, decoder = build(MODELS[model], together)
+        encoder, decoder = build(MODELS[model], jax.device_put(floats))  # together: one by one they would take 0.3 s
         encoder_def, self._encoder = nnx.split(encoder)
         self._encoder_def = encoder_def
         decoder_def, self._decoder = nnx.split(decoder)
         self._contents: Recent[ContentCode] = Recent(CONTENT_BYTES, lambda code: code.nbytes)
         self._lost: Recent[np.ndarray] = Recent(CONTENT_BYTES, lambda lost: lost.nbytes)
+        self._faces: Recent[Features] = Recent(CONTENT_BYTES, lambda code: int(code.nbytes))
         self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
         self._barycenters: Recent[Barycenters] = Recent(BLEND_CACHE)
+        width = MODELS[model].code_width
+        self._nothing = Affine(*jax.device_put((np.eye(width, dtype=np.float32), np.zeros(width, np.float32))))
+        """The map that changes nothing."""
+        self._compiled: set[tuple[tuple[int, ...], str]] = set()
+        self._compiling = threading.Lock()
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
         self.traces: dict[str, int] = {}
         """How often each program was traced: one for each size of the family that was used."""
@@ -222,10 +253,7 @@ class Stylizer:
             return core.encode(nnx.merge(encoder_def, params), image, height, width)
 
         def render(params: Any, *args: Any) -> Any:
-            code, step, strength, *faces = args
-            face_code, face_share = faces or (None, 0.0)
-            decoder = nnx.merge(decoder_def, params)
-            return core.render(decoder, code, step, strength, face_code=face_code, face_share=face_share)
+            return core.render(nnx.merge(decoder_def, params), *args)
 
         self._encode = counted("encode", encode)
         self._plan = counted("plan", core.plan, static_argnames="kind")
@@ -236,15 +264,20 @@ class Stylizer:
 
     # -------------------------------------------------------------------------------------------------------- measure
 
-    def _encoded(self, rgb: Rgb) -> tuple[Any, Float[np.ndarray, "1 H W 3"]]:
-        pixels = pad_to_family(rgb)
-        return self._encode(self._encoder, pixels, counted_side(rgb.shape[0]), counted_side(rgb.shape[1])), pixels
+    def _encoded(self, pixels: Float[np.ndarray, "1 H W 3"], height: int, width: int) -> tuple[Features, Moments]:
+        """Return the code and the moments of padded pixels, of which `height` x `width` are the picture's own."""
+        return self._encode(self._encoder, pixels, counted_side(height), counted_side(width))
 
     def style(self, image: Rgb) -> StyleCode:
         """Measure a style picture (RGB in [0, 1], at the size its strokes are to have)."""
         rgb = _checked(image, "style picture")
         key = content_hash(rgb)
-        return self._styles.get(key, lambda: StyleCode(self._encoded(rgb)[0][1], rgb, key))
+
+        def make() -> StyleCode:
+            _, moments = self._encoded(pad_to_family(rgb), *rgb.shape[:2])
+            return StyleCode(moments, rgb, key)
+
+        return self._styles.get(key, make)
 
     def measure(self, image: Rgb) -> Moments:
         """Return the moments of a picture's code."""
@@ -256,8 +289,9 @@ class Stylizer:
         key = content_hash(rgb)
 
         def make() -> ContentCode:
-            (code, moments), _ = self._encoded(textured(rgb, texture))
-            return ContentCode(code, moments, pad_to_family(rgb), rgb.shape[0], rgb.shape[1], texture, key)
+            height, width = rgb.shape[:2]
+            code, moments = self._encoded(pad_to_family(textured(rgb, texture)), height, width)
+            return ContentCode(code, moments, pad_to_family(rgb), height, width, texture, key)
 
         return self._contents.get((key, texture), make)
 
@@ -297,33 +331,23 @@ class Stylizer:
         """
         own = content.moments
         if content.texture:
-            counted = content.pixels[0, : counted_side(content.height), : counted_side(content.width)]
-            apart = counted.mean(axis=(0, 1)) - np.asarray(core.colors(target).mean)
+            apart = content.mean_color - np.asarray(core.colors(target).mean)
             if np.linalg.norm(apart) < NEAR_COLOR:
-                own = self.measure(np.ascontiguousarray(content.pixels[0, : content.height, : content.width]))
+                own = self.measure(np.ascontiguousarray(content.photo))
         return self._plan(content.moments, target, own=own, kind=transform)
 
     # --------------------------------------------------------------------------------------------------------- render
 
     def render(self, content: ContentCode, plan: Plan, settings: Settings = Settings()) -> Rgb:  # noqa: B008
         """Paint the content with a ready plan; of the settings those that a plan does not hold count."""
-        strength = settings.strength
-        full = min(strength, 1.0)
-        faces = content.faces if settings.keep_faces and full else None
-        photo = content.pixels
-        if faces is None:
-            image = np.asarray(self._render(self._decoder, content.code, plan.affine, strength))
-            share: Any = 0.0
+        strength, full = settings.strength, min(settings.strength, 1.0)
+        if settings.keep_faces and full and content.faces is not None:
+            share: Any = settings.keep_faces * full * content.faces[None, :, :, None]
+            drawn, lost = self._drawn_faces(content, plan.palette)
+            image = self._painted(content.code, plan.affine, strength, drawn, share) + FACE_DETAIL * share * lost
         else:
-            share = settings.keep_faces * full * faces[None, :, :, None]
-            n, height, width, _ = photo.shape
-            cells = share.reshape(n, height // CELL, CELL, width // CELL, CELL, 1).mean(axis=(2, 4), dtype=np.float32)
-            recolored = np.clip(photo @ np.asarray(plan.palette.matrix).T + np.asarray(plan.palette.bias), 0, 1)
-            face_code, _ = self._encode(
-                self._encoder, recolored, counted_side(content.height), counted_side(content.width)
-            )
-            image = np.asarray(self._render(self._decoder, content.code, plan.affine, strength, face_code, cells))
-            image = image + FACE_DETAIL * share * (recolored - self._decoded(face_code))
+            share = 0.0
+            image = self._painted(content.code, plan.affine, strength)
         kept = (1 - full + full * float(plan.likeness)) * (1 - share)
         if np.any(kept):
             image = image + kept * self._lost_of(content)
@@ -332,15 +356,39 @@ class Stylizer:
         image = np.clip(image, 0, 1)[0, : content.height, : content.width]
         if not np.isfinite(image).all():
             raise NonFiniteError("the stylised picture is not finite", level=None)
-        if settings.color < 1:
-            own = photo[0, : content.height, : content.width]
-            image = color.original_colors(image, own, share=1 - settings.color).astype(np.float32)
-        return image
+        return _with_own_colors(image, content, settings)
 
-    def _decoded(self, code: Any) -> np.ndarray:
-        c = code.shape[-1]
-        identity: Any = np.eye(c, dtype=np.float32)
-        return np.asarray(self._render(self._decoder, code, Affine(identity, identity[0] * 0), 0.0))
+    def _drawn_faces(self, content: ContentCode, palette: Affine) -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
+        """Return what faces are drawn towards: the code of the photo in the target's colours, and what that loses.
+
+        The code is kept for the last few palettes, so that a changed strength does not encode again. What the decoder
+        makes of the recoloured photo is taken to be what it makes of the photo, recoloured: that spares a decoding.
+        """
+        matrix, bias = np.asarray(palette.matrix), np.asarray(palette.bias)
+        recolored, decoded = (
+            np.clip(pixels @ matrix.T + bias, 0, 1)
+            for pixels in (content.pixels, content.pixels - self._lost_of(content))
+        )
+        key = (content.key, matrix.tobytes(), bias.tobytes())
+        code = self._faces.get(key, lambda: self._encoded(recolored, content.height, content.width)[0])
+        return code, recolored - decoded
+
+    def _painted(
+        self,
+        code: Features,
+        step: Affine,
+        strength: float,
+        face_code: Features | None = None,
+        share: Float[np.ndarray, "1 H W 1"] | None = None,
+    ) -> Float[np.ndarray, "1 H W 3"]:
+        """Run the one program that paints, with and without faces: a second one would have to be compiled too."""
+        n, height, width, _ = code.shape
+        cells = np.zeros((n, height, width, 1), np.float32) if share is None else _of_cells(share)
+        drawn = code if face_code is None else face_code
+        return np.asarray(self._render(self._decoder, code, step, strength, drawn, cells))
+
+    def _decoded(self, code: Features) -> Float[np.ndarray, "1 H W 3"]:
+        return self._painted(code, self._nothing, 0.0)
 
     def _lost_of(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:
         """Return what the decoder loses of a photo: photo - D(E(photo))."""
@@ -386,6 +434,10 @@ class Stylizer:
             seconds[name] = now - clock
             clock = now
 
+        ahead = None
+        if settings.strength:
+            ahead = self._compile_ahead(content, settings.transform)
+
         def encoded() -> ContentCode:
             code = self._at_texture(content, settings.texture)
             if settings.keep_faces and settings.strength:
@@ -400,7 +452,9 @@ class Stylizer:
         target = jax.block_until_ready(self.target(styled, kind=settings.blend))
         lap("blend")
         if target is None or not settings.strength:
-            return Result(code.pixels[0, : code.height, : code.width].copy(), None, seconds)
+            return Result(code.photo.copy(), None, seconds)
+        if ahead is not None:
+            ahead.result()
         plan = self.plan(code, target, transform=settings.transform)
         out = self.render(code, plan, settings)
         lap("render")
@@ -408,6 +462,25 @@ class Stylizer:
             out = self._refined(out, code, styled, settings, refining)
             lap("refine")
         return Result(out, plan, seconds)
+
+    def _compile_ahead(self, content: Rgb | ContentCode, kind: TransformKind) -> Future[None] | None:
+        """Compile what plans and paints a new size beside the encoding; None where that has been done."""
+        shape = np.shape(content.photo if isinstance(content, ContentCode) else content)
+        if len(shape) != 3 or not 0 < min(shape) <= max(shape) <= MAX_SIDE:
+            return None  # the encoding will say what is wrong with it
+        sides = tuple(padded_side(side) // CELL for side in shape[:2])
+        with self._compiling:
+            if (sides, kind) in self._compiled:
+                return None
+            self._compiled.add((sides, kind))
+
+        def run() -> None:
+            matrix, bias = self._nothing
+            moments = Moments(jax.device_put(np.float32(1)), bias, matrix)
+            self._plan(moments, moments, own=moments, kind=kind)
+            self._painted(jax.device_put(np.zeros((1, *sides, len(bias)), np.float32)), self._nothing, 0.0)
+
+        return self._beside.submit(run)
 
     @functools.cached_property
     def _optimizer(self) -> Optimizer:
@@ -443,14 +516,11 @@ class Stylizer:
             keep_faces=0.0 if faces is None else settings.keep_faces,
             smallest=max(16, *image.shape),
         )
-        photo = code.pixels[0, : code.height, : code.width]
         pictures = [(_padded(style.pixels, counted_side), weight) for style, weight in styles if weight > 0]
-        for iterate in self._optimizer.run(photo, pictures, chosen, init=image, faces=faces):
+        for iterate in self._optimizer.run(code.photo, pictures, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)
-        if settings.color < 1:
-            image = color.original_colors(image, photo, share=1 - settings.color).astype(np.float32)
-        return image
+        return _with_own_colors(image, code, settings)
 
     def _at_texture(self, content: Rgb | ContentCode, texture: float) -> ContentCode:
         """Encode a photo, or one that is encoded already with another texture."""
@@ -458,8 +528,7 @@ class Stylizer:
             return self.content(content, texture=texture)
         if content.texture == texture:
             return content
-        pixels = np.ascontiguousarray(content.pixels[0, : content.height, : content.width])
-        return self.content(pixels, texture=texture)
+        return self.content(np.ascontiguousarray(content.photo), texture=texture)
 
     @staticmethod
     def _listed(styles: Any) -> list[Any]:

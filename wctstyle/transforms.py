@@ -102,12 +102,8 @@ TRANSFORMS: dict[str, Callable[[Moments, Moments], Matrix]] = {"mk": _mk, "wct":
 Mroueh 2019, arXiv:1905.12828). `adain`: per channel (Huang & Belongie 2017, arXiv:1703.06868)."""
 
 
-def affine(
-    content: Moments, target: Moments, *, kind: TransformKind = "mk", alpha: Float[Array, ""] | float = 1.0
-) -> Affine:
-    """Return the map that gives features with `content` moments the `target` moments, at strength `alpha`.
-
-    y = alpha (A (x - mean_c) + mean_t) + (1 - alpha) x. alpha = 0 returns the features exactly, for any moments.
+def affine(content: Moments, target: Moments, *, kind: TransformKind = "mk") -> Affine:
+    """Return the map that gives features with `content` moments the `target` moments: A (x - mean_c) + mean_t.
 
     Raises:
         ConfigError: unknown `kind`.
@@ -115,10 +111,7 @@ def affine(
     if kind not in TRANSFORMS:
         raise ConfigError(f"transform {kind!r} is not known: use one of {', '.join(TRANSFORMS)}")
     matrix = TRANSFORMS[kind](content, target)
-    bias = target.mean - matrix @ content.mean
-    alpha = jnp.asarray(alpha, matrix.dtype)
-    identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
-    return Affine(alpha * matrix + (1 - alpha) * identity, alpha * bias)
+    return Affine(matrix, target.mean - matrix @ content.mean)
 
 
 class Barycenters(NamedTuple):

@@ -74,8 +74,7 @@ class Endpoints:
         left out. strength 0..1.5: 0 is the photo, 1 the full style. detail 0..1: how much of the photo's fine detail is
         put back. color 0..1: 0 keeps the photo's colors. texture 0..1: how much there is to paint in plain areas.
         keep_faces 0..1: how strongly faces are protected. size: long side in pixels. stroke_scale 0.25..4: size of the
-        strokes. model: slim, medium or vgg19, as far as they are
-        installed; the server's own if left out.
+        strokes. model: slim, medium or vgg19, as far as they are installed; the server's own if left out.
         """
         session = self._session()
         look = self._look(

@@ -4,6 +4,7 @@ The encoder is fixed, so a task's mapped code is measured, planned and mapped on
 kept. A step then costs the decoder and the network that looks at what it painted. Against the teacher's picture:
 pixels, features and Gram matrices. Beyond it: Gram matrices of the painting itself at relu1_1..relu5_1 and the photo's
 relu4_2 (Gatys et al. 2016). Tasks with a part of the strength or two paintings have the teacher's picture alone.
+For calm videos: the picture of a photo that was moved by a random flow is to be the picture moved by that flow.
 """
 
 from __future__ import annotations
@@ -15,23 +16,26 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.ndimage
 from flax import nnx
+from jax.scipy.ndimage import map_coordinates
+from jaxtyping import Array, Float
 
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
 from wctstyle.losses import gram, relative_error, standardized_error
-from wctstyle.moments import measure
+from wctstyle.moments import Affine, Moments, measure
 from wctstyle.plan import moved
+from wctstyle.settings import LEVELS
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.training.encoders import Parts, relative_square
 from wctstyle.training.initialize import initialize_decoder
 from wctstyle.training.loop import Report, Stage, descent, run
-from wctstyle.training.pictures import Painter, Pictures
+from wctstyle.training.pictures import Painter, Pictures, floats
 from wctstyle.transforms import affine, blend
 from wctstyle.types import Features, Image
 
 CONTENT_LAYER = "relu4_2"
-LEVELS = (1, 2, 3, 4, 5)
 
 DEFAULTS: dict[str, Any] = {
     "judge": "vgg19",
@@ -40,18 +44,18 @@ DEFAULTS: dict[str, Any] = {
     "gram": 0.5,
     "style": 0.0,
     "content": 0.0,
+    "flow": 0.0,
     "range": 10.0,
 }
 """Options of the stage: `judge`, the model whose encoder looks at the pictures; the weights of the losses."""
 
+FLOW_GRID, FLOW_SHIFT, FLOW_NOISE = 4, 4.0, 0.02
+"""Of a random flow: vectors along a side, from which it is smoothly interpolated; their standard deviation, and that of
+their mean, in pixels; the largest standard deviation of the noise that is added, in units of the range."""
+
 INITIAL_TASKS = 96
 HELD_OUT = 50
 """One task in so many is not trained on."""
-
-
-def floats(crops: np.ndarray) -> np.ndarray:
-    """Bring 8-bit crops to [0, 1]."""
-    return np.asarray(crops, np.float32) / 255
 
 
 class Tasks:
@@ -67,11 +71,13 @@ class Tasks:
             return code, measure(code)
 
         self._look = jax.jit(look)
-        self._plan = jax.jit(lambda code, content, target, alpha: moved(code, affine(content, target), alpha))
+        self._affine = jax.jit(affine)
+        self._moved = jax.jit(moved)
         self._blend = jax.jit(lambda a, b, share: blend([a, b], jnp.stack([share, 1 - share])))
         self._seen: dict[tuple[int, int], Any] = {}
         self._styles: dict[tuple[int, int], Any] = {}
         self._mapped: dict[int, np.ndarray] = {}
+        self._steps: dict[int, Affine] = {}
 
     def content(self, number: int) -> np.ndarray:
         """Return the photo of a task, 8 bit."""
@@ -104,23 +110,61 @@ class Tasks:
     def code(self, number: int) -> np.ndarray:
         """Return the mapped code of a task, (1, h, w, c)."""
         if number not in self._mapped:
-            f, k = self.index[number]
-            folder, task = self.folders[f], self.folders[f].tasks[k]
-            photo, _ = self.names(number)
-            if photo not in self._seen:
-                code, moments = self._look(self._params, floats(self.content(number))[None])
-                self._seen[photo] = np.asarray(code, np.float16), moments
-            paintings = [(f, int(s)) for s in task["styles"]]
-            for name in paintings:
-                if name not in self._styles:
-                    self._styles[name] = self._look(self._params, floats(folder.styles[name[1]])[None])[1]
-            code, content = self._seen[photo]
-            target = self._styles[paintings[0]]
-            if task["share"] < 1:
-                target = self._blend(target, self._styles[paintings[1]], float(task["share"]))
-            mapped = self._plan(code.astype(np.float32), content, target, float(task["strength"]))
+            code, _ = self._photo(number)
+            mapped = self._moved(code.astype(np.float32), self._step(number), self._strength(number))
             self._mapped[number] = np.asarray(mapped, np.float16)
         return self._mapped[number].astype(np.float32)
+
+    def frame(self, number: int, photo: np.ndarray) -> np.ndarray:
+        """Return the mapped code of another photo by the task's own map, which is kept from then on."""
+        if number not in self._steps:
+            self._steps[number] = self._step(number)
+        code, _ = self._look(self._params, photo[None])
+        return np.asarray(self._moved(code, self._steps[number], self._strength(number)))
+
+    def _strength(self, number: int) -> float:
+        f, k = self.index[number]
+        return float(self.folders[f].tasks[k]["strength"])
+
+    def _step(self, number: int) -> Affine:
+        return self._affine(self._photo(number)[1], self._target(number))
+
+    def _photo(self, number: int) -> tuple[np.ndarray, Moments]:
+        photo, _ = self.names(number)
+        if photo not in self._seen:
+            code, moments = self._look(self._params, floats(self.content(number))[None])
+            self._seen[photo] = np.asarray(code, np.float16), moments
+        return self._seen[photo]
+
+    def _target(self, number: int) -> Moments:
+        f, k = self.index[number]
+        folder, task = self.folders[f], self.folders[f].tasks[k]
+        paintings = [(f, int(s)) for s in task["styles"]]
+        for name in paintings:
+            if name not in self._styles:
+                self._styles[name] = self._look(self._params, floats(folder.styles[name[1]])[None])[1]
+        first, second = (self._styles[name] for name in paintings)
+        return first if task["share"] == 1 else self._blend(first, second, float(task["share"]))
+
+
+def random_flow(rng: np.random.Generator, size: int) -> Float[np.ndarray, "s s 2"]:
+    """Draw a smooth random flow: for each position, rows and columns in pixels to where its colour comes from."""
+    grid = rng.normal(0, FLOW_SHIFT, (FLOW_GRID, FLOW_GRID, 2)) + rng.normal(0, FLOW_SHIFT, 2)
+    return scipy.ndimage.zoom(grid, (size / FLOW_GRID, size / FLOW_GRID, 1), order=3, mode="nearest").astype(np.float32)
+
+
+def along(image: Float[Array, "h w c"], flow: Float[Array, "h w 2"]) -> Float[Array, "h w c"]:
+    """Move a picture along a flow; beyond its border it is repeated."""
+    places = jnp.mgrid[: image.shape[0], : image.shape[1]] + jnp.moveaxis(flow, -1, 0)
+    planes = [map_coordinates(image[..., i], list(places), order=1, mode="nearest") for i in range(image.shape[2])]
+    return jnp.stack(planes, axis=-1)
+
+
+def inside(flow: Float[Array, "h w 2"]) -> Float[Array, "h w 1"]:
+    """Return 1 where a colour comes from within the picture, else 0."""
+    places = jnp.mgrid[: flow.shape[0], : flow.shape[1]].transpose(1, 2, 0) + flow
+    last = jnp.array(flow.shape[:2]) - 1
+    return jnp.all((places >= 0) & (places <= last), axis=-1, keepdims=True).astype(jnp.float32)
 
 
 class Judge:
@@ -184,9 +228,11 @@ def train_painter(
     beyond, like = bool(o["style"] or o["content"]), bool(o["feature"] or o["gram"])
 
     def loss(
-        params: Any, judge_params: Any, code: Features, picture: Image, whole: jax.Array, grams: Any, content: Any
-    ) -> tuple[jax.Array, Parts]:
-        out = nnx.merge(graphdef, params)(code)
+        params: Any, judge_params: Any, code: Features, picture: Image, whole: jax.Array, grams: Any, content: Any,
+        frame: Any,
+    ) -> tuple[jax.Array, Parts]:  # fmt: skip
+        paint = nnx.merge(graphdef, params)
+        out = paint(code)
         parts: Parts = {
             "pixel": jnp.mean((out - picture) ** 2),
             "range": jnp.mean((out - jnp.clip(out, 0, 1)) ** 2),
@@ -204,32 +250,49 @@ def train_painter(
                 parts[f"style{k}"] = jnp.sum(whole * relative_error(gram(a), want, epsilon=1e-6)) / count
             parts["style"] = jnp.asarray(sum(parts[f"style{k}"] for k in LEVELS)) / len(LEVELS)
             parts["content"] = jnp.sum(whole * standardized_error(acts[CONTENT_LAYER], content)) / count
-        weighted = ("pixel", "range", "feature", "gram", "style", "content")
+        if o["flow"]:
+            moved_code, flows = frame
+            apart = paint(moved_code) - jnp.stack([along(a, b) for a, b in zip(out, flows, strict=True)])
+            shown = jnp.stack([inside(flow) for flow in flows])
+            parts["flow"] = jnp.sum(shown * apart**2) / (3 * jnp.sum(shown))
+        weighted = ("pixel", "range", "feature", "gram", "style", "content", "flow")
         return jnp.asarray(sum(o[name] * parts[name] for name in weighted if name in parts)), parts
 
     update = jax.jit(descent(stage, loss))
     trained = [n for n in range(len(tasks.index)) if n % HELD_OUT]
-    look = jax.jit(loss)
+    look, move = jax.jit(loss), jax.jit(along)
 
-    def batch(numbers: Sequence[int]) -> tuple[Any, ...]:
+    def frames(numbers: Sequence[int], rng: np.random.Generator) -> tuple[Any, ...]:
+        if not o["flow"]:
+            return ()
+        flows, codes = [], []
+        for number in numbers:
+            photo = floats(tasks.content(number))
+            flows.append(random_flow(rng, len(photo)))
+            noise = rng.uniform(0, FLOW_NOISE) * rng.standard_normal(photo.shape)
+            codes.append(tasks.frame(number, np.float32(np.clip(move(photo, flows[-1]) + noise, 0, 1))))
+        return np.concatenate(codes), np.stack(flows)
+
+    def batch(numbers: Sequence[int], rng: np.random.Generator) -> tuple[Any, ...]:
         grams, content = eye.wanted(tasks, numbers) if beyond else ((), ())
         whole = np.array([tasks.whole(n) for n in numbers], np.float32)
         return (
             np.concatenate([tasks.code(n) for n in numbers]),
             floats(np.stack([tasks.picture(n) for n in numbers])),
-            whole, grams, content,
+            whole, grams, content, frames(numbers, rng),
         )  # fmt: skip
 
     def step(params: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
         rng = np.random.default_rng((seed, index))
         numbers = [trained[int(i)] for i in rng.integers(len(trained), size=stage.batch)]
-        return update(params, opt_state, eye.params, *batch(numbers))
+        return update(params, opt_state, eye.params, *batch(numbers, rng))
 
     params = run(stage, params, step, checkpoint=checkpoint, report=report)
     nnx.update(decoder, params)
     unseen = [n for n in range(len(tasks.index)) if not n % HELD_OUT][: 8 * stage.batch]
+    rng = np.random.default_rng(seed)
     parts = [
-        look(params, eye.params, *batch(unseen[k : k + stage.batch]))[1]
+        look(params, eye.params, *batch(unseen[k : k + stage.batch], rng))[1]
         for k in range(0, len(unseen) - stage.batch + 1, stage.batch)
     ]
     if parts:

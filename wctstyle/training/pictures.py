@@ -27,7 +27,7 @@ from wctstyle.files import replace_file
 from wctstyle.model import build
 from wctstyle.moments import Affine, Moments, measure
 from wctstyle.training.data import Crops
-from wctstyle.transforms import affine
+from wctstyle.transforms import ABSOLUTE_FLOOR, EIGENVALUE_FLOOR, affine
 from wctstyle.weights import folding
 from wctstyle.weights.files import shape_problems
 
@@ -145,9 +145,10 @@ class Painter:
 
 
 def roots(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return S^1/2 and S^-1/2 in float64, eigenvalues floored at 1e-4 of their mean as in `transforms`."""
+    """Return S^1/2 and S^-1/2 in float64, eigenvalues floored as in `transforms`."""
     values, vectors = scipy.linalg.eigh(np.asarray(covariance, np.float64), driver="evd")
-    values = np.sqrt(np.maximum(values, max(1e-4 * np.trace(covariance) / len(covariance), 1e-8)))
+    floor = max(EIGENVALUE_FLOOR * np.trace(covariance) / len(covariance), ABSOLUTE_FLOOR)
+    values = np.sqrt(np.maximum(values, floor))
     return (vectors * values) @ vectors.T, (vectors / values) @ vectors.T
 
 
@@ -157,6 +158,11 @@ def transport(source: tuple[np.ndarray, np.ndarray], target: np.ndarray) -> np.n
     product = target @ root
     values, vectors = scipy.linalg.eigh(product.T @ product, driver="evd")
     return inverse @ ((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T) @ inverse
+
+
+def floats(crops: np.ndarray) -> np.ndarray:
+    """Bring 8-bit crops to [0, 1]."""
+    return np.asarray(crops, np.float32) / 255
 
 
 def draw_tasks(rng: np.random.Generator, count: int, contents: int, styles: int) -> np.ndarray:
@@ -226,19 +232,17 @@ def make(
     seen: dict[int, Any] = {}
     known: dict[int, Any] = {}
 
-    def floats(crop: np.ndarray) -> np.ndarray:
-        return np.asarray(crop, np.float32)[None] / 255
-
     def encoded(index: int) -> Any:
         if index not in seen:
-            code, moments = teacher.encode(floats(contents[index] if index >= 0 else styles[-1 - index]))
+            crop = contents[index] if index >= 0 else styles[-1 - index]
+            code, moments = teacher.encode(floats(crop)[None])
             mean, covariance = np.asarray(moments.mean, np.float64), np.asarray(moments.covariance, np.float64)
             seen[index] = np.asarray(code, np.float16), mean, tuple(r.astype(np.float32) for r in roots(covariance))
         return seen[index]
 
     def style_of(index: int) -> Any:
         if index not in known:
-            _, moments = teacher.encode(floats(styles[index]))
+            _, moments = teacher.encode(floats(styles[index])[None])
             covariance = np.asarray(moments.covariance, np.float64)
             root, inverse = roots(covariance)
             known[index] = tuple(np.asarray(a, np.float32) for a in (moments.mean, root, inverse))

@@ -90,7 +90,7 @@ def load_recipe(source: str | Path) -> Recipe:
                 f"recipe {source}: stage {stage.kind} has no option {unknown[0]!r}, only "
                 f"{', '.join(OPTIONS[stage.kind])}"
             )
-        judge = stage.options.get("judge", "vgg19")
+        judge = stage.options.get("judge", painters.DEFAULTS["judge"])
         if stage.kind == "painter" and judge not in MODELS:
             raise ConfigError(f"recipe {source}: judge {judge!r} is not one of {', '.join(MODELS)}")
         if stage.kind == "average":
@@ -181,7 +181,7 @@ def train(
         elif stage.kind == "encoder":
             encoders.train_encoder(encoder, full, stage, content=content, style=style, **about)
         else:
-            judge = stage.options.get("judge", "vgg19")
+            judge = stage.options.get("judge", painters.DEFAULTS["judge"])
             eye = full if judge == "vgg19" else encoder if judge == recipe.model else _shipped_encoder(judge)
             painters.train_painter(encoder, decoder, eye, stage, pictures=shown, painter=painter or {}, **about)
         history.append(last)
