@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tools.gallery import canvas, draw
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.gallery import canvas, draw
 
 STYLES = samples.names("style")
 CONTENTS = samples.names("content")
@@ -109,7 +109,7 @@ def test_draw_all_writes_the_named_styles(tmp_path: Path) -> None:
 
 
 def test_drawing_runs_as_a_module(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "wctstyle.gallery.draw", str(tmp_path), "--long-side", "32"]
+    command = [sys.executable, "-m", "tools.gallery.draw", str(tmp_path), "--long-side", "32"]
     good = subprocess.run([*command, "--only", "tapestry"], capture_output=True, text=True, check=False)
     assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
     assert images.load(tmp_path / "tapestry.jpg").rgb.shape[1] == 32

@@ -160,4 +160,4 @@ def _photos() -> Path:
 
 
 def _styles() -> Path:
-    return Path(__file__).parent / "gallery" / "styles"
+    return Path(__file__).parent / "gallery"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wctstyle.gallery.canvas import Canvas, Field, Points, Rgb, color, mix, palette, spline, step
+from tools.gallery.canvas import Canvas, Field, Points, Rgb, color, mix, palette, spline, step
 
 
 def _engrave(tone: Field, phase: Field, period: float, crisp: Field | float) -> Field:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import draw, measure
 
-from wctstyle.gallery.canvas import (
+from tools.gallery.canvas import (
     Brush,
     Canvas,
     Field,

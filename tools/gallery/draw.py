@@ -1,4 +1,4 @@
-"""Draw the style gallery: ``python -m wctstyle.gallery.draw OUT_DIR [--only NAME] [--long-side PX]``.
+"""Draw the style gallery: ``python -m tools.gallery.draw OUT_DIR [--only NAME] [--long-side PX]``.
 
 The pictures are drawn from a fixed seed by numpy, scipy, scikit-image and Pillow alone; nothing is read. All
 twelve take about a minute on one core.
@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tools.gallery import crafted, painted, printed
+from tools.gallery.canvas import Rgb
 from wctstyle import images
 from wctstyle.errors import ConfigError, WctStyleError
-from wctstyle.gallery import crafted, painted, printed
-from wctstyle.gallery.canvas import Rgb
 
 LONG_SIDE = 768
 QUALITY = 88
@@ -70,7 +70,7 @@ def draw_all(folder: str | Path, *, only: Sequence[str] | None = None, long_side
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line, draw, and return the exit status: 0, or 2 with one line on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m wctstyle.gallery.draw", description="Draw the style gallery.")
+    parser = argparse.ArgumentParser(prog="python -m tools.gallery.draw", description="Draw the style gallery.")
     parser.add_argument("folder", metavar="OUT_DIR", type=Path)
     parser.add_argument("--only", action="append", metavar="NAME", help="draw this style; may be repeated")
     parser.add_argument("--long-side", type=int, default=LONG_SIDE, metavar="PX")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wctstyle.gallery.canvas import Brush, Canvas, Field, Rgb, color, dab, mix, palette, ramp, spline, step
+from tools.gallery.canvas import Brush, Canvas, Field, Rgb, color, dab, mix, palette, ramp, spline, step
 
 _STARS = (  # x, y, radius of the disc, in units
     (118, 92, 13),

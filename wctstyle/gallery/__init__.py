@@ -1,1 +1,0 @@
-"""The project's own style pictures, and the programs that drew them (``python -m wctstyle.gallery.draw``)."""
