@@ -32,7 +32,7 @@ from wctstyle import cli, color, images, recipes, samples
 from wctstyle.cli import console, jobs, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
-from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, MAX_SIDE, Settings, style_long_side
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, MAX_SIDE, ModelName, Settings, style_long_side
 
 pure = settings(deadline=None, max_examples=60)
 
@@ -160,12 +160,11 @@ def test_a_formatted_style_is_read_back(source: str, weight: float):
 
 
 def test_constants_agree_with_the_rooms_they_mirror():
-    from wctstyle import encoder, settings, weights
+    from wctstyle import encoder, settings, transforms, weights
 
-    assert [model.value for model in specs.Model] == list(encoder.MODELS)
-    assert set(specs.Transform) == set(get_args(settings.TransformKind))
-    assert set(specs.Blend) == set(get_args(settings.BlendKind))
-    assert set(specs.Preprocessing) == set(get_args(weights.Preprocessing))
+    assert get_args(settings.ModelName) == tuple(encoder.MODELS)
+    assert set(get_args(settings.TransformKind)) == set(transforms.TRANSFORMS)
+    assert get_args(specs.Preprocessing) == get_args(weights.Preprocessing)
 
 
 def test_defaults_are_those_of_the_package():
@@ -570,9 +569,9 @@ def test_the_model_is_the_one_that_was_named(here: Path, one_model: Any, monkeyp
         return one_model
 
     monkeypatch.setattr("wctstyle.stylizer.Stylizer", load)
-    for options in ((), *(("--model", model) for model in specs.Model)):
+    for options in ((), *(("--model", model) for model in get_args(ModelName))):
         made("sea.png", "--style", "waves.png", *options)
-    assert named == [DEFAULT_MODEL, *specs.Model]
+    assert named == [DEFAULT_MODEL, *get_args(ModelName)]
 
 
 # --- Strokes ----------------------------------------------------------------------------------------------

@@ -184,9 +184,6 @@ def _environment() -> dict[str, str]:
 
 
 def test_options_are_those_of_the_settings():
-    assert set(specs.Descent) == set(get_args(kinds.OptimizerKind))
-    assert set(specs.Statistic) == set(get_args(kinds.Statistic))
-    assert set(specs.Pooling) == set(get_args(kinds.Pooling))
     assert set(get_args(kinds.Start)) == {*optimize_options.STARTS, "image"}
     commands: Any = get_command(cli.app)
     defaults = {option.name: option.default for option in commands.commands["optimize"].params}

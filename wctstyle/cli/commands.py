@@ -24,12 +24,12 @@ from wctstyle.cli.jobs import CONTENT_SIZE, Job, Options, Strokes, Studio, from_
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.optimize_options import StrokeScale, StyleSize
 from wctstyle.cli.outputs import plan_outputs
-from wctstyle.cli.specs import Blend, Format, Model, Transform, expand_contents, parse_styles
+from wctstyle.cli.specs import Format, expand_contents, parse_styles
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.recipes import recipe_command
-from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, MAX_STRENGTH, Settings
+from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, MAX_STRENGTH, BlendKind, ModelName, Settings, TransformKind
 
 app = typer.Typer(
     help="Paint any photo in the style of any picture, or of a blend of several, in one pass.",
@@ -104,19 +104,19 @@ def stylize(
         ),
     ] = DEFAULTS.keep_faces,
     transform: Annotated[
-        Transform,
+        TransformKind,
         _style_option(
             help="How the photo's statistics become the style's: mk moves them least, wct is the original, "
             "adain matches each channel alone."
         ),
-    ] = Transform.mk,
+    ] = "mk",
     blend: Annotated[
-        Blend,
+        BlendKind,
         _style_option(
             help="How several styles become one: barycenter merges them, linear averages their statistics, "
             "mixture keeps the variety of every style."
         ),
-    ] = Blend.barycenter,
+    ] = "barycenter",
     refine: Annotated[
         int,
         _style_option(
@@ -125,9 +125,9 @@ def stylize(
         ),
     ] = DEFAULTS.refine,
     model: Annotated[
-        Model,
+        ModelName,
         _style_option(help="slim is fast, medium is better, vgg19 is best and needs `weights get vgg19`."),
-    ] = Model[DEFAULT_MODEL],
+    ] = DEFAULT_MODEL,
     size: Annotated[
         int | None,
         _size_option(
@@ -174,11 +174,11 @@ def stylize(
         color=color,
         texture=texture,
         keep_faces=keep_faces,
-        transform=transform.value,
-        blend=blend.value,
+        transform=transform,
+        blend=blend,
         refine=refine,
     )
-    options = Options(settings, model.value, size, Strokes(style_size, stroke_scale), max_pixels, quality)
+    options = Options(settings, model, size, Strokes(style_size, stroke_scale), max_pixels, quality)
     if overwrite and skip_existing:
         raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
     if skip_existing and output is None:
@@ -189,7 +189,7 @@ def stylize(
         sources,
         into_folder=len(sources) > 1 or any(map(os.path.isdir, content)),
         out=output,
-        format=None if format is None else format.value,
+        format=format,
         overwrite=overwrite or skip_existing,
         inputs=[*sources, *(spec.source for spec in specs)],
     )

@@ -26,7 +26,7 @@ from wctstyle.cli.optimize_run import (
     watch,
 )
 from wctstyle.cli.outputs import check_free, make_folder
-from wctstyle.cli.specs import Blend, Model, parse_styles
+from wctstyle.cli.specs import parse_styles
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.files import replace_file
 from wctstyle.optimizer.settings import OptimizeSettings
@@ -51,10 +51,10 @@ def compare(
     ],
     style: options.Style = None,
     strength: options.Strength = DEFAULTS.strength,
-    blend: options.BlendOption = Blend.barycenter,
+    blend: options.BlendOption = "barycenter",
     keep_faces: options.KeepFaces = DEFAULTS.keep_faces,
     steps: options.Steps = DEFAULTS.steps,
-    model: options.ModelOption = Model[DEFAULT_OPTIMIZER_MODEL],
+    model: options.ModelOption = DEFAULT_OPTIMIZER_MODEL,
     size: options.Size = None,
     stroke_scale: options.StrokeScale = None,
     style_size: options.StyleSize = None,
@@ -67,7 +67,7 @@ def compare(
 
     wctstyle compare photo.jpg --style painting.jpg -o comparison
     """
-    settings = from_options(OptimizeSettings, steps=steps, strength=strength, blend=blend.value, keep_faces=keep_faces)
+    settings = from_options(OptimizeSettings, steps=steps, strength=strength, blend=blend, keep_faces=keep_faces)
     strokes = Strokes(style_size, stroke_scale)
     specs = parse_styles(style, command="compare")
     source = one_content(content)
@@ -80,7 +80,7 @@ def compare(
         inputs=[source, *(spec.source for spec in specs)],
     )
     request = read_request(
-        source, specs, settings, init="fast", model=model.value, size=size, strokes=strokes, max_pixels=max_pixels
+        source, specs, settings, init="fast", model=model, size=size, strokes=strokes, max_pixels=max_pixels
     )
     clock = time.perf_counter()
     with waiting("getting ready"):
@@ -141,7 +141,7 @@ def _known(value: Any) -> Any:
 
 def _judge(engine: Optimizer) -> tuple[Optimizer, str]:
     """Choose what the figures are measured with: the original VGG-19 where it was imported, else the model at hand."""
-    if engine.model != Model.vgg19:
+    if engine.model != "vgg19":
         try:
             engine = load_optimizer("vgg19")
         except WeightsError:

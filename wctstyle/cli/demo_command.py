@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from wctstyle.cli.console import Verbose, clean_exit, tell
-from wctstyle.cli.specs import Model
-from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE
+from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, ModelName
 
 
 @clean_exit
@@ -20,11 +19,11 @@ def demo(
     ] = None,
     share: Annotated[bool, typer.Option("--share", help="Open a public tunnel through gradio.live as well.")] = False,
     model: Annotated[
-        Model,
+        ModelName,
         typer.Option(
             help="The model that paints: slim is fast, medium is better, vgg19 is best and needs `weights get vgg19`."
         ),
-    ] = Model[DEFAULT_MODEL],
+    ] = DEFAULT_MODEL,
     max_size: Annotated[
         int, typer.Option(metavar="LONG_SIDE", help=f"Longest side rendered, in pixels, up to {MAX_SIDE}.")
     ] = 2048,
@@ -39,7 +38,7 @@ def demo(
 
     check_address(host, port)
     tell("Loading the model and making the first picture ...")
-    built = build(model=model.value, limits=limits)
+    built = build(model=model, limits=limits)
 
     def ready(address: str) -> None:
         typer.echo(address)

@@ -27,7 +27,7 @@ from wctstyle.cli.optimize_run import (
     watch,
 )
 from wctstyle.cli.outputs import check_format, check_free, make_folder, plan_outputs
-from wctstyle.cli.specs import Blend, Descent, Model, Pooling, Statistic, parse_layers, parse_styles
+from wctstyle.cli.specs import parse_layers, parse_styles
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
@@ -41,7 +41,7 @@ def optimize(
     content: options.Content,
     style: options.Style = None,
     strength: options.Strength = DEFAULTS.strength,
-    blend: options.BlendOption = Blend.barycenter,
+    blend: options.BlendOption = "barycenter",
     original_colors: options.OriginalColors = False,
     content_weight: options.ContentWeight = DEFAULTS.content_weight,
     style_weight: options.StyleWeight = DEFAULTS.style_weight,
@@ -49,11 +49,11 @@ def optimize(
     keep_faces: options.KeepFaces = DEFAULTS.keep_faces,
     content_layers: options.ContentLayers = None,
     style_layers: options.StyleLayers = None,
-    statistic: options.StatisticOption = Statistic.gram,
-    pooling: options.PoolingOption = Pooling.max,
+    statistic: options.StatisticOption = "gram",
+    pooling: options.PoolingOption = "max",
     normalize_gradients: options.NormalizeGradients = False,
     steps: options.Steps = DEFAULTS.steps,
-    optimizer: options.DescentOption = Descent.lbfgs,
+    optimizer: options.DescentOption = "lbfgs",
     init: options.Init = DEFAULTS.init,
     learning_rate: options.LearningRate = DEFAULTS.learning_rate,
     average: options.Average = DEFAULTS.average,
@@ -62,7 +62,7 @@ def optimize(
     seed: options.Seed = DEFAULTS.seed,
     time_budget: options.TimeBudget = DEFAULTS.time_budget,
     plateau: options.Plateau = DEFAULTS.plateau,
-    model: options.ModelOption = Model[DEFAULT_OPTIMIZER_MODEL],
+    model: options.ModelOption = DEFAULT_OPTIMIZER_MODEL,
     size: options.Size = None,
     stroke_scale: options.StrokeScale = None,
     style_size: options.StyleSize = None,
@@ -95,9 +95,9 @@ def optimize(
     Ctrl-C keeps the picture so far; the same command with --resume goes on.
     """
     settings = from_options(
-        OptimizeSettings, steps=steps, optimizer=optimizer.value, strength=strength, content_weight=content_weight,
-        style_weight=style_weight, tv_weight=tv_weight, keep_faces=keep_faces, statistic=statistic.value,
-        blend=blend.value, pooling=pooling.value, init=init if init in STARTS else "image", smallest=smallest,
+        OptimizeSettings, steps=steps, optimizer=optimizer, strength=strength, content_weight=content_weight,
+        style_weight=style_weight, tv_weight=tv_weight, keep_faces=keep_faces, statistic=statistic,
+        blend=blend, pooling=pooling, init=init if init in STARTS else "image", smallest=smallest,
         original_colors=original_colors, seed=seed, learning_rate=learning_rate, average=average, history=history,
         normalize_gradients=normalize_gradients, time_budget=time_budget, plateau=plateau,
         **_layers(content_layers, style_layers),
@@ -127,13 +127,13 @@ def optimize(
     previews = _Previews(path, save_every, quality)
     check_free(previews.names(settings.steps), overwrite=overwrite or resume, inputs=inputs)
     request = read_request(
-        source, specs, settings, init=init, model=model.value, size=size, strokes=strokes, max_pixels=max_pixels
+        source, specs, settings, init=init, model=model, size=size, strokes=strokes, max_pixels=max_pixels
     )
     with waiting("getting ready"):
         engine = load_optimizer(request.model)
         engine.check_memory(request.content.rgb.shape, settings)
     make_folder(path.parent)
-    if request.model == Model.vgg19 and not resume:
+    if request.model == "vgg19" and not resume:
         seconds = engine.estimate(request.content.rgb.shape, settings)
         tell(f"this will take about {seconds:.0f} seconds here, and some more where a size is new and is compiled")
     start = request.init.rgb if request.init is not None else None

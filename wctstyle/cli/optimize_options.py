@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from wctstyle.cli.specs import Blend, Descent, Model, Pooling, Statistic
 from wctstyle.optimizer.settings import (
     LEARNING_RATE,
     LEARNING_RATE_GIVEN,
     SMALLEST,
     SMALLEST_GIVEN,
+    OptimizerKind,
     OptimizeSettings,
+    Pooling,
+    Statistic,
 )
-from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE
+from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, BlendKind, ModelName
 
 OPTIMIZE_SIZE = 512
 """Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
@@ -45,7 +47,7 @@ Strength = Annotated[
     float, _style_option(help="From the photo's own statistics (0) to the style's (1), whatever the weights are.")
 ]
 BlendOption = Annotated[
-    Blend, _style_option(help="How several styles become one: mixture is the weighted mean of Gram matrices.")
+    BlendKind, _style_option(help="How several styles become one: mixture is the weighted mean of Gram matrices.")
 ]
 OriginalColors = Annotated[
     bool, _style_option("--original-colors", help="Optimise lightness alone and keep the photo's colors.")
@@ -74,7 +76,9 @@ NormalizeGradients = Annotated[
     bool, _loss_option("--normalize-gradients", help="Let every term pull alike at the start of each scale.")
 ]
 Steps = Annotated[int, _descent_option(help="Evaluations over all scales together.")]
-DescentOption = Annotated[Descent, _descent_option("--optimizer", help="lbfgs needs fewer steps; adam is smoother.")]
+DescentOption = Annotated[
+    OptimizerKind, _descent_option("--optimizer", help="lbfgs needs fewer steps; adam is smoother.")
+]
 Init = Annotated[
     str,
     _descent_option(
@@ -109,7 +113,7 @@ Plateau = Annotated[
     float, _descent_option(help="Leave a scale when 20 steps lowered the loss by less than this share; 0: never.")
 ]
 ModelOption = Annotated[
-    Model,
+    ModelName,
     _descent_option(
         help="The network whose features are compared: medium takes half a minute to a minute; vgg19, the original, "
         "takes some minutes and needs `weights get vgg19`; slim is fastest."

@@ -7,72 +7,17 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
 
+Format = Literal["png", "jpg", "webp"]
+"""What files in an output folder can be."""
 
-class Model(StrEnum):
-    """The rows of `encoder.MODELS`."""
-
-    slim = "slim"
-    medium = "medium"
-    vgg19 = "vgg19"
-
-
-class Transform(StrEnum):
-    """The values of `settings.TransformKind`."""
-
-    mk = "mk"
-    wct = "wct"
-    adain = "adain"
-
-
-class Blend(StrEnum):
-    """The values of `settings.BlendKind`."""
-
-    barycenter = "barycenter"
-    linear = "linear"
-    mixture = "mixture"
-
-
-class Format(StrEnum):
-    """What files in an output folder can be."""
-
-    png = "png"
-    jpg = "jpg"
-    webp = "webp"
-
-
-class Preprocessing(StrEnum):
-    """The values of `weights.Preprocessing`."""
-
-    caffe = "caffe"
-    torchvision = "torchvision"
-
-
-class Descent(StrEnum):
-    """The values of `optimizer.settings.OptimizerKind`."""
-
-    lbfgs = "lbfgs"
-    adam = "adam"
-
-
-class Statistic(StrEnum):
-    """The values of `optimizer.settings.Statistic`."""
-
-    gram = "gram"
-    moments = "moments"
-
-
-class Pooling(StrEnum):
-    """The values of `optimizer.settings.Pooling`."""
-
-    max = "max"
-    avg = "avg"
-
+Preprocessing = Literal["caffe", "torchvision"]
+"""The same as `weights.Preprocessing`, which takes long to import."""
 
 RESULT = re.compile(r"-stylized(-\d+)?$")
 """How the name of a result ends, before its suffix, unless another was given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_table, progress_bar, tell
-from wctstyle.cli.specs import Model, Preprocessing
+from wctstyle.cli.specs import Preprocessing
 from wctstyle.errors import ConfigError
+from wctstyle.settings import ModelName
 
 weights_app = typer.Typer(help="List, check, import or download model weights.", no_args_is_help=True)
 
@@ -67,7 +68,7 @@ def import_weights(
     """Take the encoder of the model vgg19 from a file you have."""
     from wctstyle import weights
 
-    typer.echo(str(weights.import_vgg19(file, preprocessing=preprocessing.value if preprocessing else None)))
+    typer.echo(str(weights.import_vgg19(file, preprocessing=preprocessing)))
 
 
 @weights_app.command("get")
@@ -81,8 +82,8 @@ def get_weights(
     verbose: Verbose = 0,
 ) -> None:
     """Download the encoder of the model vgg19 (80 MB, once); takes up an interrupted download again."""
-    if model != Model.vgg19:
-        known = "it comes with the package" if model in list(Model) else "there is no such model"
+    if model != "vgg19":
+        known = "it comes with the package" if model in get_args(ModelName) else "there is no such model"
         raise ConfigError(f"weights get {model}: {known}; only vgg19 is downloaded")
     from wctstyle import weights
 
