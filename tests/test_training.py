@@ -28,6 +28,7 @@ from wctstyle.losses import gram, relative_error
 from wctstyle.model import build, extract, fill
 from wctstyle.moments import Affine, measure
 from wctstyle.plan import moved, plan
+from wctstyle.training import coherence as calm
 from wctstyle.training import encoders, initialize, loop, painters, pictures, recipe
 from wctstyle.training.answers import Answers
 from wctstyle.training.data import Crops, MixedCrops
@@ -531,33 +532,52 @@ def test_tasks_that_are_held_out_are_reported_and_not_trained_on(
 def test_a_picture_moves_along_a_flow(shift: tuple[int, int]) -> None:
     image = np.random.default_rng(0).random((16, 16, 3)).astype(np.float32)
     flow = np.broadcast_to(np.float32(shift), (16, 16, 2))
-    shown = np.asarray(painters.inside(flow))[..., 0] > 0
+    shown = np.asarray(calm.inside(flow))[..., 0] > 0
     down, right = (slice(max(0, -by), 16 - max(0, by)) for by in shift)
     want = np.zeros((16, 16), bool)
     want[down, right] = True
     np.testing.assert_array_equal(shown, want)
     moved_back = np.roll(image, (-shift[0], -shift[1]), axis=(0, 1))
-    np.testing.assert_allclose(np.asarray(painters.along(image, flow))[shown], moved_back[shown], atol=1e-5)
+    np.testing.assert_allclose(np.asarray(calm.along(image, flow))[shown], moved_back[shown], atol=1e-5)
 
 
 def test_random_flows_are_smooth_and_of_a_few_pixels() -> None:
-    flows = np.stack([painters.random_flow(np.random.default_rng(seed), 64) for seed in range(30)])
+    flows = np.stack([calm.random_flow(np.random.default_rng(seed), 64) for seed in range(30)])
     assert flows.shape == (30, 64, 64, 2)
-    assert painters.FLOW_SHIFT / 2 < flows.std() < 3 * painters.FLOW_SHIFT
-    assert max(np.abs(np.diff(flows, axis=axis)).max() for axis in (1, 2)) < painters.FLOW_SHIFT / 2
+    assert calm.FLOW_SHIFT / 2 < flows.std() < 3 * calm.FLOW_SHIFT
+    assert max(np.abs(np.diff(flows, axis=axis)).max() for axis in (1, 2)) < calm.FLOW_SHIFT / 2
 
 
-def test_a_decoder_learns_to_be_calm_along_a_flow(
+def test_differences_that_are_the_photos_own_are_recognised() -> None:
+    rng = np.random.default_rng(0)
+    photo = rng.normal(size=(2, 12, 14, 6)).astype(np.float32)
+    weights = calm.projection(rng, 6)
+    anchors = calm.draw_anchors(rng, 12, 14)
+    assert anchors.shape == (calm.ANCHORS, 2)
+    assert (anchors >= 1).all()
+    assert (anchors < (11, 13)).all()
+    own, scaled, other = (
+        float(calm.coherence(x, photo, anchors, weights)) for x in (photo, 3 * photo + 5, photo[:, ::-1, ::-1])
+    )
+    assert scaled == pytest.approx(own, abs=1e-3)
+    assert own < 0.5 * other
+    assert other > 0.8 * np.log(8 * calm.ANCHORS)
+
+
+def test_a_decoder_learns_to_be_calm(
     shown: Pictures, painter: Tensors, tiny: Tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With nothing else asked for, a moved photo's picture comes nearer to the moved picture."""
     monkeypatch.setattr(painters, "HELD_OUT", 6)
     asked = {"pixel": 0.0, "feature": 0.0, "gram": 0.0}
     before, after = (
-        _train_painter(_student()[1], shown, painter, tmp_path / str(steps), steps=steps, flow=1.0, **asked)[-1]
+        _train_painter(
+            _student()[1], shown, painter, tmp_path / str(steps), steps=steps, flow=1.0, coherence=0.01, **asked
+        )[-1]
         for steps in (1, 75)
     )
     assert after["unseen_flow"] < 0.7 * before["unseen_flow"]
+    assert after["unseen_coherence"] < before["unseen_coherence"]
 
 
 def test_another_photo_is_mapped_by_the_tasks_own_map(shown: Pictures) -> None:

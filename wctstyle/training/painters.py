@@ -4,7 +4,7 @@ The encoder is fixed, so a task's mapped code is measured, planned and mapped on
 kept. A step then costs the decoder and the network that looks at what it painted. Against the teacher's picture:
 pixels, features and Gram matrices. Beyond it: Gram matrices of the painting itself at relu1_1..relu5_1 and the photo's
 relu4_2 (Gatys et al. 2016). Tasks with a part of the strength or two paintings have the teacher's picture alone.
-For calm videos: the picture of a photo that was moved by a random flow is to be the picture moved by that flow.
+For calm videos, the losses of `training.coherence`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.ndimage
 from flax import nnx
-from jax.scipy.ndimage import map_coordinates
-from jaxtyping import Array, Float
 
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import Encoder
@@ -28,6 +25,7 @@ from wctstyle.moments import Affine, Moments, measure
 from wctstyle.plan import moved
 from wctstyle.settings import LEVELS
 from wctstyle.threads import limit_lapack_threads
+from wctstyle.training.coherence import FLOW_NOISE, along, coherence, draw_anchors, flow_error, projection, random_flow
 from wctstyle.training.encoders import Parts, relative_square
 from wctstyle.training.initialize import initialize_decoder
 from wctstyle.training.loop import Report, Stage, descent, run
@@ -45,13 +43,10 @@ DEFAULTS: dict[str, Any] = {
     "style": 0.0,
     "content": 0.0,
     "flow": 0.0,
+    "coherence": 0.0,
     "range": 10.0,
 }
 """Options of the stage: `judge`, the model whose encoder looks at the pictures; the weights of the losses."""
-
-FLOW_GRID, FLOW_SHIFT, FLOW_NOISE = 4, 4.0, 0.02
-"""Of a random flow: vectors along a side, from which it is smoothly interpolated; their standard deviation, and that of
-their mean, in pixels; the largest standard deviation of the noise that is added, in units of the range."""
 
 INITIAL_TASKS = 96
 HELD_OUT = 50
@@ -147,26 +142,6 @@ class Tasks:
         return first if task["share"] == 1 else self._blend(first, second, float(task["share"]))
 
 
-def random_flow(rng: np.random.Generator, size: int) -> Float[np.ndarray, "s s 2"]:
-    """Draw a smooth random flow: for each position, rows and columns in pixels to where its colour comes from."""
-    grid = rng.normal(0, FLOW_SHIFT, (FLOW_GRID, FLOW_GRID, 2)) + rng.normal(0, FLOW_SHIFT, 2)
-    return scipy.ndimage.zoom(grid, (size / FLOW_GRID, size / FLOW_GRID, 1), order=3, mode="nearest").astype(np.float32)
-
-
-def along(image: Float[Array, "h w c"], flow: Float[Array, "h w 2"]) -> Float[Array, "h w c"]:
-    """Move a picture along a flow; beyond its border it is repeated."""
-    places = jnp.mgrid[: image.shape[0], : image.shape[1]] + jnp.moveaxis(flow, -1, 0)
-    planes = [map_coordinates(image[..., i], list(places), order=1, mode="nearest") for i in range(image.shape[2])]
-    return jnp.stack(planes, axis=-1)
-
-
-def inside(flow: Float[Array, "h w 2"]) -> Float[Array, "h w 1"]:
-    """Return 1 where a colour comes from within the picture, else 0."""
-    places = jnp.mgrid[: flow.shape[0], : flow.shape[1]].transpose(1, 2, 0) + flow
-    last = jnp.array(flow.shape[:2]) - 1
-    return jnp.all((places >= 0) & (places <= last), axis=-1, keepdims=True).astype(jnp.float32)
-
-
 class Judge:
     """A network that looks at pictures; remembers the Gram matrices of paintings and the content of photos."""
 
@@ -225,13 +200,17 @@ def train_painter(
         _initialize(decoder, tasks, painter)
     eye = Judge(judge)
     graphdef, params = nnx.split(decoder, nnx.Param)
-    beyond, like = bool(o["style"] or o["content"]), bool(o["feature"] or o["gram"])
+    beyond, like = bool(o["style"] or o["content"] or o["coherence"]), bool(o["feature"] or o["gram"])
+    width = dict((name, c_out) for name, _, c_out in judge.config.convs())["conv" + CONTENT_LAYER[4:]]
+    learned = {"decoder": params, "projection": {}}
+    if o["coherence"]:
+        learned["projection"] = projection(np.random.default_rng(seed), width)
 
     def loss(
-        params: Any, judge_params: Any, code: Features, picture: Image, whole: jax.Array, grams: Any, content: Any,
-        frame: Any,
+        learned: Any, judge_params: Any, code: Features, picture: Image, whole: jax.Array, grams: Any, content: Any,
+        frame: Any, anchors: Any,
     ) -> tuple[jax.Array, Parts]:  # fmt: skip
-        paint = nnx.merge(graphdef, params)
+        paint = nnx.merge(graphdef, learned["decoder"])
         out = paint(code)
         parts: Parts = {
             "pixel": jnp.mean((out - picture) ** 2),
@@ -252,10 +231,10 @@ def train_painter(
             parts["content"] = jnp.sum(whole * standardized_error(acts[CONTENT_LAYER], content)) / count
         if o["flow"]:
             moved_code, flows = frame
-            apart = paint(moved_code) - jnp.stack([along(a, b) for a, b in zip(out, flows, strict=True)])
-            shown = jnp.stack([inside(flow) for flow in flows])
-            parts["flow"] = jnp.sum(shown * apart**2) / (3 * jnp.sum(shown))
-        weighted = ("pixel", "range", "feature", "gram", "style", "content", "flow")
+            parts["flow"] = flow_error(out, paint(moved_code), flows)
+        if o["coherence"]:
+            parts["coherence"] = coherence(acts[CONTENT_LAYER], content, anchors, learned["projection"])
+        weighted = ("pixel", "range", "feature", "gram", "style", "content", "flow", "coherence")
         return jnp.asarray(sum(o[name] * parts[name] for name in weighted if name in parts)), parts
 
     update = jax.jit(descent(stage, loss))
@@ -276,23 +255,24 @@ def train_painter(
     def batch(numbers: Sequence[int], rng: np.random.Generator) -> tuple[Any, ...]:
         grams, content = eye.wanted(tasks, numbers) if beyond else ((), ())
         whole = np.array([tasks.whole(n) for n in numbers], np.float32)
+        anchors = draw_anchors(rng, *content.shape[1:3]) if o["coherence"] else ()
         return (
             np.concatenate([tasks.code(n) for n in numbers]),
             floats(np.stack([tasks.picture(n) for n in numbers])),
-            whole, grams, content, frames(numbers, rng),
+            whole, grams, content, frames(numbers, rng), anchors,
         )  # fmt: skip
 
-    def step(params: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
+    def step(learned: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
         rng = np.random.default_rng((seed, index))
         numbers = [trained[int(i)] for i in rng.integers(len(trained), size=stage.batch)]
-        return update(params, opt_state, eye.params, *batch(numbers, rng))
+        return update(learned, opt_state, eye.params, *batch(numbers, rng))
 
-    params = run(stage, params, step, checkpoint=checkpoint, report=report)
-    nnx.update(decoder, params)
+    learned = run(stage, learned, step, checkpoint=checkpoint, report=report)
+    nnx.update(decoder, learned["decoder"])
     unseen = [n for n in range(len(tasks.index)) if not n % HELD_OUT][: 8 * stage.batch]
     rng = np.random.default_rng(seed)
     parts = [
-        look(params, eye.params, *batch(unseen[k : k + stage.batch], rng))[1]
+        look(learned, eye.params, *batch(unseen[k : k + stage.batch], rng))[1]
         for k in range(0, len(unseen) - stage.batch + 1, stage.batch)
     ]
     if parts:
