@@ -60,6 +60,7 @@ LIBRARY_OWNERS = {
     "urllib": {"weights"},
     "requests": set(),
     "threadpoolctl": {"threads"},
+    "cv2": {"faces"},
     "pickle": set(),
     "torch": set(),
     "tensorflow": set(),

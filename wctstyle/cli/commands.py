@@ -100,7 +100,7 @@ def stylize(
         float,
         _style_option(
             help="How strongly faces keep the photo's forms, 0 to 1; their colors are the style's. "
-            "0 does not look for faces."
+            "0 does not look for faces. Profiles are found with the extra `faces`."
         ),
     ] = DEFAULTS.keep_faces,
     transform: Annotated[
