@@ -580,6 +580,13 @@ def test_a_decoder_learns_to_be_calm(
     assert after["unseen_coherence"] < before["unseen_coherence"]
 
 
+def test_a_plain_photo_is_calm_along_a_flow(shown: Pictures, painter: Tensors, tiny: Tensors, tmp_path: Path) -> None:
+    """Its map stretches the least difference a hundredfold, so noise that is not in the photo must not be added."""
+    flat = dataclasses.replace(shown, contents=np.full_like(shown.contents, 128))
+    reports = _train_painter(_student()[1], flat, painter, tmp_path, steps=5, flow=1.0, style=1.0)
+    assert reports[0]["flow"] < 0.05
+
+
 def test_another_photo_is_mapped_by_the_tasks_own_map(shown: Pictures) -> None:
     tasks = Tasks([shown], _student()[0])
     for number in (1, 2):

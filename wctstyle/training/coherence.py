@@ -13,9 +13,10 @@ from jaxtyping import Array, Float, Int
 
 from wctstyle.types import Features
 
-FLOW_GRID, FLOW_SHIFT, FLOW_NOISE = 4, 4.0, 0.02
+FLOW_GRID, FLOW_SHIFT, FLOW_NOISE = 4, 4.0, 0.1
 """Of a random flow: vectors along a side, from which it is smoothly interpolated; their standard deviation, and that of
-their mean, in pixels; the largest standard deviation of the noise that is added, in units of the range."""
+their mean, in pixels; the largest standard deviation of the noise that is added, as a share of the photo's own. A map
+made for a plain photo would blow noise up that knows nothing of it."""
 
 ANCHORS, TEMPERATURE, PROJECTED = 64, 0.07, 128
 """Of `coherence`: positions that are drawn in a picture, the temperature of the comparison, and the channels that

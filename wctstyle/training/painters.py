@@ -231,7 +231,7 @@ def train_painter(
             parts["content"] = jnp.sum(whole * standardized_error(acts[CONTENT_LAYER], content)) / count
         if o["flow"]:
             moved_code, flows = frame
-            parts["flow"] = flow_error(out, paint(moved_code), flows)
+            parts["flow"] = flow_error(jnp.clip(out, -0.2, 1.2), jnp.clip(paint(moved_code), -0.2, 1.2), flows)
         if o["coherence"]:
             parts["coherence"] = coherence(acts[CONTENT_LAYER], content, anchors, learned["projection"])
         weighted = ("pixel", "range", "feature", "gram", "style", "content", "flow", "coherence")
@@ -248,7 +248,7 @@ def train_painter(
         for number in numbers:
             photo = floats(tasks.content(number))
             flows.append(random_flow(rng, len(photo)))
-            noise = rng.uniform(0, FLOW_NOISE) * rng.standard_normal(photo.shape)
+            noise = rng.uniform(0, FLOW_NOISE) * photo.std() * rng.standard_normal(photo.shape)
             codes.append(tasks.frame(number, np.float32(np.clip(move(photo, flows[-1]) + noise, 0, 1))))
         return np.concatenate(codes), np.stack(flows)
 
