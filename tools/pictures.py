@@ -79,7 +79,7 @@ def grid(rows: Sequence[Sequence[Rgb | None]]) -> Rgb:
 
 def hero(easel: Easel) -> Rgb:
     """Every photo after every style: styles on top, photos at the left."""
-    rows: list[list[Rgb | None]] = [[None, *map(style, STYLES)]]
+    rows: list[Sequence[Rgb | None]] = [[None, *map(style, STYLES)]]
     rows += [[photo(p), *(easel.painted(p, (s, 1.0)) for s in STYLES)] for p in PHOTOS]
     return grid(rows)
 

@@ -29,7 +29,8 @@ AROUND = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (
 def random_flow(rng: np.random.Generator, size: int) -> Float[np.ndarray, "s s 2"]:
     """Draw a smooth random flow: for each position, rows and columns in pixels to where its colour comes from."""
     grid = rng.normal(0, FLOW_SHIFT, (FLOW_GRID, FLOW_GRID, 2)) + rng.normal(0, FLOW_SHIFT, 2)
-    return scipy.ndimage.zoom(grid, (size / FLOW_GRID, size / FLOW_GRID, 1), order=3, mode="nearest").astype(np.float32)
+    whole = scipy.ndimage.zoom(grid, (size / FLOW_GRID, size / FLOW_GRID, 1), order=3, mode="nearest")
+    return np.asarray(whole, np.float32)
 
 
 def along(image: Float[Array, "h w c"], flow: Float[Array, "h w 2"]) -> Float[Array, "h w c"]:

@@ -249,11 +249,12 @@ def train_painter(
             photo = floats(tasks.content(number))
             flows.append(random_flow(rng, len(photo)))
             noise = rng.uniform(0, FLOW_NOISE) * photo.std() * rng.standard_normal(photo.shape)
-            codes.append(tasks.frame(number, np.float32(np.clip(move(photo, flows[-1]) + noise, 0, 1))))
+            second = np.clip(np.asarray(move(photo, flows[-1])) + noise, 0, 1)
+            codes.append(tasks.frame(number, second.astype(np.float32)))
         return np.concatenate(codes), np.stack(flows)
 
     def batch(numbers: Sequence[int], rng: np.random.Generator) -> tuple[Any, ...]:
-        grams, content = eye.wanted(tasks, numbers) if beyond else ((), ())
+        grams, content = eye.wanted(tasks, numbers) if beyond else ((), np.zeros(0))
         whole = np.array([tasks.whole(n) for n in numbers], np.float32)
         anchors = draw_anchors(rng, *content.shape[1:3]) if o["coherence"] else ()
         return (
