@@ -422,5 +422,8 @@ def test_named_devices_are_found(text):
 
 
 def test_asking_what_device_there_is_is_fine():
-    text = "kind = jax.devices()[0].device_kind\nx = jax.device_put(x)\nmessage = 'the GPU is not needed'"
+    text = (
+        "kind = jax.devices()[0].device_kind\nx = jax.device_put(x)\n"
+        "message = 'is a device or socket; the GPU is not needed'"
+    )
     assert found(device_problems, Source("stylizer", text)) == []

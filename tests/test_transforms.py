@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from wctstyle.errors import ConfigError
 from wctstyle.moments import Moments, measure, mixture, pool
+from wctstyle.plan import moved
 from wctstyle.settings import BlendKind, TransformKind
 from wctstyle.transforms import (
     ABSOLUTE_FLOOR,
@@ -144,6 +145,23 @@ def test_style_equal_to_content_is_the_identity(kind, x):
 def test_style_equal_to_content_is_the_identity_at_any_rank(kind, x):
     step = mapped(measured(x), measured(x), kind=kind)
     close(step(x), x, rtol=0.02)
+
+
+@every_kind
+@law
+@given(x=degenerate_features((1, 2, 3, 8)), y=degenerate_features((1, 2, 3, 8)))
+def test_strength_zero_returns_the_features_exactly(kind, x, y):
+    np.testing.assert_array_equal(moved(x, mapped(measured(x), measured(y), kind=kind), 0.0), x)
+
+
+@every_kind
+@law
+@given(x=features(), y=features(OTHER_SHAPE), alpha=st.floats(0, 1, width=32))
+def test_strength_is_the_share_of_the_transformed_features(kind, x, y, alpha):
+    step = mapped(measured(x), measured(y), kind=kind)
+    full = step(x)
+    scale = max(np.abs(full).max(), np.abs(x).max())
+    np.testing.assert_allclose(moved(x, step, alpha), alpha * full + (1 - alpha) * x, atol=1e-4 * scale)
 
 
 @every_kind

@@ -30,13 +30,13 @@ YUNET_SIDE = 512
 faces (docs/notes/faces.md)."""
 
 YUNET_LEAST_FACE = 24
-"""Smallest side of a face there. Finds are right down to this size, at which a face is three cells of the code."""
+"""Smallest side of a face there. Finds down to this size are right; a face is then three cells of the code wide."""
 
 YUNET_LEAST_SCORE = 0.7
 """Score from which on a find is a face. At 0.6 twice as many finds are wrong, at 0.8 twice as many faces are missed."""
 
 YUNET_HALF_WIDTH, YUNET_HALF_HEIGHT, YUNET_RAISED = 1.17, 1.3, 0.13
-"""The ellipse in half sides of YuNet's box, from hairline to chin. On 63 faces that both find it is the cascade's."""
+"""The ellipse in half sides of YuNet's box, hairline to chin. On 63 faces that both find, it matches the cascade's."""
 
 EDGE = 0.5
 """Width of the ellipse's soft edge, as a share of its axes: half inside, half outside."""

@@ -230,7 +230,9 @@ class Stylizer:
         decoder_def, self._decoder = nnx.split(decoder)
         self._contents: Recent[ContentCode] = Recent(CONTENT_BYTES, lambda code: code.nbytes)
         self._lost: Recent[np.ndarray] = Recent(CONTENT_BYTES, lambda lost: lost.nbytes)
-        self._faces: Recent[Features] = Recent(CONTENT_BYTES, lambda code: int(code.nbytes))
+        self._faces: Recent[tuple[Features, np.ndarray]] = Recent(
+            CONTENT_BYTES, lambda drawn: sum(int(part.nbytes) for part in drawn)
+        )
         self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
         self._barycenters: Recent[Barycenters] = Recent(BLEND_CACHE)
         width = MODELS[model].code_width
@@ -361,17 +363,19 @@ class Stylizer:
     def _drawn_faces(self, content: ContentCode, palette: Affine) -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
         """Return what faces are drawn towards: the code of the photo in the target's colours, and what that loses.
 
-        The code is kept for the last few palettes, so that a changed strength does not encode again. What the decoder
+        Both are kept for the last few palettes, so that a changed strength does not make them again. What the decoder
         makes of the recoloured photo is taken to be what it makes of the photo, recoloured: that spares a decoding.
         """
         matrix, bias = np.asarray(palette.matrix), np.asarray(palette.bias)
-        recolored, decoded = (
-            np.clip(pixels @ matrix.T + bias, 0, 1)
-            for pixels in (content.pixels, content.pixels - self._lost_of(content))
-        )
-        key = (content.key, matrix.tobytes(), bias.tobytes())
-        code = self._faces.get(key, lambda: self._encoded(recolored, content.height, content.width)[0])
-        return code, recolored - decoded
+
+        def make() -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
+            recolored, decoded = (
+                np.clip(pixels @ matrix.T + bias, 0, 1)
+                for pixels in (content.pixels, content.pixels - self._lost_of(content))
+            )
+            return self._encoded(recolored, content.height, content.width)[0], recolored - decoded
+
+        return self._faces.get((content.key, content.texture, matrix.tobytes(), bias.tobytes()), make)
 
     def _painted(
         self,

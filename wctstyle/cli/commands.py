@@ -109,14 +109,14 @@ def stylize(
             help="How the photo's statistics become the style's: mk moves them least, wct is the original, "
             "adain matches each channel alone."
         ),
-    ] = "mk",
+    ] = DEFAULTS.transform,
     blend: Annotated[
         BlendKind,
         _style_option(
             help="How several styles become one: barycenter merges them, linear averages their statistics, "
             "mixture keeps the variety of every style."
         ),
-    ] = "barycenter",
+    ] = DEFAULTS.blend,
     refine: Annotated[
         int,
         _style_option(

@@ -51,7 +51,7 @@ def compare(
     ],
     style: options.Style = None,
     strength: options.Strength = DEFAULTS.strength,
-    blend: options.BlendOption = "barycenter",
+    blend: options.BlendOption = DEFAULTS.blend,
     keep_faces: options.KeepFaces = DEFAULTS.keep_faces,
     steps: options.Steps = DEFAULTS.steps,
     model: options.ModelOption = DEFAULT_OPTIMIZER_MODEL,

@@ -48,6 +48,9 @@ DEFAULTS: dict[str, Any] = {
 }
 """Options of the stage: `judge`, the model whose encoder looks at the pictures; the weights of the losses."""
 
+SEEN = (-0.2, 1.2)
+"""What is painted is clipped to this before it is compared: `range` alone pulls back what lies further out."""
+
 INITIAL_TASKS = 96
 HELD_OUT = 50
 """One task in so many is not trained on."""
@@ -201,10 +204,10 @@ def train_painter(
     eye = Judge(judge)
     graphdef, params = nnx.split(decoder, nnx.Param)
     beyond, like = bool(o["style"] or o["content"] or o["coherence"]), bool(o["feature"] or o["gram"])
-    width = dict((name, c_out) for name, _, c_out in judge.config.convs())["conv" + CONTENT_LAYER[4:]]
     learned = {"decoder": params, "projection": {}}
     if o["coherence"]:
-        learned["projection"] = projection(np.random.default_rng(seed), width)
+        channels = judge.config.channels[int(CONTENT_LAYER[4]) - 1]
+        learned["projection"] = projection(np.random.default_rng(seed), channels)
 
     def loss(
         learned: Any, judge_params: Any, code: Features, picture: Image, whole: jax.Array, grams: Any, content: Any,
@@ -216,7 +219,7 @@ def train_painter(
             "pixel": jnp.mean((out - picture) ** 2),
             "range": jnp.mean((out - jnp.clip(out, 0, 1)) ** 2),
         }
-        acts = eye.look(judge_params, jnp.clip(out, -0.2, 1.2))
+        acts = eye.look(judge_params, jnp.clip(out, *SEEN))
         seen = eye.levels(acts)
         if like:
             taught = jax.lax.stop_gradient(eye.levels(eye.look(judge_params, picture)))
@@ -231,7 +234,7 @@ def train_painter(
             parts["content"] = jnp.sum(whole * standardized_error(acts[CONTENT_LAYER], content)) / count
         if o["flow"]:
             moved_code, flows = frame
-            parts["flow"] = flow_error(jnp.clip(out, -0.2, 1.2), jnp.clip(paint(moved_code), -0.2, 1.2), flows)
+            parts["flow"] = flow_error(jnp.clip(out, *SEEN), jnp.clip(paint(moved_code), *SEEN), flows)
         if o["coherence"]:
             parts["coherence"] = coherence(acts[CONTENT_LAYER], content, anchors, learned["projection"])
         weighted = ("pixel", "range", "feature", "gram", "style", "content", "flow", "coherence")
