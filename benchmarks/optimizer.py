@@ -28,6 +28,7 @@ from jaxtyping import Float, UInt8
 from benchmarks import report
 from benchmarks.judge import Judge, vgg19_file
 from wctstyle import images, samples, weights
+from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings
@@ -42,7 +43,7 @@ from wctstyle.optimizer.objective import (
     term_weights,
 )
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
-from wctstyle.stylizer import Stylizer, enable_compilation_cache
+from wctstyle.stylizer import Stylizer
 
 Rgb = Float[np.ndarray, "h w 3"]
 Rgb8 = UInt8[np.ndarray, "h w 3"]

@@ -25,11 +25,12 @@ from benchmarks import peers, report
 from benchmarks.judge import ENVIRONMENT, FIGURES, SHIFT, Judge, vgg19_file
 from benchmarks.sheets import SheetWriter, Tile, resize_to, to_bytes
 from wctstyle import images, metrics
+from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.settings import DEFAULT_MODEL, DEFAULT_OPTIMIZER_MODEL, Settings
-from wctstyle.stylizer import Stylizer, enable_compilation_cache
+from wctstyle.stylizer import Stylizer
 
 Rgb = Float[np.ndarray, "h w 3"]
 

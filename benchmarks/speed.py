@@ -30,11 +30,13 @@ from benchmarks import report
 from benchmarks.sheets import resize_to
 from wctstyle import images, weights
 from wctstyle import plan as core
+from wctstyle.codes import StyleCode
 from wctstyle.encoder import CODE_LEVEL, MODELS, ModelConfig
 from wctstyle.errors import ConfigError, WctStyleError
 from wctstyle.model import build
 from wctstyle.settings import DEFAULT_MODEL, Settings
-from wctstyle.stylizer import StyleCode, Stylizer, pad_to_family
+from wctstyle.sizes import pad_to_family
+from wctstyle.stylizer import Stylizer
 from wctstyle.weights.models import config_metadata
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -46,7 +48,7 @@ CACHE_THRESHOLDS = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
 }
-"""What `stylizer.enable_compilation_cache` sets for its own folder and leaves alone when a folder is given."""
+"""What `compilation.enable_compilation_cache` sets for its own folder and leaves alone when a folder is given."""
 
 LAUNCHER = """
 import json, resource, subprocess, sys, time

@@ -381,6 +381,7 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
         ((*STYLED, "--color", "-1"), "Error: --color is -1.0, must be between 0 and 1"),
         ((*STYLED, "--color", "1.5"), "Error: --color is 1.5, must be between 0 and 1"),
         ((*STYLED, "--texture", "2"), "Error: --texture is 2.0, must be between 0 and 1"),
+        ((*STYLED, "--look", "9"), "Error: --look is 9, must be from 128 to 4096 pixels, or 0 for none"),
         ((*STYLED, "--keep-faces", "2"), "Error: --keep-faces is 2.0, must be between 0 and 1"),
         ((*STYLED, "--refine", "201"), "Error: --refine is 201, must be a whole number of steps from 0 to 200"),
         ((*STYLED, "--stroke-scale", "0.2"), "Error: --stroke-scale is 0.2, must be between 0.25 and 4"),
@@ -557,8 +558,9 @@ def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch
 
     monkeypatch.setattr(one_model, "stylize", spy)
     options = ("--strength", "1.2", "--detail", "0.2", "--color", "0.7", "--texture", "0.1", "--keep-faces", "0.4")
-    fails(*STYLED, "--style", "sea.png:0.5", *options, "--transform", "adain", "--blend", "linear", "--refine", "3")
-    assert seen == [([1.0, 0.5], Settings(1.2, 0.2, 0.7, 0.1, 0.4, "adain", "linear", 3))]
+    options += ("--transform", "adain", "--blend", "linear", "--look", "256", "--refine", "3")
+    fails(*STYLED, "--style", "sea.png:0.5", *options)
+    assert seen == [([1.0, 0.5], Settings(1.2, 0.2, 0.7, 0.1, 0.4, "adain", "linear", 256, 3))]
 
 
 def test_the_model_is_the_one_that_was_named(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
@@ -708,7 +710,7 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any, tiny_weigh
     made(
         *("sea.png", "--style", "waves.png:0.7", "--style", "sample:marbling:0.3", "--size", "60"),
         *("--stroke-scale", "1.5", "--strength", "1.25", "--detail", "0.1", "--color", "0.75", "--keep-faces", "0.3"),
-        *("--texture", "0.6"),
+        *("--texture", "0.6", "--look", "128"),
         *("--transform", "wct", "--blend", "linear", "--refine", "2", "-o", "first.webp", "--quality", "100"),
     )
     recipe = json.loads(invoke("recipe", "first.webp", "--json").stdout)
@@ -727,6 +729,7 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any, tiny_weigh
         "keep_faces": 0.3,
         "transform": "wct",
         "blend": "linear",
+        "look": 128,
         "refine": 2,
         "size": 60,
         "style_size": None,
@@ -743,7 +746,15 @@ def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeyp
     seen: list[Any] = []
     monkeypatch.setattr(jobs.Studio, "make", lambda studio, job, **_: seen.append((studio.options, job)) or {})
     settings = Settings(
-        strength=1.1, detail=0.3, color=0.2, texture=0.7, keep_faces=0.9, transform="adain", blend="mixture", refine=7
+        strength=1.1,
+        detail=0.3,
+        color=0.2,
+        texture=0.7,
+        keep_faces=0.9,
+        transform="adain",
+        blend="mixture",
+        look=300,
+        refine=7,
     )
     assert all(getattr(settings, f.name) != f.default for f in dataclasses.fields(settings))
     given: list[dict[str, Any]] = [{"style_size": 96}, {"style_size": 0}, {"stroke_scale": 0.5}]

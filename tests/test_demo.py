@@ -31,7 +31,7 @@ from wctstyle import color, images, samples
 from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
 from wctstyle.demo import Limits, actions, looks, pictures, sheets
-from wctstyle.demo.engine import Engine, Gate, installed, network_of
+from wctstyle.demo.engine import Engine, Gate, installed
 from wctstyle.demo.guard import Guard, names_address
 from wctstyle.demo.layout import Page
 from wctstyle.demo.looks import Look
@@ -39,7 +39,7 @@ from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipes import recipe_command
-from wctstyle.settings import Settings
+from wctstyle.settings import Settings, optimizer_model
 
 LOOK = Look(size=128)
 
@@ -189,7 +189,7 @@ def test_a_recipe_of_a_model_that_is_not_here_is_made_with_the_one_that_is(desk,
 
 
 def test_the_best_quality_optimises_with_its_own_network(desk, session, monkeypatch):
-    assert [network_of(model) for model in looks.QUALITIES] == ["medium", "medium", "vgg19"]
+    assert [optimizer_model(model) for model in looks.QUALITIES] == ["medium", "medium", "vgg19"]
     monkeypatch.setattr(desk.engine, "offered", tuple(looks.QUALITIES))
     look = replace(TINY, model="vgg19")
     kept = list(actions.optimise(desk, session, look, 2))[-1].kept
@@ -472,7 +472,7 @@ RICH = Look(
     content="sample:coffee",
     styles=(("sample:marbling", 0.25), ("sample:peacock", 0.75)),
     settings=Settings(
-        strength=1.3, detail=0.3, color=0.7, texture=0.2, keep_faces=0.8, transform="wct", blend="mixture"
+        strength=1.3, detail=0.3, color=0.7, texture=0.2, keep_faces=0.8, transform="wct", blend="mixture", look=0
     ),
     size=128,
     stroke_scale=1.25,
@@ -510,6 +510,7 @@ SHARES = st.floats(0, 1)
     transform=st.sampled_from(["mk", "wct", "adain"]),
     blend=st.sampled_from(["barycenter", "linear", "mixture"]),
     size=st.integers(64, SMALL.max_size),
+    look=st.sampled_from([0, 128, 512]),
     stroke_scale=st.floats(*looks.STROKE_SCALES),
     model=st.sampled_from(list(looks.QUALITIES)),
 )
@@ -613,7 +614,7 @@ def test_the_command_is_what_the_command_line_reads_back(desk, session):
         "keep-faces": "0.8",
         "transform": "wct",
     }
-    said |= {"blend": "mixture", "refine": "0", "size": "128", "stroke-scale": "1.25", "model": "medium"}
+    said |= {"blend": "mixture", "look": "0", "refine": "0", "size": "128", "stroke-scale": "1.25", "model": "medium"}
     assert {name: dict(options)[f"--{name}"] for name in said} == said
     assert options[-1] == ("-o", "a picture.png")
 

@@ -103,6 +103,7 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
         transform="adain",
         blend="mixture",
         size=64,
+        look=256,
         stroke_scale=1.5,
         model="medium",
         format="WebP",
@@ -123,10 +124,11 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
         "transform",
         "blend",
         "size",
+        "look",
         "stroke_scale",
         "model",
     )
-    assert [recipe[name] for name in names] == [1.2, 0.2, 0.4, 0.3, 0.7, "adain", "mixture", 64, 1.5, "medium"]
+    assert [recipe[name] for name in names] == [1.2, 0.2, 0.4, 0.3, 0.7, "adain", "mixture", 64, 256, 1.5, "medium"]
     assert report["seconds"] > 0
     again = client.predict(picture=handle_file(str(path)), api_name="/recipe")
     assert again["recipe"] == recipe

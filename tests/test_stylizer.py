@@ -18,6 +18,8 @@ from scipy.ndimage import gaussian_filter
 import wctstyle.optimizer
 import wctstyle.stylizer
 from wctstyle import color, metrics, transforms, weights
+from wctstyle.codes import StyleCode
+from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.model import build
@@ -25,16 +27,8 @@ from wctstyle.moments import measure
 from wctstyle.optimizer import Optimizer
 from wctstyle.plan import counted
 from wctstyle.settings import MAX_SIDE, MAX_STRENGTH, BlendKind, Settings, TransformKind
-from wctstyle.stylizer import (
-    SMALLEST_SIDE,
-    StyleCode,
-    Stylizer,
-    content_hash,
-    enable_compilation_cache,
-    pad_to_family,
-    padded_side,
-    stylize,
-)
+from wctstyle.sizes import SMALLEST_SIDE, pad_to_family, padded_side
+from wctstyle.stylizer import Stylizer, content_hash, stylize
 
 # fmt: off
 TWELVE_SIZES = [
@@ -169,7 +163,7 @@ def test_a_slider_move_plans_and_renders_alone(fresh, photo_64, monkeypatch):
     paintings = [picture(64, 64, seed=seed) for seed in (2, 3)]
     fresh.stylize(photo_64, [(paintings[0], 0.5), (paintings[1], 0.5)])
     traces = dict(fresh.traces)
-    monkeypatch.setattr(fresh, "_encode", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr(fresh._programs, "encode", lambda *_: pytest.fail("encoded again"))
     images = [
         fresh.stylize(photo_64.copy(), [(paintings[0].copy(), weight), (paintings[1], 1)], settings).image
         for weight in (0.2, 3.0)
@@ -181,7 +175,7 @@ def test_a_slider_move_plans_and_renders_alone(fresh, photo_64, monkeypatch):
 
 def test_what_the_decoder_loses_of_a_photo_is_found_once(fresh, photo_64, styles, monkeypatch):
     fresh.stylize(photo_64, styles[0], Settings(strength=0.5))
-    monkeypatch.setattr(fresh, "_decoded", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(fresh._programs, "decoded", lambda *_: pytest.fail("decoded again"))
     for settings in (Settings(strength=0.7), Settings(detail=0.5)):
         assert_picture(fresh.stylize(photo_64, styles[1], settings).image, (64, 64))
 
@@ -211,7 +205,7 @@ def test_a_content_that_failed_is_not_remembered(fresh, photo_64, monkeypatch):
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(fresh, "_encode", fail)
+        patch.setattr(fresh._programs, "encode", fail)
         with pytest.raises(RuntimeError, match="out of memory"):
             fresh.content(photo_64)
     assert fresh.content(photo_64).code.shape == (1, 8, 8, NARROW.code_width)
@@ -329,7 +323,7 @@ def test_three_styles_meet_near_their_barycenter(stylizer, styles, weights):
 def test_where_styles_meet_is_found_once(fresh, monkeypatch):
     codes = [fresh.style(picture(64, 64, seed=seed)) for seed in (1, 2, 3)]
     fresh.target([(code, 1) for code in codes])
-    monkeypatch.setattr(fresh, "_meet", lambda *_: pytest.fail("found again"))
+    monkeypatch.setattr(fresh._programs, "meet", lambda *_: pytest.fail("found again"))
     near = fresh.target([(codes[0], 8), (codes[1], 1), (codes[2], 1)])
     far = fresh.target([(codes[0], 1), (codes[1], 1), (codes[2], 8)])
     assert np.abs(near.mean - far.mean).max() > 1e-3
@@ -473,7 +467,7 @@ def test_color_is_how_far_the_palette_goes_along(stylizer, styles, photo_64):
 
 def faces_are(monkeypatch, found):
     """Let every picture have its faces where `found(height, width)` says."""
-    monkeypatch.setattr("wctstyle.stylizer.face_map", lambda rgb: found(*rgb.shape[:2]))
+    monkeypatch.setattr("wctstyle.codes.face_map", lambda rgb: found(*rgb.shape[:2]))
 
 
 def everywhere(height, width):
@@ -488,7 +482,7 @@ def test_a_face_that_fills_the_picture_is_drawn_from_the_photo_in_the_styles_col
     step = result.plan.palette
     recolored = np.clip(photo @ np.asarray(step.matrix).T + np.asarray(step.bias), 0, 1)
     decoded, own = (
-        fresh._decoded(fresh.content(seen, texture=texture).code)[0]
+        fresh._programs.decoded(fresh.content(seen, texture=texture).code)[0]
         for seen, texture in ((recolored, 0.0), (photo, Settings().texture))
     )
     want = decoded + (recolored - np.clip(own @ np.asarray(step.matrix).T + np.asarray(step.bias), 0, 1)) / 2
@@ -555,7 +549,7 @@ def test_a_changed_strength_does_not_encode_faces_again(fresh, styles, monkeypat
     faces_are(monkeypatch, everywhere)
     photo = picture(50, 60, seed=6)
     first = fresh.stylize(photo, styles[0]).image
-    monkeypatch.setattr(fresh, "_encode", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr(fresh._programs, "encode", lambda *_: pytest.fail("encoded again"))
     half = fresh.stylize(photo, styles[0], Settings(strength=0.5)).image
     assert np.abs(half - first).mean() > 1e-3
     np.testing.assert_array_equal(fresh.stylize(photo, styles[0]).image, first)
@@ -616,7 +610,7 @@ def test_each_model_refines_by_its_network(monkeypatch, tensors, model, wanted):
     ((name, more),) = asked
     assert name == wanted
     if model == "slim":
-        assert not more
+        assert more == {"tensors": None}
     else:
         assert all(key.startswith("encoder/") for key in more["tensors"])
         assert len(more["tensors"]) == 2 * len(NARROW.convs())
@@ -817,6 +811,6 @@ class TestCompilationCache:
         def refuse(*_args, **_kwargs):
             raise PermissionError(errno.EACCES, "not allowed")
 
-        monkeypatch.setattr(wctstyle.stylizer.Path, "mkdir", refuse)
+        monkeypatch.setattr(wctstyle.compilation.Path, "mkdir", refuse)
         enable_compilation_cache()
         assert jax.config.jax_compilation_cache_dir is None

@@ -22,6 +22,12 @@ DEFAULT_MODEL: ModelName = "slim"
 DEFAULT_OPTIMIZER_MODEL: ModelName = "medium"
 """The network of `refine` and `optimize`, unless the model is vgg19."""
 
+
+def optimizer_model(model: str) -> ModelName:
+    """Return the network that `refine` and `optimize` descend with where `model` paints."""
+    return "vgg19" if model == "vgg19" else DEFAULT_OPTIMIZER_MODEL
+
+
 MAX_STRENGTH = 1.5
 """Beyond 1 the map is followed further than to the style: more paint, less photo."""
 
@@ -30,6 +36,12 @@ DEFAULT_TEXTURE = 0.5
 
 DEFAULT_KEEP_FACES = 0.5
 """Chosen by looking at portraits: faces stay whose they are, and are painted in the style's colours."""
+
+DEFAULT_LOOK = 512
+"""Long side in pixels at which larger pictures are composed (`wctstyle.look`)."""
+
+LEAST_LOOK = 128
+"""Smaller looks leave too few positions to measure."""
 
 MAX_REFINE = 200
 """More steps than that are `optimize`'s business, which shows how far it is and can be stopped and resumed."""
@@ -67,7 +79,9 @@ class Settings:
     along; 0 keeps the photo's own colours (`color.original_colors`). texture: 0..1, how much there is to paint in plain
     areas; 0 may leave skies bare (`wctstyle.texture`). keep_faces: 0..1, how far faces keep the photo's forms, in the
     style's colours; 0 does not look for them. transform: mk (least displacement), wct or adain. blend:
-    how several styles become one target. refine: steps of descent on the picture after the pass.
+    how several styles become one target. look: long side in pixels at which larger pictures are composed, so that they
+    look as small ones do (`wctstyle.look`); 0 paints every size at once. refine: steps of descent on the picture after
+    the pass.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -80,6 +94,7 @@ class Settings:
     keep_faces: float = DEFAULT_KEEP_FACES
     transform: TransformKind = "mk"
     blend: BlendKind = "barycenter"
+    look: int = DEFAULT_LOOK
     refine: int = 0
 
     def __post_init__(self) -> None:
@@ -91,5 +106,7 @@ class Settings:
             raise ConfigError(f"transform is {self.transform!r}, must be one of {', '.join(get_args(TransformKind))}")
         if self.blend not in get_args(BlendKind):
             raise ConfigError(f"blend is {self.blend!r}, must be one of {', '.join(get_args(BlendKind))}")
+        if isinstance(self.look, bool) or not (self.look == 0 or LEAST_LOOK <= self.look <= MAX_SIDE):
+            raise ConfigError(f"look is {self.look!r}, must be from {LEAST_LOOK} to {MAX_SIDE} pixels, or 0 for none")
         if isinstance(self.refine, bool) or not isinstance(self.refine, int) or not 0 <= self.refine <= MAX_REFINE:
             raise ConfigError(f"refine is {self.refine!r}, must be a whole number of steps from 0 to {MAX_REFINE}")

@@ -136,6 +136,14 @@ def stylize(
             help=f"Long side of the result in pixels, up to {MAX_SIDE}; enlarges or shrinks; 0: the photo's own.",
         ),
     ] = None,
+    look: Annotated[
+        int,
+        _size_option(
+            metavar="LONG_SIDE",
+            help="Larger results are composed at this size first, enlarged and painted once more, so that they look as "
+            "small ones do; 0 paints every size at once.",
+        ),
+    ] = DEFAULTS.look,
     stroke_scale: StrokeScale = None,
     style_size: StyleSize = None,
     max_pixels: Annotated[
@@ -176,6 +184,7 @@ def stylize(
         keep_faces=keep_faces,
         transform=transform,
         blend=blend,
+        look=look,
         refine=refine,
     )
     options = Options(settings, model, size, Strokes(style_size, stroke_scale), max_pixels, quality)

@@ -149,8 +149,8 @@ def ended_recipe(recipe: Mapping[str, Any], last: Iterate) -> dict[str, Any]:
 
 def load_optimizer(model: str) -> Optimizer:
     """Return the optimiser, its programs kept from run to run."""
+    from wctstyle.compilation import enable_compilation_cache
     from wctstyle.optimizer import Optimizer
-    from wctstyle.stylizer import enable_compilation_cache
 
     enable_compilation_cache()
     return Optimizer(model)

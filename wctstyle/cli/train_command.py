@@ -55,7 +55,7 @@ def train(
     for option, folder in (("--content", content), ("--style", style)):
         if not any(images.is_image_file(path) for path in folder.rglob("*")):
             raise ConfigError(f"{option} {folder}: no pictures in this folder; wanted one of {readable()}")
-    from wctstyle.stylizer import enable_compilation_cache
+    from wctstyle.compilation import enable_compilation_cache
     from wctstyle.training.pictures import load_painter
     from wctstyle.training.recipe import load_recipe
     from wctstyle.training.recipe import train as run_recipe

@@ -14,7 +14,7 @@ import numpy as np
 
 from wctstyle import images, samples
 from wctstyle.demo import looks
-from wctstyle.demo.engine import Engine, network_of
+from wctstyle.demo.engine import Engine
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.looks import Look
 from wctstyle.demo.pictures import Held, address, data_address, decode, public_name, sample, take_upload, thumbnail
@@ -22,6 +22,7 @@ from wctstyle.demo.sessions import KEPT_FORMATS, Kept, Losses, ResultKind, Sessi
 from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer import OptimizeSettings
+from wctstyle.settings import optimizer_model
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -269,7 +270,7 @@ def estimate(desk: Desk, session: Session, look: Look, steps: float, method: str
     settings = optimise_settings(desk, look, steps, method, start)
     size = min(look.size, desk.limits.optimise_size)
     height, width = desk.engine.content_rgb(session.picture(look.content), size).shape[:2]
-    seconds = desk.engine.estimate((height, width), settings, network_of(look.model))
+    seconds = desk.engine.estimate((height, width), settings, optimizer_model(look.model))
     text = f"About {duration(seconds)} for {settings.steps} steps at {width} × {height} on this machine, alone"
     return f"{text}; it stops at {duration(desk.limits.optimise_seconds)} in any case."
 
@@ -291,7 +292,7 @@ def optimise(
     shot = desk.engine.render(session, look)
     photo = desk.engine.content_rgb(session.picture(look.content), look.size)
     styles = desk.engine.styles_rgb(session, look, max(photo.shape[:2]))
-    network = network_of(look.model)
+    network = optimizer_model(look.model)
     before = address(photo)
 
     def shown(image: np.ndarray, note: str) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Endpoints:
         transform: Literal["mk", "wct", "adain"] = DEFAULTS.transform,
         blend: Literal["barycenter", "linear", "mixture"] = DEFAULTS.blend,
         size: int = 512,
+        look: int = DEFAULTS.look,
         stroke_scale: float = DEFAULT_STROKE_SCALE,
         model: str | None = None,
         format: FormatName = "PNG",
@@ -73,16 +74,17 @@ class Endpoints:
         content and each of styles is `sample:NAME` or an uploaded file. weights: one per style, any scale; equal if
         left out. strength 0..1.5: 0 is the photo, 1 the full style. detail 0..1: how much of the photo's fine detail is
         put back. color 0..1: 0 keeps the photo's colors. texture 0..1: how much there is to paint in plain areas.
-        keep_faces 0..1: how strongly faces are protected. size: long side in pixels. stroke_scale 0.25..4: size of the
-        strokes. model: slim, medium or vgg19, as far as they are installed; the server's own if left out.
+        keep_faces 0..1: how strongly faces are protected. size: long side in pixels. look: long side in pixels at which
+        larger results are composed; 0 paints every size at once. stroke_scale 0.25..4: size of the strokes.
+        model: slim, medium or vgg19, as far as they are installed; the server's own if left out.
         """
         session = self._session()
-        look = self._look(
+        made = self._look(
             session, content, styles, weights, model, strength=strength, detail=detail, color=color, texture=texture,
-            keep_faces=keep_faces, transform=transform, blend=blend, size=size, stroke_scale=stroke_scale,
+            keep_faces=keep_faces, transform=transform, blend=blend, size=size, look=look, stroke_scale=stroke_scale,
         )  # fmt: skip
-        shot = self.desk.engine.render(session, look)
-        recipe = actions.recipe_of(self.desk, session, look, shot.image)
+        shot = self.desk.engine.render(session, made)
+        recipe = actions.recipe_of(self.desk, session, made, shot.image)
         return self._file(shot.image, recipe, format, quality), _report(shot.image, recipe, seconds=shot.seconds)
 
     def optimise(

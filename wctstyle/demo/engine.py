@@ -14,14 +14,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from wctstyle import weights
+from wctstyle.codes import ContentCode, StyleCode
 from wctstyle.demo.looks import Look
 from wctstyle.demo.pictures import Held
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WeightsError
+from wctstyle.look import small_sides
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.recent import Recent
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
-from wctstyle.stylizer import ContentCode, StyleCode, Stylizer
+from wctstyle.stylizer import Stylizer
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -33,11 +35,6 @@ STYLE_BYTES = 256 * 2**20
 TRIAL_STEPS = 100
 
 _T = TypeVar("_T")
-
-
-def network_of(model: str) -> str:
-    """Return the network that Optimise descends with where a model paints."""
-    return "vgg19" if model == "vgg19" else DEFAULT_OPTIMIZER_MODEL
 
 
 def installed() -> tuple[str, ...]:
@@ -186,10 +183,14 @@ class Engine:
         with self.gate.quick():
             stylizer = self.stylizer(look.model)
             traces = sum(stylizer.traces.values())
-            code = self.content_code(session.picture(look.content), look.size, look.model, look.settings.texture)
-            side = look.style_side(max(code.height, code.width), session.limits)
-            blend = [(self.style_code(session.picture(id), side, look.model), weight) for id, weight in look.styles]
-            result = stylizer.stylize(code, blend, look.settings)
+            photo = self.content_rgb(session.picture(look.content), look.size)
+            side = look.style_side(max(photo.shape), session.limits)
+            if small_sides(photo.shape, look.settings.look):  # which are scaled before they are encoded
+                content, blend = photo, self.styles_rgb(session, look, max(photo.shape))
+            else:
+                content = self.content_code(session.picture(look.content), look.size, look.model, look.settings.texture)
+                blend = [(self.style_code(session.picture(id), side, look.model), weight) for id, weight in look.styles]
+            result = stylizer.stylize(content, blend, look.settings)
         seconds = time.perf_counter() - start
         return Shot(result.image, seconds, sum(stylizer.traces.values()) > traces)
 

@@ -21,7 +21,7 @@ from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.errors import ConfigError, WctStyleError
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import MAX_STRENGTH, STROKE_SCALES
+from wctstyle.settings import LEAST_LOOK, MAX_STRENGTH, STROKE_SCALES
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -33,7 +33,7 @@ LIVE_JOBS = 2
 
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
-SLOW_DIALS = ("size", "stroke_scale")
+SLOW_DIALS = ("size", "look", "stroke_scale")
 """Sliders whose every value is measured anew, so that the picture follows when they are let go."""
 
 _P = ParamSpec("_P")
@@ -179,6 +179,14 @@ class Page:
             most = min(looks.MAX_SCREEN_SIZE, limits.max_size)
             slider(
                 "size", "Size on screen", "Long side in pixels. Larger is finer and slower.", looks.LEAST_SIZE, most, 64
+            )
+            slider(
+                "look",
+                "Composed at",
+                "Long side in pixels. Larger pictures keep the look of this size; 0 gives every size its own.",
+                0,
+                looks.MAX_SCREEN_SIZE,
+                LEAST_LOOK,
             )
 
     def _build_optimise(self) -> None:

@@ -99,6 +99,7 @@ def make_look(
     transform: str = DEFAULTS.transform,
     blend: str = DEFAULTS.blend,
     size: float = 512,
+    look: float = DEFAULTS.look,
     stroke_scale: float = DEFAULT_STROKE_SCALE,
     model: str = DEFAULT_MODEL,
 ) -> Look:
@@ -116,6 +117,7 @@ def make_look(
         keep_faces=_number(keep_faces, "keep_faces"),
         transform=transform,  # pyright: ignore[reportArgumentType]
         blend=blend,  # pyright: ignore[reportArgumentType]
+        look=int(_number(look, "look")),
     )
     side, scale = _number(size, "size"), _number(stroke_scale, "stroke_scale")
     if not 32 <= side <= limits.max_size:
@@ -198,6 +200,7 @@ def look_of(
             keep_faces=float(recipe.get("keep_faces", DEFAULTS.keep_faces)),
             transform=str(recipe.get("transform", DEFAULTS.transform)),
             blend=str(recipe.get("blend", DEFAULTS.blend)),
+            look=int(recipe.get("look", DEFAULTS.look)),
             size=min(max(size, LEAST_SIZE), MAX_SCREEN_SIZE, limits.max_size),
             stroke_scale=_stroke_scale(recipe, size),
             model=_painter(recipe),
@@ -240,6 +243,7 @@ def controls_of(look: Look) -> dict[str, Any]:
         "transform": settings.transform,
         "blend": settings.blend,
         "size": look.size,
+        "look": settings.look,
     }
 
 

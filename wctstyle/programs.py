@@ -1,0 +1,82 @@
+"""The compiled programs of one model: encode, plan, render and the blends, and how often each was traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+from wctstyle import plan as core
+from wctstyle.compilation import COMPILER_OPTIONS
+from wctstyle.encoder import MODELS
+from wctstyle.model import build, extract
+from wctstyle.moments import Affine, Moments
+from wctstyle.sizes import counted_side, of_cells
+from wctstyle.transforms import barycenters, blend
+from wctstyle.types import Features
+
+
+class Programs:
+    """`encode`, `painted` and `decoded` of one model's weights; `plan`, `blend`, `meet` and `between` of moments."""
+
+    def __init__(self, model: str, tensors: Mapping[str, np.ndarray]) -> None:
+        floats = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
+        encoder, decoder = build(MODELS[model], jax.device_put(floats))  # together: one by one they would take 0.3 s
+        self._encoder_def, self._encoder = nnx.split(encoder)
+        self._decoder_def, self._decoder = nnx.split(decoder)
+        width = MODELS[model].code_width
+        self.nothing = Affine(*jax.device_put((np.eye(width, dtype=np.float32), np.zeros(width, np.float32))))
+        """The map that changes nothing."""
+        self.traces: dict[str, int] = {}
+        """How often each program was traced: one for each size of the family that was used."""
+
+        def counted(name: str, fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+            def traced(*args: Any, **kwargs: Any) -> Any:
+                self.traces[name] = self.traces.get(name, 0) + 1
+                return fn(*args, **kwargs)
+
+            return jax.jit(traced, compiler_options=COMPILER_OPTIONS, **options)
+
+        def encode(params: Any, image: Any, height: Any, width: Any) -> Any:
+            return core.encode(nnx.merge(self._encoder_def, params), image, height, width)
+
+        def render(params: Any, *args: Any) -> Any:
+            return core.render(nnx.merge(self._decoder_def, params), *args)
+
+        self._encode = counted("encode", encode)
+        self._render = counted("render", render)
+        self.plan = counted("plan", core.plan, static_argnames="kind")
+        self.blend = counted("blend", blend, static_argnames="kind")
+        self.meet = counted("meet", barycenters)
+        self.between = counted("between", lambda known, shares: known.at(shares))
+
+    @property
+    def encoder_tensors(self) -> dict[str, np.ndarray]:
+        """The encoder's weights by name."""
+        return extract(nnx.merge(self._encoder_def, self._encoder), "encoder")
+
+    def encode(self, pixels: Float[np.ndarray, "1 H W 3"], height: int, width: int) -> tuple[Features, Moments]:
+        """Return the code and the moments of padded pixels, of which `height` x `width` are the picture's own."""
+        return self._encode(self._encoder, pixels, counted_side(height), counted_side(width))
+
+    def painted(
+        self,
+        code: Features,
+        step: Affine,
+        strength: float,
+        face_code: Features | None = None,
+        share: Float[np.ndarray, "1 H W 1"] | None = None,
+    ) -> Float[np.ndarray, "1 H W 3"]:
+        """Run the one program that paints, with and without faces: a second one would have to be compiled too."""
+        n, height, width, _ = code.shape
+        cells = np.zeros((n, height, width, 1), np.float32) if share is None else of_cells(share)
+        drawn = code if face_code is None else face_code
+        return np.asarray(self._render(self._decoder, code, step, strength, drawn, cells))
+
+    def decoded(self, code: Features) -> Float[np.ndarray, "1 H W 3"]:
+        """Decode a code with nothing mapped."""
+        return self.painted(code, self.nothing, 0.0)

@@ -1,0 +1,42 @@
+"""The family of sizes that pictures are padded to, so that few programs serve all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle.encoder import CELL
+
+SMALLEST_SIDE = 32
+"""Sides below this count their reflected padding as well: a handful of positions has no moments to speak of."""
+
+
+def padded_side(side: int) -> int:
+    """Round a side up to the family of sizes that are traced: steps of 64 to 512, 128 to 1024, then 256."""
+    step = 64 if side <= 512 else 128 if side <= 1024 else 256
+    return -(-side // step) * step
+
+
+def counted_side(side: int) -> int:
+    """Return how many rows or columns of a padded picture count in its moments."""
+    return max(side, SMALLEST_SIDE)
+
+
+def padded(rgb: Float[np.ndarray, "h w 3"], to: Callable[[int], int]) -> Float[np.ndarray, "H W 3"]:
+    """Reflect the picture at its bottom and right, each side up to what `to` makes of it."""
+    pads = [(0, to(side) - side) for side in rgb.shape[:2]]
+    return np.pad(np.asarray(rgb, np.float32), (*pads, (0, 0)), mode="reflect")
+
+
+def pad_to_family(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "1 H W 3"]:
+    """Reflect the picture at its bottom and right up to the next size of the family."""
+    return padded(rgb, padded_side)[None]
+
+
+def of_cells(share: Float[np.ndarray, "1 H W 1"]) -> Float[np.ndarray, "1 h w 1"]:
+    """Average a map over the cells of a code."""
+    n, height, width, _ = share.shape
+    cells = share.reshape(n, height // CELL, CELL, width // CELL, CELL, 1)
+    return cells.mean(axis=(2, 4), dtype=np.float32)
