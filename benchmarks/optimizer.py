@@ -32,16 +32,10 @@ from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.optimizer import Iterate, Optimizer, OptimizeSettings
-from wctstyle.optimizer.network import parameters
-from wctstyle.optimizer.objective import (
-    Shape,
-    Targets,
-    content_targets,
-    loss_terms,
-    style_moments,
-    style_targets,
-    term_weights,
-)
+from wctstyle.optimizer.job import Job
+from wctstyle.optimizer.programs import Programs
+from wctstyle.optimizer.terms import values
+from wctstyle.optimizer.terms import weights as weights_of
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.stylizer import Stylizer
 
@@ -131,17 +125,14 @@ def optax_run(
 
     One step at least. begin: the loss of the content, where it starts.
     """
-    params, shape = parameters(MODELS[model], tensors), Shape.of(settings)
-    measured, photo = style_moments(params, jnp.asarray(style[None]), shape), jnp.asarray(content[None])
-    targets: Targets = {
-        "content": content_targets(params, photo, jnp.zeros(photo.shape[1:3]), shape),
-        "style": style_targets([measured], np.ones(1), {}, shape=shape, kind=settings.blend, strength=1.0),
-    }
-    term_weight = jnp.asarray(term_weights(settings, shape))
+    programs = Programs(MODELS[model], tensors)
+    job = Job.checked(content, [(style, 1.0)], dataclasses.replace(settings, keep_faces=0.0), content, resumed=False)
+    terms, photo = programs.objective(job, content.shape[:2]), jnp.asarray(content[None])
+    weighted = weights_of(terms)
     solver = optax.lbfgs(memory_size=settings.history)
 
     def loss(x: Any) -> Any:
-        return jnp.vdot(loss_terms(params, x, targets, shape), term_weight)
+        return jnp.vdot(values(terms, programs.params, x, job.network), weighted)
 
     both = optax.value_and_grad_from_state(loss)
 

@@ -38,16 +38,10 @@ from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import job as jobs
 from wctstyle.optimizer import run as runs
 from wctstyle.optimizer.job import Job
-from wctstyle.optimizer.network import convolve, features, parameters
-from wctstyle.optimizer.objective import (
-    Shape,
-    loss_terms,
-    style_targets,
-    term_pulls,
-    term_weights,
-    variation,
-)
+from wctstyle.optimizer.network import Network, convolve, features, parameters
+from wctstyle.optimizer.objective import Goal, content_layers, objective, style_layers, style_targets
 from wctstyle.optimizer.settings import LAYERS, Start, level_of, pyramid, share_out
+from wctstyle.optimizer.terms import pulls, values, variation
 from wctstyle.recent import Recent
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.weights import folding
@@ -192,7 +186,7 @@ def test_a_checkpointed_network_has_the_same_gradient(tensors: dict[str, np.ndar
 
     def slope(checkpointed: bool) -> Any:
         def total(x: Any) -> Any:
-            found = features(params, x, ("relu2_1", "relu4_2"), checkpointed=checkpointed, pooling="avg")
+            found = features(params, x, ("relu2_1", "relu4_2"), Network("avg", checkpointed))
             return sum(jnp.sum(value**2) for value in found.values())
 
         return jax.grad(total)(image)
@@ -280,32 +274,37 @@ def test_what_is_out_of_range_counts_by_its_distance():
     assert out_of_range(jnp.asarray(image))[0] == pytest.approx((0.3**2 + 0.1**2) / 6, rel=1e-5)
 
 
-def targets_of(params: Any, image: np.ndarray, shape: Shape) -> Any:
-    found = features(params, jnp.asarray(image[None]), {*shape.content_layers, *shape.style_layers})
+def terms_of(params: Any, image: np.ndarray, settings: OptimizeSettings) -> Any:
+    """The objective of a picture as photo and style, measured by numpy, and its features."""
+    layers = content_layers(settings), style_layers(settings)
+    found = features(params, jnp.asarray(image[None]), {*layers[0], *layers[1]}, Network())
     wide = {layer: np.asarray(x, np.float64)[0].reshape(-1, x.shape[-1]) for layer, x in found.items()}
     moments = {
         layer: Moments(jnp.asarray(len(x), jnp.float32), jnp.asarray(x.mean(0), jnp.float32),
                        jnp.asarray(np.cov(x.T, bias=True), jnp.float32))
         for layer, x in wide.items()
     }  # fmt: skip
-    style = style_targets([moments], np.ones(1), {}, shape=shape, kind="mixture", strength=1.0)
-    return {"content": {k: {"target": found[k]} for k in shape.content_layers}, "style": style}, wide
+    goal = Goal(style_targets([moments], np.ones(1), {}, settings, strength=1.0))
+    return objective(settings, {k: {"target": found[k], "emphasis": 1.0} for k in layers[0]}, [goal]), wide
+
+
+def valued(terms: Any, params: Any, image: np.ndarray) -> dict[str, float]:
+    found = values(terms, params, jnp.asarray(image[None]), Network())
+    return dict(zip([term.name for term in terms], map(float, found), strict=True))
 
 
 @pytest.mark.parametrize("statistic", ["gram", "moments"])
 def test_every_term_agrees_with_numpy(tensors: dict[str, np.ndarray], statistic: str):
     params = parameters(narrow.NARROW, tensors)
     settings = OptimizeSettings(statistic=statistic)  # pyright: ignore[reportArgumentType]
-    shape = Shape.of(settings)
-    image, other = narrow.picture(32, 32, seed=3), narrow.picture(32, 48, seed=4)
-    targets, wide = targets_of(params, other, shape)
-    same = dict(zip(shape.terms, loss_terms(params, jnp.asarray(other[None]), targets, shape), strict=True))
-    for name in shape.terms[:-2]:
-        assert same[name] == pytest.approx(0, abs=1e-4), name
-    small = narrow.picture(32, 48, seed=3)
-    terms = dict(zip(shape.terms, loss_terms(params, jnp.asarray(small[None]), targets, shape), strict=True))
-    _, own = targets_of(params, small, shape)
-    for layer in shape.style_layers:
+    other, small = narrow.picture(32, 48, seed=4), narrow.picture(32, 48, seed=3)
+    objective, wide = terms_of(params, other, settings)
+    for name, value in valued(objective, params, other).items():
+        if name not in ("tv", "range"):
+            assert value == pytest.approx(0, abs=1e-4), name
+    terms = valued(objective, params, small)
+    _, own = terms_of(params, small, settings)
+    for layer in style_layers(settings):
         a, b = own[layer], wide[layer]
         if statistic == "gram":
             grams = [x.T @ x / len(x) for x in (a, b)]
@@ -315,7 +314,6 @@ def test_every_term_agrees_with_numpy(tensors: dict[str, np.ndarray], statistic:
         assert terms[f"style_{layer}"] == pytest.approx(wanted, rel=5e-3, abs=1e-5), layer
     a, b = (x["relu4_2"].reshape(1, 4, 6, -1) for x in (own, wide))
     assert terms["content_relu4_2"] == pytest.approx(float(oracles.content_error(a, b)[0]), rel=2e-2)
-    del image
 
 
 def oracle_wasserstein(a: np.ndarray, b: np.ndarray) -> float:
@@ -329,9 +327,10 @@ def test_layer_weights_are_shares_of_their_kinds_weight():
     settings = OptimizeSettings(
         content_weight=2, style_weight=6, tv_weight=0.5, style_layers={"relu1_1": 1, "relu3_1": 3}
     )
-    shape = Shape.of(settings)
-    assert shape.terms == ("content_relu4_2", "style_relu1_1", "style_relu3_1", "tv", "range")
-    np.testing.assert_allclose(term_weights(settings, shape)[:-1], [2, 1.5, 4.5, 0.5])
+    terms, _ = terms_of(parameters(narrow.NARROW, narrow.random_tensors()), narrow.picture(32, 32), settings)
+    weighed = [(term.name, float(term.weight)) for term in terms[:-1]]
+    assert weighed == [("content_relu4_2", 2), ("style_relu1_1", 1.5), ("style_relu3_1", 4.5), ("tv", 0.5)]
+    assert terms[-1].name == "range"
 
 
 # --- L-BFGS -------------------------------------------------------------------------------------------------------
@@ -513,10 +512,10 @@ def test_a_run_interrupted_between_scales_goes_on_there(
     calls = iter([True, False])
     begin = tiny._programs.begin
 
-    def interrupted(*args: Any) -> Any:
+    def interrupted(*args: Any, **more: Any) -> Any:
         if not next(calls):
             raise KeyboardInterrupt
-        return begin(*args)
+        return begin(*args, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(tiny._programs, "begin", interrupted)
@@ -537,9 +536,9 @@ def test_scales_share_the_time_between_saves(
     monkeypatch.setattr(runs, "SAVE_SECONDS", 0.2)
     begin = tiny._programs.begin
 
-    def slow(*args: Any) -> Any:
+    def slow(*args: Any, **more: Any) -> Any:
         time.sleep(0.25)
-        return begin(*args)
+        return begin(*args, **more)
 
     monkeypatch.setattr(tiny._programs, "begin", slow)
     monkeypatch.setattr(runs, "CHUNK_SECONDS", 100.0)
@@ -685,9 +684,9 @@ def test_styles_are_measured_once(
     seen: list[Any] = []
     measure = optimizer._programs._moments
 
-    def counted(params: Any, picture: Any, *, shape: Shape) -> Any:
+    def counted(params: Any, picture: Any, mask: Any, **more: Any) -> Any:
         seen.append(picture.shape)
-        return measure(params, picture, shape=shape)
+        return measure(params, picture, mask, **more)
 
     monkeypatch.setattr(optimizer._programs, "_moments", counted)
     paintings = [style, narrow.picture(WIDTH, WIDTH, seed=6)]
@@ -713,9 +712,9 @@ def test_styles_are_measured_once(
 
 def test_old_moments_are_forgotten(tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(programs, "MOMENTS_BYTES", 1)
-    made, shape = Optimizer(tensors=tensors)._programs, Shape.of(OptimizeSettings())
+    made = Optimizer(tensors=tensors)._programs
     for seed in range(3):
-        made.measured(narrow.picture(16, 16, seed=seed), shape)
+        made.measured(narrow.picture(16, 16, seed=seed), ("relu1_1",), Network())
     assert len(made._measured._items) == 1
 
 
@@ -822,10 +821,11 @@ def test_normalised_gradients_pull_alike(tiny: Optimizer, content: np.ndarray, s
     settings = dataclasses.replace(SHORT, normalize_gradients=True)
     job = Job.checked(content, [(style, 1.0)], dataclasses.replace(settings, init="noise"), None, resumed=False)
     size, made = (HEIGHT, WIDTH), tiny._programs
-    targets, carry = made.targets(job, size), made.begin(job, size, None)
-    weights = made.weights(job, size, carry, targets)
-    pulls = np.asarray(term_pulls(made.params, descent.picture(carry.state.x, (*size, 3))[None], targets, job.shape))
-    relative = (weights * pulls)[:-2] / term_weights(settings, job.shape)[:-2]
+    terms = made.objective(job, size)
+    carry = made.begin(job, size, None, terms=len(terms))
+    balanced = made.balanced(terms, job, size, carry)
+    found = np.asarray(pulls(terms, made.params, descent.picture(carry.state.x, (*size, 3))[None], job.network))
+    relative = [float(a.weight * pull / b.weight) for a, b, pull in zip(balanced, terms, found, strict=True) if b.layer]
     np.testing.assert_allclose(relative, relative[0], rtol=1e-2)
 
 
@@ -860,7 +860,7 @@ def test_a_size_that_does_not_fit_is_told_with_one_that_does(
     monkeypatch.setattr(memory, "needed", lambda compiled, state: 4 * 2**30)
     monkeypatch.setattr(memory, "available", lambda: 2**30)
     optimizer = Optimizer(tensors=tensors)
-    monkeypatch.setattr(optimizer._programs, "targets", None)  # told before anything of that size is measured
+    monkeypatch.setattr(optimizer._programs, "objective", None)  # told before anything of that size is measured
     with pytest.raises(ImageError, match=r"^optimising 40x24 pixels needs 4\.0 GiB and 1\.0 GiB are free: give --size"):
         next(iter(optimizer.run(content, [(content, 1.0)], SHORT)))
 
@@ -883,9 +883,9 @@ def test_what_does_not_fit_is_tried_with_less_memory(
     assert np.abs(wanted - content).max() > lbfgs.FIRST_STEP
     needs, tried, program = iter([2**60, 1]), [], descent.program
 
-    def noted(shape: Shape, *args: Any) -> Any:
-        tried.append(shape.checkpointed)
-        return program(shape, *args)
+    def noted(network: Network, *args: Any) -> Any:
+        tried.append(network.checkpointed)
+        return program(network, *args)
 
     monkeypatch.setattr(memory, "needed", lambda compiled, state: next(needs))
     monkeypatch.setattr(descent, "program", noted)
@@ -963,9 +963,9 @@ def test_figures_are_those_of_metrics(tiny: Optimizer, content: np.ndarray, styl
     assert own["ssim"] == pytest.approx(1)
     figures = tiny.figures(content, content, [(style, 2.0), (content, 2.0)])
     assert figures["style"] == pytest.approx(np.mean(figures["style_by_level"]))
-    shape = Shape.of(OptimizeSettings())
+    layers = style_layers(OptimizeSettings())
     found = [
-        features(tiny._programs.params, jnp.asarray(rgb[None]), shape.style_layers).values() for rgb in (content, style)
+        features(tiny._programs.params, jnp.asarray(rgb[None]), layers, Network()).values() for rgb in (content, style)
     ]
     grams = [[np.asarray(x[0], np.float64).reshape(-1, x.shape[-1]) for x in picture] for picture in found]
     grams = [[x.T @ x / len(x) for x in picture] for picture in grams]

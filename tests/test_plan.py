@@ -235,7 +235,7 @@ def test_strength_is_how_far_the_map_is_followed(seed):
 def test_rendering_is_decoding_the_mapped_code(network, photo, plan):
     code = photo[0]
     for strength in (0.0, 0.4, 1.0, 1.5):
-        image = network.render(code, plan.affine, strength, code, 0.0)
+        image = network.render(code, (plan.affine,), (strength,), code, 0.0)
         assert image.shape == (1, 64, 96, 3)
         np.testing.assert_allclose(image, network.decode(moved(code, plan.affine, strength)), atol=1e-4)
     assert np.std(image) > 0.01
@@ -247,7 +247,7 @@ def test_faces_are_drawn_towards_their_own_code(network, photo, plan):
     nowhere, everywhere = np.zeros((1, 8, 12, 1), np.float32), np.ones((1, 8, 12, 1), np.float32)
 
     def painted(share):
-        return network.render(code, plan.affine, 1.0, face, share)
+        return network.render(code, (plan.affine,), (1.0,), face, share)
 
     np.testing.assert_allclose(painted(nowhere), network.decode(plan.affine(code)), atol=1e-4)
     np.testing.assert_allclose(painted(everywhere), network.decode(face), atol=1e-4)
@@ -259,7 +259,7 @@ def test_faces_change_the_picture_where_they_are(network, photo, plan):
     """One cell's own square, and what the decoder's convolutions carry around it."""
     code, share = photo[0], np.zeros((1, 8, 12, 1), np.float32)
     share[:, 3, 2] = 1
-    plain = network.render(code, plan.affine, 1.0, code, 0.0 * share)
-    change = np.abs(network.render(code, plan.affine, 1.0, code, share) - plain)[0].max(axis=-1)
+    plain = network.render(code, (plan.affine,), (1.0,), code, 0.0 * share)
+    change = np.abs(network.render(code, (plan.affine,), (1.0,), code, share) - plain)[0].max(axis=-1)
     assert change[24:32, 16:24].max() > 1e-4
     np.testing.assert_allclose(change[:, 72:], 0, atol=1e-5)

@@ -21,6 +21,7 @@ ORDER = (
     "video batch",
     "recipes",
     "stylizer",
+    "rendering",
     "programs codes",
     "optimizer",
     "training",
@@ -31,7 +32,7 @@ ORDER = (
     "convolution winograd",
     "moments transforms losses metrics masks",
     "samples",
-    "faces texture look",
+    "faces texture look regions",
     "images color",
     "settings errors types threads compilation files recent",
 )

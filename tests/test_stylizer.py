@@ -264,7 +264,7 @@ def test_all_weights_zero_give_the_photo(stylizer, styles):
     rgb = picture(50, 60, seed=6)
     result = stylizer.stylize(rgb, [(styles[0], 0), (styles[1], 0.0)])
     np.testing.assert_array_equal(result.image, rgb)
-    assert result.plan is None
+    assert result.parts == ()
 
 
 def test_a_result_is_the_callers_own(fresh, styles):
@@ -337,7 +337,7 @@ def test_rendering_a_plan_is_stylising(stylizer, styles, kind):
     plan = stylizer.plan(content, target, transform=kind)
     result = stylizer.stylize(content, [(styles[0], 1), (styles[1], 1)], settings)
     np.testing.assert_allclose(stylizer.render(content, plan, settings), result.image, atol=1e-5)
-    for a, b in zip(jax.tree.leaves(plan), jax.tree.leaves(result.plan), strict=True):
+    for a, b in zip(jax.tree.leaves(plan), jax.tree.leaves(result.parts[0].plan), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -479,7 +479,7 @@ def test_a_face_that_fills_the_picture_is_drawn_from_the_photo_in_the_styles_col
     faces_are(monkeypatch, everywhere)
     photo = picture(64, 64, seed=6)
     result = fresh.stylize(photo, styles[0], Settings(keep_faces=1.0))
-    step = result.plan.palette
+    step = result.parts[0].plan.palette
     recolored = np.clip(photo @ np.asarray(step.matrix).T + np.asarray(step.bias), 0, 1)
     decoded, own = (
         fresh._programs.decoded(fresh.content(seen, texture=texture).code)[0]
@@ -516,9 +516,9 @@ def test_rendering_a_plan_with_faces_is_stylising(fresh, styles, monkeypatch):
     faces_are(monkeypatch, lambda h, w: np.repeat(np.linspace(0, 1, w, dtype=np.float32)[None], h, axis=0))
     content = fresh.content(picture(50, 60, seed=6))
     result = fresh.stylize(content, styles[0], Settings(keep_faces=0.7))
-    again = fresh.render(content, result.plan, Settings(keep_faces=0.7))
+    again = fresh.render(content, result.parts, Settings(keep_faces=0.7))
     np.testing.assert_allclose(again, result.image, atol=1e-5)
-    assert np.abs(fresh.render(content, result.plan, Settings(keep_faces=0)) - again).max() > 1e-3
+    assert np.abs(fresh.render(content, result.parts, Settings(keep_faces=0)) - again).max() > 1e-3
 
 
 @pytest.mark.parametrize("shape", PHOTOS.values(), ids=PHOTOS.keys())

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from wctstyle.faces import face_map
 from wctstyle.moments import Moments
+from wctstyle.plan import Plan
 from wctstyle.sizes import counted_side
 from wctstyle.types import Features
 
@@ -52,11 +53,14 @@ class ContentCode:
         """The picture itself, without padding."""
         return self.pixels[0, : self.height, : self.width]
 
-    @functools.cached_property
-    def mean_color(self) -> Float[np.ndarray, "3"]:
-        """Mean of the pixels that count in its moments."""
-        counted = self.pixels[0, : counted_side(self.height), : counted_side(self.width)]
-        return counted.mean(axis=(0, 1))
+    def mean_color(self, share: Float[np.ndarray, "1 H W 1"] | None = None) -> Float[np.ndarray, "3"]:
+        """Mean of the pixels that count in its moments, or of a part of them."""
+        counted = slice(counted_side(self.height)), slice(counted_side(self.width))
+        pixels = self.pixels[0][counted]
+        if share is None:
+            return pixels.mean(axis=(0, 1))
+        weights = share[0][counted]
+        return (weights * pixels).sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
 
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:
@@ -64,7 +68,20 @@ class ContentCode:
         if self.original is not None:
             return self.original.faces
         found = face_map(self.photo)
+        return None if found is None else self.padded(found)
+
+    def padded(self, plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "H W"]:
+        """Pad a map of the photo as its pixels are, with the values at its edge."""
         padding = [
             (0, whole - own) for whole, own in zip(self.pixels.shape[1:3], (self.height, self.width), strict=True)
         ]
-        return None if found is None else np.pad(found, padding, mode="edge")
+        return np.pad(plane, padding, mode="edge")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A region as it is painted: its plan, where it is (None: everywhere), and its strength by the settings'."""
+
+    plan: Plan
+    share: Float[np.ndarray, "1 H W 1"] | None = None
+    strength: float = 1.0

@@ -36,27 +36,23 @@ def small_sides(shape: Sequence[int], look: int) -> tuple[int, int] | None:
     return max(1, round(height * look / longest)), max(1, round(width * look / longest))
 
 
-def scaled(planes: Float[np.ndarray, "h w c"], height: int, width: int) -> Float[np.ndarray, "H W c"]:
-    """Scale planes in [0, 1] as pictures are scaled."""
-    return images.resize_to(images.Picture(planes), height=height, width=width).rgb
-
-
 def shrunk(style: Rgb, ratio: float) -> Rgb:
     """Scale a style picture as the photo was scaled, so that its strokes keep their size by the picture."""
     height, width = (max(1, round(ratio * side)) for side in style.shape[:2])
-    return scaled(style, height, width)
+    return images.resize_planes(style, height=height, width=width)
 
 
-def enlarged(small: Rgb, photo: Rgb, kept: float) -> Rgb:
+def enlarged(small: Rgb, photo: Rgb, kept: Float[np.ndarray, "h w 1"] | float) -> Rgb:
     """Enlarge a painted picture to the photo's size, and add what light and dark the photo has that is finer.
 
     `kept`, 0..1, is how much of the photo's fine colours comes along: all of it where the photo is not painted over.
     """
     height, width = photo.shape[:2]
-    fine = photo - scaled(scaled(photo, *small.shape[:2]), height, width)
+    shrunken = images.resize_planes(photo, height=small.shape[0], width=small.shape[1])
+    fine = photo - images.resize_planes(shrunken, height=height, width=width)
     light = color.luma(fine)[..., None]
     fine = light + kept * (fine - light)
-    return np.clip(scaled(small, height, width) + fine, 0, 1).astype(np.float32)
+    return np.clip(images.resize_planes(small, height=height, width=width) + fine, 0, 1).astype(np.float32)
 
 
 def with_broad(image: Rgb, small: Rgb) -> Rgb:
@@ -65,6 +61,7 @@ def with_broad(image: Rgb, small: Rgb) -> Rgb:
 
     height, width = small.shape[:2]
     radius = BROAD * max(height, width)
-    apart = gaussian_filter(small - scaled(image, height, width), (radius, radius, 0), mode="nearest")
-    wide = 2 * scaled((apart + 1) / 2, *image.shape[:2]) - 1
+    apart = small - images.resize_planes(image, height=height, width=width)
+    broad = (gaussian_filter(apart, (radius, radius, 0), mode="nearest") + 1) / 2
+    wide = 2 * images.resize_planes(broad, height=image.shape[0], width=image.shape[1]) - 1
     return np.clip(image + wide, 0, 1).astype(np.float32)

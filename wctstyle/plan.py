@@ -6,6 +6,7 @@ caches here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float
 
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import CELL, COLOR_SCALE, Encoder
-from wctstyle.moments import Affine, Moments, measure
+from wctstyle.moments import Affine, Moments, measure, pool
 from wctstyle.settings import TransformKind
 from wctstyle.transforms import affine
 from wctstyle.types import Features, Image
@@ -23,8 +24,15 @@ KEPT_WITHIN = 0.2
 Between 256 pairs of photo and painting the least was 0.4 and the median 3.6, between two photos 0.2 and 1.8."""
 
 
+LEAST_CELLS = 64
+"""Cells whose moments say something: a smaller region is measured together with the rest of the photo."""
+
+Amount = Float[Array, "1 h w 1"] | Float[Array, ""] | float
+"""One number for all cells of a code, or one for each."""
+
+
 class Plan(NamedTuple):
-    """All that rendering needs beside the photo's code."""
+    """All that rendering a region needs beside the photo's code."""
 
     affine: Affine
     """The map of codes at full strength."""
@@ -85,7 +93,22 @@ def likeness(content: Moments, target: Moments) -> Float[Array, ""]:
     return jnp.clip(1 - distance / KEPT_WITHIN, 0, 1)
 
 
-def moved(code: Features, step: Affine, strength: Float[Array, ""] | float) -> Features:
+def measured(
+    code: Features,
+    height: Float[Array, ""] | int,
+    width: Float[Array, ""] | int,
+    share: Float[Array, "1 h w 1"],
+    whole: Moments,
+) -> Moments:
+    """Return the moments of a region, whose cells belong to it by `share`.
+
+    The moments of the `whole` picture stand in for the cells that it lacks to `LEAST_CELLS`.
+    """
+    own = measure(code, counted(height, width, code.shape[1:3]) * share[..., 0])
+    return pool([own, whole._replace(count=jnp.maximum(LEAST_CELLS - own.count, 0))])
+
+
+def moved(code: Features, step: Affine, strength: Amount) -> Features:
     """Map a code, followed as far as `strength` says; 0 is the code itself, beyond 1 the map goes on."""
     return code + strength * (step(code) - code)
 
@@ -93,15 +116,18 @@ def moved(code: Features, step: Affine, strength: Float[Array, ""] | float) -> F
 def render(
     decoder: Decoder,
     code: Features,
-    step: Affine,
-    strength: Float[Array, ""] | float,
+    steps: Sequence[Affine],
+    amounts: Sequence[Amount],
     face_code: Features,
-    face_share: Float[Array, "1 h w 1"] | float,
+    face_share: Amount,
 ) -> Image:
-    """Paint a code (not clipped): decoder((1 - share) moved(code) + share face_code).
+    """Paint a code (not clipped): decoder((1 - share) mapped + share face_code).
 
-    `face_code` is the code that faces are drawn towards, that of the photo in the target's colours; without faces the
-    share is 0 and any code does.
+    mapped = code + sum_k amount_k (step_k(code) - code): the map of each region, by its strength times its share of
+    each cell. `face_code` is the code that faces are drawn towards, that of the photo in the target's colours; without
+    faces the share is 0 and any code does.
     """
-    mapped = moved(code, step, strength)
+    mapped = moved(code, steps[0], amounts[0])
+    for step, amount in zip(steps[1:], amounts[1:], strict=True):
+        mapped += moved(code, step, amount) - code
     return decoder(mapped + face_share * (face_code - mapped))

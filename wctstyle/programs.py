@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -49,6 +49,7 @@ class Programs:
 
         self._encode = counted("encode", encode)
         self._render = counted("render", render)
+        self._measured = counted("measure", core.measured)
         self.plan = counted("plan", core.plan, static_argnames="kind")
         self.blend = counted("blend", blend, static_argnames="kind")
         self.meet = counted("meet", barycenters)
@@ -66,17 +67,26 @@ class Programs:
     def painted(
         self,
         code: Features,
-        step: Affine,
-        strength: float,
+        steps: Sequence[Affine],
+        amounts: Sequence[Any],
         face_code: Features | None = None,
         share: Float[np.ndarray, "1 H W 1"] | None = None,
     ) -> Float[np.ndarray, "1 H W 3"]:
-        """Run the one program that paints, with and without faces: a second one would have to be compiled too."""
+        """Run `plan.render`, with and without faces by one program: a second one would have to be compiled too.
+
+        `amounts` are numbers or maps of cells; `share` is a map of pixels.
+        """
         n, height, width, _ = code.shape
         cells = np.zeros((n, height, width, 1), np.float32) if share is None else of_cells(share)
         drawn = code if face_code is None else face_code
-        return np.asarray(self._render(self._decoder, code, step, strength, drawn, cells))
+        return np.asarray(self._render(self._decoder, code, tuple(steps), tuple(amounts), drawn, cells))
 
     def decoded(self, code: Features) -> Float[np.ndarray, "1 H W 3"]:
         """Decode a code with nothing mapped."""
-        return self.painted(code, self.nothing, 0.0)
+        return self.painted(code, [self.nothing], [0.0])
+
+    def measured(
+        self, code: Features, height: int, width: int, share: Float[np.ndarray, "1 H W 1"], whole: Moments
+    ) -> Moments:
+        """Return the moments of a region of a picture by a map of its pixels (`plan.measured`)."""
+        return self._measured(code, counted_side(height), counted_side(width), of_cells(share), whole)

@@ -19,15 +19,17 @@ from wctstyle import color, images
 from wctstyle import look as looks
 from wctstyle import plan as core
 from wctstyle import weights as weight_files
-from wctstyle.codes import ContentCode, Rgb, StyleCode
+from wctstyle.codes import ContentCode, Part, Rgb, StyleCode
 from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import CELL, MODELS
-from wctstyle.errors import ConfigError, ImageError, NonFiniteError
-from wctstyle.moments import Affine, Moments
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.moments import Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
+from wctstyle.regions import Region, regions_of, shares
+from wctstyle.rendering import Renderer, kept_share
 from wctstyle.settings import (
     DEFAULT_MODEL,
     DEFAULT_TEXTURE,
@@ -41,7 +43,6 @@ from wctstyle.sizes import counted_side, pad_to_family, padded, padded_side
 from wctstyle.texture import textured
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import Barycenters
-from wctstyle.types import Features
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Optimizer
@@ -56,23 +57,17 @@ ENCODED_AT_ONCE = 4
 REFINE_CONTENT = 0.05
 """What the photo weighs while a picture is refined, and four times as much with detail 1."""
 
-FACE_DETAIL = 0.5
-"""How much of what the decoder loses of a face is put back, per `keep_faces`; all of it would look pasted in."""
-
 NEAR_COLOR = 0.05
 """Distance of mean colours, in units of the range, within which a photo may be its own style. Between the sample photos
 and paintings the least is more."""
 
-DETAIL_RADIUS = 0.01
-"""Standard deviation of the blur that parts fine light and dark from broad, as a share of the picture's long side."""
-
 
 @dataclass(frozen=True)
 class Result:
-    """A stylised picture, its plan (None without a style) and the seconds each part took."""
+    """A stylised picture, its parts with their plans (none without a style) and the seconds each step took."""
 
     image: Rgb
-    plan: Plan | None
+    parts: Sequence[Part]
     seconds: Mapping[str, float]
 
 
@@ -81,12 +76,6 @@ def _with_own_colors(image: Rgb, photo: Rgb, settings: Settings) -> Rgb:
     if settings.color == 1:
         return image
     return color.original_colors(image, photo, share=1 - settings.color).astype(np.float32)
-
-
-def _kept(settings: Settings, plan: Plan) -> float:
-    """Return how much of what the decoder loses of the photo is given back, 0..1: all of it at strength 0."""
-    full = min(settings.strength, 1.0)
-    return 1 - full + full * float(plan.likeness)
 
 
 def content_hash(rgb: Rgb) -> str:
@@ -104,6 +93,15 @@ def _checked(rgb: Any, what: str) -> Rgb:
             "make it smaller (--size on the command line)"
         )
     return array
+
+
+def _with_weight(item: Any) -> tuple[Any, float]:
+    """Return a style and its weight, 1 where it comes without one."""
+    return item if isinstance(item, tuple) else (item, 1.0)
+
+
+def _style_pixels(style: Rgb | StyleCode) -> Rgb:
+    return style.pixels if isinstance(style, StyleCode) else _checked(style, "style picture")
 
 
 def _shape(content: Any) -> tuple[int, int] | None:
@@ -134,13 +132,10 @@ class Stylizer:
         self.model = model
         self._programs = Programs(model, tensors)
         self._contents: Recent[ContentCode] = Recent(CONTENT_BYTES, lambda code: code.nbytes)
-        self._lost: Recent[np.ndarray] = Recent(CONTENT_BYTES, lambda lost: lost.nbytes)
-        self._faces: Recent[tuple[Features, np.ndarray]] = Recent(
-            CONTENT_BYTES, lambda drawn: sum(int(part.nbytes) for part in drawn)
-        )
+        self._renderer = Renderer(self._programs, kept_bytes=CONTENT_BYTES)
         self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
         self._barycenters: Recent[Barycenters] = Recent(BLEND_CACHE)
-        self._compiled: set[tuple[tuple[int, ...], str]] = set()
+        self._compiled: set[tuple[tuple[int, ...], str, int]] = set()
         self._compiling = threading.Lock()
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
 
@@ -205,74 +200,39 @@ class Stylizer:
             return self._programs.between(known, shares.astype(np.float32))
         return self._programs.blend(moments, shares.astype(np.float32), kind=kind)
 
-    def plan(self, content: ContentCode, target: Moments, *, transform: TransformKind = "mk") -> Plan:
-        """Return the plan that takes this content to `target`.
+    def plan(
+        self,
+        content: ContentCode,
+        target: Moments,
+        *,
+        transform: TransformKind = "mk",
+        share: Float[np.ndarray, "1 H W 1"] | None = None,
+    ) -> Plan:
+        """Return the plan that takes this content to `target`, or the part of it that `share` says, padded as it is.
 
         Its likeness is told from the photo without texture. That takes another measurement, which is made only where
         the mean colours of photo and target are near. They are the pixels' own: in a plain photo, texture is all the
         variance there is, and would hide that the two are the same.
         """
-        own = content.moments
+
+        def measured(code: ContentCode) -> Moments:
+            if share is None:
+                return code.moments
+            return self._programs.measured(code.code, code.height, code.width, share, code.moments)
+
+        moments = own = measured(content)
         if content.texture:
-            apart = content.mean_color - np.asarray(core.colors(target).mean)
+            apart = content.mean_color(share) - np.asarray(core.colors(target).mean)
             if np.linalg.norm(apart) < NEAR_COLOR:
-                own = self.measure(np.ascontiguousarray(content.photo))
-        return self._programs.plan(content.moments, target, own=own, kind=transform)
+                own = measured(self.content(np.ascontiguousarray(content.photo), texture=0.0))
+        return self._programs.plan(moments, target, own=own, kind=transform)
 
     # --------------------------------------------------------------------------------------------------------- render
 
-    def render(self, content: ContentCode, plan: Plan, settings: Settings = Settings()) -> Rgb:  # noqa: B008
-        """Paint the content with a ready plan; of the settings those that a plan does not hold count."""
-        strength, full = settings.strength, min(settings.strength, 1.0)
-        if settings.keep_faces and full and content.faces is not None:
-            share: Any = settings.keep_faces * full * content.faces[None, :, :, None]
-            drawn, lost = self._drawn_faces(content.original or content, plan.palette)
-            image = (
-                self._programs.painted(content.code, plan.affine, strength, drawn, share) + FACE_DETAIL * share * lost
-            )
-        else:
-            share = 0.0
-            image = self._programs.painted(content.code, plan.affine, strength)
-        kept = _kept(settings, plan) * (1 - share)
-        if np.any(kept):
-            image = image + kept * self._lost_of(content)
-        if settings.detail and full:
-            image = image + settings.detail * full * (1 - kept) * self._fine(content)
-        image = np.clip(image, 0, 1)[0, : content.height, : content.width]
-        if not np.isfinite(image).all():
-            raise NonFiniteError("the stylised picture is not finite", level=None)
-        return _with_own_colors(image, content.photo, settings)
-
-    def _drawn_faces(self, content: ContentCode, palette: Affine) -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
-        """Return what faces are drawn towards: the code of the photo in the target's colours, and what that loses.
-
-        Both are kept for the last few palettes, so that a changed strength does not make them again. What the decoder
-        makes of the recoloured photo is taken to be what it makes of the photo, recoloured: that spares a decoding.
-        """
-        matrix, bias = np.asarray(palette.matrix), np.asarray(palette.bias)
-
-        def make() -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
-            recolored, decoded = (
-                np.clip(pixels @ matrix.T + bias, 0, 1)
-                for pixels in (content.pixels, content.pixels - self._lost_of(content))
-            )
-            return self._programs.encode(recolored, content.height, content.width)[0], recolored - decoded
-
-        return self._faces.get((content.key, content.texture, matrix.tobytes(), bias.tobytes()), make)
-
-    def _lost_of(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:
-        """Return what the decoder loses of a photo: photo - D(E(photo))."""
-        return self._lost.get(
-            (content.key, content.texture), lambda: content.pixels - self._programs.decoded(content.code)
-        )
-
-    def _fine(self, content: ContentCode) -> Float[np.ndarray, "1 H W 1"]:
-        """Return the fine light and dark of what the decoder loses, broad differences taken off."""
-        from scipy.ndimage import gaussian_filter
-
-        lost = color.luma(self._lost_of(content)[0]).astype(np.float32)
-        radius = DETAIL_RADIUS * max(content.height, content.width)
-        return (lost - gaussian_filter(lost, radius, mode="nearest"))[None, :, :, None]
+    def render(self, content: ContentCode, plan: Plan | Sequence[Part], settings: Settings = Settings()) -> Rgb:  # noqa: B008
+        """Paint the content with ready plans; of the settings those that a plan does not hold count."""
+        parts = [Part(plan)] if isinstance(plan, Plan) else plan
+        return _with_own_colors(self._renderer.paint(content, parts, settings), content.photo, settings)
 
     def reconstruct(self, image: Rgb) -> Rgb:
         """Encode and decode with nothing mapped: what the decoder alone makes of a picture."""
@@ -282,20 +242,22 @@ class Stylizer:
     def stylize(
         self,
         content: Rgb | ContentCode,
-        styles: Rgb | StyleCode | Sequence[Rgb | StyleCode | tuple[Rgb | StyleCode, float]],
+        styles: Any,
         settings: Settings = Settings(),  # noqa: B008
         *,
         refining: Callable[[int, int], None] = lambda step, steps: None,
     ) -> Result:
-        """Stylise `content` after one style or a weighted blend of several.
+        """Stylise `content` after one style, a blend of several, or regions of it after styles of their own.
 
-        What is new among the pictures is encoded side by side: convolutions between few channels keep one core busy.
+        `styles` is a style (RGB in [0, 1], or what `style` returns), a list of styles, each alone or with its weight
+        (style, weight), or a list of `Region`. What is new among the pictures is encoded side by side: convolutions
+        between few channels keep one core busy.
         `seconds` of the result has the parts encode, blend, render and, where there is one, refine; `refining` is told
         now and then which step of how many that is at.
 
         Raises:
-            ConfigError: no styles, or a bad weight.
-            ImageError: a picture of the wrong shape, type or range.
+            ConfigError: no styles, a bad weight, or several regions without a mask.
+            ImageError: a picture or mask of the wrong shape, type or range.
             NonFiniteError: the result is not finite.
         """
         clock, seconds = time.perf_counter(), {}
@@ -306,12 +268,12 @@ class Stylizer:
             seconds[name] = now - clock
             clock = now
 
-        shape = _shape(content)
+        shape, regions = _shape(content), regions_of(styles)
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
-        ahead = self._compile_ahead(content, settings.transform) if settings.strength else None
+        ahead = self._compile_ahead(shape, regions, settings.transform) if settings.strength else None
         if small is not None:
             photo = content.photo if isinstance(content, ContentCode) else _checked(content, "content picture")
-            return self._enlarged(photo, small, styles, settings, refining=refining, ahead=ahead)
+            return self._enlarged(photo, small, regions, settings, refining=refining, ahead=ahead)
 
         def encoded() -> ContentCode:
             code = self._at_texture(content, settings.texture)
@@ -321,29 +283,49 @@ class Stylizer:
             return code
 
         waiting = self._beside.submit(encoded)
-        styled = list(self._beside.map(self._weighted, self._listed(styles)))
+        styled = self._measured(regions)
         code = waiting.result()
         lap("encode")
-        target = jax.block_until_ready(self.target(styled, kind=settings.blend))
+        targets = jax.block_until_ready([self.target(blend, kind=settings.blend) for blend in styled])
         lap("blend")
-        if target is None or not settings.strength:
-            return Result(code.photo.copy(), None, seconds)
+        parts = self._parts(code, regions, targets, settings) if settings.strength else ()
+        if not parts:
+            return Result(code.photo.copy(), (), seconds)
         if ahead is not None:
             ahead.result()
-        plan = self.plan(code, target, transform=settings.transform)
-        out = self.render(code, plan, settings)
+        out = self.render(code, parts, settings)
         lap("render")
         if settings.refine:
             faces = code.faces if settings.keep_faces else None
-            out = self._refined(out, code.photo, faces, styled, settings, refining)
+            whole = [replace(region, styles=blend) for region, blend in zip(regions, styled, strict=True)]
+            out = self._refined(out, code.photo, faces, whole, settings, refining)
             lap("refine")
-        return Result(out, plan, seconds)
+        return Result(out, parts, seconds)
+
+    def _measured(self, regions: Sequence[Region]) -> list[list[tuple[StyleCode, float]]]:
+        """Measure the styles of all regions side by side."""
+        waiting = [
+            [self._beside.submit(self._weighted, item) for item in self._listed(region.styles)] for region in regions
+        ]
+        return [[style.result() for style in blend] for blend in waiting]
+
+    def _parts(
+        self, code: ContentCode, regions: Sequence[Region], targets: Sequence[Moments | None], settings: Settings
+    ) -> tuple[Part, ...]:
+        """Plan every region that has a style."""
+        parts = []
+        for region, share, target in zip(regions, shares(regions, code.height, code.width), targets, strict=True):
+            if target is not None and region.strength:
+                spread = None if share is None else code.padded(share)[None, :, :, None]
+                plan = self.plan(code, target, transform=settings.transform, share=spread)
+                parts.append(Part(plan, spread, region.strength))
+        return tuple(parts)
 
     def _enlarged(
         self,
         photo: Rgb,
         small: tuple[int, int],
-        styles: Any,
+        regions: Sequence[Region],
         settings: Settings,
         *,
         refining: Callable[[int, int], None],
@@ -353,61 +335,74 @@ class Stylizer:
         start = time.perf_counter()
         height, width = photo.shape[:2]
         ratio = max(small) / max(height, width)
-        whole = [item if isinstance(item, tuple) else (item, 1.0) for item in self._listed(styles)]
-        fitted = [(looks.shrunk(self._style_pixels(style), ratio), weight) for style, weight in whole]
-        reduced = looks.scaled(photo, *small)
+        whole = [
+            replace(region, styles=[_with_weight(item) for item in self._listed(region.styles)]) for region in regions
+        ]
+        fitted = [
+            replace(region, styles=[(looks.shrunk(_style_pixels(style), ratio), w) for style, w in region.styles])
+            for region in whole
+        ]
+        reduced = images.resize_planes(photo, height=small[0], width=small[1])
         base = self.stylize(reduced, fitted, replace(settings, color=1.0, refine=0, look=0))
-        if base.plan is None:
-            return Result(photo.copy(), None, base.seconds)
+        if not base.parts:
+            return Result(photo.copy(), (), base.seconds)
         seconds = dict(base.seconds)
         seconds["render"] += time.perf_counter() - start - sum(seconds.values())  # what scaling took
 
         clock = time.perf_counter()
-        styled = list(self._beside.map(self._weighted, whole))
-        lifted = looks.enlarged(base.image, photo, _kept(settings, base.plan))
+        styled = self._measured(whole)
+        near = self.content(reduced, texture=settings.texture)
+        kept = kept_share(base.parts, settings)
+        if isinstance(kept, np.ndarray):
+            kept = images.resize_planes(kept[0, : near.height, : near.width], height=height, width=width)
+        lifted = looks.enlarged(base.image, photo, kept)
         pixels = pad_to_family(lifted)
         code, moments = jax.block_until_ready(self._programs.encode(pixels, height, width))
-        keeps = settings.keep_faces and self.content(reduced, texture=settings.texture).faces is not None
+        keeps = settings.keep_faces and near.faces is not None
         original = self.content(photo, texture=settings.texture) if keeps else None
         second = ContentCode(code, moments, pixels, height, width, 0.0, content_hash(lifted), original)
         seconds["encode"] += time.perf_counter() - clock
 
         clock = time.perf_counter()
-        target = self.target(styled, kind=settings.blend)
-        assert target is not None
         if ahead is not None:
             ahead.result()
-        plan = self.plan(second, target, transform=settings.transform)._replace(palette=base.plan.palette)
+        targets = [self.target(blend, kind=settings.blend) for blend in styled]
+        parts = [
+            replace(part, plan=part.plan._replace(palette=first.plan.palette))
+            for part, first in zip(self._parts(second, regions, targets, settings), base.parts, strict=True)
+        ]
         painting = replace(settings, color=1.0, keep_faces=settings.keep_faces if keeps else 0.0)
-        out = looks.with_broad(self.render(second, plan, painting), base.image)
+        out = looks.with_broad(self.render(second, parts, painting), base.image)
         out = _with_own_colors(out, photo, settings)
         seconds["render"] += time.perf_counter() - clock
         if settings.refine:
             clock = time.perf_counter()
             faces = None if original is None else original.faces
-            out = self._refined(out, photo, faces, styled, settings, refining)
+            out = self._refined(out, photo, faces, whole, settings, refining)
             seconds["refine"] = time.perf_counter() - clock
-        return Result(out, base.plan, seconds)
+        return Result(out, base.parts, seconds)
 
-    def _compile_ahead(self, content: Rgb | ContentCode, kind: TransformKind) -> Future[None] | None:
+    def _compile_ahead(
+        self, shape: tuple[int, int] | None, regions: Sequence[Region], kind: TransformKind
+    ) -> Future[None] | None:
         """Compile what plans and paints a new size beside the encoding; None where that has been done."""
-        shape = _shape(content)
         if shape is None:
             return None  # the encoding will say what is wrong with it
         sides = tuple(padded_side(side) // CELL for side in shape)
+        masked = len(regions) if any(region.mask is not None for region in regions) else 0
         with self._compiling:
-            if (sides, kind) in self._compiled:
+            if (sides, kind, masked) in self._compiled:
                 return None
-            self._compiled.add((sides, kind))
+            self._compiled.add((sides, kind, masked))
 
         def run() -> None:
             nothing = self._programs.nothing
             matrix, bias = nothing
             moments = Moments(jax.device_put(np.float32(1)), bias, matrix)
             self._programs.plan(moments, moments, own=moments, kind=kind)
-            self._programs.painted(
-                jax.device_put(np.zeros((1, *sides, len(bias)), np.float32)), self._programs.nothing, 0.0
-            )
+            code = jax.device_put(np.zeros((1, *sides, len(bias)), np.float32))
+            amounts = [np.zeros((1, *sides, 1), np.float32)] * masked if masked else [0.0]
+            self._programs.painted(code, [nothing] * len(amounts), amounts)
 
         return self._beside.submit(run)
 
@@ -423,7 +418,7 @@ class Stylizer:
         image: Rgb,
         photo: Rgb,
         faces: Float[np.ndarray, "H W"] | None,
-        styles: Sequence[tuple[StyleCode, float]],
+        regions: Sequence[Region],
         settings: Settings,
         refining: Callable[[int, int], None],
     ) -> Rgb:
@@ -444,8 +439,11 @@ class Stylizer:
             keep_faces=0.0 if faces is None else settings.keep_faces,
             smallest=max(16, *image.shape),
         )
-        pictures = [(padded(style.pixels, counted_side), weight) for style, weight in styles if weight > 0]
-        for iterate in self._optimizer.run(photo, pictures, chosen, init=image, faces=faces):
+        wanted = [
+            replace(region, styles=[(padded(_style_pixels(s), counted_side), w) for s, w in region.styles if w > 0])
+            for region in regions
+        ]
+        for iterate in self._optimizer.run(photo, wanted, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)
         return _with_own_colors(image, photo, settings)
@@ -464,12 +462,8 @@ class Stylizer:
             return [styles]
         return list(styles)
 
-    @staticmethod
-    def _style_pixels(style: Rgb | StyleCode) -> Rgb:
-        return style.pixels if isinstance(style, StyleCode) else _checked(style, "style picture")
-
     def _weighted(self, item: Any) -> tuple[StyleCode, float]:
-        style, weight = item if isinstance(item, tuple) else (item, 1.0)
+        style, weight = _with_weight(item)
         code = style if isinstance(style, StyleCode) else self.style(style)
         jax.block_until_ready(code.moments)  # here, so that what runs in several threads runs at the same time
         return code, float(weight)

@@ -5,10 +5,10 @@ Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transpare
 The modules import only downwards: writing, recipes, reading, modes, profiles, formats, guards, arrays, picture.
 """
 
-from wctstyle.images.arrays import checked_rgb
+from wctstyle.images.arrays import checked_rgb, checked_values
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
-from wctstyle.images.picture import Picture, fill_hidden, flatten, resize, resize_to, scaled_sides
+from wctstyle.images.picture import Picture, fill_hidden, flatten, resize, resize_planes, resize_to, scaled_sides
 from wctstyle.images.reading import BinaryStream, is_image_file, load
 from wctstyle.images.recipes import read_recipe
 from wctstyle.images.writing import encode, save
@@ -19,6 +19,7 @@ __all__ = [
     "BinaryStream",
     "Picture",
     "checked_rgb",
+    "checked_values",
     "encode",
     "fill_hidden",
     "flatten",
@@ -26,6 +27,7 @@ __all__ = [
     "load",
     "read_recipe",
     "resize",
+    "resize_planes",
     "resize_to",
     "save",
     "scaled_sides",

@@ -121,6 +121,13 @@ def _resample(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     )
 
 
+def resize_planes(planes: Float[np.ndarray, "h w c"], *, height: int, width: int) -> Float[np.ndarray, "H W c"]:
+    """Scales planes in [0, 1] to exactly `height` x `width` pixels, as `resize` does."""
+    if planes.shape[:2] == (height, width):
+        return planes
+    return np.clip(_resample(planes, height, width), 0.0, 1.0)
+
+
 def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Picture:
     """Lays a picture over a plain sRGB colour (white), so that nothing is transparent.
 

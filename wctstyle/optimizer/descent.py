@@ -12,8 +12,8 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from wctstyle.optimizer import lbfgs
-from wctstyle.optimizer.network import Parameters
-from wctstyle.optimizer.objective import Shape, Targets, loss_terms
+from wctstyle.optimizer.network import Network, Parameters
+from wctstyle.optimizer.terms import Objective, values, weights
 
 PLATEAU_STEPS = 20
 """Steps over which the loss has to fall for a scale to go on."""
@@ -91,9 +91,8 @@ class Carry(NamedTuple):
 
 
 class Dials(NamedTuple):
-    """Numbers that change without compiling anew: what the terms weigh, and three of `OptimizeSettings`."""
+    """Numbers of `OptimizeSettings` that change without compiling anew."""
 
-    weights: Any
     learning_rate: Any
     average: Any
     plateau: Any
@@ -132,17 +131,19 @@ def shown(carry: Carry, average: float) -> Float[Array, " n"]:
 
 
 def program(
-    shape: Shape, size: tuple[int, int, int], optimizer: str
-) -> Callable[[Carry, Array, Parameters, Targets, Dials], Carry]:
+    network: Network, size: tuple[int, int, int], optimizer: str
+) -> Callable[[Carry, Array, Parameters, Objective, Dials], Carry]:
     """Return the function that goes on until `last` steps of the scale are done, or the loss is flat.
 
     Where it is cut into calls does not change what it computes.
     """
 
-    def run(carry: Carry, last: Array, params: Parameters, targets: Targets, dials: Dials) -> Carry:
+    def run(carry: Carry, last: Array, params: Parameters, objective: Objective, dials: Dials) -> Carry:
+        weighted = weights(objective)
+
         def loss(x: Array) -> tuple[Array, Array]:
-            terms = loss_terms(params, picture(x, size)[None], targets, shape)
-            return jnp.vdot(terms, dials.weights), terms
+            terms = values(objective, params, picture(x, size)[None], network)
+            return jnp.vdot(terms, weighted), terms
 
         evaluate = jax.value_and_grad(loss, has_aux=True)
 

@@ -14,27 +14,46 @@ from wctstyle import color, images
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
 from wctstyle.optimizer.checkpoint import fingerprint
-from wctstyle.optimizer.objective import Shape
+from wctstyle.optimizer.network import Network
+from wctstyle.optimizer.objective import content_layers, style_layers
 from wctstyle.optimizer.settings import GIVEN, LEAST_SIDE, OptimizeSettings, share_out
+from wctstyle.regions import Region, regions_of, shares
 
 Rgb = Float[np.ndarray, "h w 3"]
+
+
+@dataclass(frozen=True)
+class Styled:
+    """A region of a run, checked: its styles, their weights, which sum to 1, where it is and its strength.
+
+    mask: 0..1 at the content's size, None for the whole picture. strength: 0..1, times that of the settings. With
+    original colours the styles are grey.
+    """
+
+    styles: tuple[Rgb, ...]
+    shares: Float[np.ndarray, " n"]
+    mask: Float[np.ndarray, "h w"] | None = None
+    strength: float = 1.0
+
+    @property
+    def area(self) -> np.float32:
+        """Share of the picture."""
+        return np.float32(1 if self.mask is None else self.mask.mean())
 
 
 @dataclass(frozen=True)
 class Job:
     """A run's pictures and choices, checked.
 
-    shares: the styles' weights, which sum to 1. faces: 0 everywhere if they are not protected. sizes, counts: (height,
-    width) and steps of every scale, coarsest first. With original colours the styles are grey.
+    faces: 0 everywhere if they are not protected. sizes, counts: (height, width) and steps of every scale, coarsest
+    first.
     """
 
     content: Rgb
-    styles: tuple[Rgb, ...]
-    shares: Float[np.ndarray, " n"]
+    regions: tuple[Styled, ...]
     init: Rgb | None
     faces: Float[np.ndarray, "h w"]
     settings: OptimizeSettings
-    shape: Shape
     sizes: list[tuple[int, int]]
     counts: list[int]
 
@@ -43,10 +62,23 @@ class Job:
         """Channels that are descended in: lightness alone, or three."""
         return 1 if self.settings.original_colors else 3
 
+    @property
+    def network(self) -> Network:
+        """How the network is run."""
+        return Network(self.settings.pooling)
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What decides on the program, beside the size: the structure of the objective, and the network."""
+        masked = tuple(region.mask is not None for region in self.regions)
+        settings = self.settings
+        layers = content_layers(settings), style_layers(settings)
+        return (*layers, settings.statistic, self.network, masked, self.channels, settings.optimizer, settings.history)
+
     @staticmethod
     def checked(
         content: Any,
-        styles: Sequence[tuple[Any, float]],
+        styles: Any,
         settings: OptimizeSettings,
         init: Any,
         faces: Any = None,
@@ -55,24 +87,15 @@ class Job:
     ) -> Job:
         """Check what was given, and look for faces where they are needed and not given.
 
+        `styles` are pictures with their weights, or regions of such.
+
         Raises:
             ConfigError: no styles, a bad weight, or no `init` where one is needed. A `resumed` run needs none.
-            ImageError: a picture of the wrong shape, type or range, or `faces` of another size than the content.
+            ImageError: a picture or mask of the wrong shape, type or range, or `faces` of another size than the
+                content.
         """
         rgb = images.checked_rgb(content, "content picture", least_side=LEAST_SIDE)
-        if not styles:
-            raise ConfigError("no style given: give at least one")
-        for number, (_, weight) in enumerate(styles, start=1):
-            if not np.isfinite(weight) or weight < 0:
-                raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
-        pictures = [
-            images.checked_rgb(picture, f"style picture {number}", least_side=LEAST_SIDE)
-            for number, (picture, _) in enumerate(styles, start=1)
-        ]
-        weights = np.array([weight for _, weight in styles], np.float64)
-        if not weights.any():
-            raise ConfigError("the weights of all styles are 0, so there is no style to optimise for")
-        weights /= weights.max()  # first, so that huge weights do not overflow in the sum
+        regions = _checked_regions(styles, rgb.shape[:2], settings)
         if init is not None:
             init = images.checked_rgb(init, "picture to start from", least_side=LEAST_SIDE)
             if init.shape != rgb.shape:
@@ -85,17 +108,14 @@ class Job:
                 "or choose init content, noise or style"
             )
         sizes = settings.scales(rgb.shape[0], rgb.shape[1])
-        if settings.original_colors:
-            pictures = [grey(picture) for picture in pictures]
-        counts, shape = share_out(settings.steps, len(sizes)), Shape.of(settings)
         if faces is not None and np.shape(faces) != rgb.shape[:2]:
             raise ImageError(f"faces: has shape {np.shape(faces)}, the content {rgb.shape[:2]}; resize it to that")
-        if not settings.keep_faces or not shape.content_layers:
+        if not settings.keep_faces or not content_layers(settings):
             faces = None
         elif faces is None:
             faces = face_map(rgb)
         faces = np.zeros(rgb.shape[:2], np.float32) if faces is None else np.asarray(faces, np.float32)
-        return Job(rgb, tuple(pictures), weights / weights.sum(), init, faces, settings, shape, sizes, counts)
+        return Job(rgb, regions, init, faces, settings, sizes, share_out(settings.steps, len(sizes)))
 
     def about(self) -> dict[str, Any]:
         """Return what a kept state of this run belongs to, in JSON's types: pictures by fingerprint, and settings."""
@@ -103,9 +123,50 @@ class Job:
             "settings": json.loads(json.dumps(self.settings.as_json())),
             "content": fingerprint(self.content),
             "faces": fingerprint(self.faces),
-            "styles": [[fingerprint(s), float(w)] for s, w in zip(self.styles, self.shares, strict=True)],
+            "styles": [
+                {
+                    "pictures": [[fingerprint(s), float(w)] for s, w in zip(part.styles, part.shares, strict=True)],
+                    "mask": None if part.mask is None else fingerprint(part.mask),
+                    "strength": part.strength,
+                }
+                for part in self.regions
+            ],
             **({} if self.init is None else {"init": fingerprint(self.init)}),
         }
+
+
+def _checked_regions(styles: Any, size: tuple[int, ...], settings: OptimizeSettings) -> tuple[Styled, ...]:
+    """Check the regions, and leave out those that are empty or have no style: there the content alone counts."""
+    if not isinstance(styles, Region) and not len(styles):
+        raise ConfigError("no style given: give at least one")
+    found = regions_of(styles)
+    kept = []
+    for region, mask in zip(found, shares(found, size[0], size[1]), strict=True):
+        pictures, weights = _checked_styles(region.styles)
+        if weights is None or (mask is not None and not mask.any()):
+            continue
+        if settings.original_colors:
+            pictures = [grey(picture) for picture in pictures]
+        kept.append(Styled(tuple(pictures), weights, mask, min(region.strength, 1.0)))
+    if not kept:
+        raise ConfigError("the weights of all styles are 0, so there is no style to optimise for")
+    return tuple(kept)
+
+
+def _checked_styles(styles: Sequence[tuple[Any, float]]) -> tuple[list[Rgb], Float[np.ndarray, " n"] | None]:
+    """Check a region's styles; the weights sum to 1, and are None where all are 0."""
+    for number, (_, weight) in enumerate(styles, start=1):
+        if not np.isfinite(weight) or weight < 0:
+            raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
+    pictures = [
+        images.checked_rgb(picture, f"style picture {number}", least_side=LEAST_SIDE)
+        for number, (picture, _) in enumerate(styles, start=1)
+    ]
+    weights = np.array([weight for _, weight in styles], np.float64)
+    if not weights.any():
+        return pictures, None
+    weights /= weights.max()  # first, so that huge weights do not overflow in the sum
+    return pictures, weights / weights.sum()
 
 
 def grey(rgb: Rgb) -> Rgb:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,19 @@ from wctstyle.types import Features, Image
 
 Parameters = dict[str, tuple[Any, Any, Any]]
 """Kernel and bias of conv1_1..conv5_1, and the kernel of its backward pass."""
+
+
+class Network(NamedTuple):
+    """How the network is run: a change of it compiles anew.
+
+    With `checkpointed` the backward pass computes each stage again instead of keeping it: slower, for less memory.
+    """
+
+    pooling: str = "max"
+    checkpointed: bool = False
+
+
+PLAIN = Network()
 
 MEAN_RGB = np.array([123.68, 116.779, 103.939], np.float32) / 255
 """Mean colour of the original VGG-19's training pictures: what its zero padding means."""
@@ -74,15 +87,12 @@ def features(
     params: Parameters,
     image: Image,
     layers: Collection[str],
-    *,
-    pooling: str = "max",
-    checkpointed: bool = False,
+    network: Network = PLAIN,
 ) -> dict[str, Float[Array, "n _ _ _"]]:
     """Run the network on pictures of any size and return the wanted layers, cropped to the picture.
 
     The picture is reflected at its bottom and right up to a multiple of 16, and the positions there are cropped off
-    each layer. With `checkpointed` the backward pass computes each
-    stage again instead of keeping it: slower, for less memory.
+    each layer.
     """
     _, height, width, _ = image.shape
     pads = [(0, -side % SIZE_MULTIPLE) for side in (height, width)]
@@ -95,7 +105,7 @@ def features(
     ) -> tuple[Array, dict[str, Array]]:
         kept = {}
         if level > 1:
-            x = POOLS[pooling](x)
+            x = POOLS[network.pooling](x)
         for name, (kernel, bias, backward) in zip(names, weights, strict=True):
             x = jax.nn.relu(convolve(x, kernel, backward) + bias)
             layer = "relu" + name.removeprefix("conv")
@@ -107,7 +117,7 @@ def features(
     for level, of_stage in (
         (level, list(group)) for level, group in groupby(names, key=lambda n: level_of("relu" + n[4:]))
     ):
-        run = jax.checkpoint(stage, static_argnums=(2, 3)) if checkpointed else stage
+        run = jax.checkpoint(stage, static_argnums=(2, 3)) if network.checkpointed else stage
         x, kept = run(x, [params[name] for name in of_stage], tuple(of_stage), level)  # pyright: ignore[reportArgumentType]
         found |= kept
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,17 +18,19 @@ from wctstyle.moments import Moments
 from wctstyle.optimizer import descent, memory
 from wctstyle.optimizer.checkpoint import fingerprint
 from wctstyle.optimizer.job import Job, Rgb, grey
-from wctstyle.optimizer.network import parameters
+from wctstyle.optimizer.network import Network, parameters
 from wctstyle.optimizer.objective import (
-    Shape,
-    Targets,
+    Goal,
+    content_layers,
     content_targets,
+    layer_masks,
+    objective,
+    style_layers,
     style_moments,
     style_targets,
-    term_pulls,
-    term_weights,
 )
 from wctstyle.optimizer.settings import FACE_WEIGHT, LEAST_SIDE
+from wctstyle.optimizer.terms import Objective, pulls, weighing
 from wctstyle.recent import Recent
 
 KEPT = 16
@@ -71,55 +72,69 @@ class Programs:
             MOMENTS_BYTES, lambda measured: sum(leaf.nbytes for leaf in jax.tree.leaves(measured))
         )
         self._lock = threading.Lock()
-        self._content = jax.jit(content_targets, static_argnames="shape")
-        self._moments = jax.jit(style_moments, static_argnames="shape")
-        self._pulls = jax.jit(term_pulls, static_argnames="shape")
+        self._content = jax.jit(content_targets, static_argnames=("layers", "network"))
+        self._moments = jax.jit(style_moments, static_argnames=("layers", "network"))
+        self._pulls = jax.jit(pulls, static_argnames="network")
         self._coordinates = jax.jit(lambda image: descent.coordinates(image))
         self._shown = jax.jit(lambda x, size: descent.picture(x, size), static_argnames="size")
 
     # ----------------------------------------------------------------------------------------------------- measuring
 
-    def measured(self, picture: Rgb, shape: Shape) -> dict[str, Moments]:
-        """Measure a picture at the style layers of `shape`, once: its moments are remembered."""
-        key = (fingerprint(picture), shape.style_layers, shape.pooling)
-        return self._measured.get(key, lambda: self._moments(self.params, picture[None], shape=shape))
+    def measured(
+        self, picture: Rgb, layers: tuple[str, ...], network: Network, mask: Float[np.ndarray, "h w"] | None = None
+    ) -> dict[str, Moments]:
+        """Measure a picture at some layers, once: its moments are remembered. A mask may have any size."""
+        key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling
 
-    def kept(self, picture: Rgb, emphasis: Float[np.ndarray, "h w"], shape: Shape) -> dict[str, dict[str, Array]]:
+        def make() -> dict[str, Moments]:
+            return self._moments(self.params, picture[None], mask, layers=layers, network=network)
+
+        return self._measured.get(key, make)
+
+    def kept(
+        self, picture: Rgb, emphasis: Float[np.ndarray, "h w"], layers: tuple[str, ...], network: Network
+    ) -> dict[str, dict[str, Array]]:
         """Return a picture's `content_targets`."""
-        return self._content(self.params, picture[None], emphasis, shape=shape)
+        return self._content(self.params, picture[None], emphasis, layers=layers, network=network)
 
-    def targets(self, job: Job, size: tuple[int, int]) -> Targets:
-        """Measure content and styles as they are at this scale."""
+    def objective(self, job: Job, size: tuple[int, int]) -> Objective:
+        """Measure content and styles as they are at this scale, and put the terms together."""
+        settings, layers = job.settings, style_layers(job.settings)
         factor = max(size) / max(job.content.shape[:2])
-        content = scaled(grey(job.content) if job.settings.original_colors else job.content, size)
-        measured = []
-        for style in job.styles:
-            height, width = (max(LEAST_SIDE, round(side * factor)) for side in style.shape[:2])
-            measured.append(self.measured(scaled(style, (height, width)), job.shape))
-        own = self.measured(content, job.shape) if job.settings.strength < 1 else {}
-        style = style_targets(
-            measured, job.shares, own, shape=job.shape, kind=job.settings.blend, strength=job.settings.strength
-        )
-        emphasis = FACE_WEIGHT * job.settings.keep_faces * job.faces
-        return {"content": self.kept(content, emphasis, job.shape), "style": style}
+        content = scaled(grey(job.content) if settings.original_colors else job.content, size)
 
-    def weights(self, job: Job, size: tuple[int, int], carry: Any, targets: Targets) -> Float[np.ndarray, " terms"]:
-        """Return what the terms weigh at this scale, with `normalize_gradients` by how each pulls at its start.
+        def fitted(style: Rgb) -> Rgb:
+            height, width = (max(LEAST_SIDE, round(side * factor)) for side in style.shape[:2])
+            return scaled(style, (height, width))
+
+        goals = []
+        for part in job.regions:
+            styles = [self.measured(fitted(style), layers, job.network) for style in part.styles]
+            strength = settings.strength * part.strength
+            own = self.measured(content, layers, job.network, part.mask) if strength < 1 else {}
+            targets = style_targets(styles, part.shares, own, settings, strength=strength)
+            masks = None if part.mask is None else layer_masks(part.mask, size=size, layers=layers)
+            goals.append(Goal(targets, masks, part.area))
+        emphasis = FACE_WEIGHT * settings.keep_faces * job.faces
+        return objective(settings, self.kept(content, emphasis, content_layers(settings), job.network), goals)
+
+    def balanced(self, terms: Objective, job: Job, size: tuple[int, int], carry: Any) -> Objective:
+        """Weigh the terms for this scale: with `normalize_gradients` by how each pulls at its start.
 
         A content or style term is divided by the norm of its gradient and multiplied by the mean norm of all of them.
         One that has no slope there, as content at the photo itself, keeps its weight.
         """
-        weights = term_weights(job.settings, job.shape)
         if not job.settings.normalize_gradients:
-            return weights
+            return terms
         image = descent.picture(carry.state.x, (*size, job.channels))[None]
-        shape = dataclasses.replace(job.shape, checkpointed=True)  # once a scale: it is not to need more than a step
-        pulls = np.asarray(self._pulls(self.params, image, targets, shape=shape), np.float64)
-        chosen = (np.arange(len(weights)) < len(weights) - 2) & (weights > 0)
-        chosen &= pulls > LEAST_PULL * pulls[chosen].max(initial=0.0)
+        network = job.network._replace(checkpointed=True)  # once a scale: it is not to need more than a step
+        found = np.asarray(self._pulls(terms, self.params, image, network=network), np.float64)
+        weights = np.array([term.weight for term in terms], np.float32)
+        chosen = np.array([bool(term.layer) for term in terms]) & (weights > 0)
+        chosen &= found > LEAST_PULL * found[chosen].max(initial=0.0)
         if chosen.any():
-            weights[chosen] *= pulls[chosen].mean() / pulls[chosen]
-        return weights
+            weights[chosen] *= found[chosen].mean() / found[chosen]
+        return weighing(terms, weights)
 
     # ----------------------------------------------------------------------------------------------------- compiling
 
@@ -129,7 +144,7 @@ class Programs:
         Raises:
             ImageError: it does not fit.
         """
-        key = (job.shape, (*size, job.channels), job.settings.optimizer, job.settings.history)
+        key = job.structure, size
         with self._lock:  # two runs of one size are not to compile it twice
             return self._compiled.get(key, lambda: self._compile(job, size))
 
@@ -140,16 +155,16 @@ class Programs:
             ImageError: it does not fit either way.
         """
         pixels = jax.ShapeDtypeStruct((size[0] * size[1] * job.channels,), jnp.float32)
-        carry = jax.eval_shape(_start(job), pixels)
+        terms = self._shapes(job, size)
+        carry = jax.eval_shape(_start(job, len(terms)), pixels)
         need, free = memory.least(carry), memory.available()
         whole = memory.fits(need, free)
-        dials = dials_of(job, term_weights(job.settings, job.shape))
         for checkpointed in (False, True) if whole else ():
-            shape = dataclasses.replace(job.shape, checkpointed=checkpointed)
-            run = descent.program(shape, (*size, job.channels), job.settings.optimizer)
+            network = job.network._replace(checkpointed=checkpointed)
+            run = descent.program(network, (*size, job.channels), job.settings.optimizer)
             compiled = (
                 jax.jit(run, donate_argnums=0)
-                .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self.params, self._target_shapes(job, size), dials)
+                .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self.params, terms, dials_of(job))
                 .compile()
             )
             need, free = memory.needed(compiled, carry), memory.available()
@@ -159,24 +174,29 @@ class Programs:
         assert free is not None
         raise memory.refuse(size, need, free, whole=whole)
 
-    def _target_shapes(self, job: Job, size: tuple[int, int]) -> Any:
-        """Return the shapes of `targets` at this size, which styles, strength and faces do not change."""
-        shape = job.shape
+    def _shapes(self, job: Job, size: tuple[int, int]) -> Any:
+        """Return the shapes of `objective` at this size, which styles, strength and faces do not change."""
+        settings, layers = job.settings, style_layers(job.settings)
 
-        def targets(picture: Array, faces: Array) -> Targets:
-            measured = style_moments(self.params, picture, shape)
-            style = style_targets([measured], np.ones(1), {}, shape=shape, kind=job.settings.blend, strength=1.0)
-            return {"content": content_targets(self.params, picture, faces, shape), "style": style}
+        def terms(picture: Array, plane: Array) -> Objective:
+            measured = style_moments(self.params, picture, layers=layers, network=job.network)
+            targets = style_targets([measured], np.ones(1), {}, settings, strength=1.0)
+            masks = layer_masks(plane, size=size, layers=layers)
+            goals = [Goal(targets, None if part.mask is None else masks, part.area) for part in job.regions]
+            content = content_targets(self.params, picture, plane, layers=content_layers(settings), network=job.network)
+            return objective(settings, content, goals)
 
-        picture, faces = (jax.ShapeDtypeStruct(sides, jnp.float32) for sides in ((1, *size, 3), size))
-        return jax.eval_shape(targets, picture, faces)
+        picture, plane = (jax.ShapeDtypeStruct(sides, jnp.float32) for sides in ((1, *size, 3), size))
+        return jax.eval_shape(terms, picture, plane)
 
     # ------------------------------------------------------------------------------------------- pictures and states
 
-    def begin(self, job: Job, size: tuple[int, int], before: tuple[tuple[int, int], descent.Carry] | None) -> Any:
+    def begin(
+        self, job: Job, size: tuple[int, int], before: tuple[tuple[int, int], descent.Carry] | None, *, terms: int
+    ) -> Any:
         """Make the state a scale starts with, from the picture given or from the scale before."""
         settings = job.settings
-        make = _start(job)
+        make = _start(job, terms)
         if before is None:
             return make(self._coordinates(first_picture(job, size)))
         old_size, carry = before
@@ -202,24 +222,14 @@ class Programs:
         return rgb
 
 
-def _start(job: Job) -> Callable[..., descent.Carry]:
-    return partial(
-        descent.start,
-        terms=len(job.shape.terms),
-        optimizer=job.settings.optimizer,
-        history=job.settings.history,
-    )
+def _start(job: Job, terms: int) -> Callable[..., descent.Carry]:
+    return partial(descent.start, terms=terms, optimizer=job.settings.optimizer, history=job.settings.history)
 
 
-def dials_of(job: Job, weights: Float[np.ndarray, " terms"]) -> descent.Dials:
-    """Return the numbers that a run's programs take beside its targets."""
+def dials_of(job: Job) -> descent.Dials:
+    """Return the numbers that a run's programs take beside its objective."""
     settings = job.settings
-    return descent.Dials(
-        weights,
-        np.float32(settings.adam_rate()),
-        np.float32(settings.average),
-        np.float32(settings.plateau),
-    )
+    return descent.Dials(np.float32(settings.adam_rate()), np.float32(settings.average), np.float32(settings.plateau))
 
 
 def first_picture(job: Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]:
@@ -230,7 +240,8 @@ def first_picture(job: Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]
     elif start == "content":
         picture = scaled(job.content, size)
     elif start == "style":
-        picture = scaled(job.styles[int(np.argmax(job.shares))], size)
+        largest = max(job.regions, key=lambda part: part.area)
+        picture = scaled(largest.styles[int(np.argmax(largest.shares))], size)
     else:
         noise = np.random.default_rng(job.settings.seed).normal(0.5, NOISE, (*size, 3))
         picture = np.clip(noise, 0, 1).astype(np.float32)

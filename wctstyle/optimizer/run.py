@@ -21,9 +21,11 @@ from wctstyle.errors import ConfigError, NonFiniteError, WeightsError
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent
 from wctstyle.optimizer.job import Job, Rgb
-from wctstyle.optimizer.objective import Shape, report
+from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.programs import Programs, dials_of
 from wctstyle.optimizer.settings import OptimizeSettings, share_out
+from wctstyle.optimizer.terms import Objective, report, weighing
+from wctstyle.regions import Region
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, LEVELS
 
 CHUNK_SECONDS = 1.5
@@ -95,7 +97,7 @@ class Optimizer:
     def run(
         self,
         content: Rgb,
-        styles: Sequence[tuple[Rgb, float]],
+        styles: Sequence[tuple[Rgb, float]] | Sequence[Region],
         settings: OptimizeSettings = OptimizeSettings(),  # noqa: B008
         *,
         init: Rgb | None = None,
@@ -108,7 +110,8 @@ class Optimizer:
 
         Args:
             content: sRGB in [0, 1], at the size of the result.
-            styles: pictures at the size their strokes are to have, each with its weight (any scale).
+            styles: pictures at the size their strokes are to have, each with its weight (any scale); or regions of the
+                photo, each with such styles (`wctstyle.regions`). Outside of all regions the content alone counts.
             settings: see `OptimizeSettings`.
             init: the picture to start from, of the content's size; has to be given where the setting is fast or image.
             faces: where the photo's faces are, 0..1; without, they are looked for (see `wctstyle.faces`).
@@ -190,20 +193,22 @@ class Optimizer:
         """
         job = Job.checked(content, styles, OptimizeSettings(init="content", keep_faces=0.0), result, resumed=False)
         assert job.init is not None
-        shape = Shape(("relu4_2",), tuple(f"relu{level}_1" for level in LEVELS), "gram", "max")
+        layers = tuple(f"relu{level}_1" for level in LEVELS)
 
         def grams(picture: Rgb) -> list[Array]:
-            moments = self._programs.measured(picture, shape)
-            return [moments[layer].gram()[None] for layer in shape.style_layers]
+            moments = self._programs.measured(picture, layers, Network())
+            return [moments[layer].gram()[None] for layer in layers]
 
-        measured = [grams(style) for style in job.styles]
+        (blend,) = job.regions
+        measured = [grams(style) for style in blend.styles]
         targets = [
-            jnp.asarray(sum(float(share) * found[k] for share, found in zip(job.shares, measured, strict=True)))
+            jnp.asarray(sum(float(share) * found[k] for share, found in zip(blend.shares, measured, strict=True)))
             for k in range(len(LEVELS))
         ]
         by_level = np.asarray(metrics.gram_errors(grams(job.init), targets), np.float64)[0]
         seen = [
-            self._programs.kept(picture, job.faces, shape)["relu4_2"]["target"] for picture in (job.init, job.content)
+            self._programs.kept(picture, job.faces, ("relu4_2",), Network())["relu4_2"]["target"]
+            for picture in (job.init, job.content)
         ]
         return {
             "style": float(by_level.mean()),
@@ -241,15 +246,16 @@ class Optimizer:
                 last_scale = scale == len(job.sizes) - 1
                 if not job.counts[scale]:
                     continue
-                targets, carry = self._programs.targets(job, size), self._programs.begin(job, size, before)
+                terms = self._programs.objective(job, size)
+                carry = self._programs.begin(job, size, before, terms=len(terms))
                 if kept is not None and resume is not None:
-                    weights = np.array(kept[1]["term_weights"], np.float32)
+                    terms = weighing(terms, kept[1]["term_weights"])
                     carry, kept = states.restore(kept[0], carry, Path(resume)), None
                 else:
-                    weights = self._programs.weights(job, size, carry, targets)
-                dials = dials_of(job, weights)
-                where = {"scale": scale, "before": done_before, "term_weights": [float(w) for w in weights]}
-                run = self._programs.steps(job, size)
+                    terms = self._programs.balanced(terms, job, size, carry)
+                weights = [float(term.weight) for term in terms]
+                where = {"scale": scale, "before": done_before, "term_weights": weights}
+                run, dials = self._programs.steps(job, size), dials_of(job)
                 budget = job.settings.time_budget
                 deadline = None if budget is None else budget * sum(work[: scale + 1]) / sum(work)
                 chunk, step, rate = 1, int(carry.step), 0.0
@@ -259,7 +265,7 @@ class Optimizer:
                     if every is not None:
                         goal = min(goal, ((done_before + step) // every + 1) * every - done_before)
                     clock = time.perf_counter()
-                    carry = run(carry, np.int32(goal), self._programs.params, targets, dials)
+                    carry = run(carry, np.int32(goal), self._programs.params, terms, dials)
                     latest = carry, where
                     now, flat = int(carry.step), bool(carry.flat)
                     took = max(time.perf_counter() - clock, 1e-6)
@@ -273,7 +279,7 @@ class Optimizer:
                     chunk = max(1, min(int(rate * CHUNK_SECONDS), 8 * chunk))
                     if deadline is not None:
                         chunk = max(1, min(chunk, int(rate * (deadline - elapsed))))
-                    losses = self._losses(job, carry, dials)
+                    losses = self._losses(carry, terms)
                     end = finished and last_scale
                     unsaved = ""
                     if checkpoint is not None and (end or time.perf_counter() - saved > SAVE_SECONDS):
@@ -309,10 +315,10 @@ class Optimizer:
                 _save(checkpoint, carry, {**about, **where}, time.perf_counter() - began)
             raise
 
-    def _losses(self, job: Job, carry: Any, dials: descent.Dials) -> dict[str, float]:
-        terms = np.asarray(carry.state.terms)
-        if not np.isfinite(terms).all() or not np.isfinite(float(carry.state.value)):
+    def _losses(self, carry: Any, terms: Objective) -> dict[str, float]:
+        found = np.asarray(carry.state.terms)
+        if not np.isfinite(found).all() or not np.isfinite(float(carry.state.value)):
             raise NonFiniteError(
                 "the loss is not finite; give its terms smaller weights, or check the pictures and the model's tensors"
             )
-        return report(terms, np.asarray(dials.weights), job.shape)
+        return report(found, terms)

@@ -1,0 +1,232 @@
+"""The terms of the loss: pytrees, each with a name, a weight and a value for a picture.
+
+An objective is a tuple of terms. What a program is compiled for is the structure of that tree; targets, masks and
+weights are its leaves, so they change without compiling anew. A new mode is a new term.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wctstyle.losses import cross_trace, out_of_range, smooth_variation, standardized_error
+from wctstyle.moments import measure
+from wctstyle.optimizer.network import Network, Parameters, features
+from wctstyle.types import Image
+
+CHROMA_SHARE = 4.0
+"""What the variation of colour differences counts against that of the channels: narrow encoders hardly see colour
+at the scale of a pixel, and without this black and white styles come out with coloured specks."""
+
+Found = Mapping[str, Float[Array, "1 h w c"]]
+"""The features of a picture by layer."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of the loss. `weight` is what it counts; `layer` the features it looks at, "" for none."""
+
+    weight: Any
+    layer: str = field(default="", metadata={"static": True})
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        raise NotImplementedError
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Return the unweighted value for a picture and its features."""
+        raise NotImplementedError
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ContentTerm(Term):
+    """How far features are from the photo's (`losses.standardized_error`); `emphasis` weighs positions."""
+
+    target: Any = None
+    emphasis: Any = None
+
+    @property
+    def name(self) -> str:
+        """`content_` and the layer."""
+        return f"content_{self.layer}"
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Compare the layer's features with the photo's."""
+        return standardized_error(found[self.layer], self.target, self.emphasis)[0]
+
+
+@dataclass(frozen=True)
+class StyleTerm(Term):
+    """How far the statistics of a region's features are from the target's, relative to its size, squared.
+
+    `mask` weighs positions; None counts all alike. `area` is the region's share of the picture.
+    """
+
+    target: Any = None
+    mask: Any = None
+    area: Any = 1.0
+
+    @property
+    def name(self) -> str:
+        """`style_` and the layer."""
+        return f"style_{self.layer}"
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class GramTerm(StyleTerm):
+    """|G - G_t|^2 / |G_t|^2 of Gram matrices (Gatys et al. 2016); masked as by Gatys et al. 2017, section 4."""
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Compare the layer's Gram matrix with the target's."""
+        x = found[self.layer]
+        x = x.reshape(-1, x.shape[-1])
+        if self.mask is not None:
+            mask = self.mask.reshape(-1, 1)
+            x = x * jnp.sqrt(mask * (len(x) / jnp.maximum(mask.sum(), 1e-6)))
+        return jnp.sum((_gram(x) - self.target["gram"]) ** 2) / self.target["scale"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class MomentsTerm(StyleTerm):
+    """The squared Wasserstein distance of two Gaussians over the target's mean square.
+
+    |m - m_t|^2 + tr S + tr S_t - 2 tr (S_t^1/2 S S_t^1/2)^1/2.
+    """
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Compare the layer's mean and covariance with the target's."""
+        _, mean, covariance = measure(found[self.layer], self.mask)
+        target = self.target
+        spread = jnp.trace(covariance) + target["trace"] - 2 * cross_trace(covariance, target["root"])
+        return (jnp.sum((mean - target["mean"]) ** 2) + jnp.maximum(spread, 0.0)) / target["scale"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class VariationTerm(Term):
+    """Smooth total variation (`variation`)."""
+
+    @property
+    def name(self) -> str:
+        """`tv`."""
+        return "tv"
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Measure how rough the picture is."""
+        return variation(image)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RangeTerm(Term):
+    """How far values leave [0, 1] (`losses.out_of_range`)."""
+
+    @property
+    def name(self) -> str:
+        """`range`."""
+        return "range"
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Measure what cannot be shown."""
+        return out_of_range(image)[0]
+
+
+Objective = tuple[Term, ...]
+
+
+@jax.custom_vjp
+def _gram(x: Float[Array, "p c"]) -> Float[Array, "c c"]:
+    """Gram matrix per position of one picture, with a backward pass of one product where `losses.gram` takes two."""
+    return jax.lax.dot_general(x.T, x, (((1,), (0,)), ((), ()))) / len(x)
+
+
+def _gram_forward(x: Array) -> tuple[Array, Array]:
+    return _gram(x), x
+
+
+def _gram_backward(x: Array, slope: Array) -> tuple[Array]:
+    return (x @ ((slope + slope.T) / len(x)),)
+
+
+_gram.defvjp(_gram_forward, _gram_backward)
+
+
+def variation(image: Image) -> Float[Array, ""]:
+    """Smooth total variation of the channels, and of R - G and B - (R + G) / 2 times `CHROMA_SHARE`."""
+    plain = smooth_variation(image)[0]
+    if image.shape[3] == 1:
+        return plain
+    red, green, blue = image[..., :1], image[..., 1:2], image[..., 2:]
+    chroma = jnp.concatenate([red - green, blue - (red + green) / 2], axis=3)
+    return plain + CHROMA_SHARE * smooth_variation(chroma)[0]
+
+
+def values(objective: Objective, params: Parameters, image: Image, network: Network) -> Float[Array, " terms"]:
+    """Return the unweighted value of every term.
+
+    `image` has three channels, or one that stands for all three.
+    """
+    rgb = jnp.broadcast_to(image, (*image.shape[:3], 3))
+    found = features(params, rgb, {term.layer for term in objective} - {""}, network)
+    return jnp.stack([term(found, image) for term in objective])
+
+
+def weights(objective: Objective) -> Float[Array, " terms"]:
+    """Return what every term weighs."""
+    return jnp.stack([jnp.asarray(term.weight, jnp.float32) for term in objective])
+
+
+def weighing(objective: Objective, weights: Sequence[float] | np.ndarray) -> Objective:
+    """Return the terms with other weights."""
+    return tuple(
+        dataclasses.replace(term, weight=np.float32(weight)) for term, weight in zip(objective, weights, strict=True)
+    )
+
+
+def pulls(objective: Objective, params: Parameters, image: Image, network: Network) -> Float[Array, " terms"]:
+    """Return the Euclidean norm of every term's gradient."""
+
+    def pull(choice: Float[Array, " terms"]) -> Float[Array, ""]:
+        slope = jax.grad(lambda x: jnp.vdot(values(objective, params, x, network), choice))(image)
+        return jnp.sqrt(jnp.sum(slope**2))
+
+    return jax.lax.map(pull, jnp.eye(len(objective), dtype=image.dtype))
+
+
+def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str, float]:
+    """Name the values as people read them: total, content, style, style_relu1_1.., tv.
+
+    `total` is what is minimised. `style` and its layers are roots, so with `gram` the relative Gram errors of
+    `metrics.gram_errors`; over several regions they are means by area. `style` and `content` are the plain means over
+    the layers that have a weight.
+    """
+    wide = [float(value) for value in found]
+    content = [v for v, term in zip(wide, objective, strict=True) if isinstance(term, ContentTerm) and term.weight > 0]
+    by_layer: dict[str, list[tuple[float, StyleTerm]]] = {}
+    for value, term in zip(wide, objective, strict=True):
+        if isinstance(term, StyleTerm):
+            by_layer.setdefault(term.name, []).append((value, term))
+    style, rated = {}, []
+    for name, parts in by_layer.items():
+        area = sum(float(term.area) for _, term in parts)
+        style[name] = max(0.0, sum(float(term.area) * value for value, term in parts) / area) ** 0.5
+        if any(term.weight > 0 for _, term in parts):
+            rated.append(style[name])
+    return {
+        "total": float(np.dot(np.asarray(found, np.float64), [float(term.weight) for term in objective])),
+        "content": float(np.mean(content)) if content else 0.0,
+        "style": float(np.mean(rated)) if rated else 0.0,
+        **style,
+        "tv": next(value for value, term in zip(wide, objective, strict=True) if isinstance(term, VariationTerm)),
+    }

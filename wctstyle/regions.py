@@ -1,0 +1,77 @@
+"""Regions: parts of a photo, each with styles of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle import images
+from wctstyle.errors import ConfigError, ImageError
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a photo with styles of its own.
+
+    mask: "h w", floats in [0, 1], booleans or 8 bit, of any size; it is brought to the photo's. Edges in between count
+    in part. None: all that the other regions leave. styles: as `Stylizer.stylize` takes them; none, or all of weight 0,
+    leaves the photo there. strength: times that of the settings.
+    """
+
+    mask: Any
+    styles: Any
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.strength) and self.strength >= 0):
+            raise ConfigError(f"strength of a region is {self.strength}, must be a number >= 0")
+
+
+def regions_of(styles: Any) -> list[Region]:
+    """Return the regions among what `Stylizer.stylize` takes as styles; styles alone are one region without a mask.
+
+    Raises:
+        ConfigError: styles and regions together, or more than one region without a mask.
+    """
+    listed = [styles] if isinstance(styles, Region) else styles
+    if isinstance(listed, np.ndarray) or not isinstance(listed, Sequence):
+        return [Region(None, styles)]
+    found = [item for item in listed if isinstance(item, Region)]
+    if not found:
+        return [Region(None, styles)]
+    if len(found) < len(listed):
+        raise ConfigError("styles and regions are mixed; put the styles into a Region(None, styles)")
+    if sum(region.mask is None for region in found) > 1:
+        raise ConfigError("several regions have no mask; only one can be what the others leave")
+    return found
+
+
+def shares(regions: Sequence[Region], height: int, width: int) -> list[Float[np.ndarray, "h w"] | None]:
+    """Say how far each pixel of a photo belongs to each region, 0..1; None: all of it everywhere.
+
+    Where masks add up to more than one they are scaled down to one. Where they add up to less, the rest belongs to the
+    region without a mask, and without such a region to the photo.
+
+    Raises:
+        ImageError: a mask of another shape, type or range.
+    """
+    if all(region.mask is None for region in regions):
+        return [None] * len(regions)
+    masks = [None if region.mask is None else _fitted(region.mask, height, width) for region in regions]
+    total = np.sum([mask for mask in masks if mask is not None], axis=0)
+    scale = np.maximum(total, 1)
+    return [(np.maximum(1 - total, 0) if mask is None else mask / scale).astype(np.float32) for mask in masks]
+
+
+def _fitted(mask: Any, height: int, width: int) -> Float[np.ndarray, "h w"]:
+    array = np.asarray(mask)
+    if array.dtype == np.bool_:
+        array = array.astype(np.float32)
+    if array.ndim != 2 or not array.size:
+        raise ImageError(f"mask: has shape {array.shape}, wanted height x width")
+    plane = images.checked_values(array, "mask")
+    return images.resize_planes(plane[..., None], height=height, width=width)[..., 0]

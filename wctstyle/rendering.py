@@ -1,0 +1,125 @@
+"""Painting a photo by ready plans, with what faces, strength and detail need of it kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle import color
+from wctstyle.codes import ContentCode, Part, Rgb
+from wctstyle.errors import NonFiniteError
+from wctstyle.programs import Programs
+from wctstyle.recent import Recent
+from wctstyle.settings import MAX_STRENGTH, Settings
+from wctstyle.sizes import of_cells
+from wctstyle.types import Features
+
+FACE_DETAIL = 0.5
+"""How much of what the decoder loses of a face is put back, per `keep_faces`; all of it would look pasted in."""
+
+DETAIL_RADIUS = 0.01
+"""Standard deviation of the blur that parts fine light and dark from broad, as a share of the picture's long side."""
+
+Spread = Float[np.ndarray, "1 H W 1"] | float
+"""One number for a whole picture, or one for each of its pixels."""
+
+
+def strength_of(part: Part, settings: Settings) -> float:
+    """Return the strength of a region."""
+    return min(settings.strength * part.strength, MAX_STRENGTH)
+
+
+def spread(parts: Sequence[Part], value: Callable[[Part], float]) -> Spread:
+    """Add up a value of each region by its share of every pixel; a number where one region is everywhere."""
+    total: Spread = 0.0
+    for part in parts:
+        total = total + value(part) * (1.0 if part.share is None else part.share)
+    return total
+
+
+def kept_share(parts: Sequence[Part], settings: Settings) -> Spread:
+    """Return how much of what the decoder loses of the photo is given back, 0..1: all of it at strength 0."""
+    return 1 - spread(parts, lambda part: min(strength_of(part, settings), 1.0) * (1 - float(part.plan.likeness)))
+
+
+class Renderer:
+    """Paints photos with one model's programs. Keeps what the decoder loses of the last photos, and their faces."""
+
+    def __init__(self, programs: Programs, *, kept_bytes: int) -> None:
+        self._programs = programs
+        self._lost: Recent[np.ndarray] = Recent(kept_bytes, lambda lost: lost.nbytes)
+        self._faces: Recent[tuple[Features, np.ndarray]] = Recent(
+            kept_bytes, lambda drawn: sum(int(part.nbytes) for part in drawn)
+        )
+
+    def paint(self, content: ContentCode, parts: Sequence[Part], settings: Settings) -> Rgb:
+        """Paint the content by its parts: all settings but `color` and `refine`.
+
+        Raises:
+            NonFiniteError: the result is not finite.
+        """
+        strengths = [strength_of(part, settings) for part in parts]
+        steps = [part.plan.affine for part in parts]
+        amounts: list[Any] = [
+            strength if part.share is None else strength * of_cells(part.share)
+            for part, strength in zip(parts, strengths, strict=True)
+        ]
+        full = spread(parts, lambda part: min(strength_of(part, settings), 1.0))
+        if settings.keep_faces and any(strengths) and content.faces is not None:
+            share: Any = settings.keep_faces * full * content.faces[None, :, :, None]
+            drawn, lost = self._drawn_faces(content.original or content, parts)
+            image = self._programs.painted(content.code, steps, amounts, drawn, share)
+            image = image + FACE_DETAIL * share * lost
+        else:
+            share = 0.0
+            image = self._programs.painted(content.code, steps, amounts)
+        kept = kept_share(parts, settings) * (1 - share)
+        if np.any(kept):
+            image = image + kept * self.lost(content)
+        if settings.detail and any(strengths):
+            image = image + settings.detail * full * (1 - kept) * self._fine(content)
+        image = np.clip(image, 0, 1)[0, : content.height, : content.width]
+        if not np.isfinite(image).all():
+            raise NonFiniteError("the stylised picture is not finite", level=None)
+        return image
+
+    def lost(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:
+        """Return what the decoder loses of a photo: photo - D(E(photo))."""
+        decoded = self._programs.decoded
+        return self._lost.get((content.key, content.texture), lambda: content.pixels - decoded(content.code))
+
+    def _drawn_faces(
+        self, content: ContentCode, parts: Sequence[Part]
+    ) -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
+        """Return what faces are drawn towards: the code of the photo in the target's colours, and what that loses.
+
+        Both are kept for the last few palettes, so that a changed strength does not make them again. What the decoder
+        makes of the recoloured photo is taken to be what it makes of the photo, recoloured: that spares a decoding.
+        """
+        palettes = [tuple(np.asarray(piece) for piece in part.plan.palette) for part in parts]
+
+        def recolored(pixels: Float[np.ndarray, "1 H W 3"]) -> Float[np.ndarray, "1 H W 3"]:
+            total = pixels
+            for part, (matrix, bias) in zip(parts, palettes, strict=True):
+                total = total + (1.0 if part.share is None else part.share) * (pixels @ matrix.T + bias - pixels)
+            return np.clip(total, 0, 1)
+
+        def make() -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
+            wanted = recolored(content.pixels)
+            decoded = recolored(content.pixels - self.lost(content))
+            return self._programs.encode(wanted, content.height, content.width)[0], wanted - decoded
+
+        colors = tuple(piece.tobytes() for palette in palettes for piece in palette)
+        places = tuple(b"" if part.share is None else part.share.tobytes() for part in parts)
+        return self._faces.get((content.key, content.texture, colors, places), make)
+
+    def _fine(self, content: ContentCode) -> Float[np.ndarray, "1 H W 1"]:
+        """Return the fine light and dark of what the decoder loses, broad differences taken off."""
+        from scipy.ndimage import gaussian_filter
+
+        lost = color.luma(self.lost(content)[0]).astype(np.float32)
+        radius = DETAIL_RADIUS * max(content.height, content.width)
+        return (lost - gaussian_filter(lost, radius, mode="nearest"))[None, :, :, None]
