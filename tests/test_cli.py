@@ -553,7 +553,7 @@ def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch
     seen: list[Any] = []
 
     def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
-        seen.append(([weight for _, weight in styles], settings))
+        seen.append(([weight for region in styles for _, weight in region.styles], settings))
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
@@ -617,7 +617,7 @@ def test_styles_are_measured_at_the_size_of_the_result(
     seen: list[list[int]] = []
 
     def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
-        seen.append([max(rgb.shape[:2]) for rgb, _ in styles])
+        seen.append([max(rgb.shape[:2]) for region in styles for rgb, _ in region.styles])
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
@@ -634,7 +634,7 @@ def test_every_picture_of_a_batch_has_strokes_of_its_own_size(
     seen: list[Any] = []
 
     def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
-        seen.append(styles[0][0])
+        seen.append(styles[0].styles[0][0])
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
@@ -740,6 +740,82 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any, tiny_weigh
     made(*command[2:], "-o", "second.webp", "--quality", "100")
     assert images.load("second.webp").content_hash == images.load("first.webp").content_hash
     assert images.read_recipe("second.webp") == recipe
+
+
+def test_regions_are_named_painted_and_found_in_the_recipe(here: Path, one_model: Any):
+    """Half of the photo has one style, half another, and the recipe's command makes the same picture."""
+    half = np.zeros((10, 10), np.float32)
+    half[:, 5:] = 1
+    images.save(here / "sky.png", np.repeat(half[..., None], 3, axis=2))
+    dials = ("--keep-faces", "0", "--look", "0", "--size", "64")
+    made("sea.png", "--style", "waves.png:2@sky", "--style", "sea.png@rest", "--mask", "sky=sky.png", *dials,
+         "-o", "first.png")  # fmt: skip
+    made("sea.png", "--style", "waves.png:2", "--style", "sea.png", *dials, "-o", "blend.png")
+    first, blend = (images.load(name).rgb for name in ("first.png", "blend.png"))
+    assert np.abs(first - blend).mean() > 0.05
+    recipe = json.loads(invoke("recipe", "first.png", "--json").stdout)
+    assert [(style["name"], style["weight"], style["region"]) for style in recipe["styles"]] == [
+        ("waves.png", 2.0, "sky"),
+        ("sea.png", 1.0, "rest"),
+    ]
+    assert recipe["masks"] == [{"region": "sky", "name": "sky.png", "hash": images.load("sky.png").content_hash}]
+    made(*shlex.split(invoke("recipe", "first.png").stdout)[2:], "-o", "second.png")
+    assert images.load("second.png").content_hash == images.load("first.png").content_hash
+
+
+def test_a_mask_alone_leaves_the_photo_there(here: Path, one_model: Any):
+    half = np.zeros((48, 64, 3), np.float32)
+    half[:, :32] = 1
+    images.save(here / "kept.png", half)
+    made("sea.png", "--style", "waves.png", "--mask", "kept=kept.png", "--keep-faces", "0", "--size", "192", "-o",
+         "out.png")  # fmt: skip
+    photo = images.resize(images.load("sea.png"), long_side=192, enlarge=True).rgb
+    changed = np.abs(images.load("out.png").rgb - photo)
+    assert changed[:, :32].max() < 1 / 255
+    assert changed[:, 80:].mean() > 0.05
+
+
+def test_a_style_for_faces_that_are_not_there_is_told(here: Path, one_model: Any):
+    result = invoke("stylize", "sea.png", "--style", "waves.png@face", "-o", "out.png")
+    assert "sea.png: no face was found, so the style of @face is not used" in " ".join(result.stderr.split())
+    np.testing.assert_array_equal(images.load("out.png").rgb, images.load("sea.png").rgb)
+
+
+def test_styles_with_regions_are_parsed():
+    def parsed(text: str, *files: str) -> tuple[str, float, str]:
+        spec = specs.parse_style(text, exists=lambda name: name in files)
+        return spec.source, spec.weight, spec.region
+
+    assert parsed("a.png@sky") == ("a.png", 1.0, "sky")
+    assert parsed("a.png:0.5@sky") == ("a.png", 0.5, "sky")
+    assert parsed("sample:marbling:2@face") == ("sample:marbling", 2.0, "face")
+    assert parsed("a@2x", "a@2x") == ("a@2x", 1.0, "")
+    assert parsed("me@home/a.png") == ("me@home/a.png", 1.0, "")
+    assert parsed("a@b.png:0.5@sea-2") == ("a@b.png", 0.5, "sea-2")
+
+
+@pytest.mark.parametrize(
+    ("styles", "masks", "message"),
+    [
+        (("a.png@sky",), (), "--style a.png@sky: there is no mask of that name; give --mask sky=FILE"),
+        (("a.png",), ("sky.png",), "--mask sky.png: wanted NAME=FILE"),
+        (("a.png",), ("sky=",), "--mask sky=: wanted NAME=FILE"),
+        (("a.png",), ("the sky=b.png",), "wanted NAME=FILE, the name of letters, digits, - and _"),
+        (("a.png",), ("face=b.png",), "face is built in"),
+        (("a.png",), ("sky=b.png", "sky=c.png"), "sky is given twice"),
+    ],
+)
+def test_bad_regions_are_told(styles: tuple[str, ...], masks: tuple[str, ...], message: str):
+    with pytest.raises(ConfigError) as caught:
+        specs.parse_masks(masks, specs.parse_styles(styles, command="stylize"))
+    assert message in str(caught.value)
+
+
+def test_a_mask_is_never_overwritten(here: Path):
+    images.save(here / "sky.png", np.ones((4, 4, 3), np.float32))
+    told = fails("stylize", "sea.png", "--style", "waves.png@sky", "--mask", "sky=sky.png",
+                 "-o", "sky.png", "--overwrite")  # fmt: skip
+    assert "is one of the input pictures" in told
 
 
 def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):

@@ -336,9 +336,9 @@ def test_strokes_grow_with_the_result(here: Path, options: tuple[object, ...], s
     strokes = Strokes(given.get("--style-size"), given.get("--stroke-scale"))
     request = optimize_run.read_request(
         "sea.png", [specs.StyleSpec("waves.png")], OptimizeSettings(), init="fast", model="medium",
-        size=given.get("--size"), strokes=strokes, max_pixels=0,
+        masks={}, size=given.get("--size"), strokes=strokes, max_pixels=0,
     )  # fmt: skip
-    assert (request.content.width, request.styles[0][0].shape[0]) == sides
+    assert (request.content.width, request.regions[0].styles[0][0].shape[0]) == sides
     fast = optimize_run.fast_recipe(request)
     assert fast["model"] == DEFAULT_MODEL
     for recipe in (request.recipe, fast):
@@ -450,6 +450,23 @@ def test_compare_writes_pictures_and_a_report(here: Path):
     works(*fast[1:], "-o", "again.png")
     assert np.abs(rgb("again.png") - rgb("both/fast.png")).max() < 1.5 / 255
     assert shlex.split(works("recipe", "both/optimized.png"))[:2] == ["wctstyle", "optimize"]
+
+
+def test_regions_are_optimised_and_compared(here: Path):
+    """Outside of the mask the photo stays; the recipe names mask and region; the report has figures."""
+    half = np.zeros((24, 32, 3), np.float32)
+    half[:, :16] = 1
+    images.save(here / "left.png", half)
+    regions = ("--style", "waves.png@left", "--mask", "left=left.png", "--steps", "3")
+    works("optimize", "sea.png", *regions, "-o", "out.png")
+    np.testing.assert_allclose(rgb("out.png")[:, 20:], rgb("sea.png")[:, 20:], atol=1 / 255)
+    assert np.abs(rgb("out.png") - rgb("sea.png"))[:, :12].mean() > 0.01
+    recipe = json.loads(works("recipe", "out.png", "--json"))
+    assert recipe["styles"][0]["region"] == recipe["masks"][0]["region"] == "left"
+    assert "--style waves.png@left --mask left=left.png" in works("recipe", "out.png")
+    report = json.loads(works("compare", "sea.png", *regions, "-o", "both", "--json").splitlines()[-1])
+    assert report["figures"]["fast"]["style"] > 0
+    assert json.loads(works("recipe", "both/fast.png", "--json"))["masks"] == recipe["masks"]
 
 
 def test_figures_that_are_not_known_are_null(here: Path):

@@ -32,7 +32,8 @@ ORDER = (
     "convolution winograd",
     "moments transforms losses metrics masks",
     "samples",
-    "faces texture look regions",
+    "regions",
+    "faces texture look",
     "images color",
     "settings errors types threads compilation files recent",
 )

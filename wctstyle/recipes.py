@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from wctstyle import __version__, samples
@@ -19,10 +20,21 @@ def public_name(source: str) -> str:
     return source if source.startswith(samples.PREFIX) else os.path.basename(source)
 
 
-def format_style(source: str, weight: float) -> str:
+def format_style(source: str, weight: float, region: str = "") -> str:
     """Write a style as --style takes it, with the weight only where it is needed."""
     plain = weight == 1 and ":" not in source.removeprefix(samples.PREFIX)
-    return source if plain else f"{source}:{weight!r}"
+    return (source if plain else f"{source}:{weight!r}") + (f"@{region}" if region else "")
+
+
+def style_entry(source: str, weight: float, hash: str, region: str = "") -> dict[str, Any]:
+    """Describe a style in a recipe; its region only where it has one."""
+    return {"name": public_name(source), "weight": weight, "hash": hash} | ({"region": region} if region else {})
+
+
+def mask_entries(masks: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """Describe masks (source and hash by name of the region) in a recipe; nothing where there are none."""
+    entries = [{"region": name, "name": public_name(source), "hash": hash} for name, (source, hash) in masks.items()]
+    return {"masks": entries} if entries else {}
 
 
 def make_recipe(
@@ -34,11 +46,13 @@ def make_recipe(
     size: int,
     style_size: int | None = None,
     stroke_scale: float | None = DEFAULT_STROKE_SCALE,
+    masks: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Say in JSON's terms how a picture is made; `content` and `styles` have name and hash, styles a weight too.
 
     `style_size` is the long side of the style pictures in pixels. Where it is None, `stroke_scale` says it
-    (`settings.style_long_side`); where it is not, `stroke_scale` says nothing and is left out.
+    (`settings.style_long_side`); where it is not, `stroke_scale` says nothing and is left out. `masks` are
+    source and hash by the name of the region.
     """
     return {
         "version": __version__,
@@ -49,6 +63,7 @@ def make_recipe(
         "size": size,
         "style_size": style_size,
         "stroke_scale": stroke_scale if style_size is None else None,
+        **mask_entries(masks),
     }
 
 
@@ -79,7 +94,9 @@ def _command(name: str, arguments: Sequence[str]) -> str:
 def _pictures(recipe: Mapping[str, Any]) -> list[str]:
     arguments = [_not_an_option(_name_of(recipe["content"]))]
     for style in recipe["styles"]:
-        arguments += ["--style", format_style(_name_of(style), float(style["weight"]))]
+        arguments += ["--style", format_style(_name_of(style), float(style["weight"]), style.get("region", ""))]
+    for mask in recipe.get("masks", ()):
+        arguments += ["--mask", f"{mask['region']}={_name_of(mask)}"]
     return arguments
 
 

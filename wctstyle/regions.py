@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import images
+from wctstyle.color import luma
 from wctstyle.errors import ConfigError, ImageError
 
 
@@ -48,6 +49,39 @@ def regions_of(styles: Any) -> list[Region]:
     if sum(region.mask is None for region in found) > 1:
         raise ConfigError("several regions have no mask; only one can be what the others leave")
     return found
+
+
+FACE, REST = "face", "rest"
+"""Names of regions that need no mask: the faces that are found, and what the other regions leave."""
+
+NOWHERE = np.zeros((1, 1), np.float32)
+
+
+def named_regions(
+    styles: Sequence[tuple[Any, float, str]],
+    masks: Mapping[str, Any],
+    faces: Callable[[], Float[np.ndarray, "h w"] | None],
+) -> list[Region]:
+    """Group styles (style, weight, name of the region; "" is the rest) by their regions.
+
+    `masks` has the mask of each name; `faces` looks for faces, where a style names them. A mask without a style leaves
+    the photo there.
+    """
+    names = dict.fromkeys([name or REST for *_, name in styles] + list(masks))
+    planes: dict[str, Any] = {**masks, REST: None}
+    if FACE in names and FACE not in masks:
+        found = faces()
+        planes[FACE] = NOWHERE if found is None else found
+    return [
+        Region(planes[name], [(style, weight) for style, weight, own in styles if (own or REST) == name])
+        for name in names
+    ]
+
+
+def mask_of(picture: images.Picture) -> Float[np.ndarray, "h w"]:
+    """Read a picture as a mask: white counts, black and transparent do not."""
+    plane = luma(picture.rgb).astype(np.float32)
+    return np.clip(plane if picture.alpha is None else plane * picture.alpha, 0, 1)
 
 
 def shares(regions: Sequence[Region], height: int, width: int) -> list[Float[np.ndarray, "h w"] | None]:

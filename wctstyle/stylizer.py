@@ -286,7 +286,7 @@ class Stylizer:
         styled = self._measured(regions)
         code = waiting.result()
         lap("encode")
-        targets = jax.block_until_ready([self.target(blend, kind=settings.blend) for blend in styled])
+        targets = jax.block_until_ready(self._targets(styled, settings.blend))
         lap("blend")
         parts = self._parts(code, regions, targets, settings) if settings.strength else ()
         if not parts:
@@ -308,6 +308,16 @@ class Stylizer:
             [self._beside.submit(self._weighted, item) for item in self._listed(region.styles)] for region in regions
         ]
         return [[style.result() for style in blend] for blend in waiting]
+
+    def _targets(self, styled: Sequence[Sequence[tuple[StyleCode, float]]], kind: BlendKind) -> list[Moments | None]:
+        """Blend the styles of every region; None where it has none.
+
+        Raises:
+            ConfigError: no region has a style, or a bad weight.
+        """
+        if not any(styled):
+            styled = [()]
+        return [None if not blend and len(styled) > 1 else self.target(blend, kind=kind) for blend in styled]
 
     def _parts(
         self, code: ContentCode, regions: Sequence[Region], targets: Sequence[Moments | None], settings: Settings
@@ -366,7 +376,7 @@ class Stylizer:
         clock = time.perf_counter()
         if ahead is not None:
             ahead.result()
-        targets = [self.target(blend, kind=settings.blend) for blend in styled]
+        targets = self._targets(styled, settings.blend)
         parts = [
             replace(part, plan=part.plan._replace(palette=first.plan.palette))
             for part, first in zip(self._parts(second, regions, targets, settings), base.parts, strict=True)

@@ -22,9 +22,9 @@ from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, print_ta
 from wctstyle.cli.demo_command import demo
 from wctstyle.cli.jobs import CONTENT_SIZE, Job, Options, Strokes, Studio, from_options
 from wctstyle.cli.optimize_command import optimize
-from wctstyle.cli.optimize_options import StrokeScale, StyleSize
+from wctstyle.cli.optimize_options import Mask, StrokeScale, Style, StyleSize
 from wctstyle.cli.outputs import plan_outputs
-from wctstyle.cli.specs import Format, expand_contents, parse_styles
+from wctstyle.cli.specs import Format, expand_contents, parse_masks, parse_styles
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
@@ -71,16 +71,8 @@ def stylize(
             help="Photos, folders of photos (subfolders and earlier results are ignored), or sample:NAME.",
         ),
     ],
-    style: Annotated[
-        list[str] | None,
-        _style_option(
-            "--style",
-            metavar="PATH[:WEIGHT]",
-            show_default=False,
-            help="Picture whose colors and textures to take, or sample:NAME; give it several times to blend, "
-            "each with its share.",
-        ),
-    ] = None,
+    style: Style = None,
+    mask: Mask = None,
     strength: Annotated[
         float,
         _style_option(
@@ -193,6 +185,7 @@ def stylize(
     if skip_existing and output is None:
         raise ConfigError("--skip-existing needs -o: results in the current folder are numbered, so none is in the way")
     specs = parse_styles(style, command="stylize")
+    masks = parse_masks(mask, specs)
     sources = expand_contents(content)
     outputs = plan_outputs(
         sources,
@@ -200,7 +193,7 @@ def stylize(
         out=output,
         format=format,
         overwrite=overwrite or skip_existing,
-        inputs=[*sources, *(spec.source for spec in specs)],
+        inputs=[*sources, *(spec.source for spec in specs), *masks.values()],
     )
     jobs = [Job(source, path) for source, path in zip(sources, outputs, strict=True)]
     if skip_existing:
@@ -211,7 +204,7 @@ def stylize(
             return
     if not any(spec.weight for spec in specs):
         warn("all styles have weight 0, so no style is left: the photo is returned")
-    _make_all(Studio(specs, options), jobs, as_json=as_json, verbose=verbose)
+    _make_all(Studio(specs, options, masks), jobs, as_json=as_json, verbose=verbose)
 
 
 def _make_all(studio: Studio, jobs: Sequence[Job], *, as_json: bool, verbose: int) -> None:

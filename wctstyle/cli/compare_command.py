@@ -26,7 +26,7 @@ from wctstyle.cli.optimize_run import (
     watch,
 )
 from wctstyle.cli.outputs import check_free, make_folder
-from wctstyle.cli.specs import parse_styles
+from wctstyle.cli.specs import parse_masks, parse_styles
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.files import replace_file
 from wctstyle.optimizer.settings import OptimizeSettings
@@ -50,6 +50,7 @@ def compare(
         ),
     ],
     style: options.Style = None,
+    mask: options.Mask = None,
     strength: options.Strength = DEFAULTS.strength,
     blend: options.BlendOption = DEFAULTS.blend,
     keep_faces: options.KeepFaces = DEFAULTS.keep_faces,
@@ -70,6 +71,7 @@ def compare(
     settings = from_options(OptimizeSettings, steps=steps, strength=strength, blend=blend, keep_faces=keep_faces)
     strokes = Strokes(style_size, stroke_scale)
     specs = parse_styles(style, command="compare")
+    masks = parse_masks(mask, specs)
     source = one_content(content)
     if out.exists() and not out.is_dir():
         raise ImageError(f"-o {out}: is a file; give a folder (it is made)")
@@ -77,10 +79,18 @@ def compare(
     check_free(
         [page, *(out / name for name in (*COMPARED.values(), "sheet.png"))],
         overwrite=overwrite,
-        inputs=[source, *(spec.source for spec in specs)],
+        inputs=[source, *(spec.source for spec in specs), *masks.values()],
     )
     request = read_request(
-        source, specs, settings, init="fast", model=model, size=size, strokes=strokes, max_pixels=max_pixels
+        source,
+        specs,
+        settings,
+        masks=masks,
+        init="fast",
+        model=model,
+        size=size,
+        strokes=strokes,
+        max_pixels=max_pixels,
     )
     clock = time.perf_counter()
     with waiting("getting ready"):
@@ -90,7 +100,7 @@ def compare(
     with waiting("painting the fast picture"):
         fast, fast_seconds = paint_fast(request)
     trace: list[dict[str, Any]] = []
-    iterates = engine.run(request.content.rgb, request.styles, settings, init=fast)
+    iterates = engine.run(request.content.rgb, request.regions, settings, init=fast)
     last, _ = watch(iterates, steps, as_json=as_json, trace=trace)
     seconds = {"photo": None, "fast": fast_seconds, "optimised": time.perf_counter() - clock}
     photo = request.content.rgb
@@ -104,10 +114,10 @@ def compare(
     with waiting("measuring"):
         judge, judged_by = _judge(engine)
         entries = [
-            Entry(name, COMPARED[name], seconds[name], judge.figures(picture, photo, request.styles))
+            Entry(name, COMPARED[name], seconds[name], judge.figures(picture, photo, request.regions))
             for name, (picture, _) in made.items()
         ]
-    shown = [picture for picture, weight in request.styles if weight > 0]
+    shown = [picture for region in request.regions for picture, weight in region.styles if weight > 0]
     images.save(out / "sheet.png", sheet([photo, *shown, fast, last.image]))
     facts = {
         "judged by": judged_by,

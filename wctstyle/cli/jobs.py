@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.cli.console import warn
 from wctstyle.cli.outputs import check_format, make_folder
 from wctstyle.cli.specs import StyleSpec
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.recipes import make_recipe, public_name
+from wctstyle.recipes import make_recipe, public_name, style_entry
+from wctstyle.regions import FACE, Region, mask_of, named_regions
 from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, Settings, style_long_side
 
 if TYPE_CHECKING:
@@ -103,6 +106,45 @@ def from_options(settings: Callable[..., _T], **values: Any) -> _T:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A region's mask: where it came from, the hash of its picture, and what counts."""
+
+    source: str
+    hash: str
+    plane: np.ndarray
+
+
+def read_masks(files: Mapping[str, str], max_pixels: int) -> dict[str, Mask]:
+    """Read masks by the names of their regions.
+
+    Raises:
+        ImageError: one cannot be read.
+    """
+    read_in = {name: read(file, max_pixels) for name, file in files.items()}
+    return {name: Mask(files[name], picture.content_hash, mask_of(picture)) for name, picture in read_in.items()}
+
+
+def regions_for(
+    photo: images.Picture,
+    styles: Sequence[tuple[np.ndarray, float]],
+    specs: Sequence[StyleSpec],
+    masks: Mapping[str, Mask],
+) -> list[Region]:
+    """Put a photo's styles into the regions that their specs name; says so where no face is found for them."""
+
+    def faces() -> np.ndarray | None:
+        from wctstyle.faces import face_map  # here, as most runs ask the stylizer
+
+        found = face_map(photo.rgb)
+        if found is None:
+            warn(f"{photo.source}: no face was found, so the style of @{FACE} is not used")
+        return found
+
+    named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
+    return named_regions(named, {name: mask.plane for name, mask in masks.items()}, faces)
+
+
+@dataclass(frozen=True)
 class Job:
     """One picture to make: from which content, into which file."""
 
@@ -173,13 +215,16 @@ class _Laps:
 class Studio:
     """Stylizes one content after another with the same styles; the model is loaded for the first."""
 
-    def __init__(self, specs: Sequence[StyleSpec], options: Options) -> None:
+    def __init__(
+        self, specs: Sequence[StyleSpec], options: Options, masks: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.options = options
         self._specs = specs
         self._first_laps: _Laps | None = _Laps()
+        self._masks = read_masks(masks, options.max_pixels)
         full = self._read_styles()
         self._style_entries = [
-            {"name": public_name(spec.source), "weight": spec.weight, "hash": picture.content_hash}
+            style_entry(spec.source, spec.weight, picture.content_hash, spec.region)
             for spec, picture in zip(specs, full, strict=True)
         ]
         self._full: list[images.Picture] | None = full
@@ -219,7 +264,8 @@ class Studio:
             laps.lap("load_model")
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
-        result = stylizer.stylize(picture.rgb, styles, self.options.settings, refining=refining)
+        regions = regions_for(picture, styles, self._specs, self._masks)
+        result = stylizer.stylize(picture.rgb, regions, self.options.settings, refining=refining)
         for name, seconds in result.seconds.items():
             laps.seconds[name] += seconds
         laps.last = time.perf_counter()
@@ -245,6 +291,7 @@ class Studio:
             size=max(picture.height, picture.width),
             style_size=self.options.strokes.style_size,
             stroke_scale=self.options.strokes.stroke_scale,
+            masks={name: (mask.source, mask.hash) for name, mask in self._masks.items()},
         )
 
     def _save(self, path: Path, rgb: np.ndarray, alpha: np.ndarray | None, recipe: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from wctstyle.cli.optimize_run import (
     watch,
 )
 from wctstyle.cli.outputs import check_format, check_free, make_folder, plan_outputs
-from wctstyle.cli.specs import parse_layers, parse_styles
+from wctstyle.cli.specs import parse_layers, parse_masks, parse_styles
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 def optimize(
     content: options.Content,
     style: options.Style = None,
+    mask: options.Mask = None,
     strength: options.Strength = DEFAULTS.strength,
     blend: options.BlendOption = DEFAULTS.blend,
     original_colors: options.OriginalColors = False,
@@ -107,8 +108,9 @@ def optimize(
     check_format("--quality", "jpg", quality)
     strokes = Strokes(style_size, stroke_scale)
     specs = parse_styles(style, command="optimize")
+    masks = parse_masks(mask, specs)
     source = one_content(content)
-    inputs = [source, *(spec.source for spec in specs), *([] if init in STARTS else [init])]
+    inputs = [source, *(spec.source for spec in specs), *masks.values(), *([] if init in STARTS else [init])]
     if resume and output is None:
         output = _left_behind(source)
 
@@ -127,7 +129,7 @@ def optimize(
     previews = _Previews(path, save_every, quality)
     check_free(previews.names(settings.steps), overwrite=overwrite or resume, inputs=inputs)
     request = read_request(
-        source, specs, settings, init=init, model=model, size=size, strokes=strokes, max_pixels=max_pixels
+        source, specs, settings, masks=masks, init=init, model=model, size=size, strokes=strokes, max_pixels=max_pixels
     )
     with waiting("getting ready"):
         engine = load_optimizer(request.model)
@@ -141,7 +143,7 @@ def optimize(
         with waiting("painting the fast picture"):
             start = paint_fast(request)[0]
     iterates = engine.run(
-        request.content.rgb, request.styles, settings, init=start, checkpoint=state,
+        request.content.rgb, request.regions, settings, init=start, checkpoint=state,
         resume=state if resume else None, every=save_every or None,
     )  # fmt: skip
     alpha = request.content.alpha

@@ -38,9 +38,19 @@ Style = Annotated[
     list[str] | None,
     _style_option(
         "--style",
-        metavar="PATH[:WEIGHT]",
+        metavar="PATH[:WEIGHT][@REGION]",
         show_default=False,
-        help="Picture whose colors and textures to take, or sample:NAME; give it several times to blend.",
+        help="Picture whose colors and textures to take, or sample:NAME; give it several times to blend, each with its "
+        "share. @REGION: only where that mask is white.",
+    ),
+]
+Mask = Annotated[
+    list[str] | None,
+    _style_option(
+        "--mask",
+        metavar="NAME=FILE",
+        show_default=False,
+        help="A region for styles with @NAME: white counts, grey in part. @face and @rest need no mask.",
     ),
 ]
 Strength = Annotated[

@@ -18,12 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 
 from wctstyle import __version__, images
 from wctstyle.cli.console import progress_bar, say, tell, warn
-from wctstyle.cli.jobs import Strokes, check_side, fit_photo, fit_style, read, read_style
+from wctstyle.cli.jobs import Strokes, check_side, fit_photo, fit_style, read, read_masks, read_style, regions_for
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
 from wctstyle.cli.specs import StyleSpec, expand_contents
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
-from wctstyle.recipes import make_recipe, public_name
+from wctstyle.recipes import make_recipe, mask_entries, public_name, style_entry
+from wctstyle.regions import Region
 from wctstyle.settings import DEFAULT_MODEL, Settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Request:
     """What both commands read: the photo, the styles, and how to optimise."""
 
     content: images.Picture
-    styles: list[tuple[np.ndarray, float]]
+    regions: list[Region]
     settings: OptimizeSettings
     init: images.Picture | None
     model: str
@@ -47,6 +48,7 @@ def read_request(
     specs: Sequence[StyleSpec],
     settings: OptimizeSettings,
     *,
+    masks: Mapping[str, str],
     init: str,
     model: str,
     size: int | None,
@@ -63,6 +65,7 @@ def read_request(
     full = read(content, max_pixels)
     photo = images.fill_hidden(fit_photo(full, size, OPTIMIZE_SIZE))
     side = max(photo.height, photo.width)
+    read_in = read_masks(masks, max_pixels)
     pictures = [read_style(spec.source, max_pixels) for spec in specs]
     fitted = [fit_style(picture, strokes.long_side(side)) for picture in pictures]
     _check_thickness(content, full, photo, "--size")
@@ -75,16 +78,17 @@ def read_request(
         "model": model,
         "content": {"name": public_name(content), "hash": full.content_hash},
         "styles": [
-            {"name": public_name(spec.source), "weight": spec.weight, "hash": picture.content_hash}
+            style_entry(spec.source, spec.weight, picture.content_hash, spec.region)
             for spec, picture in zip(specs, pictures, strict=True)
         ],
+        **mask_entries({name: (mask.source, mask.hash) for name, mask in read_in.items()}),
         "init": init if init in STARTS else public_name(init),
         "size": side,
         **dataclasses.asdict(strokes),
         "settings": settings.as_json(),
     }
     styles = [(picture.rgb, spec.weight) for picture, spec in zip(fitted, specs, strict=True)]
-    return Request(photo, styles, settings, given, model, recipe)
+    return Request(photo, regions_for(photo, styles, specs, read_in), settings, given, model, recipe)
 
 
 def _check_thickness(name: str, own: images.Picture, scaled: images.Picture, option: str) -> None:
@@ -116,7 +120,7 @@ def paint_fast(request: Request) -> tuple[np.ndarray, float]:
     from wctstyle.stylizer import Stylizer
 
     clock = time.perf_counter()
-    result = Stylizer(DEFAULT_MODEL).stylize(request.content.rgb, request.styles, _fast_settings(request))
+    result = Stylizer(DEFAULT_MODEL).stylize(request.content.rgb, request.regions, _fast_settings(request))
     return result.image, time.perf_counter() - clock
 
 
@@ -131,6 +135,7 @@ def fast_recipe(request: Request) -> dict[str, Any]:
         size=own["size"],
         style_size=own["style_size"],
         stroke_scale=own["stroke_scale"],
+        masks={mask["region"]: (mask["name"], mask["hash"]) for mask in own.get("masks", ())},
     )
 
 

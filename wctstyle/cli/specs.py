@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -12,6 +13,7 @@ from typing import Literal
 
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.regions import FACE, REST
 
 Format = Literal["png", "jpg", "webp"]
 """What files in an output folder can be."""
@@ -25,10 +27,11 @@ RESULT = re.compile(r"-stylized(-\d+)?$")
 
 @dataclass(frozen=True)
 class StyleSpec:
-    """A style as given on the command line: a path or `sample:NAME`, and its weight in the blend."""
+    """A style as given on the command line: a path or `sample:NAME`, its weight in the blend, and its region."""
 
     source: str
     weight: float = 1.0
+    region: str = ""
 
 
 def parse_styles(styles: Sequence[str] | None, *, command: str) -> list[StyleSpec]:
@@ -46,15 +49,47 @@ def parse_styles(styles: Sequence[str] | None, *, command: str) -> list[StyleSpe
     return [parse_style(text) for text in styles]
 
 
-def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) -> StyleSpec:
-    r"""Split `PATH[:WEIGHT]` or `sample:NAME[:WEIGHT]`, from the right.
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+"""What a region may be called."""
 
-    A file that exists under the whole text wins, and what follows the last colon is a weight only if it is a
-    number, so that `C:\sea.jpg` stays a path.
+
+def parse_masks(masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dict[str, str]:
+    """Split every `NAME=FILE`, and check that each region that a style names is there.
+
+    Raises:
+        ConfigError: no NAME=FILE, a name that is no word, is taken or given twice, or a region without a mask.
+    """
+    found: dict[str, str] = {}
+    for text in masks or ():
+        name, equals, file = text.partition("=")
+        if not (equals and file and NAME.fullmatch(name)):
+            raise ConfigError(f"--mask {text}: wanted NAME=FILE, the name of letters, digits, - and _")
+        if name in (FACE, REST):
+            raise ConfigError(f"--mask {text}: {name} is built in; choose another name")
+        if name in found:
+            raise ConfigError(f"--mask {text}: {name} is given twice; give each name one mask")
+        found[name] = file
+    for spec in styles:
+        if spec.region not in ("", FACE, REST, *found):
+            raise ConfigError(
+                f"--style {spec.source}@{spec.region}: there is no mask of that name; give --mask {spec.region}=FILE "
+                f"(@{FACE} and @{REST} need none)"
+            )
+    return found
+
+
+def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) -> StyleSpec:
+    r"""Split `PATH[:WEIGHT][@REGION]` or `sample:NAME[:WEIGHT][@REGION]`, from the right.
+
+    A file that exists under the whole text wins. What follows the last colon is a weight only if it is a number, so
+    that `C:\sea.jpg` stays a path; what follows the last @ is a region only if it is a word.
 
     Raises:
         ConfigError: the weight is negative, not finite or no number.
     """
+    head, at, region = text.rpartition("@")
+    if at and head and NAME.fullmatch(region) and not exists(text):
+        return dataclasses.replace(parse_style(head, exists=exists), region=region)
     is_sample = text.startswith(samples.PREFIX)
     head, colon, tail = text.removeprefix(samples.PREFIX).rpartition(":")
     if not colon or (not is_sample and exists(text)):

@@ -207,6 +207,10 @@ def look_of(
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError("The recipe in this picture cannot be read; it may be of another version.") from error
+    if recipe.get("masks") or any(style.get("region") for style in recipe["styles"]):
+        raise ConfigError(
+            "This picture was made with regions, which the page does not have. `wctstyle recipe` prints its command."
+        )
     return look, missing
 
 
@@ -292,6 +296,15 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
         "]",
         f"styles = [(images.flatten({fitted}).rgb, weight) for p, weight in pictures]",
     ]
+    names = [style.get("region", "") for style in recipe["styles"]]
+    masks = {mask["region"]: loaded(mask["name"]) for mask in recipe.get("masks", ())}
+    if masks or any(names):
+        lines[1:1] = ["from wctstyle.faces import face_map", "from wctstyle.regions import mask_of, named_regions"]
+        lines += [
+            f"named = [(style, weight, name) for (style, weight), name in zip(styles, {names!r}, strict=True)]",
+            "masks = {" + ", ".join(f"{name!r}: mask_of({mask})" for name, mask in masks.items()) + "}",
+            "styles = named_regions(named, masks, lambda: face_map(photo.rgb))",
+        ]
     made = f"Stylizer({fast_model!r}).stylize(photo.rgb, styles, Settings({changed(fast, Settings())})).image"
     if optimised:
         start = recipe["init"]

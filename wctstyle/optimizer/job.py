@@ -63,6 +63,13 @@ class Job:
         return 1 if self.settings.original_colors else 3
 
     @property
+    def covered(self) -> Float[np.ndarray, "h w 1"] | None:
+        """How far each pixel belongs to a region, 0..1; the rest is the photo. None: all of it everywhere."""
+        masks = [part.mask for part in self.regions]
+        found = [mask for mask in masks if mask is not None]
+        return np.minimum(np.sum(found, axis=0), 1)[..., None] if len(found) == len(masks) else None
+
+    @property
     def network(self) -> Network:
         """How the network is run."""
         return Network(self.settings.pooling)

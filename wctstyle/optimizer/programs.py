@@ -213,13 +213,14 @@ class Programs:
         return make(x, before=carry)
 
     def picture(self, job: Job, carry: Any, size: tuple[int, int]) -> Rgb:
-        """Return the picture of a state, at the content's own size."""
+        """Return the picture of a state, at the content's own size; outside of all regions it is the photo."""
         x = self._shown(descent.shown(carry, job.settings.average), size=(*size, job.channels))
         full = job.content.shape[:2]
         rgb = np.clip(np.asarray(x if size == full else resize(x, full, "cubic")), 0, 1)
         if job.settings.original_colors:
-            return color.original_colors(np.repeat(rgb, 3, axis=2), job.content).astype(np.float32)
-        return rgb
+            rgb = color.original_colors(np.repeat(rgb, 3, axis=2), job.content).astype(np.float32)
+        covered = job.covered
+        return rgb if covered is None else job.content + covered * (rgb - job.content)
 
 
 def _start(job: Job, terms: int) -> Callable[..., descent.Carry]:

@@ -179,13 +179,16 @@ class Optimizer:
         job = Job.checked(grey, [(grey, 1.0)], settings, None, resumed=True)
         self._programs.steps(job, job.sizes[-1])
 
-    def figures(self, result: Rgb, content: Rgb, styles: Sequence[tuple[Rgb, float]]) -> dict[str, Any]:
+    def figures(
+        self, result: Rgb, content: Rgb, styles: Sequence[tuple[Rgb, float]] | Sequence[Region]
+    ) -> dict[str, Any]:
         """Judge a picture with this model's encoder; with `vgg19` those are the figures of the original VGG-19.
 
         Returns:
             style: mean over relu1_1..relu5_1 of the relative Gram error to the style (0 same; to the weighted mean of
-            Gram matrices for several); style_by_level: the five of them; content: `metrics.content_error` of relu4_2 (0
-            same, 2 unrelated); ssim: `metrics.ssim` to the content, NaN below 11 pixels.
+            Gram matrices for several; of regions the mean by area); style_by_level: the five of them; content:
+            `metrics.content_error` of relu4_2 (0 same, 2 unrelated); ssim: `metrics.ssim` to the content, NaN below 11
+            pixels.
 
         Raises:
             ConfigError: no styles or a bad weight.
@@ -195,17 +198,19 @@ class Optimizer:
         assert job.init is not None
         layers = tuple(f"relu{level}_1" for level in LEVELS)
 
-        def grams(picture: Rgb) -> list[Array]:
-            moments = self._programs.measured(picture, layers, Network())
+        def grams(picture: Rgb, mask: Any = None) -> list[Array]:
+            moments = self._programs.measured(picture, layers, Network(), mask)
             return [moments[layer].gram()[None] for layer in layers]
 
-        (blend,) = job.regions
-        measured = [grams(style) for style in blend.styles]
-        targets = [
-            jnp.asarray(sum(float(share) * found[k] for share, found in zip(blend.shares, measured, strict=True)))
-            for k in range(len(LEVELS))
-        ]
-        by_level = np.asarray(metrics.gram_errors(grams(job.init), targets), np.float64)[0]
+        errors = []
+        for region in job.regions:
+            measured = [grams(style) for style in region.styles]
+            targets = [
+                jnp.asarray(sum(float(share) * found[k] for share, found in zip(region.shares, measured, strict=True)))
+                for k in range(len(LEVELS))
+            ]
+            errors.append(np.asarray(metrics.gram_errors(grams(job.init, region.mask), targets), np.float64)[0])
+        by_level = np.average(errors, axis=0, weights=[region.area for region in job.regions])
         seen = [
             self._programs.kept(picture, job.faces, ("relu4_2",), Network())["relu4_2"]["target"]
             for picture in (job.init, job.content)

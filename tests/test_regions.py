@@ -1,0 +1,339 @@
+"""Regions: how masks share a photo out, and that each part gets its own style, in the pass and in the optimiser."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from feature_strategies import law, seeds
+from hypothesis import given
+from hypothesis import strategies as st
+from narrow import NARROW, picture, quick_compilation, random_tensors
+
+from wctstyle import images, metrics
+from wctstyle.encoder import CELL, MODELS
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.moments import measure
+from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.plan import LEAST_CELLS, measured, moved
+from wctstyle.regions import FACE, NOWHERE, REST, Region, mask_of, named_regions, regions_of, shares
+from wctstyle.settings import Settings
+from wctstyle.stylizer import Stylizer
+
+PLAIN = Settings(keep_faces=0, texture=0)
+HEIGHT, WIDTH = 96, 128
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    return random_tensors()
+
+
+@pytest.fixture(scope="module")
+def stylizer(tmp_path_factory, tensors):
+    with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "slim", NARROW)
+        yield Stylizer("slim", tensors=tensors)
+
+
+@pytest.fixture(scope="module")
+def optimizer(stylizer, tensors):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "slim", NARROW)
+        yield Optimizer("slim", tensors=tensors)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return 0.2 + 0.6 * picture(HEIGHT, WIDTH, seed=1)
+
+
+@pytest.fixture(scope="module")
+def one():
+    return picture(64, 64, seed=2) ** 2
+
+
+@pytest.fixture(scope="module")
+def two():
+    return picture(64, 64, seed=3) ** 0.5
+
+
+def left(share=0.5):
+    return (np.arange(WIDTH) < share * WIDTH)[None].repeat(HEIGHT, axis=0).astype(np.float32)
+
+
+# ----------------------------------------------------------------------------------------------------- the shares
+
+
+@law
+@given(seeds, st.integers(1, 4), st.booleans())
+def test_shares_add_up_to_one_or_leave_the_photo(seed, count, rest):
+    rng = np.random.default_rng(seed)
+    masks = [rng.uniform(size=(5, 7)).astype(np.float32) ** 3 for _ in range(count)]
+    regions = [Region(mask, []) for mask in masks] + ([Region(None, [])] if rest else [])
+    found = [share for share in shares(regions, 5, 7) if share is not None]
+    assert len(found) == len(regions)
+    total, wanted = np.sum(found, axis=0), np.sum(masks, axis=0)
+    assert all(share.min() >= 0 for share in found)
+    np.testing.assert_allclose(total, 1 if rest else np.minimum(wanted, 1), atol=1e-5)
+    for share, mask in zip(found, masks, strict=False):
+        np.testing.assert_allclose(share, mask / np.maximum(wanted, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, bool, np.uint8])
+def test_masks_may_be_floats_booleans_or_bytes(kind):
+    mask = left().astype(bool)
+    given_mask = (mask * 255).astype(np.uint8) if kind is np.uint8 else mask.astype(kind)
+    np.testing.assert_array_equal(shares([Region(given_mask, [])], HEIGHT, WIDTH)[0], left())
+
+
+def test_a_mask_of_another_size_is_brought_to_the_photos():
+    small = left()[::4, ::4]
+    (found,) = shares([Region(small, [])], HEIGHT, WIDTH)
+    assert found is not None
+    assert found.shape == (HEIGHT, WIDTH)
+    assert np.abs(found - left()).mean() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((3, 4, 3), np.float32), "mask: has shape (3, 4, 3), wanted height x width"),
+        (np.zeros((0, 4), np.float32), "mask: has shape (0, 4), wanted height x width"),
+        (np.full((3, 4), 2.0), "mask: has float values from 2 to 2"),
+        (np.full((3, 4), np.nan), "mask: has NaN"),
+        (np.zeros((3, 4), np.int32), "mask: has dtype int32"),
+    ],
+)
+def test_bad_masks_are_told(stylizer, photo, one, mask, message):
+    with pytest.raises(ImageError) as caught:
+        stylizer.stylize(photo, [Region(mask, [one])], PLAIN)
+    assert message in str(caught.value)
+
+
+def test_bad_regions_are_told(one):
+    with pytest.raises(ConfigError, match="styles and regions are mixed"):
+        regions_of([one, Region(None, [one])])
+    with pytest.raises(ConfigError, match="several regions have no mask"):
+        regions_of([Region(None, [one]), Region(None, [one])])
+    with pytest.raises(ConfigError, match="strength of a region is -1"):
+        Region(None, [one], strength=-1)
+
+
+def test_styles_are_grouped_by_name():
+    sky, found = np.ones((2, 2), np.float32), np.ones((3, 3), np.float32)
+    styles = [("a", 1.0, ""), ("b", 2.0, "sky"), ("c", 3.0, REST), ("d", 4.0, FACE), ("e", 5.0, "sky")]
+    regions = named_regions(styles, {"sky": sky, "sea": sky}, lambda: found)
+    assert [(region.mask is None, region.styles) for region in regions] == [
+        (True, [("a", 1.0), ("c", 3.0)]),
+        (False, [("b", 2.0), ("e", 5.0)]),
+        (False, [("d", 4.0)]),
+        (False, []),
+    ]
+    assert regions[2].mask is found
+    assert named_regions([("d", 1.0, FACE)], {}, lambda: None)[0].mask is NOWHERE
+    assert [region.mask for region in named_regions([("a", 1.0, "")], {}, lambda: 1 / 0)] == [None]
+
+
+def test_white_counts_and_what_is_transparent_does_not():
+    rgba = np.ones((2, 3, 4), np.float32)
+    rgba[0, :, :3] = [[0, 0, 0], [0.5, 0.5, 0.5], [1, 1, 1]]
+    rgba[1, 1, 3] = 0.25
+    np.testing.assert_allclose(mask_of(images.load(rgba)), [[0, 0.5, 1], [1, 0.25, 1]], atol=1e-3)
+
+
+# ------------------------------------------------------------------------------------------------------- the pass
+
+
+def test_one_full_mask_is_no_mask(stylizer, photo, one):
+    whole = stylizer.stylize(photo, one, Settings(keep_faces=0)).image
+    for mask in (np.ones((HEIGHT, WIDTH)), np.ones((1, 1))):
+        masked = stylizer.stylize(photo, [Region(mask, [one])], Settings(keep_faces=0)).image
+        np.testing.assert_allclose(masked, whole, atol=1e-4)
+    np.testing.assert_array_equal(stylizer.stylize(photo, [Region(None, [one])], Settings(keep_faces=0)).image, whole)
+
+
+def test_the_order_of_regions_does_not_matter(stylizer, photo, one, two):
+    regions = [Region(left(), [one]), Region(None, [two])]
+    there, back = (stylizer.stylize(photo, order, PLAIN).image for order in (regions, regions[::-1]))
+    np.testing.assert_allclose(there, back, atol=1e-4)
+
+
+def test_hard_regions_have_their_targets_moments(stylizer, photo, one, two):
+    """Each region's mapped cells, with its own map, have the moments of its own style."""
+    code = stylizer.content(photo, texture=0.0)
+    result = stylizer.stylize(photo, [Region(left(), [one]), Region(None, [two])], PLAIN)
+    half = WIDTH // 2 // CELL
+    for part, style, columns in zip(result.parts, (one, two), (slice(half), slice(half, WIDTH // CELL)), strict=True):
+        cells = code.code[:, : HEIGHT // CELL, columns]
+        got, want = measure(moved(cells, part.plan.affine, 1.0)), stylizer.measure(style)
+        scale = float(np.trace(want.covariance) + np.sum(np.square(want.mean)))
+        np.testing.assert_allclose(got.mean, want.mean, atol=1e-3 * scale**0.5)
+        np.testing.assert_allclose(np.diag(got.covariance), np.diag(want.covariance), atol=5e-2 * scale)
+
+
+def test_each_region_looks_like_its_own_style(stylizer, photo, one, two):
+    """Away from the edge a region is painted as if it were alone, by its own cells' map."""
+    both = stylizer.stylize(photo, [Region(left(), [one]), Region(None, [two])], PLAIN).image
+    alone = stylizer.stylize(photo, [Region(left(), [one])], PLAIN).image
+    np.testing.assert_allclose(both[:, :32], alone[:, :32], atol=0.02)
+    np.testing.assert_allclose(alone[:, 112:], photo[:, 112:], atol=1e-5)  # nobody's part is the photo
+    assert np.abs(both[:, 96:] - photo[:, 96:]).mean() > 0.05
+
+
+def test_a_region_without_styles_is_the_photo(stylizer, photo, one):
+    wanted = stylizer.stylize(photo, [Region(1 - left(), [one])], PLAIN).image
+    for kept in ([], [(one, 0.0)]):
+        found = stylizer.stylize(photo, [Region(left(), kept), Region(None, [one])], PLAIN).image
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    nothing = stylizer.stylize(photo, [Region(left(), [(one, 0.0)])], PLAIN)
+    assert nothing.parts == ()
+    np.testing.assert_array_equal(nothing.image, photo)
+
+
+@pytest.mark.parametrize("mask", ["empty", "one pixel", "one column"])
+def test_small_regions_give_sense(stylizer, photo, one, two, mask):
+    """They change the picture at most where they are, and are planned for with the rest of the photo."""
+    plane = np.zeros((HEIGHT, WIDTH), np.float32)
+    if mask != "empty":
+        plane[slice(None) if mask == "one column" else 40, 20] = 1
+    with_it = stylizer.stylize(photo, [Region(plane, [two]), Region(None, [one])], PLAIN).image
+    without = stylizer.stylize(photo, one, PLAIN).image
+    assert np.isfinite(with_it).all()
+    np.testing.assert_allclose(with_it[:, 80:], without[:, 80:], atol=0.03)
+
+
+def test_the_strength_of_a_region_is_that_of_the_settings_times_its_own(stylizer, photo, one, two):
+    whole = [Region(left(), [one]), Region(None, [two])]
+    dimmed = [Region(left(), [one], strength=0.5), Region(None, [two], strength=0.5)]
+    np.testing.assert_allclose(
+        stylizer.stylize(photo, dimmed, PLAIN).image,
+        stylizer.stylize(photo, whole, replace(PLAIN, strength=0.5)).image,
+        atol=1e-5,
+    )
+    kept = [Region(left(), [one], strength=0), Region(None, [two])]
+    np.testing.assert_allclose(
+        stylizer.stylize(photo, kept, PLAIN).image,
+        stylizer.stylize(photo, [Region(left(), []), Region(None, [two])], PLAIN).image,
+        atol=1e-5,
+    )
+
+
+def test_strength_0_and_the_own_style_are_the_photo(stylizer, photo, one, two):
+    regions = [Region(left(0.4), [one]), Region(None, [two])]
+    np.testing.assert_array_equal(stylizer.stylize(photo, regions, replace(PLAIN, strength=0)).image, photo)
+    own = [Region(None, [photo])]
+    assert metrics.psnr(stylizer.stylize(photo, own, PLAIN).image, photo) >= 26
+
+
+def test_faces_in_regions_take_their_regions_colours(stylizer, photo, one, two, monkeypatch):
+    monkeypatch.setattr("wctstyle.codes.face_map", lambda rgb: np.ones(rgb.shape[:2], np.float32))
+    settings = Settings(keep_faces=1, texture=0)
+    fresh = 0.9 * photo
+    both = stylizer.stylize(fresh, [Region(left(), [one]), Region(None, [two])], settings).image
+    alone = stylizer.stylize(fresh, [Region(left(), [one])], settings).image
+    np.testing.assert_allclose(both[:, :16], alone[:, :16], atol=0.02)
+    other = stylizer.stylize(fresh, [Region(left(), [two]), Region(None, [two])], settings).image
+    np.testing.assert_allclose(both[:, 112:], other[:, 112:], atol=0.1)
+    assert np.abs(both[:, :32] - other[:, :32]).mean() > 0.02
+
+
+def test_regions_are_the_same_in_large_pictures(stylizer, photo, one, two):
+    large = images.resize_planes(photo, height=2 * HEIGHT, width=2 * WIDTH)
+    regions = [Region(left(), [one]), Region(None, [two])]
+    fine = stylizer.stylize(large, regions, Settings(keep_faces=0, look=128)).image
+    small = stylizer.stylize(
+        images.resize_planes(large, height=HEIGHT, width=WIDTH),
+        [replace(region, styles=[images.resize_planes(style, height=32, width=32)])
+         for region, style in zip(regions, (one, two), strict=True)],
+        Settings(keep_faces=0, look=128),
+    ).image  # fmt: skip
+    thumbs = [images.resize_planes(image, height=24, width=32) for image in (fine, small)]
+    assert 255 * np.abs(thumbs[0] - thumbs[1]).mean() < 6
+
+
+def test_a_region_is_measured_by_its_share(stylizer, photo):
+    code = stylizer.content(photo, texture=0.0)
+    cells = np.zeros((1, HEIGHT // CELL, WIDTH // CELL, 1), np.float32)
+    cells[:, :, : WIDTH // 2 // CELL] = 1
+    measure_region = jax.jit(measured)
+    padded = np.zeros((*code.code.shape[:3], 1), np.float32)
+    padded[:, : HEIGHT // CELL, : WIDTH // CELL] = cells
+    found = measure_region(code.code, HEIGHT, WIDTH, padded, code.moments)
+    want = measure(code.code[:, : HEIGHT // CELL, : WIDTH // 2 // CELL])
+    assert want.count >= LEAST_CELLS
+    for a, b in zip(found, want, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 * max(1, float(np.abs(b).max())))
+    nothing = measure_region(code.code, HEIGHT, WIDTH, 0 * padded, code.moments)
+    np.testing.assert_allclose(nothing.mean, code.moments.mean, atol=1e-5)
+
+
+# -------------------------------------------------------------------------------------------------- the optimiser
+
+SHORT = OptimizeSettings(steps=6, init="content", smallest=64, keep_faces=0)
+
+
+def last(iterates):
+    return list(iterates)[-1]
+
+
+@pytest.mark.parametrize("statistic", ["gram", "moments"])
+def test_a_full_mask_optimises_as_none(optimizer, photo, one, statistic):
+    settings = replace(SHORT, statistic=statistic, steps=2, smallest=WIDTH)
+    plain = last(optimizer.run(photo, [(one, 1.0)], settings))
+    masked = last(optimizer.run(photo, [Region(np.ones((2, 2)), [(one, 1.0)])], settings))
+    np.testing.assert_allclose(masked.image, plain.image, atol=2e-3)
+    for name, value in plain.losses.items():
+        assert masked.losses[name] == pytest.approx(value, rel=1e-2, abs=1e-4), name
+
+
+@pytest.mark.parametrize("statistic", ["gram", "moments"])
+def test_each_region_comes_closer_to_its_own_style(optimizer, photo, one, two, statistic):
+    settings = replace(SHORT, statistic=statistic, steps=10, content_weight=0.01, tv_weight=0)
+    regions = [Region(left(), [(one, 1.0)]), Region(None, [(two, 1.0)])]
+    image = last(optimizer.run(photo, regions, settings)).image
+    halves = (slice(0, 56), slice(72, None))
+    for part, style in zip(halves, (one, two), strict=True):
+        before, after = (optimizer.figures(x[:, part], x[:, part], [(style, 1.0)])["style"] for x in (photo, image))
+        assert after < before
+
+
+def test_outside_of_all_regions_the_photo_stays(optimizer, photo, one):
+    image = last(optimizer.run(photo, [Region(left(0.3), [(one, 1.0)])], SHORT)).image
+    np.testing.assert_array_equal(image[:, 48:], photo[:, 48:])
+    assert np.abs(image - photo)[:, :32].mean() > 0.01
+
+
+def test_what_cannot_be_optimised_is_told(optimizer, photo, one):
+    for regions in ([Region(left(), [(one, 0.0)])], [Region(0 * left(), [(one, 1.0)])], [Region(left(), [])]):
+        with pytest.raises(ConfigError, match="there is no style to optimise for"):
+            optimizer.run(photo, regions, SHORT)
+    with pytest.raises(ConfigError, match="no style given"):
+        optimizer.run(photo, [], SHORT)
+
+
+def test_figures_of_regions_are_means_by_area(optimizer, photo, one, two):
+    halves = [Region(left(), [(one, 1.0)]), Region(None, [(two, 1.0)])]
+    alone = [optimizer.figures(photo, photo, [replace(half, mask=mask)])["style"]
+             for half, mask in zip(halves, (left(), 1 - left()), strict=True)]  # fmt: skip
+    assert optimizer.figures(photo, photo, halves)["style"] == pytest.approx(np.mean(alone), rel=1e-4)
+
+
+def test_a_state_belongs_to_its_masks(optimizer, photo, one, tmp_path):
+    state = tmp_path / "state.safetensors"
+    run = optimizer.run(photo, [Region(left(), [(one, 1.0)])], SHORT, checkpoint=state)
+    next(run)
+    run.close()
+    with pytest.raises(ConfigError, match="cannot go on, as these changed: the styles"):
+        optimizer.run(photo, [Region(left(0.6), [(one, 1.0)])], SHORT, resume=state)
+    whole = last(optimizer.run(photo, [Region(left(), [(one, 1.0)])], SHORT))
+    again = last(optimizer.run(photo, [Region(left(), [(one, 1.0)])], SHORT, resume=state))
+    np.testing.assert_array_equal(again.image, whole.image)
+
+
+def test_refining_keeps_to_the_regions(stylizer, optimizer, photo, one):
+    stylizer._optimizer = optimizer
+    regions = [Region(left(0.3), [one])]
+    plain, refined = (stylizer.stylize(photo, regions, replace(PLAIN, refine=n)).image for n in (0, 3))
+    assert np.abs(refined - plain)[:, :32].mean() > 1e-3
+    np.testing.assert_array_equal(refined[:, 48:], photo[:, 48:])
