@@ -116,12 +116,38 @@ def refine(easel: Easel) -> Rgb:
     return grid([row])
 
 
+def regions(easel: Easel) -> Rgb:
+    """A mask of the cup, then: a style for the cup and one for the rest, the cup alone, all but the cup."""
+    from wctstyle.regions import Region
+
+    content = photo("coffee")
+    mask = ellipse(content.shape[0], content.shape[1], middle=(0.5, 0.46), half_axes=(0.45, 0.345))
+    cup, table = "stained-glass", "woodcut-wave"
+    choices = [
+        [Region(mask, style(cup)), Region(None, style(table))],
+        [Region(mask, style(cup))],
+        [Region(mask, []), Region(None, style(table))],
+    ]
+    painted = [easel.stylizer.stylize(content, choice, Settings()).image for choice in choices]
+    return grid([[content, np.repeat(mask[..., None], 3, axis=2), style(cup), style(table), *painted]])
+
+
+def ellipse(
+    height: int, width: int, *, middle: tuple[float, float], half_axes: tuple[float, float], edge: float = 0.05
+) -> Float[np.ndarray, "h w"]:
+    """Draw an ellipse with a soft edge; middle and half axes are parts of height and width."""
+    rows, columns = (np.arange(side, dtype=np.float32)[:, None] / side for side in (height, width))
+    out = np.hypot((rows - middle[0]) / half_axes[0], (columns.T - middle[1]) / half_axes[1])
+    return np.clip((1 + edge - out) / (2 * edge), 0, 1)
+
+
 PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "hero": hero,
     "blend": blend,
     "strength": strength,
     "faces": faces,
     "refine": refine,
+    "regions": regions,
 }
 
 
