@@ -34,6 +34,7 @@ from wctstyle.codes import StyleCode
 from wctstyle.encoder import CODE_LEVEL, MODELS, ModelConfig
 from wctstyle.errors import ConfigError, WctStyleError
 from wctstyle.model import build
+from wctstyle.regions import Region
 from wctstyle.settings import DEFAULT_MODEL, Settings
 from wctstyle.sizes import pad_to_family
 from wctstyle.stylizer import Stylizer
@@ -202,8 +203,16 @@ def measure_stylizer(stylizer: Stylizer, size: Size, repeats: int) -> dict[str, 
 
     found["slider: two cached styles, new weights"] = timed(slider(first, second), repeats)
     found["slider: three cached styles, new weights"] = timed(slider(first, second, third), repeats)
-    strengths = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
-    found["strength moved"] = timed(lambda: image(kept, first, Settings(strength=float(strengths()))), repeats)
+    half = np.zeros(kept.photo.shape[:2], np.float32)
+    half[:, : half.shape[1] // 2] = 1
+    moves = {"strength moved": first, "strength moved, two regions": [Region(half, first), Region(None, second)]}
+    for name, wanted in moves.items():
+        strengths = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__
+
+        def moved(wanted: Any = wanted, strengths: Callable[[], Any] = strengths) -> Rgb:
+            return image(kept, wanted, Settings(strength=float(strengths())))
+
+        found[name] = timed(moved, repeats)
     return found
 
 

@@ -38,7 +38,7 @@ from wctstyle.demo.looks import Look
 from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
-from wctstyle.recipes import recipe_command
+from wctstyle.recipes import recipe_command, recipe_program
 from wctstyle.settings import Settings, optimizer_model
 
 LOOK = Look(size=128)
@@ -552,11 +552,11 @@ def test_a_recipe_of_the_command_line_is_understood(desk, session):
     stylized = dict(actions.keep(desk, session, LOOK).recipe) | {"size": 500, "stroke_scale": 2.0}
     look = actions.restore_recipe(desk, session, stylized, current="").look
     assert (look.size, look.stroke_scale) == (SMALL.max_size, 2)
-    assert "long_side=1000, enlarge=True" in looks.as_python(stylized)
+    assert "long_side=1000, enlarge=True" in recipe_program(stylized)
     for own, scale, fitted in ((750, 1.5, "images.resize(p, long_side=750"), (5000, 4, "=5000"), (0, 1, "flatten(p)")):
         sized = stylized | {"style_size": own, "stroke_scale": None}
         assert actions.restore_recipe(desk, session, sized, current="").look.stroke_scale == scale
-        assert fitted in looks.as_python(sized)
+        assert fitted in recipe_program(sized)
     common = {key: stylized[key] for key in ("version", "model", "content", "styles")}
     settings = OptimizeSettings(strength=0.4, blend="mixture", steps=7, init="content", original_colors=True).as_json()
     optimized = {
@@ -572,14 +572,14 @@ def test_a_recipe_of_the_command_line_is_understood(desk, session):
     assert added.look.settings == Settings(strength=0.4, blend="mixture", color=0)
     assert (added.look.stroke_scale, added.look.model) == (0.5, "slim")
     assert "Optimise does that here" in added.message
-    program = looks.as_python(optimized)
+    program = recipe_program(optimized)
     assert (
         "init = images.flatten(images.resize_to(images.load('my.png'), height=photo.height, width=photo.width)).rgb"
         in program
     )
     assert "OptimizeSettings(steps=7, strength=0.4, blend='mixture', init='content', original_colors=True)" in program
-    assert "Stylizer" not in looks.as_python(optimized | {"init": "noise"}).splitlines()[-4]
-    assert "Stylizer('slim')" in looks.as_python(optimized | {"init": "fast", "model": "vgg19"})
+    assert "Stylizer" not in recipe_program(optimized | {"init": "noise"}).splitlines()[-4]
+    assert "Stylizer('slim')" in recipe_program(optimized | {"init": "fast", "model": "vgg19"})
 
 
 @pytest.mark.parametrize(
@@ -601,7 +601,7 @@ def test_a_recipe_that_makes_no_sense_is_refused(desk, session, damage):
 
 def test_the_command_is_what_the_command_line_reads_back(desk, session):
     recipe = actions.recipe_of(desk, session, RICH, np.zeros((96, 128, 3), np.float32))
-    words = shlex.split(looks.as_command(recipe, "a picture.png"))
+    words = shlex.split(recipe_command(recipe, "a picture.png"))
     assert words[:3] == ["wctstyle", "stylize", "sample:coffee"]
     options = list(zip(words[3::2], words[4::2], strict=True))
     styles = [parse_style(value) for name, value in options if name == "--style"]
@@ -621,7 +621,7 @@ def test_the_command_is_what_the_command_line_reads_back(desk, session):
 
 def run_program(desk, recipe, folder):
     """Run the Python of a recipe with the desk's own models; returns the picture it saves."""
-    code = looks.as_python(recipe, output=str(folder / "out.png"))
+    code = recipe_program(recipe, output=str(folder / "out.png"))
     code = code.replace(" Stylizer(", " stylizer(").replace(" Optimizer(", " optimizer(")
     exec(compile(code, "recipe", "exec"), {"stylizer": desk.engine.stylizer, "optimizer": desk.engine.optimizer})
     return images.load(folder / "out.png").rgb
@@ -631,7 +631,7 @@ def run_program(desk, recipe, folder):
 def test_a_recipe_without_a_program_is_refused(desk, session, damage):
     recipe = dict(actions.keep(desk, session, LOOK).recipe) | damage
     with pytest.raises(ConfigError):
-        looks.as_python(recipe)
+        recipe_program(recipe)
 
 
 def test_the_python_makes_the_same_picture(desk, session, tmp_path):
@@ -645,7 +645,7 @@ def test_the_command_makes_the_same_picture(desk, session, tmp_path, monkeypatch
     monkeypatch.setattr("wctstyle.stylizer.Stylizer", desk.engine.stylizer)
     wanted = desk.engine.render(session, RICH).image
     recipe = actions.recipe_of(desk, session, RICH, wanted)
-    words = shlex.split(looks.as_command(recipe, str(tmp_path / "out.png")))
+    words = shlex.split(recipe_command(recipe, str(tmp_path / "out.png")))
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 0, done.output
     assert np.abs(images.load(tmp_path / "out.png").rgb - wanted).mean() < 0.02

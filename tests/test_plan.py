@@ -263,3 +263,40 @@ def test_faces_change_the_picture_where_they_are(network, photo, plan):
     change = np.abs(network.render(code, (plan.affine,), (1.0,), code, share) - plain)[0].max(axis=-1)
     assert change[24:32, 16:24].max() > 1e-4
     np.testing.assert_allclose(change[:, 72:], 0, atol=1e-5)
+
+
+# -------------------------------------------------------------------------------------------------------- tiles
+
+HALO = 96
+"""What a tile needs around it, in pixels: 48 that the encoder sees, the rest for the decoder."""
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_tile_with_its_halo_is_the_crop_of_the_whole(network, target, side):
+    """Coded and painted by itself with the plan of the whole, a half of a photo is that half."""
+    rgb = picture(64, 384, seed=7)[None]
+    code, own = network.encode(rgb, 64, 384)
+    plan = network.plan(own, target)
+    whole = np.asarray(network.render(code, (plan.affine,), (1.0,), code, 0.0))
+    columns = slice(0, 192 + HALO) if side == 0 else slice(192 - HALO, 384)
+    part = network.encode(rgb[:, :, columns], 64, 192 + HALO)[0]
+    painted = np.asarray(network.render(part, (plan.affine,), (1.0,), part, 0.0))
+    kept = painted[:, :, :192] if side == 0 else painted[:, :, HALO:]
+    wanted = whole[:, :, :192] if side == 0 else whole[:, :, 192:]
+    np.testing.assert_allclose(kept, wanted, atol=1 / 255)
+
+
+def test_regions_mix_their_maps_by_their_amounts(network, photo, plan, target):
+    """One map everywhere is that map; two by halves are each their own; none is the code."""
+    code = photo[0]
+    other = network.plan(photo[1], target._replace(mean=target.mean + 0.3))
+    ones = np.ones((*code.shape[:3], 1), np.float32)
+    left = ones * (np.arange(code.shape[2]) < 6)[None, None, :, None]
+    steps = plan.affine, other.affine
+    both = network.render(code, steps, (left, ones - left), code, 0.0)
+    mapped = np.where(left > 0, plan.affine(code), other.affine(code))
+    np.testing.assert_allclose(both, network.decode(jnp.asarray(mapped)), atol=1e-4)
+    alone = network.render(code, steps, (ones, 0 * ones), code, 0.0)
+    np.testing.assert_allclose(alone, network.render(code, (plan.affine,), (1.0,), code, 0.0), atol=1e-4)
+    nothing = network.render(code, steps, (0 * ones, 0 * ones), code, 0.0)
+    np.testing.assert_allclose(nothing, network.decode(code), atol=1e-4)

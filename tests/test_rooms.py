@@ -21,7 +21,7 @@ ORDER = (
     "video batch",
     "recipes",
     "stylizer",
-    "rendering",
+    "rendering measuring",
     "programs codes",
     "optimizer",
     "training",

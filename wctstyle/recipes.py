@@ -12,7 +12,7 @@ from typing import Any
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import DEFAULT_STROKE_SCALE, Settings
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, Settings, style_long_side
 
 
 def public_name(source: str) -> str:
@@ -67,8 +67,8 @@ def make_recipe(
     }
 
 
-def recipe_command(recipe: Mapping[str, Any], *, source: str = "the recipe") -> str:
-    """Write a recipe as the command that makes its picture again, quoted for a POSIX shell.
+def recipe_command(recipe: Mapping[str, Any], output: str | None = None, *, source: str = "the recipe") -> str:
+    """Write a recipe as the command that makes its picture again, quoted for a POSIX shell, into `output`.
 
     File names are those of the inputs without their folders; put the folders in front where they are elsewhere.
 
@@ -77,13 +77,19 @@ def recipe_command(recipe: Mapping[str, Any], *, source: str = "the recipe") -> 
     """
     try:
         if recipe.get("command") == "optimize":
-            return _optimize_command(recipe)
-        return _command("stylize", _stylize_arguments(recipe))
+            line = _optimize_command(recipe)
+        else:
+            line = _command("stylize", _stylize_arguments(recipe))
+        return line if output is None else f"{line} -o {shlex.quote(output)}"
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{source}: its recipe (of version {recipe.get('version')}) cannot be turned into a command: {error!r}; "
-            "see it with --json"
-        ) from error
+        raise _unreadable(recipe, "a command", source, error) from error
+
+
+def _unreadable(recipe: Mapping[str, Any], into: str, source: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{source}: its recipe (of version {recipe.get('version')}) cannot be turned into {into}: {error!r}; "
+        "see it with --json"
+    )
 
 
 def _command(name: str, arguments: Sequence[str]) -> str:
@@ -157,3 +163,69 @@ def _name_of(entry: Mapping[str, Any]) -> str:
 
 def _not_an_option(name: str) -> str:
     return f"./{name}" if name.startswith("-") else name
+
+
+def recipe_program(recipe: Mapping[str, Any], output: str = "result.png", *, source: str = "the recipe") -> str:
+    """Write a recipe as a Python program that makes its picture.
+
+    Raises:
+        ConfigError: the recipe lacks something, or something in it has the wrong type.
+    """
+    try:
+        return "\n".join(_program(recipe, output)) + "\n"
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(recipe, "a program", source, error) from error
+
+
+def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
+    def loaded(name: str) -> str:
+        sample = name.removeprefix(samples.PREFIX)
+        return f"samples.picture({sample!r})" if name.startswith(samples.PREFIX) else f"images.load({name!r})"
+
+    def changed(values: Mapping[str, Any], defaults: Any) -> str:
+        return ", ".join(f"{key}={value!r}" for key, value in values.items() if value != getattr(defaults, key))
+
+    optimised = recipe["settings"] if recipe.get("command") == "optimize" else None
+    known = {**(optimised or {}), **recipe}
+    fast = {f.name: known[f.name] for f in dataclasses.fields(Settings) if f.name in known}
+    size, model = int(recipe["size"]), str(recipe["model"])
+    own = recipe["style_size"]
+    side = style_long_side(size, float(recipe["stroke_scale"])) if own is None else int(own)
+    fitted = f"images.resize(p, long_side={side}, enlarge=True)" if side else "p"  # 0: as large as they are
+    fast_model = str(recipe.get("fast_model", DEFAULT_MODEL)) if optimised else model
+    lines = [
+        "from wctstyle import images, samples",
+        *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if optimised else []),
+        "from wctstyle.stylizer import Settings, Stylizer",
+        "",
+        f"photo = images.resize({loaded(recipe['content']['name'])}, long_side={size}, enlarge=True)",
+        "photo = images.fill_hidden(photo)",
+        "pictures = [",
+        *(f"    ({loaded(style['name'])}, {float(style['weight'])!r})," for style in recipe["styles"]),
+        "]",
+        f"styles = [(images.flatten({fitted}).rgb, weight) for p, weight in pictures]",
+    ]
+    names = [style.get("region", "") for style in recipe["styles"]]
+    masks = {mask["region"]: loaded(mask["name"]) for mask in recipe.get("masks", ())}
+    if masks or any(names):
+        lines[1:1] = ["from wctstyle.faces import face_map", "from wctstyle.regions import mask_of, named_regions"]
+        lines += [
+            f"named = [(style, weight, name) for (style, weight), name in zip(styles, {names!r}, strict=True)]",
+            "masks = {" + ", ".join(f"{name!r}: mask_of({mask})" for name, mask in masks.items()) + "}",
+            "styles = named_regions(named, masks, lambda: face_map(photo.rgb))",
+        ]
+    made = f"Stylizer({fast_model!r}).stylize(photo.rgb, styles, Settings({changed(fast, Settings())})).image"
+    if optimised:
+        start = recipe["init"]
+        starts = {"fast": made, "content": "None", "noise": "None", "style": "None"}
+        scaled = f"images.resize_to({loaded(start)}, height=photo.height, width=photo.width)"
+        init = starts.get(start, f"images.flatten({scaled}).rgb")
+        lines += [
+            f"init = {init}",
+            f"settings = OptimizeSettings({changed(optimised, OptimizeSettings())})",
+            f"*_, last = Optimizer({model!r}).run(photo.rgb, styles, settings, init=init)",
+            "image = last.image",
+        ]
+    else:
+        lines.append(f"image = {made}")
+    return [*lines, f"images.save({output!r}, image, photo.alpha)"]

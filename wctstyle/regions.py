@@ -51,6 +51,22 @@ def regions_of(styles: Any) -> list[Region]:
     return found
 
 
+def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
+    """Check the weights of a blend, of any scale, and make them sum to 1; None where all are 0.
+
+    Raises:
+        ConfigError: a weight is negative or not finite.
+    """
+    for number, weight in enumerate(weights, start=1):
+        if not np.isfinite(weight) or weight < 0:
+            raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
+    shares = np.asarray(weights, np.float64)
+    if not shares.any():
+        return None
+    shares = shares / shares.max()  # first, so that huge weights do not overflow in the sum
+    return shares / shares.sum()
+
+
 FACE, REST = "face", "rest"
 """Names of regions that need no mask: the faces that are found, and what the other regions leave."""
 

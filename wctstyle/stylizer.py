@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,22 +16,16 @@ from jaxtyping import Float
 
 from wctstyle import color, images
 from wctstyle import look as looks
-from wctstyle import plan as core
-from wctstyle import weights as weight_files
 from wctstyle.codes import ContentCode, Part, Rgb, StyleCode
-from wctstyle.compilation import enable_compilation_cache
-from wctstyle.encoder import CELL, MODELS
-from wctstyle.errors import ConfigError, ImageError
+from wctstyle.encoder import CELL
+from wctstyle.measuring import CONTENT_BYTES, Measurer, checked, content_hash
 from wctstyle.moments import Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
-from wctstyle.programs import Programs
-from wctstyle.recent import Recent
 from wctstyle.regions import Region, regions_of, shares
 from wctstyle.rendering import Renderer, kept_share
 from wctstyle.settings import (
     DEFAULT_MODEL,
-    DEFAULT_TEXTURE,
     MAX_SIDE,
     BlendKind,
     Settings,
@@ -40,26 +33,14 @@ from wctstyle.settings import (
     optimizer_model,
 )
 from wctstyle.sizes import counted_side, pad_to_family, padded, padded_side
-from wctstyle.texture import textured
-from wctstyle.threads import limit_lapack_threads
-from wctstyle.transforms import Barycenters
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Optimizer
 
-CONTENT_BYTES = 256 * 2**20
-"""What encoded photos may take; the newest is kept however large it is. One of 512 x 512 takes 8 MiB with `slim`."""
-
-STYLE_BYTES = 256 * 2**20
-BLEND_CACHE = 8
 ENCODED_AT_ONCE = 4
 
 REFINE_CONTENT = 0.05
 """What the photo weighs while a picture is refined, and four times as much with detail 1."""
-
-NEAR_COLOR = 0.05
-"""Distance of mean colours, in units of the range, within which a photo may be its own style. Between the sample photos
-and paintings the least is more."""
 
 
 @dataclass(frozen=True)
@@ -78,30 +59,13 @@ def _with_own_colors(image: Rgb, photo: Rgb, settings: Settings) -> Rgb:
     return color.original_colors(image, photo, share=1 - settings.color).astype(np.float32)
 
 
-def content_hash(rgb: Rgb) -> str:
-    """SHA-256 of a picture's shape and pixels."""
-    digest = hashlib.sha256(repr((rgb.shape, str(rgb.dtype))).encode())
-    digest.update(np.ascontiguousarray(rgb).data)
-    return digest.hexdigest()
-
-
-def _checked(rgb: Any, what: str) -> Rgb:
-    array = images.checked_rgb(rgb, what)
-    if max(array.shape[:2]) > MAX_SIDE:
-        raise ImageError(
-            f"{what}: is {array.shape[1]}x{array.shape[0]} pixels, the longest side rendered is {MAX_SIDE}; "
-            "make it smaller (--size on the command line)"
-        )
-    return array
-
-
 def _with_weight(item: Any) -> tuple[Any, float]:
     """Return a style and its weight, 1 where it comes without one."""
     return item if isinstance(item, tuple) else (item, 1.0)
 
 
 def _style_pixels(style: Rgb | StyleCode) -> Rgb:
-    return style.pixels if isinstance(style, StyleCode) else _checked(style, "style picture")
+    return style.pixels if isinstance(style, StyleCode) else checked(style, "style picture")
 
 
 def _shape(content: Any) -> tuple[int, int] | None:
@@ -110,7 +74,7 @@ def _shape(content: Any) -> tuple[int, int] | None:
     return shape[:2] if len(shape) == 3 and 0 < min(shape) <= max(shape) <= MAX_SIDE else None
 
 
-class Stylizer:
+class Stylizer(Measurer):
     """Applies any blend of styles to any photo with one model.
 
     Styles and contents are measured once and remembered by content (the last few), and so is where the last sets of
@@ -123,109 +87,11 @@ class Stylizer:
     """
 
     def __init__(self, model: str = DEFAULT_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
-        if model not in MODELS:
-            raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
-        enable_compilation_cache()
-        limit_lapack_threads()
-        if tensors is None:
-            tensors, _ = weight_files.load(model)
-        self.model = model
-        self._programs = Programs(model, tensors)
-        self._contents: Recent[ContentCode] = Recent(CONTENT_BYTES, lambda code: code.nbytes)
+        super().__init__(model, tensors=tensors)
         self._renderer = Renderer(self._programs, kept_bytes=CONTENT_BYTES)
-        self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
-        self._barycenters: Recent[Barycenters] = Recent(BLEND_CACHE)
         self._compiled: set[tuple[tuple[int, ...], str, int]] = set()
         self._compiling = threading.Lock()
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
-
-    @property
-    def traces(self) -> dict[str, int]:
-        """How often each program was traced: one for each size of the family that was used."""
-        return self._programs.traces
-
-    # -------------------------------------------------------------------------------------------------------- measure
-
-    def style(self, image: Rgb) -> StyleCode:
-        """Measure a style picture (RGB in [0, 1], at the size its strokes are to have)."""
-        rgb = _checked(image, "style picture")
-        key = content_hash(rgb)
-
-        def make() -> StyleCode:
-            _, moments = self._programs.encode(pad_to_family(rgb), *rgb.shape[:2])
-            return StyleCode(moments, rgb, key)
-
-        return self._styles.get(key, make)
-
-    def measure(self, image: Rgb) -> Moments:
-        """Return the moments of a picture's code."""
-        return self.style(image).moments
-
-    def content(self, image: Rgb, *, texture: float = DEFAULT_TEXTURE) -> ContentCode:
-        """Encode a content picture (RGB in [0, 1]) once; all settings but `texture` reuse it."""
-        rgb = _checked(image, "content picture")
-        key = content_hash(rgb)
-
-        def make() -> ContentCode:
-            height, width = rgb.shape[:2]
-            code, moments = self._programs.encode(pad_to_family(textured(rgb, texture)), height, width)
-            return ContentCode(code, moments, pad_to_family(rgb), height, width, texture, key)
-
-        return self._contents.get((key, texture), make)
-
-    # ----------------------------------------------------------------------------------------------------------- plan
-
-    def target(self, styles: Sequence[tuple[StyleCode, float]], *, kind: BlendKind = "barycenter") -> Moments | None:
-        """Blend styles by their weights (any scale; normalised here). None if all weights are zero: no style.
-
-        Raises:
-            ConfigError: a negative or not finite weight, or no styles.
-        """
-        if not styles:
-            raise ConfigError("no style given: give at least one")
-        for number, (_, weight) in enumerate(styles, start=1):
-            if not np.isfinite(weight) or weight < 0:
-                raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
-        used = [(code, weight) for code, weight in styles if weight > 0]
-        if not used:
-            return None
-        if len(used) == 1:
-            return used[0][0].moments
-        shares = np.array([weight for _, weight in used], np.float64)
-        shares /= shares.max()  # first, so that huge weights do not overflow in the sum
-        shares /= shares.sum()
-        moments = [code.moments for code, _ in used]
-        if kind == "barycenter":
-            known = self._barycenters.get(tuple(code.key for code, _ in used), lambda: self._programs.meet(moments))
-            return self._programs.between(known, shares.astype(np.float32))
-        return self._programs.blend(moments, shares.astype(np.float32), kind=kind)
-
-    def plan(
-        self,
-        content: ContentCode,
-        target: Moments,
-        *,
-        transform: TransformKind = "mk",
-        share: Float[np.ndarray, "1 H W 1"] | None = None,
-    ) -> Plan:
-        """Return the plan that takes this content to `target`, or the part of it that `share` says, padded as it is.
-
-        Its likeness is told from the photo without texture. That takes another measurement, which is made only where
-        the mean colours of photo and target are near. They are the pixels' own: in a plain photo, texture is all the
-        variance there is, and would hide that the two are the same.
-        """
-
-        def measured(code: ContentCode) -> Moments:
-            if share is None:
-                return code.moments
-            return self._programs.measured(code.code, code.height, code.width, share, code.moments)
-
-        moments = own = measured(content)
-        if content.texture:
-            apart = content.mean_color(share) - np.asarray(core.colors(target).mean)
-            if np.linalg.norm(apart) < NEAR_COLOR:
-                own = measured(self.content(np.ascontiguousarray(content.photo), texture=0.0))
-        return self._programs.plan(moments, target, own=own, kind=transform)
 
     # --------------------------------------------------------------------------------------------------------- render
 
@@ -272,7 +138,7 @@ class Stylizer:
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
         ahead = self._compile_ahead(shape, regions, settings.transform) if settings.strength else None
         if small is not None:
-            photo = content.photo if isinstance(content, ContentCode) else _checked(content, "content picture")
+            photo = content.photo if isinstance(content, ContentCode) else checked(content, "content picture")
             return self._enlarged(photo, small, regions, settings, refining=refining, ahead=ahead)
 
         def encoded() -> ContentCode:

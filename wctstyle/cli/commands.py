@@ -28,7 +28,7 @@ from wctstyle.cli.specs import Format, expand_contents, parse_masks, parse_style
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
-from wctstyle.recipes import recipe_command
+from wctstyle.recipes import recipe_command, recipe_program
 from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, MAX_STRENGTH, BlendKind, ModelName, Settings, TransformKind
 
 app = typer.Typer(
@@ -255,13 +255,21 @@ def _timings(report: Mapping[str, Any]) -> Table:
 def recipe(
     file: Annotated[str, typer.Argument(show_default=False, help="A picture that wctstyle made.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print all that the picture keeps, as JSON.")] = False,
+    as_python: Annotated[bool, typer.Option("--python", help="Print a Python program instead of a command.")] = False,
     verbose: Verbose = 0,
 ) -> None:
     """Print how a picture was made: the command that makes it again."""
+    if as_json and as_python:
+        raise ConfigError("--json and --python contradict each other; give one of them")
     found = images.read_recipe(file)
     if found is None:
         raise ImageError(f"{file}: has no recipe in it; wctstyle did not make it, or another program saved it since")
-    typer.echo(json.dumps(found, indent=2) if as_json else recipe_command(found, source=file))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    elif as_python:
+        typer.echo(recipe_program(found, source=file), nl=False)
+    else:
+        typer.echo(recipe_command(found, source=file))
     if "stopped" in found and not as_json:
         tell(f"{file}: was stopped at step {found['stopped']}; the command goes on to the end", label="Note: ")
 

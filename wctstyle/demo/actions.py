@@ -36,6 +36,9 @@ GIVE_WAY_SECONDS = 0.5
 KEEP_COLORS_BELOW = 0.5
 """From this Color on Optimise paints in the style's colours, below it in the photo's: there is nothing between."""
 
+RESULT = "result.png"
+"""What the commands and programs on the page call their picture."""
+
 FORMATS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp"}
 
 

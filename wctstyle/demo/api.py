@@ -12,7 +12,7 @@ from typing import Any, Literal
 import gradio as gr
 from gradio.events import api
 
-from wctstyle import images, samples
+from wctstyle import images, recipes, samples
 from wctstyle.demo import actions, looks
 from wctstyle.demo.actions import Desk
 from wctstyle.demo.layout import LIVE_JOBS, friendly
@@ -159,7 +159,11 @@ class Endpoints:
         if recipe is None:
             return {"recipe": None, "command": None, "python": None}
         looks.look_of(recipe, lambda name, hash: name, self.desk.limits, fallback=looks.FIRST_CONTENT)
-        return {"recipe": recipe, "command": looks.as_command(recipe), "python": looks.as_python(recipe)}
+        return {
+            "recipe": recipe,
+            "command": recipes.recipe_command(recipe, actions.RESULT),
+            "python": recipes.recipe_program(recipe, actions.RESULT),
+        }
 
     # --------------------------------------------------------------------------------------------------------- parts
 

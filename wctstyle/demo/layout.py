@@ -14,6 +14,7 @@ import gradio as gr
 import numpy as np
 from gradio.components import Component
 
+from wctstyle import recipes
 from wctstyle.demo import actions, looks, sheets
 from wctstyle.demo.actions import Desk
 from wctstyle.demo.looks import Look
@@ -517,6 +518,6 @@ class Page:
         session, look = self._session(request), self._look(palette, *values)
         recipe = actions.planned_recipe(self.desk, session, look, int(size))
         return [
-            gr.Code(looks.as_command(recipe), visible=True),
-            gr.Code(looks.as_python(recipe), visible=True),
+            gr.Code(recipes.recipe_command(recipe, actions.RESULT), visible=True),
+            gr.Code(recipes.recipe_program(recipe, actions.RESULT), visible=True),
         ]

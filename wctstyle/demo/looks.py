@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -12,7 +10,6 @@ from wctstyle import recipes, samples
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import Held
 from wctstyle.errors import ConfigError
-from wctstyle.optimizer import OptimizeSettings
 from wctstyle.settings import (
     DEFAULT_MODEL,
     DEFAULT_STROKE_SCALE,
@@ -249,74 +246,3 @@ def controls_of(look: Look) -> dict[str, Any]:
         "size": look.size,
         "look": settings.look,
     }
-
-
-def as_command(recipe: Mapping[str, Any], output: str = "result.png") -> str:
-    """Write a recipe as the shell command that makes its picture."""
-    return f"{recipes.recipe_command(recipe)} -o {shlex.quote(output)}"
-
-
-def as_python(recipe: Mapping[str, Any], output: str = "result.png") -> str:
-    """Write a recipe as a Python program that makes its picture.
-
-    Raises:
-        ConfigError: the recipe lacks something, or something in it has the wrong type.
-    """
-    try:
-        return "\n".join(_program(recipe, output)) + "\n"
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError("The recipe in this picture cannot be read; it may be of another version.") from error
-
-
-def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
-    def loaded(name: str) -> str:
-        sample = name.removeprefix(samples.PREFIX)
-        return f"samples.picture({sample!r})" if name.startswith(samples.PREFIX) else f"images.load({name!r})"
-
-    def changed(values: Mapping[str, Any], defaults: Any) -> str:
-        return ", ".join(f"{key}={value!r}" for key, value in values.items() if value != getattr(defaults, key))
-
-    optimised = recipe["settings"] if recipe.get("command") == "optimize" else None
-    known = {**(optimised or {}), **recipe}
-    fast = {f.name: known[f.name] for f in dataclasses.fields(Settings) if f.name in known}
-    size, model = int(recipe["size"]), str(recipe["model"])
-    own = recipe["style_size"]
-    side = style_long_side(size, float(recipe["stroke_scale"])) if own is None else int(own)
-    fitted = f"images.resize(p, long_side={side}, enlarge=True)" if side else "p"  # 0: as large as they are
-    fast_model = str(recipe.get("fast_model", DEFAULT_MODEL)) if optimised else model
-    lines = [
-        "from wctstyle import images, samples",
-        *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if optimised else []),
-        "from wctstyle.stylizer import Settings, Stylizer",
-        "",
-        f"photo = images.resize({loaded(recipe['content']['name'])}, long_side={size}, enlarge=True)",
-        "photo = images.fill_hidden(photo)",
-        "pictures = [",
-        *(f"    ({loaded(style['name'])}, {float(style['weight'])!r})," for style in recipe["styles"]),
-        "]",
-        f"styles = [(images.flatten({fitted}).rgb, weight) for p, weight in pictures]",
-    ]
-    names = [style.get("region", "") for style in recipe["styles"]]
-    masks = {mask["region"]: loaded(mask["name"]) for mask in recipe.get("masks", ())}
-    if masks or any(names):
-        lines[1:1] = ["from wctstyle.faces import face_map", "from wctstyle.regions import mask_of, named_regions"]
-        lines += [
-            f"named = [(style, weight, name) for (style, weight), name in zip(styles, {names!r}, strict=True)]",
-            "masks = {" + ", ".join(f"{name!r}: mask_of({mask})" for name, mask in masks.items()) + "}",
-            "styles = named_regions(named, masks, lambda: face_map(photo.rgb))",
-        ]
-    made = f"Stylizer({fast_model!r}).stylize(photo.rgb, styles, Settings({changed(fast, Settings())})).image"
-    if optimised:
-        start = recipe["init"]
-        starts = {"fast": made, "content": "None", "noise": "None", "style": "None"}
-        scaled = f"images.resize_to({loaded(start)}, height=photo.height, width=photo.width)"
-        init = starts.get(start, f"images.flatten({scaled}).rgb")
-        lines += [
-            f"init = {init}",
-            f"settings = OptimizeSettings({changed(optimised, OptimizeSettings())})",
-            f"*_, last = Optimizer({model!r}).run(photo.rgb, styles, settings, init=init)",
-            "image = last.image",
-        ]
-    else:
-        lines.append(f"image = {made}")
-    return [*lines, f"images.save({output!r}, image, photo.alpha)"]

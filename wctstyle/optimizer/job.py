@@ -17,7 +17,7 @@ from wctstyle.optimizer.checkpoint import fingerprint
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.objective import content_layers, style_layers
 from wctstyle.optimizer.settings import GIVEN, LEAST_SIDE, OptimizeSettings, share_out
-from wctstyle.regions import Region, regions_of, shares
+from wctstyle.regions import Region, blend_shares, regions_of, shares
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -162,18 +162,12 @@ def _checked_regions(styles: Any, size: tuple[int, ...], settings: OptimizeSetti
 
 def _checked_styles(styles: Sequence[tuple[Any, float]]) -> tuple[list[Rgb], Float[np.ndarray, " n"] | None]:
     """Check a region's styles; the weights sum to 1, and are None where all are 0."""
-    for number, (_, weight) in enumerate(styles, start=1):
-        if not np.isfinite(weight) or weight < 0:
-            raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
+    weights = blend_shares([weight for _, weight in styles])
     pictures = [
         images.checked_rgb(picture, f"style picture {number}", least_side=LEAST_SIDE)
         for number, (picture, _) in enumerate(styles, start=1)
     ]
-    weights = np.array([weight for _, weight in styles], np.float64)
-    if not weights.any():
-        return pictures, None
-    weights /= weights.max()  # first, so that huge weights do not overflow in the sum
-    return pictures, weights / weights.sum()
+    return pictures, weights
 
 
 def grey(rgb: Rgb) -> Rgb:
