@@ -15,7 +15,7 @@ from original import ORIGINAL, needs_original
 from PIL import Image
 
 from benchmarks import judge as judges
-from benchmarks import peers, quality, report, sheets, speed
+from benchmarks import peers, quality, report, sheets, sizes, speed
 from benchmarks.judge import FIGURES, Judge
 from wctstyle import images, metrics, weights
 from wctstyle.encoder import MODELS, ModelConfig
@@ -767,3 +767,37 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
 def test_json_into_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
         report.write_json(tmp_path / "none" / "f.json", {})
+
+
+# --------------------------------------------------------------------------------------------------------- sizes
+
+
+def test_thumbnails_are_compared_in_levels():
+    one, other = np.full((64, 96, 3), 0.5, np.float32), np.full((128, 192, 3), 0.6, np.float32)
+    assert sizes.apart(one, other) == pytest.approx(25.5, rel=1e-3)
+    assert sizes.apart(one, one) == 0
+
+
+def test_each_size_is_painted_with_and_without_the_look(tmp_path, capsys, monkeypatch):
+    """Large results with the look are the small one's, painted at once they are twice as bright here."""
+
+    class Painter:
+        def __init__(self, model):
+            pass
+
+        def stylize(self, content, style, settings):
+            assert max(content.shape) == max(style.shape)
+            large = max(content.shape) > 512 and not settings.look
+            return SimpleNamespace(image=content * (1.0 if large else 0.5))
+
+    monkeypatch.setattr(sizes, "Stylizer", Painter)
+    for name in ("photo", "painting"):
+        (tmp_path / name).mkdir()
+        images.save(tmp_path / name / f"{name}.png", np.full((40, 60, 3), 0.8, np.float32))
+    options = ["--content", str(tmp_path / "photo"), "--style", str(tmp_path / "painting"), "--pairs", "1"]
+    assert sizes.main([*options, "--sizes", "600", "--json", str(tmp_path / "found.json")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())["rows"][0]
+    assert found["600 look"]["levels"] == pytest.approx(0, abs=1)
+    assert found["600 at once"]["levels"] == pytest.approx(102, abs=2)
+    assert "| photo x painting |" in capsys.readouterr().out
+    assert sizes.main(["--content", str(tmp_path / "gone"), *options[2:]]) == 2

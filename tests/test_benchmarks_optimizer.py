@@ -9,15 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import jax
+import jax.numpy as jnp
 import narrow
 import numpy as np
+import optax
 import pytest
 
+from benchmarks import directions
 from benchmarks import optimizer as benchmark
 from wctstyle import images, samples, weights
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.optimizer import Optimizer, OptimizeSettings, lbfgs
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 
 SIZE = 32
@@ -88,6 +92,26 @@ def test_optax_minimises_the_same_loss(tensors: dict[str, np.ndarray]) -> None:
     assert found["loss"] < found["begin"]
     assert found["steps"] == 1
     assert found["steps_per_second"] == pytest.approx(1 / found["seconds"])
+
+
+def test_both_directions_go_down_a_bowl_by_the_same_rule() -> None:
+    """A stretched bowl within reach of steps that are limited in length; the first step's length is the same."""
+    scales = jnp.logspace(0, 2, 12)
+
+    def loss(x: Any) -> Any:
+        value = jnp.sum(scales * (x - 0.2) ** 2)
+        return value, value[None]
+
+    evaluate = jax.value_and_grad(loss, has_aux=True)
+    x, nothing = jnp.zeros(12), jnp.zeros(12)
+    transform = optax.scale_by_lbfgs(memory_size=10)
+    start = directions.State(x, jnp.asarray(jnp.inf), nothing, nothing, jnp.asarray(0.0), transform.init(x))
+    own = directions.run(jax.jit(lambda s: lbfgs.advance(s, evaluate)), lbfgs.start(x, 1, 10), 60)
+    other = directions.run(jax.jit(lambda s: directions.optax_advance(s, evaluate, transform)), start, 60)
+    assert own["losses"][0] == pytest.approx(other["losses"][0], rel=1e-5)
+    for found in (own, other):
+        assert found["losses"] == sorted(found["losses"], reverse=True)
+        assert found["losses"][-1] < 1e-3 * found["losses"][0]
 
 
 # --- other programs ------------------------------------------------------------------------------

@@ -763,6 +763,18 @@ def test_regions_are_named_painted_and_found_in_the_recipe(here: Path, one_model
     assert images.load("second.png").content_hash == images.load("first.png").content_hash
 
 
+def test_the_program_of_a_recipe_makes_the_same_picture(here: Path, one_model: Any):
+    """With a mask and a blend, run as it is printed; rounding to 8 bit aside."""
+    images.save(here / "sky.png", np.tri(8, dtype=np.float32))
+    made("sea.png", "--style", "waves.png:2@sky", "--style", "sample:marbling", "--mask", "sky=sky.png", "--size", "48",
+         "--strength", "0.9", "-o", "first.png")  # fmt: skip
+    program = invoke("recipe", "first.png", "--python").stdout
+    assert program.endswith("images.save('result.png', image, photo.alpha)\n")
+    exec(compile(program, "recipe", "exec"), {})
+    assert images.load("result.png").content_hash == images.load("first.png").content_hash
+    assert "--json and --python contradict each other" in fails("recipe", "first.png", "--json", "--python")
+
+
 def test_a_mask_alone_leaves_the_photo_there(here: Path, one_model: Any):
     half = np.zeros((48, 64, 3), np.float32)
     half[:, :32] = 1

@@ -92,6 +92,22 @@ def test_few_and_many_channels_agree_with_scipy_in_value_and_gradient(size, chan
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.parametrize("convolve", [conv3x3, conv3x3_zero])
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (12, 8)], ids=str)
+def test_other_backends_get_plain_convolutions_with_the_same_result(size, convolve):
+    x, kernel, bias = random((2, *size, 3)), random((3, 3, 3, 16), 1), random(16, 2)
+    wanted, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, bias), x, kernel)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "on_cpu", lambda: False)
+        found, pull_found = jax.vjp(lambda x, kernel: convolve(x, kernel, bias), x, kernel)
+        program = str(jax.make_jaxpr(lambda x, kernel: convolve(x, kernel, bias))(x, kernel))
+    assert program.count("conv_general_dilated[") == 1
+    assert "custom_vjp" not in program
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    for a, b in zip(pull_found(wanted), pull(wanted), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
 @pytest.mark.parametrize("pads", [((1, 1), (1, 1)), ((0, 0), (0, 0)), ((1, 0), (0, 2))], ids=str)
 @pytest.mark.parametrize("size", [(4, 4), (16, 23), (21, 8)], ids=str)
 def test_winograd_agrees_with_a_direct_correlation_in_value_and_gradient(size, pads):

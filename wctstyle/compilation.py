@@ -21,6 +21,15 @@ def enable_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
-COMPILER_OPTIONS = {"xla_backend_optimization_level": 1}
-"""Light optimisation: the work is in the convolutions, which come compiled. On a CPU the two programs of a first
-picture compile in two thirds of the time and run as fast."""
+def on_cpu() -> bool:
+    """Tell whether JAX computes on a CPU, for which some things are computed in other ways (`wctstyle.convolution`)."""
+    return jax.default_backend() == "cpu"
+
+
+def compiler_options() -> dict[str, int] | None:
+    """Return how much the compiler is to try.
+
+    On a CPU little: the work is in the convolutions, which come compiled. The two programs of a first picture compile
+    in two thirds of the time and run as fast.
+    """
+    return {"xla_backend_optimization_level": 1} if on_cpu() else None

@@ -1,4 +1,7 @@
-"""3x3 convolutions, over zeros and over reflected borders, as XLA's CPU backend computes them fastest."""
+"""3x3 convolutions, over zeros and over reflected borders, as XLA's CPU backend computes them fastest.
+
+On other backends they are the library's own, at its precision.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from wctstyle import winograd
+from wctstyle.compilation import on_cpu
 from wctstyle.winograd import Pads
 
 _DIMS = ("NHWC", "HWIO", "NHWC")
@@ -95,6 +99,8 @@ def correlate(
     its input is not handed over, and the code that it then gets uses all cores. So rows are added and cut off again.
     Large convolutions between many channels take a quarter of the products (`winograd`).
     """
+    if not on_cpu():
+        return _convolution(x, kernel, pads, stride)
     height, width = x.shape[1:3]
     rows = height + sum(pads[0]) - kernel.shape[0] + 1
     columns = (width + sum(pads[1]) - kernel.shape[1]) // stride + 1
@@ -133,6 +139,8 @@ _correlate_wide.defvjp(_wide_forward, _wide_backward)
 
 def correlate_same(x: Array, kernel: Array) -> Array:
     """Cross-correlate over zero borders with a 3x3 kernel, between few channels several columns at a time."""
+    if not on_cpu():
+        return _convolution(x, kernel, _SAME, 1)
     wide = next((columns for most, columns in WIDE if _products(kernel) <= most), 1)
     if wide > 1 and min(kernel.shape[2:]) >= 3 and x.shape[2] % wide == 0:
         return _correlate_wide(x, kernel, wide)
@@ -152,7 +160,7 @@ def conv3x3(
         return jnp.concatenate([z[:, :, 1:2], z, z[:, :, -2:-1]], axis=2)
 
     n, height, width, _ = x.shape
-    if min(height, width) < 2:  # nothing to reflect: the single row or column is repeated
+    if min(height, width) < 2 or not on_cpu():  # nothing to reflect: the single row or column is repeated
         modes = ["edge" if side < 2 else "reflect" for side in (height, width)]
         x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)), mode=modes[0])
         return correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), kernel, _VALID) + bias

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from wctstyle import plan as core
-from wctstyle.compilation import COMPILER_OPTIONS
+from wctstyle.compilation import compiler_options
 from wctstyle.encoder import MODELS
 from wctstyle.model import build, extract
 from wctstyle.moments import Affine, Moments
@@ -39,7 +39,7 @@ class Programs:
                 self.traces[name] = self.traces.get(name, 0) + 1
                 return fn(*args, **kwargs)
 
-            return jax.jit(traced, compiler_options=COMPILER_OPTIONS, **options)
+            return jax.jit(traced, compiler_options=compiler_options(), **options)
 
         def encode(params: Any, image: Any, height: Any, width: Any) -> Any:
             return core.encode(nnx.merge(self._encoder_def, params), image, height, width)
