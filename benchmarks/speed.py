@@ -203,8 +203,8 @@ def measure_stylizer(stylizer: Stylizer, size: Size, repeats: int) -> dict[str, 
 
     found["slider: two cached styles, new weights"] = timed(slider(first, second), repeats)
     found["slider: three cached styles, new weights"] = timed(slider(first, second, third), repeats)
-    half = np.zeros(kept.photo.shape[:2], np.float32)
-    half[:, : half.shape[1] // 2] = 1
+    half = np.zeros((kept.height, kept.width), np.float32)
+    half[:, : kept.width // 2] = 1
     moves = {"strength moved": first, "strength moved, two regions": [Region(half, first), Region(None, second)]}
     for name, wanted in moves.items():
         strengths = iter(np.linspace(0.1, 0.9, repeats + 1)).__next__

@@ -7,7 +7,9 @@ folded into conv1_1 when weights are imported; this is exact because borders are
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import jax
@@ -114,6 +116,46 @@ def avg_pool(x: Features) -> Features:
     return x.reshape(n, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
 
 
+POOLS: dict[str, Callable[[Features], Features]] = {"max": max_pool, "avg": avg_pool}
+
+
+def forward(
+    names: Sequence[str],
+    convolve: Callable[[str, Features], Features],
+    x: Features,
+    *,
+    stage: int = 1,
+    pooling: str = "max",
+    keep: Callable[[str, Features], Features | None] = lambda layer, x: x,
+    checkpointed: bool = False,
+) -> dict[str, Features]:
+    """Run VGG's convolutions in the order of `names`, a ReLU after each and a pooling before each new stage.
+
+    `convolve(name, x)` is the convolution with its bias, over whatever border; `stage` is where `x` is. What
+    `keep(layer, activation)` makes of each activation is returned by layer ("relu3_1"), unless it is None. With
+    `checkpointed` the backward pass computes each stage again instead of keeping it: slower, for less memory.
+    """
+    found: dict[str, Features] = {}
+
+    def run(x: Features, group: tuple[str, ...], pooled: bool) -> tuple[Features, dict[str, Features]]:
+        kept: dict[str, Features] = {}
+        if pooled:
+            x = POOLS[pooling](x)
+        for name in group:
+            x = jax.nn.relu(convolve(name, x))
+            layer = "relu" + name.removeprefix("conv")
+            if (part := keep(layer, x)) is not None:
+                kept[layer] = part
+        return x, kept
+
+    step = jax.checkpoint(run, static_argnums=(1, 2)) if checkpointed else run
+    for number, group in groupby(names, key=lambda name: int(name[4])):
+        x, kept = step(x, tuple(group), number != stage)
+        stage = number
+        found |= kept
+    return found
+
+
 class Conv(nnx.Module):
     """A 3x3 convolution with reflected borders; He initialisation, or zeros to be filled without `rngs`."""
 
@@ -158,19 +200,14 @@ class Encoder(nnx.Module):
         layer's output ("conv3_1") instead of a picture, and what follows is returned. `padding` "zero" is the
         original's, but for conv1_1: there the folded preprocessing makes the border black instead of the mean colour.
         """
-        pool, convolve = {"max": max_pool, "avg": avg_pool}[pooling], PADDINGS[padding]
-        out: dict[str, Features] = {}
         names = [name for name, _, _ in self.config.convs()]
-        x, stage = image, int(after[4]) if after else 1
-        for name in names[names.index(after) + 1 if after else 0 :]:
-            if int(name[4]) != stage:
-                x, stage = pool(x), int(name[4])
+        chosen = names[names.index(after) + 1 if after else 0 : names.index(upto) + 1]
+
+        def convolve(name: str, x: Features) -> Features:
             conv = self.conv(name)
-            x = jax.nn.relu(convolve(x, conv.kernel[...], conv.bias[...]))
-            out["relu" + name[4:]] = x
-            if name == upto:
-                break
-        return out
+            return PADDINGS[padding](x, conv.kernel[...], conv.bias[...])
+
+        return forward(chosen, convolve, image, stage=int(after[4]) if after else 1, pooling=pooling)
 
     def code(self, image: Image) -> Features:
         """Return relu4_1 and, behind its channels, the mean colour of each cell of 8 x 8 pixels less grey.

@@ -51,6 +51,13 @@ def regions_of(styles: Any) -> list[Region]:
     return found
 
 
+def weighted_styles(styles: Any) -> list[tuple[Any, float]]:
+    """List styles with their weights: one style, or several, each alone (weight 1) or as (style, weight)."""
+    if isinstance(styles, np.ndarray) or not isinstance(styles, Sequence):
+        return [(styles, 1.0)]
+    return [item if isinstance(item, tuple) else (item, 1.0) for item in styles]
+
+
 def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
     """Check the weights of a blend, of any scale, and make them sum to 1; None where all are 0.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -113,7 +114,7 @@ class Renderer:
             return self._programs.encode(wanted, content.height, content.width)[0], wanted - decoded
 
         colors = tuple(piece.tobytes() for palette in palettes for piece in palette)
-        places = tuple(b"" if part.share is None else part.share.tobytes() for part in parts)
+        places = tuple(b"" if part.share is None else hashlib.sha256(part.share.data).digest() for part in parts)
         return self._faces.get((content.key, content.texture, colors, places), make)
 
     def _fine(self, content: ContentCode) -> Float[np.ndarray, "1 H W 1"]:

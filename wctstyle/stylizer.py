@@ -22,7 +22,7 @@ from wctstyle.measuring import CONTENT_BYTES, Measurer, checked, content_hash
 from wctstyle.moments import Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
-from wctstyle.regions import Region, regions_of, shares
+from wctstyle.regions import Region, regions_of, shares, weighted_styles
 from wctstyle.rendering import Renderer, kept_share
 from wctstyle.settings import (
     DEFAULT_MODEL,
@@ -57,11 +57,6 @@ def _with_own_colors(image: Rgb, photo: Rgb, settings: Settings) -> Rgb:
     if settings.color == 1:
         return image
     return color.original_colors(image, photo, share=1 - settings.color).astype(np.float32)
-
-
-def _with_weight(item: Any) -> tuple[Any, float]:
-    """Return a style and its weight, 1 where it comes without one."""
-    return item if isinstance(item, tuple) else (item, 1.0)
 
 
 def _style_pixels(style: Rgb | StyleCode) -> Rgb:
@@ -171,7 +166,8 @@ class Stylizer(Measurer):
     def _measured(self, regions: Sequence[Region]) -> list[list[tuple[StyleCode, float]]]:
         """Measure the styles of all regions side by side."""
         waiting = [
-            [self._beside.submit(self._weighted, item) for item in self._listed(region.styles)] for region in regions
+            [self._beside.submit(self._weighted, *item) for item in weighted_styles(region.styles)]
+            for region in regions
         ]
         return [[style.result() for style in blend] for blend in waiting]
 
@@ -211,9 +207,7 @@ class Stylizer(Measurer):
         start = time.perf_counter()
         height, width = photo.shape[:2]
         ratio = max(small) / max(height, width)
-        whole = [
-            replace(region, styles=[_with_weight(item) for item in self._listed(region.styles)]) for region in regions
-        ]
+        whole = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
         fitted = [
             replace(region, styles=[(looks.shrunk(_style_pixels(style), ratio), w) for style, w in region.styles])
             for region in whole
@@ -332,14 +326,7 @@ class Stylizer(Measurer):
             return content
         return self.content(np.ascontiguousarray(content.photo), texture=texture)
 
-    @staticmethod
-    def _listed(styles: Any) -> list[Any]:
-        if isinstance(styles, StyleCode) or (isinstance(styles, np.ndarray) and styles.ndim == 3):
-            return [styles]
-        return list(styles)
-
-    def _weighted(self, item: Any) -> tuple[StyleCode, float]:
-        style, weight = _with_weight(item)
+    def _weighted(self, style: Rgb | StyleCode, weight: float) -> tuple[StyleCode, float]:
         code = style if isinstance(style, StyleCode) else self.style(style)
         jax.block_until_ready(code.moments)  # here, so that what runs in several threads runs at the same time
         return code, float(weight)

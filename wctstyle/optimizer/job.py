@@ -17,7 +17,7 @@ from wctstyle.optimizer.checkpoint import fingerprint
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.objective import content_layers, style_layers
 from wctstyle.optimizer.settings import GIVEN, LEAST_SIDE, OptimizeSettings, share_out
-from wctstyle.regions import Region, blend_shares, regions_of, shares
+from wctstyle.regions import blend_shares, regions_of, shares, weighted_styles
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -144,12 +144,12 @@ class Job:
 
 def _checked_regions(styles: Any, size: tuple[int, ...], settings: OptimizeSettings) -> tuple[Styled, ...]:
     """Check the regions, and leave out those that are empty or have no style: there the content alone counts."""
-    if not isinstance(styles, Region) and not len(styles):
-        raise ConfigError("no style given: give at least one")
     found = regions_of(styles)
+    if not any(len(weighted_styles(region.styles)) for region in found):
+        raise ConfigError("no style given: give at least one")
     kept = []
     for region, mask in zip(found, shares(found, size[0], size[1]), strict=True):
-        pictures, weights = _checked_styles(region.styles)
+        pictures, weights = _checked_styles(weighted_styles(region.styles))
         if weights is None or (mask is not None and not mask.any()):
             continue
         if settings.original_colors:

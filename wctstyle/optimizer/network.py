@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from itertools import groupby
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wctstyle.convolution import correlate_same
-from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, avg_pool, max_pool
+from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, forward
 from wctstyle.optimizer.settings import level_of
 from wctstyle.types import Features, Image
 
@@ -34,8 +33,6 @@ PLAIN = Network()
 
 MEAN_RGB = np.array([123.68, 116.779, 103.939], np.float32) / 255
 """Mean colour of the original VGG-19's training pictures: what its zero padding means."""
-
-POOLS: dict[str, Callable[[Features], Features]] = {"max": max_pool, "avg": avg_pool}
 
 
 def parameters(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> Parameters:
@@ -98,26 +95,14 @@ def features(
     pads = [(0, -side % SIZE_MULTIPLE) for side in (height, width)]
     x = jnp.pad(image - MEAN_RGB, ((0, 0), *pads, (0, 0)), mode="reflect")
     deepest = max(layers)
-    found: dict[str, Array] = {}
 
-    def stage(
-        x: Array, weights: list[tuple[Any, Any, Any]], names: list[str], level: int
-    ) -> tuple[Array, dict[str, Array]]:
-        kept = {}
-        if level > 1:
-            x = POOLS[network.pooling](x)
-        for name, (kernel, bias, backward) in zip(names, weights, strict=True):
-            x = jax.nn.relu(convolve(x, kernel, backward) + bias)
-            layer = "relu" + name.removeprefix("conv")
-            if layer in layers:
-                kept[layer] = x[:, : valid_side(height, level), : valid_side(width, level)]
-        return x, kept
+    def correlated(name: str, x: Features) -> Features:
+        kernel, bias, backward = params[name]
+        return convolve(x, kernel, backward) + bias
+
+    def cropped(layer: str, x: Features) -> Features | None:
+        level = level_of(layer)
+        return x[:, : valid_side(height, level), : valid_side(width, level)] if layer in layers else None
 
     names = [name for name in params if "relu" + name.removeprefix("conv") <= deepest]
-    for level, of_stage in (
-        (level, list(group)) for level, group in groupby(names, key=lambda n: level_of("relu" + n[4:]))
-    ):
-        run = jax.checkpoint(stage, static_argnums=(2, 3)) if network.checkpointed else stage
-        x, kept = run(x, [params[name] for name in of_stage], tuple(of_stage), level)  # pyright: ignore[reportArgumentType]
-        found |= kept
-    return found
+    return forward(names, correlated, x, pooling=network.pooling, keep=cropped, checkpointed=network.checkpointed)
