@@ -72,14 +72,14 @@ def optimized() -> np.ndarray:
 
 
 CASES: dict[str, tuple[Callable[[], np.ndarray], float]] = {
-    "pass": (lambda: styled("slim", "cat", ("impasto-night", 1.0)), 40),
-    "medium": (lambda: styled("medium", "cat", ("impasto-night", 1.0)), 40),
-    "blend": (lambda: styled("slim", "coffee", ("marbling", 0.3), ("peacock", 0.7), strength=1.3, color=0.5), 40),
-    "faces": (faces, 40),
-    "look": (lambda: styled("slim", "coffee", ("woodcut-wave", 1.0), side=200, look=128), 40),
-    "regions": (regions, 40),
-    "refine": (lambda: styled("slim", "cat", ("impasto-night", 1.0), side=96, refine=4), 35),
-    "optimize": (optimized, 30),
+    "pass": (lambda: styled("slim", "cat", ("impasto-night", 1.0)), 50),
+    "medium": (lambda: styled("medium", "cat", ("impasto-night", 1.0)), 50),
+    "blend": (lambda: styled("slim", "coffee", ("marbling", 0.3), ("peacock", 0.7), strength=1.3, color=0.5), 50),
+    "faces": (faces, 50),
+    "look": (lambda: styled("slim", "coffee", ("woodcut-wave", 1.0), side=200, look=128), 50),
+    "regions": (regions, 50),
+    "refine": (lambda: styled("slim", "cat", ("impasto-night", 1.0), side=96, refine=4), 47),
+    "optimize": (optimized, 42),
 }
 """What makes each picture, and the least PSNR in dB that another machine's has to it; roundings grow with steps."""
 

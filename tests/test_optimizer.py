@@ -266,6 +266,10 @@ def test_specks_of_colour_cost_more_than_grey_ones():
     grey, colored = (jnp.asarray(0.5 + specks * np.array(v, np.float32)) for v in ((1, 1, 1), (1, -1, 1)))
     assert variation(grey) == pytest.approx(float(smooth_variation(grey)[0]), rel=1e-4)
     assert variation(colored) > 3 * variation(grey)
+    red, green, blue = (colored[..., i : i + 1] for i in range(3))
+    chroma = jnp.concatenate([red - green, blue - (red + green) / 2], axis=3)
+    wanted = float(smooth_variation(colored)[0]) + 4 * float(smooth_variation(chroma)[0])
+    assert variation(colored) == pytest.approx(wanted, rel=1e-5)
     assert variation(grey[..., :1]) == smooth_variation(grey[..., :1])[0]
 
 
@@ -330,7 +334,7 @@ def test_layer_weights_are_shares_of_their_kinds_weight():
     terms, _ = terms_of(parameters(narrow.NARROW, narrow.random_tensors()), narrow.picture(32, 32), settings)
     weighed = [(term.name, float(term.weight)) for term in terms[:-1]]
     assert weighed == [("content_relu4_2", 2), ("style_relu1_1", 1.5), ("style_relu3_1", 4.5), ("tv", 0.5)]
-    assert terms[-1].name == "range"
+    assert (terms[-1].name, float(terms[-1].weight)) == ("range", 20)
 
 
 # --- L-BFGS -------------------------------------------------------------------------------------------------------
@@ -399,6 +403,14 @@ def test_lbfgs_walks_away_from_what_is_not_finite():
     state, values = descend(cliff, np.full(4, 1e-3), 200)
     assert np.isfinite(values).all()
     np.testing.assert_allclose(state.x, np.ones(4), atol=1e-2)
+
+
+def test_the_first_step_of_lbfgs_is_short_and_none_is_long():
+    """0.004 and at most 0.1 of the range, in the root of the mean square, down a slope that does not end."""
+    states = [descend(lambda v: jnp.sum(jnp.sqrt(1 + (v - 9.0) ** 2)), np.zeros(6), n)[0] for n in range(1, 12)]
+    steps = [float(np.sqrt(np.mean((b.x - a.x) ** 2))) for a, b in zip(states, states[1:], strict=False)]
+    assert steps[0] == pytest.approx(0.004, rel=1e-3)
+    assert max(steps) == pytest.approx(0.1, rel=1e-3)
 
 
 def test_lbfgs_stays_where_it_is_flat():

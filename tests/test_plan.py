@@ -207,6 +207,13 @@ def test_moments_are_like_themselves_and_less_so_the_farther_they_are_moved(seed
     assert min(found) >= 0
 
 
+def test_likeness_falls_to_nothing_at_a_fifth_of_the_targets_size():
+    target = Moments(jnp.asarray(9.0), jnp.zeros(4), jnp.eye(4))
+    for distance, wanted in ((0.0, 1.0), (0.1, 0.5), (0.19, 0.05), (0.2, 0.0)):
+        away = target._replace(covariance=(1 + distance) * jnp.eye(4))
+        assert float(likeness(away, target)) == pytest.approx(wanted, abs=1e-5)
+
+
 def test_moments_far_apart_have_no_likeness(target):
     away = target._replace(mean=(1 + 2 * KEPT_WITHIN**0.5) * target.mean, covariance=2 * target.covariance)
     assert float(likeness(away, target)) == 0

@@ -15,7 +15,7 @@ from wctstyle.encoder import CELL, MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.moments import measure
 from wctstyle.optimizer import Optimizer, OptimizeSettings
-from wctstyle.plan import LEAST_CELLS, measured, moved
+from wctstyle.plan import measured, moved
 from wctstyle.regions import FACE, NOWHERE, REST, Region, mask_of, named_regions, regions_of, shares
 from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
@@ -255,22 +255,24 @@ def test_regions_are_the_same_in_large_pictures(stylizer, photo, one, two):
 def test_a_region_is_measured_by_its_share(stylizer, photo):
     code = stylizer.content(photo, texture=0.0)
     cells = np.zeros((1, HEIGHT // CELL, WIDTH // CELL, 1), np.float32)
-    cells[:, :, : WIDTH // 2 // CELL] = 1
+    cells[:, :8, :8] = 1
     measure_region = jax.jit(measured)
     padded = np.zeros((*code.code.shape[:3], 1), np.float32)
     padded[:, : HEIGHT // CELL, : WIDTH // CELL] = cells
     found = measure_region(code.code, HEIGHT, WIDTH, padded, code.moments)
-    want = measure(code.code[:, : HEIGHT // CELL, : WIDTH // 2 // CELL])
-    assert want.count >= LEAST_CELLS
+    want = measure(code.code[:, :8, :8])
     for a, b in zip(found, want, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4 * max(1, float(np.abs(b).max())))
+    padded[:, 7] = 0  # 56 cells, and 8 of the whole photo's
+    small, own = measure_region(code.code, HEIGHT, WIDTH, padded, code.moments), measure(code.code[:, :7, :8])
+    np.testing.assert_allclose(small.mean, (56 * own.mean + 8 * code.moments.mean) / 64, atol=1e-4)
     nothing = measure_region(code.code, HEIGHT, WIDTH, 0 * padded, code.moments)
     np.testing.assert_allclose(nothing.mean, code.moments.mean, atol=1e-5)
 
 
 # -------------------------------------------------------------------------------------------------- the optimiser
 
-SHORT = OptimizeSettings(steps=6, init="content", smallest=64, keep_faces=0)
+SHORT = OptimizeSettings(steps=6, init="content", smallest=WIDTH, keep_faces=0)
 
 
 def last(iterates):
@@ -279,7 +281,7 @@ def last(iterates):
 
 @pytest.mark.parametrize("statistic", ["gram", "moments"])
 def test_a_full_mask_optimises_as_none(optimizer, photo, one, statistic):
-    settings = replace(SHORT, statistic=statistic, steps=2, smallest=WIDTH)
+    settings = replace(SHORT, statistic=statistic, steps=2)
     plain = last(optimizer.run(photo, [(one, 1.0)], settings))
     masked = last(optimizer.run(photo, [Region(np.ones((2, 2)), [(one, 1.0)])], settings))
     np.testing.assert_allclose(masked.image, plain.image, atol=2e-3)
