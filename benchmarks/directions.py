@@ -22,6 +22,7 @@ from benchmarks.optimizer import picture
 from wctstyle import weights
 from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import MODELS
+from wctstyle.errors import WctStyleError
 from wctstyle.optimizer import OptimizeSettings, descent, lbfgs
 from wctstyle.optimizer.job import Job
 from wctstyle.optimizer.programs import Programs
@@ -143,9 +144,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     facts = report.circumstances("benchmarks.directions", argv)
     enable_compilation_cache()
-    engine = Programs(MODELS[DEFAULT_OPTIMIZER_MODEL], weights.load(DEFAULT_OPTIMIZER_MODEL, parts=("encoder",))[0])
-    quick = Stylizer()
-    rows = [compare(names, args, engine, quick) for names in PAIRS[: args.pairs]]
+    try:
+        engine = Programs(MODELS[DEFAULT_OPTIMIZER_MODEL], weights.load(DEFAULT_OPTIMIZER_MODEL, parts=("encoder",))[0])
+        quick = Stylizer()
+        rows = [compare(names, args, engine, quick) for names in PAIRS[: args.pairs]]
+    except WctStyleError as error:
+        return report.failed(error)
     print(f"\n{report.circumstances_markdown(facts)}\n{markdown(rows)}", end="")
     if args.json is not None:
         report.write_json(args.json, {"circumstances": facts, "rows": rows})

@@ -804,6 +804,10 @@ def test_styles_with_regions_are_parsed():
     assert parsed("a@2x", "a@2x") == ("a@2x", 1.0, "")
     assert parsed("me@home/a.png") == ("me@home/a.png", 1.0, "")
     assert parsed("a@b.png:0.5@sea-2") == ("a@b.png", 0.5, "sea-2")
+    with pytest.raises(ConfigError, match=r"the region comes last; write a\.png:2@cup"):
+        parsed("a.png@cup:2")
+    with pytest.raises(ConfigError, match="names two regions"):
+        parsed("a.png@cup@rest")
 
 
 @pytest.mark.parametrize(

@@ -577,7 +577,9 @@ def test_a_recipe_of_the_command_line_is_understood(desk, session):
         "init = images.flatten(images.resize_to(images.load('my.png'), height=photo.height, width=photo.width)).rgb"
         in program
     )
-    assert "OptimizeSettings(steps=7, strength=0.4, blend='mixture', init='content', original_colors=True)" in program
+    written = re.search(r"OptimizeSettings\((.*)\)", program)
+    assert written is not None
+    assert eval(f"OptimizeSettings({written[1]})").as_json() == settings
     assert "Stylizer" not in recipe_program(optimized | {"init": "noise"}).splitlines()[-4]
     assert "Stylizer('slim')" in recipe_program(optimized | {"init": "fast", "model": "vgg19"})
 
@@ -625,6 +627,29 @@ def run_program(desk, recipe, folder):
     code = code.replace(" Stylizer(", " stylizer(").replace(" Optimizer(", " optimizer(")
     exec(compile(code, "recipe", "exec"), {"stylizer": desk.engine.stylizer, "optimizer": desk.engine.optimizer})
     return images.load(folder / "out.png").rgb
+
+
+def test_a_recipe_with_regions_is_refused_by_the_page_and_answered_by_its_program(desk, session):
+    recipe = dict(actions.keep(desk, session, LOOK).recipe)
+    recipe["styles"] = [{**style, "region": "rest"} for style in recipe["styles"]]
+    with pytest.raises(ConfigError, match="made with regions, which the page does not have"):
+        actions.restore_recipe(desk, session, recipe, current="")
+    assert "@rest" in recipe_command(recipe)
+    assert "named_regions(named, masks" in recipe_program(recipe)
+
+
+@pytest.mark.parametrize("bad", [{"size": float("inf")}, {"look": float("inf")}])
+def test_numbers_of_strangers_recipes_are_checked(desk, session, bad):
+    recipe = dict(actions.keep(desk, session, LOOK).recipe) | bad
+    with pytest.raises(ConfigError):
+        actions.restore_recipe(desk, session, recipe, current="")
+
+
+def test_looks_beyond_the_slider_are_brought_to_its_end(desk, session):
+    recipe = dict(actions.keep(desk, session, LOOK).recipe) | {"look": 4096}
+    assert actions.restore_recipe(desk, session, recipe, current="").look.settings.look == looks.MAX_SCREEN_SIZE
+    with pytest.raises(ConfigError, match="look is nan, must be from 0 to 4096 pixels"):
+        looks.make_look(desk.limits, looks.palette_of(LOOK), look=float("nan"))
 
 
 @pytest.mark.parametrize("damage", [{"content": {}}, {"styles": 3}, {"size": None}, {"command": "optimize"}])

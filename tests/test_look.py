@@ -99,6 +99,20 @@ def test_a_large_picture_looks_as_the_small_one(stylizer, photo, style):
     assert apart["look"] < apart["none"]
 
 
+@pytest.mark.parametrize("strength", [0.5, 1.5])
+def test_the_look_holds_at_other_strengths(stylizer, photo, style, strength):
+    settings = Settings(look=128, keep_faces=0, strength=strength)
+    small = stylizer.stylize(scaled(photo, 128, 96), scaled(style, 128, 128), settings).image
+    large = stylizer.stylize(photo, style, settings).image
+    assert 255 * np.abs(scaled(large, 32, 24) - scaled(small, 32, 24)).mean() < 6
+
+
+def test_small_styles_are_not_shrunk_to_nothing():
+    assert look.shrunk(np.zeros((80, 160, 3), np.float32), 0.1).shape == (32, 64, 3)
+    assert look.shrunk(np.zeros((20, 40, 3), np.float32), 0.1).shape == (20, 40, 3)
+    assert look.shrunk(np.zeros((800, 400, 3), np.float32), 0.5).shape == (400, 200, 3)
+
+
 def test_up_to_the_margin_a_picture_is_painted_at_once(stylizer, photo, style):
     near = scaled(photo, 160, 120)
     once, composed = (stylizer.stylize(near, style, Settings(look=side, keep_faces=0)).image for side in (0, 128))

@@ -252,6 +252,13 @@ def test_regions_are_the_same_in_large_pictures(stylizer, photo, one, two):
     assert 255 * np.abs(thumbs[0] - thumbs[1]).mean() < 6
 
 
+def test_large_pictures_keep_the_photo_outside_of_all_regions(stylizer, photo, one):
+    large = images.resize_planes(photo, height=2 * HEIGHT, width=2 * WIDTH)
+    image = stylizer.stylize(large, [Region(left(0.3), [one])], Settings(keep_faces=0, look=128)).image
+    np.testing.assert_allclose(image[:, 200:], large[:, 200:], atol=1e-4)
+    assert np.abs(image - large)[:, :48].mean() > 0.05
+
+
 def test_a_region_is_measured_by_its_share(stylizer, photo):
     code = stylizer.content(photo, texture=0.0)
     cells = np.zeros((1, HEIGHT // CELL, WIDTH // CELL, 1), np.float32)
@@ -307,9 +314,10 @@ def test_outside_of_all_regions_the_photo_stays(optimizer, photo, one):
 
 
 def test_what_cannot_be_optimised_is_told(optimizer, photo, one):
-    for regions in ([Region(left(), [(one, 0.0)])], [Region(0 * left(), [(one, 1.0)])]):
-        with pytest.raises(ConfigError, match="there is no style to optimise for"):
-            optimizer.run(photo, regions, SHORT)
+    with pytest.raises(ConfigError, match="there is no style to optimise for"):
+        optimizer.run(photo, [Region(left(), [(one, 0.0)])], SHORT)
+    with pytest.raises(ConfigError, match="no region with a style covers any of the photo"):
+        optimizer.run(photo, [Region(0 * left(), [(one, 1.0)])], SHORT)
     for nothing in ([], [Region(left(), [])]):
         with pytest.raises(ConfigError, match="no style given"):
             optimizer.run(photo, nothing, SHORT)
@@ -332,6 +340,12 @@ def test_a_state_belongs_to_its_masks(optimizer, photo, one, tmp_path):
     whole = last(optimizer.run(photo, [Region(left(), [(one, 1.0)])], SHORT))
     again = last(optimizer.run(photo, [Region(left(), [(one, 1.0)])], SHORT, resume=state))
     np.testing.assert_array_equal(again.image, whole.image)
+
+
+def test_a_region_that_is_nowhere_is_not_refined(stylizer, optimizer, photo, one):
+    stylizer._optimizer = optimizer
+    nowhere = [Region(0 * left(), [one])]
+    np.testing.assert_allclose(stylizer.stylize(photo, nowhere, replace(PLAIN, refine=3)).image, photo, atol=1e-5)
 
 
 def test_refining_keeps_to_the_regions(stylizer, optimizer, photo, one):

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import platformdirs
 import pytest
 from feature_strategies import law
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.experimental.compilation_cache import compilation_cache
 from narrow import NARROW, picture, quick_compilation, random_tensors
 from scipy.ndimage import gaussian_filter
 
@@ -19,7 +21,7 @@ import wctstyle.optimizer
 import wctstyle.stylizer
 from wctstyle import color, metrics, transforms, weights
 from wctstyle.codes import StyleCode
-from wctstyle.compilation import enable_compilation_cache
+from wctstyle.compilation import CACHE_BYTES, enable_compilation_cache
 from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.model import build
@@ -687,6 +689,9 @@ def test_odd_pictures_are_refined(refiner, photo_64, styles, odd):
         ({"refine": 201}, "refine is 201, must be a whole number of steps from 0 to 200"),
         ({"refine": 2.5}, "refine is 2.5, must be a whole number of steps from 0 to 200"),
         ({"refine": True}, "refine is True, must be a whole number of steps from 0 to 200"),
+        ({"look": 100}, "look is 100, must be from 128 to 4096 pixels, or 0 for none"),
+        ({"look": 512.5}, "look is 512.5, must be from 128 to 4096 pixels, or 0 for none"),
+        ({"look": None}, "look is None, must be from 128 to 4096 pixels, or 0 for none"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -782,12 +787,15 @@ def cache_settings():
         "jax_compilation_cache_dir",
         "jax_persistent_cache_min_compile_time_secs",
         "jax_persistent_cache_min_entry_size_bytes",
+        "jax_compilation_cache_max_size",
     ]
     before = {name: getattr(jax.config, name) for name in names}
     jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
     yield
     for name, value in before.items():
         jax.config.update(name, value)
+    compilation_cache.reset_cache()
 
 
 @pytest.mark.usefixtures("cache_settings")
@@ -795,8 +803,21 @@ class TestCompilationCache:
     def test_it_lies_in_the_users_cache_folder(self, tmp_path, monkeypatch):
         monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
         enable_compilation_cache()
-        assert Path(jax.config.jax_compilation_cache_dir) == tmp_path / "wctstyle" / "jax"
-        assert (tmp_path / "wctstyle" / "jax").is_dir()
+        assert Path(jax.config.jax_compilation_cache_dir) == tmp_path / "wctstyle" / "programs"
+        assert (tmp_path / "wctstyle" / "programs").is_dir()
+        assert jax.config.jax_compilation_cache_max_size == CACHE_BYTES
+
+    def test_programs_that_were_not_used_for_long_go_first(self, tmp_path, monkeypatch):
+        """Three programs where there is room for about one: the latest is there, and not all of them."""
+        monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+        monkeypatch.setattr(wctstyle.compilation, "CACHE_BYTES", 10_000)
+        enable_compilation_cache()
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        for power in (2, 3, 4):
+            jax.jit(lambda x, power=power: x**power + power)(jnp.zeros(power)).block_until_ready()
+        kept = list((tmp_path / "wctstyle" / "programs").glob("*-cache"))
+        assert 1 <= len(kept) < 3
+        assert sum(path.stat().st_size for path in kept) <= 10_000
 
     def test_a_folder_that_was_set_is_kept(self, tmp_path, monkeypatch):
         monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))

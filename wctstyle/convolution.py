@@ -152,7 +152,7 @@ def conv3x3(
 ) -> Float[Array, "n h w c_out"]:
     """Cross-correlate with a 3x3 kernel over borders that are reflected (the edge row is not repeated).
 
-    Computed as a zero-padded convolution whose four border strips are then overwritten: XLA's CPU backend runs
+    On a CPU computed as a zero-padded convolution whose four border strips are then overwritten: XLA's CPU backend runs
     that two to five times faster than padding the whole array first.
     """
 

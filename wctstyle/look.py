@@ -20,6 +20,9 @@ Rgb = Float[np.ndarray, "h w 3"]
 MARGIN = 1.25
 """Pictures up to so many times the look are painted at once: the difference is not seen, and it takes one pass."""
 
+LEAST_STYLE = 64
+"""Smaller style pictures have too few cells to measure, in pixels of the long side."""
+
 BROAD = 0.01
 """What is broader than this share of the long side is taken from the small picture: deviation of a Gaussian."""
 
@@ -37,7 +40,11 @@ def small_sides(shape: Sequence[int], look: int) -> tuple[int, int] | None:
 
 
 def shrunk(style: Rgb, ratio: float) -> Rgb:
-    """Scale a style picture as the photo was scaled, so that its strokes keep their size by the picture."""
+    """Scale a style picture as the photo was scaled, so that its strokes keep their size by the picture.
+
+    Not below `LEAST_STYLE` pixels, where it is larger than that.
+    """
+    ratio = max(ratio, min(1.0, LEAST_STYLE / max(style.shape[:2])))
     height, width = (max(1, round(ratio * side)) for side in style.shape[:2])
     return images.resize_planes(style, height=height, width=width)
 
@@ -55,8 +62,8 @@ def enlarged(small: Rgb, photo: Rgb, kept: Float[np.ndarray, "h w 1"] | float) -
     return np.clip(images.resize_planes(small, height=height, width=width) + fine, 0, 1).astype(np.float32)
 
 
-def with_broad(image: Rgb, small: Rgb) -> Rgb:
-    """Give a picture the broad light and colour of a smaller one."""
+def with_broad(image: Rgb, small: Rgb, covered: Float[np.ndarray, "h w 1"] | float = 1.0) -> Rgb:
+    """Give a picture the broad light and colour of a smaller one, as far as `covered` says, 0..1."""
     from scipy.ndimage import gaussian_filter
 
     height, width = small.shape[:2]
@@ -64,4 +71,4 @@ def with_broad(image: Rgb, small: Rgb) -> Rgb:
     apart = small - images.resize_planes(image, height=height, width=width)
     broad = (gaussian_filter(apart, (radius, radius, 0), mode="nearest") + 1) / 2
     wide = 2 * images.resize_planes(broad, height=image.shape[0], width=image.shape[1]) - 1
-    return np.clip(image + wide, 0, 1).astype(np.float32)
+    return np.clip(image + covered * wide, 0, 1).astype(np.float32)

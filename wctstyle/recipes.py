@@ -81,7 +81,7 @@ def recipe_command(recipe: Mapping[str, Any], output: str | None = None, *, sour
         else:
             line = _command("stylize", _stylize_arguments(recipe))
         return line if output is None else f"{line} -o {shlex.quote(output)}"
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise _unreadable(recipe, "a command", source, error) from error
 
 
@@ -173,7 +173,7 @@ def recipe_program(recipe: Mapping[str, Any], output: str = "result.png", *, sou
     """
     try:
         return "\n".join(_program(recipe, output)) + "\n"
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise _unreadable(recipe, "a program", source, error) from error
 
 
@@ -182,8 +182,8 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
         sample = name.removeprefix(samples.PREFIX)
         return f"samples.picture({sample!r})" if name.startswith(samples.PREFIX) else f"images.load({name!r})"
 
-    def changed(values: Mapping[str, Any], defaults: Any) -> str:
-        return ", ".join(f"{key}={value!r}" for key, value in values.items() if value != getattr(defaults, key))
+    def written(values: Mapping[str, Any]) -> str:  # those at their defaults of today too, as defaults change
+        return ", ".join(f"{key}={value!r}" for key, value in values.items())
 
     optimised = recipe["settings"] if recipe.get("command") == "optimize" else None
     known = {**(optimised or {}), **recipe}
@@ -214,7 +214,7 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
             "masks = {" + ", ".join(f"{name!r}: mask_of({mask})" for name, mask in masks.items()) + "}",
             "styles = named_regions(named, masks, lambda: face_map(photo.rgb))",
         ]
-    made = f"Stylizer({fast_model!r}).stylize(photo.rgb, styles, Settings({changed(fast, Settings())})).image"
+    made = f"Stylizer({fast_model!r}).stylize(photo.rgb, styles, Settings({written(fast)})).image"
     if optimised:
         start = recipe["init"]
         starts = {"fast": made, "content": "None", "noise": "None", "style": "None"}
@@ -222,7 +222,7 @@ def _program(recipe: Mapping[str, Any], output: str) -> list[str]:
         init = starts.get(start, f"images.flatten({scaled}).rgb")
         lines += [
             f"init = {init}",
-            f"settings = OptimizeSettings({changed(optimised, OptimizeSettings())})",
+            f"settings = OptimizeSettings({written(optimised)})",
             f"*_, last = Optimizer({model!r}).run(photo.rgb, styles, settings, init=init)",
             "image = last.image",
         ]

@@ -106,7 +106,8 @@ class Settings:
             raise ConfigError(f"transform is {self.transform!r}, must be one of {', '.join(get_args(TransformKind))}")
         if self.blend not in get_args(BlendKind):
             raise ConfigError(f"blend is {self.blend!r}, must be one of {', '.join(get_args(BlendKind))}")
-        if isinstance(self.look, bool) or not (self.look == 0 or LEAST_LOOK <= self.look <= MAX_SIDE):
+        whole = isinstance(self.look, int) and not isinstance(self.look, bool)
+        if not whole or not (self.look == 0 or LEAST_LOOK <= self.look <= MAX_SIDE):
             raise ConfigError(f"look is {self.look!r}, must be from {LEAST_LOOK} to {MAX_SIDE} pixels, or 0 for none")
         if isinstance(self.refine, bool) or not isinstance(self.refine, int) or not 0 <= self.refine <= MAX_REFINE:
             raise ConfigError(f"refine is {self.refine!r}, must be a whole number of steps from 0 to {MAX_REFINE}")

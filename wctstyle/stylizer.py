@@ -23,7 +23,7 @@ from wctstyle.moments import Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
 from wctstyle.regions import Region, regions_of, shares, weighted_styles
-from wctstyle.rendering import Renderer, kept_share
+from wctstyle.rendering import Renderer, kept_share, spread
 from wctstyle.settings import (
     DEFAULT_MODEL,
     MAX_SIDE,
@@ -73,7 +73,8 @@ class Stylizer(Measurer):
     """Applies any blend of styles to any photo with one model.
 
     Styles and contents are measured once and remembered by content (the last few), and so is where the last sets of
-    styles meet, so a changed weight or strength only plans and decodes anew. Safe to share between threads. Same input,
+    styles meet, so a changed weight or strength only plans and decodes anew; a picture that is composed small (`look`)
+    is encoded once more as well. Safe to share between threads. Same input,
     same output on one machine. Limits BLAS to one thread in this process (see `wctstyle.threads`).
 
     Raises:
@@ -110,9 +111,9 @@ class Stylizer(Measurer):
     ) -> Result:
         """Stylise `content` after one style, a blend of several, or regions of it after styles of their own.
 
-        `styles` is a style (RGB in [0, 1], or what `style` returns), a list of styles, each alone or with its weight
-        (style, weight), or a list of `Region`. What is new among the pictures is encoded side by side: convolutions
-        between few channels keep one core busy.
+        `styles` is a style (RGB in [0, 1], or what `style` returns), a list or tuple of styles, each alone or with its
+        weight (style, weight), or a list or tuple of `Region`. What is new among the pictures is encoded side by side:
+        convolutions between few channels keep one core busy.
         `seconds` of the result has the parts encode, blend, render and, where there is one, refine; `refining` is told
         now and then which step of how many that is at.
 
@@ -238,11 +239,19 @@ class Stylizer(Measurer):
             ahead.result()
         targets = self._targets(styled, settings.blend)
         parts = [
-            replace(part, plan=part.plan._replace(palette=first.plan.palette))
+            replace(part, plan=first.plan._replace(affine=part.plan.affine))
             for part, first in zip(self._parts(second, regions, targets, settings), base.parts, strict=True)
         ]
-        painting = replace(settings, color=1.0, keep_faces=settings.keep_faces if keeps else 0.0)
-        out = looks.with_broad(self.render(second, parts, painting), base.image)
+        painting = replace(
+            settings,
+            strength=min(settings.strength, 1.0),  # what goes beyond the style is in the small picture
+            color=1.0,
+            keep_faces=settings.keep_faces if keeps else 0.0,
+        )
+        covered = spread(parts, lambda part: 1.0)
+        if isinstance(covered, np.ndarray):
+            covered = covered[0, :height, :width]
+        out = looks.with_broad(self.render(second, parts, painting), base.image, covered)
         out = _with_own_colors(out, photo, settings)
         seconds["render"] += time.perf_counter() - clock
         if settings.refine:
@@ -259,7 +268,11 @@ class Stylizer(Measurer):
         if shape is None:
             return None  # the encoding will say what is wrong with it
         sides = tuple(padded_side(side) // CELL for side in shape)
-        masked = len(regions) if any(region.mask is not None for region in regions) else 0
+        painted = [
+            region for region in regions
+            if region.strength and any(weight > 0 for _, weight in weighted_styles(region.styles))
+        ]  # fmt: skip
+        masked = len(painted) if any(region.mask is not None for region in regions) else 0
         with self._compiling:
             if (sides, kind, masked) in self._compiled:
                 return None
@@ -302,7 +315,6 @@ class Stylizer(Measurer):
             faces = faces[: photo.shape[0], : photo.shape[1]]
         chosen = OptimizeSettings(
             steps=settings.refine,
-            strength=min(settings.strength, 1.0),
             blend=settings.blend,
             statistic="moments",
             content_weight=REFINE_CONTENT * 4**settings.detail,
@@ -310,9 +322,16 @@ class Stylizer(Measurer):
             smallest=max(16, *image.shape),
         )
         wanted = [
-            replace(region, styles=[(padded(_style_pixels(s), counted_side), w) for s, w in region.styles if w > 0])
-            for region in regions
+            Region(
+                share,
+                [(padded(_style_pixels(style), counted_side), weight) for style, weight in region.styles],
+                min(settings.strength * region.strength, 1.0),
+            )
+            for region, share in zip(regions, shares(regions, *image.shape[:2]), strict=True)
+            if region.strength and (share is None or share.any())
         ]
+        if not any(weight > 0 for region in wanted for _, weight in region.styles):
+            return image
         for iterate in self._optimizer.run(photo, wanted, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)

@@ -95,7 +95,7 @@ def compare(
     clock = time.perf_counter()
     with waiting("getting ready"):
         engine = load_optimizer(request.model)
-        engine.check_memory(request.content.rgb.shape, settings)
+        engine.check_memory(request.content.rgb.shape, settings, request.regions)
     make_folder(out)
     with waiting("painting the fast picture"):
         fast, fast_seconds = paint_fast(request)

@@ -133,7 +133,7 @@ def optimize(
     )
     with waiting("getting ready"):
         engine = load_optimizer(request.model)
-        engine.check_memory(request.content.rgb.shape, settings)
+        engine.check_memory(request.content.rgb.shape, settings, request.regions)
     make_folder(path.parent)
     if request.model == "vgg19" and not resume:
         seconds = engine.estimate(request.content.rgb.shape, settings)

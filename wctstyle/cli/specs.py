@@ -85,11 +85,18 @@ def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) ->
     that `C:\sea.jpg` stays a path; what follows the last @ is a region only if it is a word.
 
     Raises:
-        ConfigError: the weight is negative, not finite or no number.
+        ConfigError: the weight is negative, not finite or no number, or there are two regions.
     """
     head, at, region = text.rpartition("@")
-    if at and head and NAME.fullmatch(region) and not exists(text):
-        return dataclasses.replace(parse_style(head, exists=exists), region=region)
+    if at and head and not exists(text):
+        if NAME.fullmatch(region):
+            spec = parse_style(head, exists=exists)
+            if spec.region:
+                raise ConfigError(f"--style {text}: names two regions; give the style twice, once for each")
+            return dataclasses.replace(spec, region=region)
+        name, colon, weight = region.partition(":")
+        if colon and NAME.fullmatch(name) and _number(weight) is not None and not exists(f"{head}@{name}"):
+            raise ConfigError(f"--style {text}: the region comes last; write {head}:{weight}@{name}")
     is_sample = text.startswith(samples.PREFIX)
     head, colon, tail = text.removeprefix(samples.PREFIX).rpartition(":")
     if not colon or (not is_sample and exists(text)):

@@ -199,9 +199,13 @@ def restore_recipe(desk: Desk, session: Session, recipe: Mapping[str, Any], *, c
     """Turn a recipe into a look, with a message that tells what is missing.
 
     Raises:
-        ConfigError: the recipe makes no sense.
+        ConfigError: the recipe makes no sense, or has regions.
     """
     look, missing = looks.look_of(recipe, session.find, desk.limits, fallback=current)
+    if recipe.get("masks") or any(style.get("region") for style in recipe["styles"]):
+        raise ConfigError(
+            "This picture was made with regions, which the page does not have. `wctstyle recipe` prints its command."
+        )
     message = "Settings restored from the picture."
     if missing:
         message += " Not here: " + ", ".join(missing) + ". Add them again to get the same picture."

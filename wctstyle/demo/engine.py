@@ -185,11 +185,11 @@ class Engine:
             traces = sum(stylizer.traces.values())
             photo = self.content_rgb(session.picture(look.content), look.size)
             side = look.style_side(max(photo.shape), session.limits)
-            if small_sides(photo.shape, look.settings.look):  # which are scaled before they are encoded
-                content, blend = photo, self.styles_rgb(session, look, max(photo.shape))
+            blend = [(self.style_code(session.picture(id), side, look.model), weight) for id, weight in look.styles]
+            if small_sides(photo.shape, look.settings.look):  # it is scaled before it is encoded
+                content = photo
             else:
                 content = self.content_code(session.picture(look.content), look.size, look.model, look.settings.texture)
-                blend = [(self.style_code(session.picture(id), side, look.model), weight) for id, weight in look.styles]
             result = stylizer.stylize(content, blend, look.settings)
         seconds = time.perf_counter() - start
         return Shot(result.image, seconds, sum(stylizer.traces.values()) > traces)

@@ -13,6 +13,7 @@ from wctstyle.errors import ConfigError
 from wctstyle.settings import (
     DEFAULT_MODEL,
     DEFAULT_STROKE_SCALE,
+    MAX_SIDE,
     STROKE_SCALES,
     ModelName,
     Settings,
@@ -106,6 +107,9 @@ def make_look(
         ConfigError: a value that is out of range.
     """
     content, styles = read_palette(palette, limits)
+    composed = _number(look, "look")
+    if not 0 <= composed <= MAX_SIDE:
+        raise ConfigError(f"look is {composed:g}, must be from 0 to {MAX_SIDE} pixels")
     settings = Settings(
         strength=_number(strength, "strength"),
         detail=_number(detail, "detail"),
@@ -114,7 +118,7 @@ def make_look(
         keep_faces=_number(keep_faces, "keep_faces"),
         transform=transform,  # pyright: ignore[reportArgumentType]
         blend=blend,  # pyright: ignore[reportArgumentType]
-        look=int(_number(look, "look")),
+        look=int(composed),
     )
     side, scale = _number(size, "size"), _number(stroke_scale, "stroke_scale")
     if not 32 <= side <= limits.max_size:
@@ -197,17 +201,13 @@ def look_of(
             keep_faces=float(recipe.get("keep_faces", DEFAULTS.keep_faces)),
             transform=str(recipe.get("transform", DEFAULTS.transform)),
             blend=str(recipe.get("blend", DEFAULTS.blend)),
-            look=int(recipe.get("look", DEFAULTS.look)),
+            look=min(int(recipe.get("look", DEFAULTS.look)), MAX_SCREEN_SIZE),
             size=min(max(size, LEAST_SIZE), MAX_SCREEN_SIZE, limits.max_size),
             stroke_scale=_stroke_scale(recipe, size),
             model=_painter(recipe),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ConfigError("The recipe in this picture cannot be read; it may be of another version.") from error
-    if recipe.get("masks") or any(style.get("region") for style in recipe["styles"]):
-        raise ConfigError(
-            "This picture was made with regions, which the page does not have. `wctstyle recipe` prints its command."
-        )
     return look, missing
 
 

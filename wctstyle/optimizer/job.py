@@ -155,9 +155,14 @@ def _checked_regions(styles: Any, size: tuple[int, ...], settings: OptimizeSetti
         if settings.original_colors:
             pictures = [grey(picture) for picture in pictures]
         kept.append(Styled(tuple(pictures), weights, mask, min(region.strength, 1.0)))
-    if not kept:
-        raise ConfigError("the weights of all styles are 0, so there is no style to optimise for")
-    return tuple(kept)
+    if kept:
+        return tuple(kept)
+    if any(weight > 0 for region in found for _, weight in weighted_styles(region.styles)):
+        raise ConfigError(
+            "no region with a style covers any of the photo, so there is nothing to optimise; check the masks, or give "
+            "a style for the rest"
+        )
+    raise ConfigError("the weights of all styles are 0, so there is no style to optimise for")
 
 
 def _checked_styles(styles: Sequence[tuple[Any, float]]) -> tuple[list[Rgb], Float[np.ndarray, " n"] | None]:

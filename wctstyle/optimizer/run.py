@@ -168,15 +168,19 @@ class Optimizer:
         self,
         content_shape: Sequence[int],
         settings: OptimizeSettings = OptimizeSettings(),  # noqa: B008
+        styles: Sequence[Region] | None = None,
     ) -> None:
         """Compile a run's largest size, so that one that does not fit is told before its pictures are made or measured.
 
+        `styles` are those of the run where it has regions, which decide on the program.
+
         Raises:
+            ConfigError: the regions are bad, or none covers anything.
             ImageError: the size does not fit into memory; names one that does, as far as it can be told.
         """
         grey = np.zeros((int(content_shape[0]), int(content_shape[1]), 3), np.float32)
         settings = dataclasses.replace(settings, keep_faces=0.0)
-        job = Job.checked(grey, [(grey, 1.0)], settings, None, resumed=True)
+        job = Job.checked(grey, [(grey, 1.0)] if styles is None else styles, settings, None, resumed=True)
         self._programs.steps(job, job.sizes[-1])
 
     def figures(

@@ -228,5 +228,5 @@ def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str
         "content": float(np.mean(content)) if content else 0.0,
         "style": float(np.mean(rated)) if rated else 0.0,
         **style,
-        "tv": next(value for value, term in zip(wide, objective, strict=True) if isinstance(term, VariationTerm)),
+        "tv": next(value for value, term in zip(wide, objective, strict=True) if term.name == "tv"),
     }
