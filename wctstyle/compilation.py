@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from pathlib import Path
 
 import jax
 import platformdirs
 
 CACHE_BYTES = 2**30
-"""What kept programs may take on disk; those longest unused go first. One picture's take about 3 MB."""
+"""What kept programs may take on disk when a process starts; those longest unused go. One picture's take about 3 MB."""
 
 
 def enable_compilation_cache() -> None:
@@ -20,11 +20,30 @@ def enable_compilation_cache() -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:
             return
-        if os.access(folder, os.W_OK):  # what is bounded is locked, which writes
-            jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+        with contextlib.suppress(OSError):  # a folder that cannot be listed may still be read
+            trim(folder, CACHE_BYTES)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def trim(folder: Path, most: int) -> None:
+    """Delete the files of a folder that were not used for longest, until no more than `most` bytes are left.
+
+    JAX can bound its cache itself, but then stops keeping programs for good once a process ends while it writes one.
+    """
+    found = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # another process may trim too
+            status = path.stat()
+            found.append((max(status.st_atime, status.st_mtime), status.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found, key=lambda entry: entry[0]):
+        if total <= most:
+            break
+        with contextlib.suppress(OSError):
+            path.unlink()
+        total -= size
 
 
 def on_cpu() -> bool:
