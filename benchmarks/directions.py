@@ -49,9 +49,7 @@ def optax_advance(state: State, evaluate: lbfgs.Evaluate, transform: Any) -> Sta
     """Do what `lbfgs.advance` does, with optax's direction: one evaluation, taken or tried again at a shorter step."""
     trial = state.x + state.step * state.direction
     (value, _), gradient = evaluate(trial)
-    slope = jnp.vdot(state.gradient, state.direction)
-    bound = state.value + lbfgs.SUFFICIENT * state.step * slope + lbfgs.ROUNDING * jnp.abs(state.value)
-    accepted = jnp.isfinite(value) & ((value <= bound) | jnp.isinf(state.value))
+    accepted = lbfgs.accepts(state, value, gradient)
     first = jnp.isinf(state.value)
 
     def chosen(new: Any, old: Any) -> Any:
@@ -148,11 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         engine = Programs(MODELS[DEFAULT_OPTIMIZER_MODEL], weights.load(DEFAULT_OPTIMIZER_MODEL, parts=("encoder",))[0])
         quick = Stylizer()
         rows = [compare(names, args, engine, quick) for names in PAIRS[: args.pairs]]
+        report.publish(facts, markdown(rows), {"rows": rows}, args.json)
     except WctStyleError as error:
         return report.failed(error)
-    print(f"\n{report.circumstances_markdown(facts)}\n{markdown(rows)}", end="")
-    if args.json is not None:
-        report.write_json(args.json, {"circumstances": facts, "rows": rows})
     return 0
 
 

@@ -363,9 +363,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             except OSError as error:
                 raise ConfigError(f"--out {args.out}: cannot be made: {error.strerror or error}") from error
         found = measure(args)
-        print(f"{report.circumstances_markdown(facts)}\n{markdown(found)}")
-        if args.json_file is not None:
-            report.write_json(args.json_file, {"circumstances": facts, **found})
+        report.publish(facts, markdown(found), found, args.json_file)
     except WctStyleError as error:
         return report.failed(error)
     return 0

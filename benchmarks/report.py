@@ -131,6 +131,17 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def publish(facts: dict[str, Any], text: str, figures: dict[str, Any], path: Path | None) -> None:
+    """Print tables under what they were measured on, and write all figures to `path` where one is given.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    print(f"{circumstances_markdown(facts)}\n{text}")
+    if path is not None:
+        write_json(path, {"circumstances": facts, **figures})
+
+
 def say(text: str) -> None:
     """Report progress on stderr; stdout holds nothing but the tables."""
     print(text, file=sys.stderr, flush=True)

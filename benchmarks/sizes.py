@@ -84,11 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         stylizer = Stylizer(args.model)
         pairs = choose_pairs(list(contents), list(styles), args.pairs, args.seed)
         rows = [compare(stylizer, contents[c], styles[s], args.sizes) for c, s in pairs]
+        report.publish(facts, markdown(rows), {"rows": rows}, args.json)
     except WctStyleError as error:
         return report.failed(error)
-    print(f"\n{report.circumstances_markdown(facts)}\n{markdown(rows)}", end="")
-    if args.json is not None:
-        report.write_json(args.json, {"circumstances": facts, "rows": rows})
     return 0
 
 

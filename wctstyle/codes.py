@@ -53,14 +53,20 @@ class ContentCode:
         """The picture itself, without padding."""
         return self.pixels[0, : self.height, : self.width]
 
-    def mean_color(self, share: Float[np.ndarray, "1 H W 1"] | None = None) -> Float[np.ndarray, "3"]:
-        """Mean of the pixels that count in its moments, or of a part of them."""
-        counted = slice(counted_side(self.height)), slice(counted_side(self.width))
-        pixels = self.pixels[0][counted]
-        if share is None:
-            return pixels.mean(axis=(0, 1))
-        weights = share[0][counted]
-        return (weights * pixels).sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
+    @property
+    def _counted(self) -> tuple[slice, slice]:
+        """Rows and columns that count in its moments."""
+        return slice(counted_side(self.height)), slice(counted_side(self.width))
+
+    @functools.cached_property
+    def mean_color(self) -> Float[np.ndarray, "3"]:
+        """Mean of the pixels that count in its moments."""
+        return self.pixels[0][self._counted].mean(axis=(0, 1))
+
+    def mean_color_of(self, share: Float[np.ndarray, "1 H W 1"]) -> Float[np.ndarray, "3"]:
+        """Mean of the part of these pixels that `share` says."""
+        weights = share[0][self._counted]
+        return (weights * self.pixels[0][self._counted]).sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
 
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:

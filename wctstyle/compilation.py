@@ -9,7 +9,7 @@ import jax
 import platformdirs
 
 CACHE_BYTES = 2**30
-"""What kept programs may take on disk when a process starts; those longest unused go. One picture's take about 3 MB."""
+"""Most that kept programs may take on disk. When a process starts, those unused for longest are deleted down to it."""
 
 
 def enable_compilation_cache() -> None:
@@ -28,9 +28,10 @@ def enable_compilation_cache() -> None:
 
 
 def trim(folder: Path, most: int) -> None:
-    """Delete the files of a folder that were not used for longest, until no more than `most` bytes are left.
+    """Delete the files of a folder that were unused for longest, until at most `most` bytes are left.
 
-    JAX can bound its cache itself, but then stops keeping programs for good once a process ends while it writes one.
+    JAX can bound its cache itself. But a process that is killed between the two files of an entry leaves the cache
+    unable to write from then on.
     """
     found = []
     for path in folder.iterdir():

@@ -1,9 +1,9 @@
 """The same look at every size: a large picture is composed small, enlarged, and painted once more.
 
-A network sees a fixed number of pixels, so the larger a picture, the smaller the things it paints: at 2048 pixels the
-strokes are a quarter as wide by the picture as at 512 pixels, and the colours fall otherwise. So the picture is made at
-the long side `look` first. Enlarged, with the photo's finer light and dark on it, it is the photo of a second pass at
-full size, which adds fine paint. What is broad in the result is then that of the small picture.
+Each position of the network sees a fixed number of pixels. So strokes have a fixed width in pixels: in a result of 2048
+pixels they are a quarter as wide, as a share of the picture, as in one of 512, and colours land in other places. So the
+picture is first painted at the long side `look`. It is enlarged, the photo's finer light and dark is added, and another
+pass at full size adds fine paint. The broad light and colour of the result are those of the small picture.
 """
 
 from __future__ import annotations

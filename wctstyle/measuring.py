@@ -157,7 +157,8 @@ class Measurer:
 
         moments = own = measured(content)
         if content.texture:
-            apart = content.mean_color(share) - np.asarray(core.colors(target).mean)
+            color = content.mean_color if share is None else content.mean_color_of(share)
+            apart = color - np.asarray(core.colors(target).mean)
             if np.linalg.norm(apart) < NEAR_COLOR:
                 own = measured(self.content(np.ascontiguousarray(content.photo), texture=0.0))
         return self._programs.plan(moments, target, own=own, kind=transform)

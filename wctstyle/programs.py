@@ -21,7 +21,7 @@ from wctstyle.types import Features
 
 
 class Programs:
-    """`encode`, `painted` and `decoded` of one model's weights; `plan`, `blend`, `meet` and `between` of moments."""
+    """`encode`, `measured`, `painted`, `decoded` with one model; `plan`, `blend`, `meet` and `between` of moments."""
 
     def __init__(self, model: str, tensors: Mapping[str, np.ndarray]) -> None:
         floats = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}

@@ -36,24 +36,24 @@ def regions_of(styles: Any) -> list[Region]:
     """Return the regions among what `Stylizer.stylize` takes as styles; styles alone are one region without a mask.
 
     Raises:
-        ConfigError: styles and regions together, or more than one region without a mask.
+        ConfigError: no styles, styles and regions together, or more than one region without a mask.
     """
     listed = [styles] if isinstance(styles, Region) else styles
-    if isinstance(listed, np.ndarray) or not isinstance(listed, Sequence):
-        return [Region(None, styles)]
+    listed = listed if isinstance(listed, Sequence) else [listed]
     found = [item for item in listed if isinstance(item, Region)]
-    if not found:
-        return [Region(None, styles)]
-    if len(found) < len(listed):
+    if found and len(found) < len(listed):
         raise ConfigError("styles and regions are mixed; put the styles into a Region(None, styles)")
     if sum(region.mask is None for region in found) > 1:
         raise ConfigError("several regions have no mask; only one can be what the others leave")
-    return found
+    regions = found or [Region(None, styles)]
+    if not any(weighted_styles(region.styles) for region in regions):
+        raise ConfigError("no style given: give at least one")
+    return regions
 
 
 def weighted_styles(styles: Any) -> list[tuple[Any, float]]:
     """List styles with their weights: one style, or several, each alone (weight 1) or as (style, weight)."""
-    if isinstance(styles, np.ndarray) or not isinstance(styles, Sequence):
+    if not isinstance(styles, Sequence):
         return [(styles, 1.0)]
     return [item if isinstance(item, tuple) else (item, 1.0) for item in styles]
 

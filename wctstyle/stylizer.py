@@ -173,14 +173,8 @@ class Stylizer(Measurer):
         return [[style.result() for style in blend] for blend in waiting]
 
     def _targets(self, styled: Sequence[Sequence[tuple[StyleCode, float]]], kind: BlendKind) -> list[Moments | None]:
-        """Blend the styles of every region; None where it has none.
-
-        Raises:
-            ConfigError: no region has a style, or a bad weight.
-        """
-        if not any(styled):
-            styled = [()]
-        return [None if not blend and len(styled) > 1 else self.target(blend, kind=kind) for blend in styled]
+        """Blend the styles of every region; None where it has none."""
+        return [self.target(blend, kind=kind) if blend else None for blend in styled]
 
     def _parts(
         self, code: ContentCode, regions: Sequence[Region], targets: Sequence[Moments | None], settings: Settings

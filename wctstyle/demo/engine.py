@@ -184,7 +184,7 @@ class Engine:
             stylizer = self.stylizer(look.model)
             traces = sum(stylizer.traces.values())
             photo = self.content_rgb(session.picture(look.content), look.size)
-            side = look.style_side(max(photo.shape), session.limits)
+            side = look.style_side(max(photo.shape[:2]), session.limits)
             blend = [(self.style_code(session.picture(id), side, look.model), weight) for id, weight in look.styles]
             if small_sides(photo.shape, look.settings.look):  # it is scaled before it is encoded
                 content = photo

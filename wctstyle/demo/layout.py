@@ -184,7 +184,7 @@ class Page:
             slider(
                 "look",
                 "Composed at",
-                "Long side in pixels. Larger pictures keep the look of this size; 0 gives every size its own.",
+                "Long side in pixels. Larger pictures look as they do at this size; 0 paints every size at once.",
                 0,
                 looks.MAX_SCREEN_SIZE,
                 LEAST_LOOK,

@@ -145,8 +145,6 @@ class Job:
 def _checked_regions(styles: Any, size: tuple[int, ...], settings: OptimizeSettings) -> tuple[Styled, ...]:
     """Check the regions, and leave out those that are empty or have no style: there the content alone counts."""
     found = regions_of(styles)
-    if not any(len(weighted_styles(region.styles)) for region in found):
-        raise ConfigError("no style given: give at least one")
     kept = []
     for region, mask in zip(found, shares(found, size[0], size[1]), strict=True):
         pictures, weights = _checked_styles(weighted_styles(region.styles))

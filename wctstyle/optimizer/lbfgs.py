@@ -8,7 +8,7 @@ a step costs one evaluation always and the program holds the objective once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -105,14 +105,22 @@ def two_loops(
     return r[:-1], r[-1]
 
 
+def accepts(state: Any, value: Array, gradient: Array) -> Array:
+    """Tell whether a trial is taken: it is finite, and the first or low enough.
+
+    `state` has the last value and gradient, and the direction and step of the trial.
+    """
+    slope = jnp.vdot(state.gradient, state.direction)
+    finite = jnp.isfinite(value) & jnp.isfinite(jnp.sum(gradient))
+    bound = state.value + SUFFICIENT * state.step * slope + ROUNDING * jnp.abs(state.value)
+    return finite & ((value <= bound) | jnp.isinf(state.value))
+
+
 def advance(state: State, evaluate: Evaluate) -> State:
     """Evaluate the trial point once: take it and find the next direction, or shorten the step."""
     trial = state.x + state.step * state.direction
     (value, terms), gradient = evaluate(trial)
-    slope = jnp.vdot(state.gradient, state.direction)
-    finite = jnp.isfinite(value) & jnp.isfinite(jnp.sum(gradient))
-    bound = state.value + SUFFICIENT * state.step * slope + ROUNDING * jnp.abs(state.value)
-    accepted = finite & ((value <= bound) | jnp.isinf(state.value))
+    accepted = accepts(state, value, gradient)
 
     def chosen(new: Array, old: Array) -> Array:
         return jnp.where(accepted, new, old)

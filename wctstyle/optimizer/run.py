@@ -69,6 +69,15 @@ def _save(path: Path, carry: Any, metadata: Mapping[str, Any], seconds: float) -
     states.save(Path(path), carry, {**metadata, "seconds": round(seconds, 3)})
 
 
+def _losses(carry: Any, terms: Objective) -> dict[str, float]:
+    found = np.asarray(carry.state.terms)
+    if not np.isfinite(found).all() or not np.isfinite(float(carry.state.value)):
+        raise NonFiniteError(
+            "the loss is not finite; give its terms smaller weights, or check the pictures and the model's tensors"
+        )
+    return report(found, terms)
+
+
 class Optimizer:
     """Optimises pictures with one model's encoder.
 
@@ -288,7 +297,7 @@ class Optimizer:
                     chunk = max(1, min(int(rate * CHUNK_SECONDS), 8 * chunk))
                     if deadline is not None:
                         chunk = max(1, min(chunk, int(rate * (deadline - elapsed))))
-                    losses = self._losses(carry, terms)
+                    losses = _losses(carry, terms)
                     end = finished and last_scale
                     unsaved = ""
                     if checkpoint is not None and (end or time.perf_counter() - saved > SAVE_SECONDS):
@@ -323,11 +332,3 @@ class Optimizer:
                 carry, where = latest
                 _save(checkpoint, carry, {**about, **where}, time.perf_counter() - began)
             raise
-
-    def _losses(self, carry: Any, terms: Objective) -> dict[str, float]:
-        found = np.asarray(carry.state.terms)
-        if not np.isfinite(found).all() or not np.isfinite(float(carry.state.value)):
-            raise NonFiniteError(
-                "the loss is not finite; give its terms smaller weights, or check the pictures and the model's tensors"
-            )
-        return report(found, terms)
