@@ -28,10 +28,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, color, images, recipes, samples
+from wctstyle import cli, color, images, recipe, samples
 from wctstyle.cli import console, jobs, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
+from wctstyle.recipe import Optimisation, Source, StyleSource
 from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, MAX_SIDE, ModelName, Settings, style_long_side
 
 pure = settings(deadline=None, max_examples=60)
@@ -140,6 +141,7 @@ def test_parse_style_takes_any_text(text: str, files: set[str]):
         return
     assert math.isfinite(spec.weight)
     assert spec.weight >= 0
+    text = text.removesuffix(f"@{spec.region}") if spec.region else text
     if spec.source == text:
         assert spec.weight == 1
     else:
@@ -154,7 +156,7 @@ def test_parse_style_takes_any_text(text: str, files: set[str]):
 )
 def test_a_formatted_style_is_read_back(source: str, weight: float):
     assume(source != "sample:")
-    assert specs.parse_style(recipes.format_style(source, weight), exists=lambda _: False) == (
+    assert specs.parse_style(recipe.format_style(source, weight), exists=lambda _: False) == (
         specs.StyleSpec(source, weight)
     )
 
@@ -246,16 +248,16 @@ def test_what_the_system_refuses_is_no_fault_of_ours(here: Path, monkeypatch: py
     assert "a fault of wctstyle" in fails("recipe", "sea.png", code=1)
 
 
+def a_recipe(**changes: Any) -> recipe.Recipe:
+    return recipe.Recipe(**{"content": Source("a.png"), "styles": (StyleSource("b.png"),), "size": 64, **changes})
+
+
 def test_the_recipe_of_a_stopped_picture_says_so(here: Path, photo: np.ndarray):
-    recipe = {
-        "version": "1", "command": "optimize", "model": "slim", "content": {"name": "a.png"},
-        "styles": [{"name": "b.png", "weight": 1.0}], "init": "noise", "size": 64, "style_size": None,
-        "settings": {"steps": 300}, "stopped": 225,
-    }  # fmt: skip
-    images.save("stopped.png", photo, recipe=recipe)
+    stopped = a_recipe(optimisation=Optimisation(OptimizeSettings(steps=300), "slim", "noise", stopped=225))
+    images.save("stopped.png", photo, recipe=stopped.to_json())
     result = invoke("recipe", "stopped.png")
     assert "--steps 300" in result.stdout
-    assert "stopped.png: was stopped at step 225; the command goes on to the end" in " ".join(result.stderr.split())
+    assert "stopped.png: was stopped at step 225; the command runs to the end" in " ".join(result.stderr.split())
 
 
 def test_all_missing_contents_are_named_at_once(here: Path):
@@ -851,16 +853,16 @@ def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeyp
     assert all(getattr(settings, f.name) != f.default for f in dataclasses.fields(settings))
     given: list[dict[str, Any]] = [{"style_size": 96}, {"style_size": 0}, {"stroke_scale": 0.5}]
     for strokes in given:
-        recipe = recipes.make_recipe(
-            settings, model="medium", size=72, content={"name": "sea.png"},
-            styles=[{"name": "waves.png", "weight": 0.25}], **strokes,
+        asked = a_recipe(
+            settings=settings, model="medium", size=72, content=Source("sea.png"),
+            styles=(StyleSource("waves.png", weight=0.25),), **strokes,
         )  # fmt: skip
-        result = invoke(*shlex.split(recipes.recipe_command(recipe))[1:])
+        assert recipe.Recipe.from_json(json.loads(json.dumps(asked.to_json()))).command() == asked.command()
+        result = invoke(*shlex.split(asked.command())[1:])
         assert result.exit_code == 0, result.output
         options, job = seen.pop()
         assert (options.settings, options.model, options.size) == (settings, "medium", 72)
         assert options.strokes == jobs.Strokes(**strokes)
-        assert {name: recipe[name] for name in ("style_size", "stroke_scale")} == dataclasses.asdict(options.strokes)
         assert job.content == "sea.png"
 
 
@@ -869,48 +871,58 @@ def test_a_recipe_tells_no_folders(here: Path, one_model: Any):
     assert "here" not in json.dumps(images.read_recipe(out))
 
 
-@pytest.mark.parametrize("recipe", [{}, {"content": 3}, {"strength": 1, "content": {"name": "x"}, "styles": []}])
-def test_a_recipe_that_lacks_something_is_told(here: Path, photo: np.ndarray, recipe: dict[str, Any]):
-    images.save("odd.png", photo, recipe=recipe)
-    assert "odd.png: its recipe (of version None) cannot be turned into a command" in fails("recipe", "odd.png")
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ({}, "strength is missing"),
+        ({**a_recipe().to_json(), "content": 3}, "argument of type 'int' is not"),
+        ({**a_recipe().to_json(), "content": {}}, "name is missing"),
+        ({**a_recipe().to_json(), "size": 0}, "size is 0, must be a whole number from 1"),
+        ({**a_recipe().to_json(), "detail": 2}, "detail is 2, must be between 0 and 1"),
+    ],
+)
+def test_a_recipe_that_lacks_something_is_told(here: Path, photo: np.ndarray, written: dict[str, Any], why: str):
+    images.save("odd.png", photo, recipe=written)
+    version = written.get("version")
+    message = fails("recipe", "odd.png")
+    assert f"odd.png: its recipe (of version {version}) cannot be used: {why}" in message
 
 
 def test_a_recipe_cannot_inject_commands_or_escapes():
-    names = {"content": {"name": "-rf"}, "styles": [{"name": "x; rm \x1b[2J", "weight": 1}]}
-    plain = {**dataclasses.asdict(Settings()), "size": 9, "model": "slim", "stroke_scale": "1 && rm -r ."}
-    command = recipes.recipe_command({**names, **plain})
+    command = a_recipe(content=Source("-rf"), styles=(StyleSource("x; rm \x1b[2J"),)).command()
     assert "\x1b" not in command
     assert shlex.split(command)[:5] == ["wctstyle", "stylize", "./-rf", "--style", "x; rm ?[2J"]
-    assert shlex.split(command)[-2:] == ["--stroke-scale", "1 && rm -r ."]
 
 
 def test_a_recipe_cannot_name_options_of_its_own():
-    names = {"content": {"name": "x.png"}, "styles": [{"name": "y.png", "weight": 1}], "size": 9, "model": "slim"}
-    settings = {"steps": 7, "output": "/home/me/wedding.jpg", "overwrite": True, "resume": True}
-    recipe = {**names, "command": "optimize", "init": "noise", "style_size": None, "settings": settings}
-    words = shlex.split(recipes.recipe_command(recipe))
-    assert words[-2:] == ["--steps", "7"]
+    written = a_recipe(optimisation=Optimisation(OptimizeSettings(steps=7), "medium", "noise")).to_json()
+    written["optimize"]["settings"] |= {"output": "/home/me/wedding.jpg", "overwrite": True, "resume": True}
+    words = shlex.split(recipe.Recipe.from_json(written).command())
+    assert words[words.index("--steps") + 1] == "7"
     assert not {"--output", "--overwrite", "--resume"} & set(words)
 
 
-def test_a_recipe_of_the_demos_optimiser_is_two_commands():
-    look = recipes.make_recipe(
-        Settings(detail=0.8, transform="adain", color=1 / 3, strength=0.5), model="slim",
-        content={"name": "my photo.png"}, styles=[{"name": "y.png", "weight": 1}], size=96, stroke_scale=0.75,
+def test_an_optimisation_of_a_picture_with_its_own_dials_is_two_commands():
+    own = a_recipe(
+        settings=Settings(detail=0.8, transform="adain", color=1 / 3, strength=0.5), stroke_scale=0.75,
+        content=Source("my photo.png"),
     )  # fmt: skip
-    optimised = {
-        "command": "optimize", "init": "fast", "fast_model": "slim", "model": "medium",
-        "settings": OptimizeSettings(steps=7, strength=0.5).as_json(),
-    }  # fmt: skip
-    first, second = recipes.recipe_command({**look, **optimised}).split(" && ")
-    assert first == f"{recipes.recipe_command(look)} -o start.png"
+    settings = OptimizeSettings(steps=7, strength=0.5)
+
+    def optimised(**changes: Any) -> str:
+        return dataclasses.replace(own, optimisation=Optimisation(settings, "medium"), **changes).command()
+
+    first, second = optimised().split(" && ")
+    assert first == f"{own.command()} -o start.png"
     for option in ("--detail 0.8", "--transform adain", "--model slim", "--color 0.3333333333333333"):
         assert option in first
     words = shlex.split(second)
     assert words[:3] == ["wctstyle", "optimize", "my photo.png"]
     assert {"--init=start.png", "medium"} < set(words)
     assert words[words.index("--stroke-scale") + 1] == "0.75"
-    assert "&&" not in recipes.recipe_command({**look, **optimised, "init": "noise"})
+    assert "&&" not in optimised(settings=recipe.fast_settings(settings))
+    noise = dataclasses.replace(own, optimisation=Optimisation(settings, "medium", "noise"))
+    assert "&&" not in noise.command()
 
 
 def test_one_failing_picture_of_several_does_not_stop_the_others(here: Path, one_model: Any):

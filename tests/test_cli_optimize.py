@@ -23,8 +23,9 @@ from wctstyle.cli import comparison, optimize_options, optimize_run, specs
 from wctstyle.cli.jobs import Strokes
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WeightsError
-from wctstyle.optimizer import Iterate, OptimizeSettings, run
+from wctstyle.optimizer import OptimizeSettings, run
 from wctstyle.optimizer import settings as kinds
+from wctstyle.recipe import Optimisation
 from wctstyle.settings import DEFAULT_MODEL, DEFAULT_OPTIMIZER_MODEL
 
 QUICK = ("--steps", "6", "--size", "32", "--smallest", "32")
@@ -279,7 +280,7 @@ def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, p
     assert "Traceback" not in messages
     assert rgb("out.png").shape == (24, 32, 3)
     recipe = images.read_recipe("out.png")
-    assert (recipe["settings"]["steps"], recipe["stopped"]) == (40, 5)
+    assert (recipe["optimize"]["settings"]["steps"], recipe["optimize"]["stopped"]) == (40, 5)
     assert "Stopped at step 5 of 40" in messages
     assert (here / "out.state.safetensors").exists()
     assert "is left from a stopped run; give --resume" in fails(*args, "-o", "out.png")
@@ -339,10 +340,9 @@ def test_strokes_grow_with_the_result(here: Path, options: tuple[object, ...], s
         masks={}, size=given.get("--size"), strokes=strokes, max_pixels=0,
     )  # fmt: skip
     assert (request.content.width, request.regions[0].styles[0][0].shape[0]) == sides
-    fast = optimize_run.fast_recipe(request)
-    assert fast["model"] == DEFAULT_MODEL
-    for recipe in (request.recipe, fast):
-        assert {name: recipe[name] for name in ("style_size", "stroke_scale")} == dataclasses.asdict(strokes)
+    fast = request.recipe.fast
+    assert (fast.model, fast.optimisation) == (DEFAULT_MODEL, None)
+    assert (fast.style_size, fast.stroke_scale) == (strokes.style_size, strokes.stroke_scale)
 
 
 def test_a_preview_that_cannot_be_saved_does_not_end_the_run(here: Path, monkeypatch: pytest.MonkeyPatch):
@@ -489,22 +489,17 @@ def test_a_stopped_comparison_reports_what_it_has(here: Path, monkeypatch: pytes
     assert result.exit_code == 130
     assert "Stopped at step 1 of 6. The report is of the picture so far." in " ".join(result.stderr.split())
     assert "1 of 6, then stopped" in (here / "both" / "report.html").read_text(encoding="utf-8")
-    assert images.read_recipe("both/optimized.png")["settings"]["steps"] == 1
+    assert images.read_recipe("both/optimized.png")["optimize"]["settings"]["steps"] == 1
 
 
 def test_the_recipe_of_a_run_that_ended_early():
-    iterate = Iterate(
-        step=7, steps=20, scale=1, scales=1, width=8, height=8, losses={}, seconds=1.0, steps_per_second=1.0,
-        seconds_left=0.0, image=np.zeros((8, 8, 3), np.float32),
-    )  # fmt: skip
-    recipe = {"settings": OptimizeSettings(steps=20, time_budget=3.0, plateau=0.1).as_json()}
-    one = optimize_run.ended_recipe(recipe, iterate)["settings"]
-    assert (one["steps"], one["time_budget"]) == (7, None)
-    several = optimize_run.ended_recipe(recipe, dataclasses.replace(iterate, scales=2))
-    assert several["stopped"] == 7
-    assert (several["settings"]["steps"], several["settings"]["time_budget"]) == (20, None)
-    assert optimize_run.ended_recipe(recipe, dataclasses.replace(iterate, step=20, reason="time")) == recipe
-    assert optimize_run.ended_recipe(recipe, dataclasses.replace(iterate, scales=2, reason="plateau")) == recipe
+    asked = Optimisation(OptimizeSettings(steps=20, time_budget=3.0, plateau=0.1), "medium")
+    one = asked.ended(7, 1, "time")
+    assert (one.settings.steps, one.settings.time_budget, one.stopped) == (7, None, None)
+    several = asked.ended(7, 2, "")
+    assert (several.settings.steps, several.settings.time_budget, several.stopped) == (20, None, 7)
+    assert asked.ended(20, 1, "time") == asked.ended(7, 2, "plateau") == asked
+    assert asked.ended(0, 1, "").settings.steps == 1  # stopped before the first step
 
 
 def test_compare_keeps_the_pictures_if_judging_fails(here: Path, monkeypatch: pytest.MonkeyPatch):

@@ -20,7 +20,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import tiny_models
-from demo_desk import SMALL, narrow_desk
+from demo_service import SMALL, narrow_service
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -30,29 +30,29 @@ from typer.testing import CliRunner
 from wctstyle import color, images, samples
 from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
-from wctstyle.demo import Limits, actions, looks, pictures, sheets
-from wctstyle.demo.engine import Engine, Gate, installed
+from wctstyle.demo import Limits, actions, optimising, pictures, results, sheets
+from wctstyle.demo.backend import Backend, Priority, installed
+from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
 from wctstyle.demo.guard import Guard, names_address
 from wctstyle.demo.layout import Page
-from wctstyle.demo.looks import Look
 from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
-from wctstyle.recipes import recipe_command, recipe_program
-from wctstyle.settings import Settings, optimizer_model
+from wctstyle.recipe import Optimisation, Recipe
+from wctstyle.settings import STROKE_SCALES, Settings, optimizer_model
 
-LOOK = Look(size=128)
+LOOK = Composition(size=128)
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    with narrow_desk(tmp_path_factory.mktemp("programs")) as desk:
-        yield desk
+def service(tmp_path_factory):
+    with narrow_service(tmp_path_factory.mktemp("programs")) as service:
+        yield service
 
 
 @pytest.fixture
-def session(desk):
-    return Session("somebody", desk.limits)
+def session(service):
+    return Session("somebody", service.limits)
 
 
 def decoded(address, kind="jpeg"):
@@ -69,85 +69,88 @@ def upload(folder, rgb, name="photo.png", recipe=None):
 # ------------------------------------------------------------------------------------------------------- live
 
 
-def test_live_shows_the_picture_and_the_photo_only_once(desk, session):
-    first = actions.live(desk, session, LOOK)
+def test_live_shows_the_picture_and_the_photo_only_once(service, session):
+    first = actions.live(service, session, LOOK)
     assert (first["width"], first["height"]) == (128, 128)
-    expected = desk.engine.render(session, LOOK).image
+    expected = service.backend.render(session, LOOK).image
     assert np.abs(decoded(first["after"]) - expected).mean() < 0.03
     assert np.abs(decoded(first["before"]) - samples_at("astronaut", 128)).mean() < 0.03
-    again = actions.live(desk, session, replace(LOOK, settings=Settings(strength=0.5)))
+    again = actions.live(service, session, replace(LOOK, settings=Settings(strength=0.5)))
     assert "before" not in again
     assert again["after"] != first["after"]
-    assert "before" in actions.live(desk, session, replace(LOOK, content="sample:cat"))
+    assert "before" in actions.live(service, session, replace(LOOK, content="sample:cat"))
 
 
 def samples_at(name, side):
     return images.resize(samples.picture(name), long_side=side).rgb
 
 
-def test_a_weight_moves_the_picture_and_strength_0_is_the_photo(desk, session):
-    one = desk.engine.render(session, replace(LOOK, styles=(("sample:marbling", 1.0), ("sample:peacock", 0.0)))).image
-    two = desk.engine.render(session, replace(LOOK, styles=(("sample:marbling", 0.0), ("sample:peacock", 1.0)))).image
+def test_a_weight_moves_the_picture_and_strength_0_is_the_photo(service, session):
+    def shown(**weights: float) -> np.ndarray:
+        styles = tuple((f"sample:{name}", weight) for name, weight in weights.items())
+        return service.backend.render(session, replace(LOOK, styles=styles)).image
+
+    one, two = shown(marbling=1.0, peacock=0.0), shown(marbling=0.0, peacock=1.0)
     assert np.abs(one - two).mean() > 0.01
-    none = desk.engine.render(session, replace(LOOK, styles=(("sample:marbling", 0.0),))).image
-    np.testing.assert_allclose(none, desk.engine.content_rgb(session.picture("sample:astronaut"), 128), atol=1e-6)
+    none = shown(marbling=0.0)
+    np.testing.assert_allclose(none, service.backend.content_rgb(session.picture("sample:astronaut"), 128), atol=1e-6)
 
 
-def test_strength_goes_beyond_the_style_and_the_limit_is_told(desk, session):
+def test_strength_goes_beyond_the_style_and_the_limit_is_told(service, session):
     full, beyond = (
-        desk.engine.render(session, replace(LOOK, settings=Settings(strength=strength))).image
+        service.backend.render(session, replace(LOOK, settings=Settings(strength=strength))).image
         for strength in (1.0, 1.5)
     )
     assert np.abs(beyond - full).mean() > 0.005
     with pytest.raises(ConfigError, match=r"strength is 1\.6"):
-        looks.make_look(SMALL, looks.palette_of(LOOK), size=128, strength=1.6)
+        compose(SMALL, LOOK.palette, size=128, strength=1.6)
 
 
-def test_color_0_keeps_the_colors_of_the_photo(desk, session):
+def test_color_0_keeps_the_colors_of_the_photo(service, session):
     photo, own, style = (
-        color.rgb_to_oklab(desk.engine.render(session, replace(LOOK, settings=settings)).image)[..., 1:]
+        color.rgb_to_oklab(service.backend.render(session, replace(LOOK, settings=settings)).image)[..., 1:]
         for settings in (Settings(strength=0), Settings(color=0), Settings())
     )
     assert np.median(np.abs(own - photo)) < 1e-3
     assert np.median(np.abs(style - photo)) > 1e-2
 
 
-def test_strokes_grow_with_the_result_as_far_as_the_limits_go(desk, session, monkeypatch):
+def test_strokes_grow_with_the_result_as_far_as_the_limits_go(service, session, monkeypatch):
     asked = []
-    code = desk.engine.style_code
+    code = service.backend.style_code
     monkeypatch.setattr(
-        desk.engine, "style_code", lambda held, side, model: asked.append(side) or code(held, side, model)
+        service.backend, "style_code", lambda held, side, model: asked.append(side) or code(held, side, model)
     )
     for size, scale in ((128, 1), (64, 2), (128, 0.5), (128, 4)):
-        desk.engine.render(session, replace(LOOK, size=size, stroke_scale=scale))
+        service.backend.render(session, replace(LOOK, size=size, stroke_scale=scale))
     assert asked[::2] == [128, 128, 64, SMALL.max_size]
     small = session.add(images.load(picture(60, 90, seed=3)), "small.png")
-    desk.engine.render(session, replace(LOOK, content=small.id))  # which is not enlarged
+    service.backend.render(session, replace(LOOK, content=small.id))  # which is not enlarged
     assert asked[-1] == 90
 
 
 # ---------------------------------------------------------------------------------------------------- quality
 
 
-def test_a_model_is_made_when_it_is_first_chosen_and_once(desk, session, monkeypatch):
+def test_a_model_is_made_when_it_is_first_chosen_and_once(service, session, monkeypatch):
     made = []
-    engine = Engine(
-        desk.engine.stylizer("slim"),
+    backend = Backend(
+        service.backend.stylizer("slim"),
         offered=("slim", "medium"),
-        make_stylizer=lambda name: made.append(name) or desk.engine.stylizer(name),
-        make_optimizer=desk.engine.optimizer,
+        make_stylizer=lambda name: made.append(name) or service.backend.stylizer(name),
+        make_optimizer=service.backend.optimizer,
     )
-    fast = engine.render(session, LOOK).image
+    fast = backend.render(session, LOOK).image
     assert made == []
-    better = engine.render(session, replace(LOOK, model="medium")).image
-    engine.render(session, replace(LOOK, model="medium", settings=Settings(strength=0.5)))
+    better = backend.render(session, replace(LOOK, model="medium")).image
+    backend.render(session, replace(LOOK, model="medium", settings=Settings(strength=0.5)))
     assert made == ["medium"]
     assert np.abs(fast - better).mean() > 0.005
 
 
-def test_what_was_measured_belongs_to_its_model(desk, session):
+def test_what_was_measured_belongs_to_its_model(service, session):
     held = session.picture("sample:cat")
-    for code in (partial(desk.engine.content_code, texture=0.5), desk.engine.style_code):
+    for code in (partial(service.backend.content_code, texture=0.5), service.backend.style_code):
         fast, better = (code(held, 128, model) for model in ("slim", "medium"))
         assert not np.allclose(fast.moments.mean, better.moments.mean)
         assert code(held, 128, "slim") is fast
@@ -161,45 +164,45 @@ def test_only_what_is_installed_is_offered(monkeypatch, tmp_path):
     assert installed() == ("slim", "medium")
     tiny_models.save_vgg19(tmp_path)
     assert installed() == ("slim", "medium", "vgg19")
-    assert list(looks.QUALITIES) == ["slim", "medium", "vgg19"]
+    assert list(QUALITIES) == ["slim", "medium", "vgg19"]
 
 
-def test_a_model_that_is_not_offered_is_told(desk, session):
+def test_a_model_that_is_not_offered_is_told(service, session):
     with pytest.raises(ConfigError, match="model is 'vgg19', must be one of slim, medium"):
-        desk.engine.render(session, replace(LOOK, model="vgg19"))
+        service.backend.render(session, replace(LOOK, model="vgg19"))
     with pytest.raises(ConfigError, match="model is 'large'"):
-        looks.make_look(SMALL, looks.palette_of(LOOK), size=128, model="large")
+        compose(SMALL, LOOK.palette, size=128, model="large")
 
 
-def test_a_model_that_cannot_be_loaded_is_told_without_its_path(desk, session):
+def test_a_model_that_cannot_be_loaded_is_told_without_its_path(service, session):
     def broken(name):
         raise WeightsError(["/home/somebody/medium.safetensors: is damaged"])
 
-    engine = Engine(desk.engine.stylizer("slim"), offered=("slim", "medium"), make_stylizer=broken)
+    backend = Backend(service.backend.stylizer("slim"), offered=("slim", "medium"), make_stylizer=broken)
     with pytest.raises(ConfigError, match="medium cannot be loaded") as caught:
-        engine.render(session, replace(LOOK, model="medium"))
+        backend.render(session, replace(LOOK, model="medium"))
     assert "/home" not in str(caught.value)
 
 
-def test_a_recipe_of_a_model_that_is_not_here_is_made_with_the_one_that_is(desk, session):
-    recipe = dict(actions.keep(desk, session, LOOK).recipe) | {"model": "vgg19"}
-    added = actions.restore_recipe(desk, session, recipe, current="")
-    assert added.look == LOOK
+def test_a_recipe_of_a_model_that_is_not_here_is_made_with_the_one_that_is(service, session):
+    recipe = actions.keep(service, session, LOOK).recipe.to_json() | {"model": "vgg19"}
+    added = actions.restore_recipe(service, session, recipe, current="")
+    assert added.composition == LOOK
     assert "Best, is not installed here" in added.message
 
 
-def test_the_best_quality_optimises_with_its_own_network(desk, session, monkeypatch):
-    assert [optimizer_model(model) for model in looks.QUALITIES] == ["medium", "medium", "vgg19"]
-    monkeypatch.setattr(desk.engine, "offered", tuple(looks.QUALITIES))
+def test_the_best_quality_optimises_with_its_own_network(service, session, monkeypatch):
+    assert [optimizer_model(model) for model in QUALITIES] == ["medium", "medium", "vgg19"]
+    monkeypatch.setattr(service.backend, "offered", tuple(QUALITIES))
     look = replace(TINY, model="vgg19")
-    kept = list(actions.optimise(desk, session, look, 2))[-1].kept
-    assert (kept.recipe["model"], kept.recipe["fast_model"]) == ("vgg19", "vgg19")
-    assert actions.restore_recipe(desk, session, kept.recipe, current="").look == look
+    kept = list(optimising.optimise(service, session, look, 2))[-1].kept
+    assert (kept.recipe.model, kept.recipe.optimisation.model) == ("vgg19", "vgg19")
+    assert actions.restore_recipe(service, session, kept.recipe.to_json(), current="").composition == look
 
 
-def test_no_style_is_told(desk, session):
+def test_no_style_is_told(service, session):
     with pytest.raises(ConfigError, match="no style in the blend"):
-        actions.live(desk, session, replace(LOOK, styles=()))
+        actions.live(service, session, replace(LOOK, styles=()))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +220,7 @@ def test_no_style_is_told(desk, session):
 )
 def test_what_a_page_sends_is_checked(palette, message):
     with pytest.raises(ConfigError, match=message):
-        looks.make_look(SMALL, palette)
+        compose(SMALL, palette)
 
 
 @pytest.mark.parametrize(
@@ -226,59 +229,59 @@ def test_what_a_page_sends_is_checked(palette, message):
 )
 def test_controls_out_of_range_are_told(values):
     with pytest.raises(ConfigError):
-        looks.make_look(SMALL, looks.palette_of(LOOK), **{"size": 128, **values})
+        compose(SMALL, LOOK.palette, **{"size": 128, **values})
 
 
-def test_unknown_pictures_are_told(desk, session):
+def test_unknown_pictures_are_told(service, session):
     for id in ("sample:nothing", "upload:gone"):
         with pytest.raises(ConfigError):
-            actions.live(desk, session, replace(LOOK, content=id))
+            actions.live(service, session, replace(LOOK, content=id))
 
 
 # ---------------------------------------------------------------------------------------------------- uploads
 
 
-def test_an_upload_is_held_and_its_file_deleted(desk, session, tmp_path):
+def test_an_upload_is_held_and_its_file_deleted(service, session, tmp_path):
     path = upload(tmp_path, picture(60, 90, seed=3))
-    added = actions.add_upload(desk, session, path, str(tmp_path), "C:\\dir\\my photo.png", current="sample:cat")
+    added = actions.add_upload(service, session, path, str(tmp_path), "C:\\dir\\my photo.png", current="sample:cat")
     assert added.held is not None
     assert added.held.name == "my photo.png"
     assert not Path(path).exists()
     assert actions.uploads(session)[added.held.id]["name"] == "my photo.png"
-    stage = actions.live(desk, session, replace(LOOK, content=added.held.id))
+    stage = actions.live(service, session, replace(LOOK, content=added.held.id))
     assert (stage["width"], stage["height"]) == (90, 60)
 
 
-def test_an_upload_can_be_left_to_others(desk, tmp_path):
+def test_an_upload_can_be_left_to_others(service, tmp_path):
     path = upload(tmp_path, picture(8, 8))
-    assert pictures.take_upload(path, str(tmp_path), desk.limits, keep=True) == Path(path).read_bytes()
-    pictures.take_upload(path, str(tmp_path), desk.limits)
+    assert pictures.take_upload(path, str(tmp_path), service.limits, keep=True) == Path(path).read_bytes()
+    pictures.take_upload(path, str(tmp_path), service.limits)
     assert not Path(path).exists()
 
 
-def test_files_outside_the_upload_folder_are_neither_read_nor_deleted(desk, session, tmp_path):
+def test_files_outside_the_upload_folder_are_neither_read_nor_deleted(service, session, tmp_path):
     secret = upload(tmp_path / "home", picture(8, 8))
     (tmp_path / "uploads").mkdir()
     (tmp_path / "uploads" / "link.png").symlink_to(secret)
     odd = [secret, str(tmp_path / "uploads" / ".." / "home" / "photo.png"), str(tmp_path / "uploads" / "link.png")]
     for path in [*odd, str(tmp_path / "uploads"), "", None, {"path": secret}, "no\0thing"]:
         with pytest.raises((ImageError, ValueError), match=r"not there any more|null"):
-            actions.add_upload(desk, session, path, str(tmp_path / "uploads"), "x", current="")
+            actions.add_upload(service, session, path, str(tmp_path / "uploads"), "x", current="")
     assert Path(secret).exists()
 
 
-def test_refusals_are_friendly_and_tell_nothing_of_the_server(desk, session, tmp_path):
+def test_refusals_are_friendly_and_tell_nothing_of_the_server(service, session, tmp_path):
     cases = {"text.png": b"no picture at all", "empty.jpg": b"", "large.png": b"\x89PNG" + bytes(3 * 2**20)}
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ImageError) as caught:
-            actions.add_upload(desk, session, str(tmp_path / name), str(tmp_path), name, current="")
+            actions.add_upload(service, session, str(tmp_path / name), str(tmp_path), name, current="")
         assert str(tmp_path) not in str(caught.value)
         assert "--" not in str(caught.value)
         assert not (tmp_path / name).exists()
     path = upload(tmp_path, np.zeros((1001, 1000, 3), np.float32))
     with pytest.raises(ImageError, match="more than 1 megapixels"):
-        actions.add_upload(desk, session, path, str(tmp_path), "big", current="")
+        actions.add_upload(service, session, path, str(tmp_path), "big", current="")
 
 
 def test_names_are_cut_to_what_is_harmless():
@@ -293,42 +296,42 @@ def test_names_are_cut_to_what_is_harmless():
 # ---------------------------------------------------------------------------------------------------- history
 
 
-def test_history_holds_every_result_once_and_its_recipe(desk, session):
-    kept = actions.keep(desk, session, LOOK)
-    assert actions.keep(desk, session, LOOK) is kept
-    other = actions.keep(desk, session, replace(LOOK, settings=Settings(strength=0.4)))
+def test_history_holds_every_result_once_and_its_recipe(service, session):
+    kept = actions.keep(service, session, LOOK)
+    assert actions.keep(service, session, LOOK) is kept
+    other = actions.keep(service, session, replace(LOOK, settings=Settings(strength=0.4)))
     assert [entry["id"] for entry in actions.strip(session)] == [other.id, kept.id]
-    assert images.read_recipe(other.data) == other.recipe
-    assert other.recipe["strength"] == 0.4
+    assert images.read_recipe(other.data) == other.recipe.to_json()
+    assert other.recipe.settings.strength == 0.4
     assert "60%" in actions.describe(kept)
     assert "strength 1, Fast, 128 px" in actions.describe(kept)
 
 
-def test_what_was_just_shown_is_kept_without_rendering_again(desk, session, monkeypatch):
-    actions.live(desk, session, LOOK)
-    actions.live(desk, session, LOOK)
-    monkeypatch.setattr(desk.engine, "render", None)
-    assert actions.keep(desk, session, LOOK).width == 128
+def test_what_was_just_shown_is_kept_without_rendering_again(service, session, monkeypatch):
+    actions.live(service, session, LOOK)
+    actions.live(service, session, LOOK)
+    monkeypatch.setattr(service.backend, "render", None)
+    assert actions.keep(service, session, LOOK).width == 128
 
 
-def test_a_result_opens_with_its_own_photo(desk, session):
-    kept = actions.keep(desk, session, replace(LOOK, content="sample:coffee"))
-    stage = actions.reopened(desk, session, kept.id)
+def test_a_result_opens_with_its_own_photo(service, session):
+    kept = actions.keep(service, session, replace(LOOK, content="sample:coffee"))
+    stage = results.reopened(service, session, kept.id)
     assert np.abs(decoded(stage["before"]) - samples_at("coffee", 128)).mean() < 0.03
     with pytest.raises(ConfigError, match="not kept any more"):
-        actions.reopened(desk, session, "r99")
+        results.reopened(service, session, "r99")
 
 
-def test_history_and_uploads_are_capped(desk, session):
+def test_history_and_uploads_are_capped(service, session):
     for step in range(SMALL.history + 3):
-        actions.keep(desk, session, replace(LOOK, settings=Settings(strength=step / 10)))
-    assert [k.recipe["strength"] for k in session.history] == [0.3, 0.4, 0.5, 0.6]
+        actions.keep(service, session, replace(LOOK, settings=Settings(strength=step / 10)))
+    assert [k.recipe.settings.strength for k in session.history] == [0.3, 0.4, 0.5, 0.6]
     for seed in range(SMALL.uploads + 2):
         session.add(images.load(picture(16, 16, seed=seed)), f"{seed}.png")
     assert [held.name for held in session.pictures] == ["2.png", "3.png", "4.png"]
 
 
-def test_a_session_stays_below_its_bytes(desk):
+def test_a_session_stays_below_its_bytes(service):
     session = Session("small", replace(SMALL, session_bytes=200_000, uploads=100))
     for seed in range(20):
         session.add(images.load(picture(100, 100, seed=seed)), f"{seed}.png")
@@ -387,28 +390,28 @@ def test_a_session_that_was_asked_for_or_whose_job_runs_is_not_quiet():
     assert not sessions.quiet_since("0", left)
 
 
-def page(desk, session):
+def page(service, session):
     """Return a page that is not built, for what its buttons do."""
     bare = Page.__new__(Page)
-    bare.desk, bare.controls = desk, {}
+    bare.service, bare.controls = service, {}
     bare._session = lambda request: session
     bare._updates = lambda look: []
     return bare
 
 
-def test_stop_is_not_forgotten_when_optimise_is_clicked_again(desk, session):
+def test_stop_is_not_forgotten_when_optimise_is_clicked_again(service, session):
     session.optimising = "running"
     session.stop.set()
-    page(desk, session)._arm(None)
+    page(service, session)._arm(None)
     assert session.stop.is_set()
     session.optimising = ""
-    page(desk, session)._arm(None)
+    page(service, session)._arm(None)
     assert not session.stop.is_set()
 
 
-def test_a_job_that_was_asked_for_anew_while_it_waited_does_nothing(desk, session):
-    shown = page(desk, session)
-    shown._look = lambda palette: TINY
+def test_a_job_that_was_asked_for_anew_while_it_waited_does_nothing(service, session):
+    shown = page(service, session)
+    shown._composition = lambda palette: TINY
     _, first = shown._arm(None)
     shown._stop(None)
     _, second = shown._arm(None)
@@ -423,10 +426,10 @@ def test_a_job_that_was_asked_for_anew_while_it_waited_does_nothing(desk, sessio
     run.close()
 
 
-def test_an_estimate_leaves_the_report_of_ones_own_optimisation_in_place(desk, session, monkeypatch):
-    shown = page(desk, session)
-    shown._look = lambda palette: TINY
-    monkeypatch.setattr(desk.engine, "estimate", lambda shape, settings, network: 1.0)
+def test_an_estimate_leaves_the_report_of_ones_own_optimisation_in_place(service, session, monkeypatch):
+    shown = page(service, session)
+    shown._composition = lambda palette: TINY
+    monkeypatch.setattr(service.backend, "estimate", lambda shape, settings, network: 1.0)
     assert "About 1 s" in shown._estimate(None, 10, "adam", "fast", None)
     session.optimising = "running"
     assert shown._estimate(None, 10, "adam", "fast", None) == gr.skip()
@@ -436,15 +439,15 @@ def test_an_estimate_leaves_the_report_of_ones_own_optimisation_in_place(desk, s
         session.optimising = "waiting"
         return 1.0
 
-    monkeypatch.setattr(desk.engine, "estimate", meanwhile)
+    monkeypatch.setattr(service.backend, "estimate", meanwhile)
     assert shown._estimate(None, 10, "adam", "fast", None) == gr.skip()
 
 
-def test_previews_leave_the_stage_to_what_was_opened_meanwhile(desk, session):
-    kept = actions.keep(desk, session, LOOK)
+def test_previews_leave_the_stage_to_what_was_opened_meanwhile(service, session):
+    kept = actions.keep(service, session, LOOK)
     other = replace(LOOK, content="sample:cat")
     opened = types.SimpleNamespace(_data={"id": kept.id, "action": "open"})
-    shown = page(desk, session)
+    shown = page(service, session)
     run = shown._previews(session, replace(other, size=64), 400, "adam", "content")
     assert "after" in next(run)[0]
     assert session.before_shown is None
@@ -458,7 +461,7 @@ def test_previews_leave_the_stage_to_what_was_opened_meanwhile(desk, session):
     assert strip[0]["pair"] == [pair["a"], pair["b"]] == [kept.id, session.history[-1].id]
 
 
-def test_sessions_do_not_see_each_other(desk):
+def test_sessions_do_not_see_each_other(service):
     one, two = Session("one", SMALL), Session("two", SMALL)
     held = one.add(images.load(picture(32, 32, seed=1)), "mine.png")
     with pytest.raises(ConfigError):
@@ -468,7 +471,7 @@ def test_sessions_do_not_see_each_other(desk):
 # ---------------------------------------------------------------------------------------------------- recipes
 
 
-RICH = Look(
+RICH = Composition(
     content="sample:coffee",
     styles=(("sample:marbling", 0.25), ("sample:peacock", 0.75)),
     settings=Settings(
@@ -480,21 +483,23 @@ RICH = Look(
 )
 
 
-def there_and_back(desk, session, look):
+def there_and_back(service, session, look):
     """The recipe of a look, and the look that is read from it, as from a file."""
-    recipe = actions.recipe_of(desk, session, look, np.zeros((look.size, look.size, 3), np.float32))
-    back, missing = looks.look_of(json.loads(json.dumps(recipe)), session.find, desk.limits, fallback="")
-    assert missing == []
+    recipe = actions.recipe_of(service, session, look, look.size)
+    written = json.loads(json.dumps(recipe.to_json()))
+    back, read, missing = from_recipe(written, session.find, service.limits, fallback="")
+    assert (read, missing) == (recipe, [])
     return recipe, back
 
 
-def test_every_dial_off_its_default_comes_back_from_the_recipe(desk, session):
-    defaults, values = looks.controls_of(Look()), looks.controls_of(RICH)
-    assert [name for name in values if values[name] == defaults[name]] == []
-    recipe, back = there_and_back(desk, session, RICH)
+def test_every_dial_off_its_default_comes_back_from_the_recipe(service, session):
+    values = RICH.dials
+    assert [name for name in DEFAULTS if values[name] == DEFAULTS[name]] == []
+    assert Composition().dials == DEFAULTS
+    recipe, back = there_and_back(service, session, RICH)
     assert back == RICH
-    assert there_and_back(desk, session, back)[0] == recipe
-    assert looks.make_look(desk.limits, looks.palette_of(RICH), **values) == RICH
+    assert there_and_back(service, session, back)[0] == recipe
+    assert compose(service.limits, RICH.palette, **values) == RICH
 
 
 SHARES = st.floats(0, 1)
@@ -511,99 +516,109 @@ SHARES = st.floats(0, 1)
     blend=st.sampled_from(["barycenter", "linear", "mixture"]),
     size=st.integers(64, SMALL.max_size),
     look=st.sampled_from([0, 128, 512]),
-    stroke_scale=st.floats(*looks.STROKE_SCALES),
-    model=st.sampled_from(list(looks.QUALITIES)),
+    stroke_scale=st.floats(*STROKE_SCALES),
+    model=st.sampled_from(list(QUALITIES)),
 )
-def test_recipe_and_look_say_the_same(desk, session, **dials):
-    look = looks.make_look(desk.limits, looks.palette_of(RICH), **dials)
-    recipe, back = there_and_back(desk, session, look)
-    if recipe["style_size"] is None:
+def test_recipe_and_look_say_the_same(service, session, **dials):
+    look = compose(service.limits, RICH.palette, **dials)
+    recipe, back = there_and_back(service, session, look)
+    if recipe.style_size is None:
         assert back == look
-        assert there_and_back(desk, session, back)[0] == recipe
+        assert there_and_back(service, session, back)[0] == recipe
     else:  # strokes that the limits cut off come back as large as they were
         assert replace(back, stroke_scale=look.stroke_scale) == look
-        assert back.style_side(look.size, desk.limits) == recipe["style_size"] == desk.limits.max_size
+        assert back.style_side(look.size, service.limits) == recipe.style_size == service.limits.max_size
 
 
-def test_a_download_restores_everything_when_it_is_dropped_back(desk, session, tmp_path):
+def test_a_download_restores_everything_when_it_is_dropped_back(service, session, tmp_path):
     (tmp_path / "out").mkdir()
-    for format in actions.FORMATS:
-        path, recipe = actions.export(desk, session, RICH, format=format, size=128, quality=90, folder=tmp_path / "out")
-        assert images.read_recipe(path) == json.loads(json.dumps(recipe))
-        back = actions.add_upload(desk, session, str(path), str(tmp_path), path.name, current="sample:cat")
+    for format in results.FORMATS:
+        path, recipe = results.export(
+            service, session, RICH, format=format, size=128, quality=90, folder=tmp_path / "out"
+        )
+        assert images.read_recipe(path) == json.loads(json.dumps(recipe.to_json()))
+        back = actions.add_upload(service, session, str(path), str(tmp_path), path.name, current="sample:cat")
         assert back.held is None
-        assert back.look == RICH
+        assert back.composition == RICH
         assert "restored" in back.message
 
 
-def test_own_pictures_are_found_again_by_their_content_or_named(desk, session, tmp_path):
+def test_own_pictures_are_found_again_by_their_content_or_named(service, session, tmp_path):
     held = session.add(images.load(picture(48, 48, seed=5)), "painting.png")
     look = replace(LOOK, styles=((held.id, 1.0), ("sample:peacock", 0.5)))
-    kept = actions.keep(desk, session, look)
-    assert actions.restore_recipe(desk, session, kept.recipe, current="sample:cat").look == look
+    kept = actions.keep(service, session, look)
+    assert actions.restore_recipe(service, session, kept.recipe.to_json(), current="sample:cat").composition == look
     stranger = Session("stranger", SMALL)
-    added = actions.restore_recipe(desk, stranger, kept.recipe, current="sample:cat")
-    assert added.look is not None
-    assert added.look.styles == (("sample:peacock", 0.5),)
+    added = actions.restore_recipe(service, stranger, kept.recipe.to_json(), current="sample:cat")
+    assert added.composition is not None
+    assert added.composition.styles == (("sample:peacock", 0.5),)
     assert "painting.png" in added.message
 
 
-def test_a_recipe_of_the_command_line_is_understood(desk, session):
-    stylized = dict(actions.keep(desk, session, LOOK).recipe) | {"size": 500, "stroke_scale": 2.0}
-    look = actions.restore_recipe(desk, session, stylized, current="").look
+def test_a_recipe_of_the_command_line_is_understood(service, session):
+    stylized = actions.keep(service, session, LOOK).recipe.to_json() | {"size": 500, "stroke_scale": 2.0}
+    look = actions.restore_recipe(service, session, stylized, current="").composition
     assert (look.size, look.stroke_scale) == (SMALL.max_size, 2)
-    assert "long_side=1000, enlarge=True" in recipe_program(stylized)
+    assert "long_side=1000, enlarge=True" in Recipe.from_json(stylized).program()
     for own, scale, fitted in ((750, 1.5, "images.resize(p, long_side=750"), (5000, 4, "=5000"), (0, 1, "flatten(p)")):
         sized = stylized | {"style_size": own, "stroke_scale": None}
-        assert actions.restore_recipe(desk, session, sized, current="").look.stroke_scale == scale
-        assert fitted in recipe_program(sized)
-    common = {key: stylized[key] for key in ("version", "model", "content", "styles")}
-    settings = OptimizeSettings(strength=0.4, blend="mixture", steps=7, init="content", original_colors=True).as_json()
-    optimized = {
-        **common,
-        "command": "optimize",
-        "init": "my.png",
-        "size": 96,
-        "style_size": None,
-        "stroke_scale": 0.5,
-        "settings": settings,
-    }
-    added = actions.restore_recipe(desk, session, optimized, current="")
-    assert added.look.settings == Settings(strength=0.4, blend="mixture", color=0)
-    assert (added.look.stroke_scale, added.look.model) == (0.5, "slim")
+        assert actions.restore_recipe(service, session, sized, current="").composition.stroke_scale == scale
+        assert fitted in Recipe.from_json(sized).program()
+
+
+def test_an_optimisation_of_the_command_line_is_understood(service, session):
+    settings = OptimizeSettings(strength=0.4, blend="mixture", steps=7, init="image", original_colors=True)
+    fast = Settings(strength=0.4, blend="mixture", color=0)
+    plain = replace(actions.keep(service, session, LOOK).recipe, settings=fast, size=96, stroke_scale=0.5)
+    recipe = replace(plain, optimisation=Optimisation(settings, "medium", "my.png"))
+    added = actions.restore_recipe(service, session, recipe.to_json(), current="")
+    assert added.composition.settings == fast
+    assert (added.composition.stroke_scale, added.composition.model) == (0.5, "slim")
     assert "Optimise does that here" in added.message
-    program = recipe_program(optimized)
+    program = recipe.program()
     assert (
         "init = images.flatten(images.resize_to(images.load('my.png'), height=photo.height, width=photo.width)).rgb"
         in program
     )
     written = re.search(r"OptimizeSettings\((.*)\)", program)
     assert written is not None
-    assert eval(f"OptimizeSettings({written[1]})").as_json() == settings
-    assert "Stylizer" not in recipe_program(optimized | {"init": "noise"}).splitlines()[-4]
-    assert "Stylizer('slim')" in recipe_program(optimized | {"init": "fast", "model": "vgg19"})
+    assert eval(f"OptimizeSettings({written[1]})") == settings
+    noise, original = (
+        replace(recipe, optimisation=Optimisation(settings, model, init))
+        for model, init in (("medium", "noise"), ("vgg19", "fast"))
+    )
+    assert "Stylizer" not in noise.program().splitlines()[-4]
+    assert "Stylizer('slim')" in original.program()
+    restored = actions.restore_recipe(service, session, original.to_json(), current="")
+    assert "Best, is not installed here" in restored.message
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        {"settings": 3},
+        {"optimize": 3},
+        {"optimize": {"settings": {"steps": 0}, "model": "medium", "init": "fast"}},
+        {"optimize": {"settings": {}, "model": "large", "init": "fast"}},
+        {"optimize": {"settings": {}, "model": "medium", "init": None}},
         {"styles": None},
+        {"styles": [{"name": "x.png", "weight": -1}]},
+        {"styles": [{"name": "x.png", "weight": True}]},
+        {"masks": [{"name": "x.png"}, 4]},
         {"content": {}},
         {"strength": 5},
         {"transform": "mixed"},
         {"stroke_scale": [1]},
     ],
 )
-def test_a_recipe_that_makes_no_sense_is_refused(desk, session, damage):
-    recipe = dict(actions.keep(desk, session, LOOK).recipe) | damage
+def test_a_recipe_that_makes_no_sense_is_refused(service, session, damage):
+    recipe = actions.keep(service, session, LOOK).recipe.to_json() | damage
     with pytest.raises(ConfigError):
-        actions.restore_recipe(desk, session, recipe, current="sample:cat")
+        actions.restore_recipe(service, session, recipe, current="sample:cat")
 
 
-def test_the_command_is_what_the_command_line_reads_back(desk, session):
-    recipe = actions.recipe_of(desk, session, RICH, np.zeros((96, 128, 3), np.float32))
-    words = shlex.split(recipe_command(recipe, "a picture.png"))
+def test_the_command_is_what_the_command_line_reads_back(service, session):
+    recipe = actions.recipe_of(service, session, RICH, 128)
+    words = shlex.split(recipe.command("a picture.png"))
     assert words[:3] == ["wctstyle", "stylize", "sample:coffee"]
     options = list(zip(words[3::2], words[4::2], strict=True))
     styles = [parse_style(value) for name, value in options if name == "--style"]
@@ -621,130 +636,133 @@ def test_the_command_is_what_the_command_line_reads_back(desk, session):
     assert options[-1] == ("-o", "a picture.png")
 
 
-def run_program(desk, recipe, folder):
-    """Run the Python of a recipe with the desk's own models; returns the picture it saves."""
-    code = recipe_program(recipe, output=str(folder / "out.png"))
+def run_program(service, recipe, folder):
+    """Run the Python of a recipe with the service's own models; returns the picture it saves."""
+    code = recipe.program(str(folder / "out.png"))
     code = code.replace(" Stylizer(", " stylizer(").replace(" Optimizer(", " optimizer(")
-    exec(compile(code, "recipe", "exec"), {"stylizer": desk.engine.stylizer, "optimizer": desk.engine.optimizer})
+    exec(
+        compile(code, "recipe", "exec"), {"stylizer": service.backend.stylizer, "optimizer": service.backend.optimizer}
+    )
     return images.load(folder / "out.png").rgb
 
 
-def test_a_recipe_with_regions_is_refused_by_the_page_and_answered_by_its_program(desk, session):
-    recipe = dict(actions.keep(desk, session, LOOK).recipe)
+def test_a_recipe_with_regions_is_refused_by_the_page_and_answered_by_its_program(service, session):
+    recipe = actions.keep(service, session, LOOK).recipe.to_json()
     recipe["styles"] = [{**style, "region": "rest"} for style in recipe["styles"]]
     with pytest.raises(ConfigError, match="made with regions, which the page does not have"):
-        actions.restore_recipe(desk, session, recipe, current="")
-    assert "@rest" in recipe_command(recipe)
-    assert "named_regions(named, masks" in recipe_program(recipe)
+        actions.restore_recipe(service, session, recipe, current="")
+    read = Recipe.from_json(recipe)
+    assert "@rest" in read.command()
+    assert "named_regions(named, masks" in read.program()
 
 
 @pytest.mark.parametrize("bad", [{"size": float("inf")}, {"look": float("inf")}])
-def test_numbers_of_strangers_recipes_are_checked(desk, session, bad):
-    recipe = dict(actions.keep(desk, session, LOOK).recipe) | bad
+def test_numbers_of_strangers_recipes_are_checked(service, session, bad):
+    recipe = actions.keep(service, session, LOOK).recipe.to_json() | bad
     with pytest.raises(ConfigError):
-        actions.restore_recipe(desk, session, recipe, current="")
+        actions.restore_recipe(service, session, recipe, current="")
 
 
-def test_looks_beyond_the_slider_are_brought_to_its_end(desk, session):
-    recipe = dict(actions.keep(desk, session, LOOK).recipe) | {"look": 4096}
-    assert actions.restore_recipe(desk, session, recipe, current="").look.settings.look == looks.MAX_SCREEN_SIZE
+def test_looks_beyond_the_slider_are_brought_to_its_end(service, session):
+    recipe = actions.keep(service, session, LOOK).recipe.to_json() | {"look": 4096}
+    assert actions.restore_recipe(service, session, recipe, current="").composition.settings.look == MAX_SCREEN_SIZE
     with pytest.raises(ConfigError, match="look is nan, must be from 0 to 4096 pixels"):
-        looks.make_look(desk.limits, looks.palette_of(LOOK), look=float("nan"))
+        compose(service.limits, LOOK.palette, size=128, look=float("nan"))
 
 
-@pytest.mark.parametrize("damage", [{"content": {}}, {"styles": 3}, {"size": None}, {"command": "optimize"}])
-def test_a_recipe_without_a_program_is_refused(desk, session, damage):
-    recipe = dict(actions.keep(desk, session, LOOK).recipe) | damage
-    with pytest.raises(ConfigError):
-        recipe_program(recipe)
+@pytest.mark.parametrize("damage", [{"content": {}}, {"styles": 3}, {"size": None}, {"stroke_scale": "1 && rm -r ."}])
+def test_a_recipe_that_lacks_something_names_it(service, session, damage):
+    recipe = actions.keep(service, session, LOOK).recipe.to_json() | damage
+    with pytest.raises(ConfigError, match="my.png: its recipe .* cannot be used: .*(name|int|size|stroke_scale)"):
+        Recipe.from_json(recipe, source="my.png")
 
 
-def test_the_python_makes_the_same_picture(desk, session, tmp_path):
-    wanted = desk.engine.render(session, RICH).image
-    made = run_program(desk, actions.recipe_of(desk, session, RICH, wanted), tmp_path)
+def test_the_python_makes_the_same_picture(service, session, tmp_path):
+    wanted = service.backend.render(session, RICH).image
+    made = run_program(service, actions.recipe_of(service, session, RICH, 128), tmp_path)
     assert made.shape == wanted.shape
     assert np.abs(made - wanted).mean() < 0.02
 
 
-def test_the_command_makes_the_same_picture(desk, session, tmp_path, monkeypatch):
-    monkeypatch.setattr("wctstyle.stylizer.Stylizer", desk.engine.stylizer)
-    wanted = desk.engine.render(session, RICH).image
-    recipe = actions.recipe_of(desk, session, RICH, wanted)
-    words = shlex.split(recipe_command(recipe, str(tmp_path / "out.png")))
+def test_the_command_makes_the_same_picture(service, session, tmp_path, monkeypatch):
+    monkeypatch.setattr("wctstyle.stylizer.Stylizer", service.backend.stylizer)
+    wanted = service.backend.render(session, RICH).image
+    recipe = actions.recipe_of(service, session, RICH, 128)
+    words = shlex.split(recipe.command(str(tmp_path / "out.png")))
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 0, done.output
     assert np.abs(images.load(tmp_path / "out.png").rgb - wanted).mean() < 0.02
-    assert images.read_recipe(tmp_path / "out.png") == json.loads(json.dumps(recipe))
+    assert images.read_recipe(tmp_path / "out.png") == json.loads(json.dumps(recipe.to_json()))
 
 
-def test_results_of_the_history_are_made_again_while_their_pictures_are_held(desk, session, tmp_path):
+def test_results_of_the_history_are_made_again_while_their_pictures_are_held(service, session, tmp_path):
     own = session.add(images.load(picture(60, 90, seed=3)), "mine.png")
-    kept = actions.keep(desk, session, replace(LOOK, content=own.id))
-    path = actions.export_kept(desk, session, kept.id, format="PNG", quality=92, folder=tmp_path)
-    made = desk.engine.render(session, kept.look).image
+    kept = actions.keep(service, session, replace(LOOK, content=own.id))
+    path = results.export_kept(service, session, kept.id, format="PNG", quality=92, folder=tmp_path)
+    made = service.backend.render(session, kept.composition).image
     np.testing.assert_allclose(images.load(path).rgb, made, atol=0.51 / 255)
-    assert images.read_recipe(path) == kept.recipe
+    assert images.read_recipe(path) == kept.recipe.to_json()
     session._pictures.clear()
-    path = actions.export_kept(desk, session, kept.id, format="PNG", quality=92, folder=tmp_path)
+    path = results.export_kept(service, session, kept.id, format="PNG", quality=92, folder=tmp_path)
     np.testing.assert_array_equal(images.load(path).rgb, images.load(kept.data).rgb)
     with pytest.raises(ConfigError, match="format"):
-        actions.export_kept(desk, session, kept.id, format="BMP", quality=92, folder=tmp_path)
+        results.export_kept(service, session, kept.id, format="BMP", quality=92, folder=tmp_path)
 
 
-def test_a_file_that_cannot_be_written_is_told_without_its_path(desk, session, tmp_path):
-    kept = actions.keep(desk, session, LOOK)
+def test_a_file_that_cannot_be_written_is_told_without_its_path(service, session, tmp_path):
+    kept = actions.keep(service, session, LOOK)
     gone = tmp_path / "gone"
     with pytest.raises(ImageError) as one:
-        actions.export(desk, session, LOOK, format="PNG", size=128, quality=92, folder=gone)
+        results.export(service, session, LOOK, format="PNG", size=128, quality=92, folder=gone)
     with pytest.raises(ImageError) as two:
-        actions.export_kept(desk, session, kept.id, format="PNG", quality=92, folder=gone)
+        results.export_kept(service, session, kept.id, format="PNG", quality=92, folder=gone)
     assert str(one.value) == str(two.value)
     assert str(tmp_path) not in str(one.value)
 
 
-def test_export_refuses_what_is_not_offered(desk, session, tmp_path):
+def test_export_refuses_what_is_not_offered(service, session, tmp_path):
     with pytest.raises(ConfigError, match="format"):
-        actions.export(desk, session, LOOK, format="BMP", size=128, quality=90, folder=tmp_path)
+        results.export(service, session, LOOK, format="BMP", size=128, quality=90, folder=tmp_path)
     with pytest.raises(ConfigError, match="size"):
-        actions.export(desk, session, LOOK, format="PNG", size=5000, quality=90, folder=tmp_path)
+        results.export(service, session, LOOK, format="PNG", size=5000, quality=90, folder=tmp_path)
 
 
 # ---------------------------------------------------------------------------------------------------- compare
 
 
-def test_figures_are_zero_for_the_photo_itself_and_for_the_style_itself(desk, session):
+def test_figures_are_zero_for_the_photo_itself_and_for_the_style_itself(service, session):
     held = session.add(images.load(samples_at("peacock", 128)), "style.png")
     look = replace(LOOK, content="sample:cat", styles=((held.id, 1.0),))
-    photo = desk.engine.content_rgb(session.picture("sample:cat"), 128)
-    own = desk.engine.figures(session, look, photo)
+    photo = service.backend.content_rgb(session.picture("sample:cat"), 128)
+    own = service.backend.figures(session, look, photo)
     assert own["content"] == pytest.approx(0, abs=1e-5)
     assert own["ssim"] == pytest.approx(1)
     assert min(own["style_by_level"]) > 0.02
-    style = desk.engine.style_rgb(held, 128)
-    painted = desk.engine.figures(session, look, style)
+    style = service.backend.style_rgb(held, 128)
+    painted = service.backend.figures(session, look, style)
     assert max(painted["style_by_level"]) < 1e-3
     assert painted["ssim"] is None or painted["ssim"] < 0.9
 
 
-def test_figures_of_another_size_than_the_photo_leave_out_what_compares_them(desk, session):
+def test_figures_of_another_size_than_the_photo_leave_out_what_compares_them(service, session):
     wide = np.ascontiguousarray(samples_at("cat", 128)[:40])
-    measured = desk.engine.figures(session, replace(LOOK, content="sample:cat"), wide)
+    measured = service.backend.figures(session, replace(LOOK, content="sample:cat"), wide)
     assert (measured["content"], measured["ssim"]) == (None, None)
     assert len(measured["style_by_level"]) == 5
     silent = replace(LOOK, content="sample:cat", styles=(("sample:peacock", 0.0),))
-    measured = desk.engine.figures(session, silent, samples_at("cat", 128))
+    measured = service.backend.figures(session, silent, samples_at("cat", 128))
     assert (measured["style"], measured["style_by_level"]) == (None, [])
     assert measured["content"] == pytest.approx(0, abs=1e-5)
 
 
-def test_two_results_are_compared_on_the_stage_and_in_a_table(desk, session):
-    a = actions.keep(desk, session, LOOK)
-    b = actions.keep(desk, session, replace(LOOK, settings=Settings(strength=0.3)))
-    assert actions.latest_pair(session) == (a.id, b.id)
-    stage = actions.pair(session, a.id, b.id)
+def test_two_results_are_compared_on_the_stage_and_in_a_table(service, session):
+    a = actions.keep(service, session, LOOK)
+    b = actions.keep(service, session, replace(LOOK, settings=Settings(strength=0.3)))
+    assert results.latest_pair(session) == (a.id, b.id)
+    stage = results.pair(session, a.id, b.id)
     assert stage["mode"] == "split"
     np.testing.assert_array_equal(decoded(stage["before"]), images.load(a.data).rgb)
-    rows = actions.figures(desk, session, [a.id, b.id])
+    rows = results.figures(service, session, [a.id, b.id])
     assert rows[1]["ssim"] > rows[0]["ssim"]
     html = sheets.figures(rows, ["A", "B"])
     assert html.count("<tr>") == 3
@@ -753,7 +771,7 @@ def test_two_results_are_compared_on_the_stage_and_in_a_table(desk, session):
 
 def test_one_result_cannot_be_compared(session):
     with pytest.raises(ConfigError, match="only one result"):
-        actions.latest_pair(session)
+        results.latest_pair(session)
 
 
 def test_sheets_escape_and_draw():
@@ -776,8 +794,8 @@ def test_sheets_escape_and_draw():
 TINY = replace(LOOK, size=64)
 
 
-def test_optimising_streams_previews_and_keeps_the_result(desk, session, tmp_path):
-    seen = list(actions.optimise(desk, session, TINY, 12, "lbfgs", "fast"))
+def test_optimising_streams_previews_and_keeps_the_result(service, session, tmp_path):
+    seen = list(optimising.optimise(service, session, TINY, 12, "lbfgs", "fast"))
     assert [p.kept is not None for p in seen] == [False] * (len(seen) - 1) + [True]
     last = seen[-1]
     assert last.step == 12
@@ -785,34 +803,33 @@ def test_optimising_streams_previews_and_keeps_the_result(desk, session, tmp_pat
     assert session.history[-1] is last.kept
     assert last.kept is not None
     recipe = last.kept.recipe
-    assert recipe["command"] == "optimize"
-    fast, words = (shlex.split(command) for command in recipe_command(recipe).split(" && "))
-    assert (fast[1], fast[fast.index("--model") + 1]) == ("stylize", "slim")
-    assert (words[1], words[words.index("--model") + 1]) == ("optimize", "medium")
+    assert recipe.optimisation is not None
+    words = shlex.split(recipe.command())  # one command: the picture to start from is what `optimize` paints by itself
+    assert (words[1], words[words.index("--model") + 1], "--init=fast" in words) == ("optimize", "medium", True)
     assert words[words.index("--steps") + 1] == "12"
-    made = run_program(desk, recipe, tmp_path)
+    made = run_program(service, recipe, tmp_path)
     assert np.abs(made - images.load(last.kept.data).rgb).mean() < 0.02
-    assert actions.restore_recipe(desk, session, recipe, current="").look == TINY
-    shown = actions.reopened(desk, session, last.kept.id)
+    assert actions.restore_recipe(service, session, recipe.to_json(), current="").composition == TINY
+    shown = results.reopened(service, session, last.kept.id)
     np.testing.assert_array_equal(decoded(shown["after"], "png"), images.load(last.kept.data).rgb)
     assert np.abs(decoded(last.stage["after"]) - images.load(last.kept.data).rgb).mean() < 0.06
 
 
-def test_optimising_goes_as_far_as_the_style_and_keeps_colors_below_one_half(desk, session):
+def test_optimising_goes_as_far_as_the_style_and_keeps_colors_below_one_half(service, session):
     beyond = replace(TINY, settings=Settings(strength=1.5, color=0.4))
-    chosen = actions.optimise_settings(desk, beyond, 5, "adam", "content")
+    chosen = optimising.optimise_settings(service, beyond, 5, "adam", "content")
     assert (chosen.strength, chosen.original_colors) == (1, True)
-    assert not actions.optimise_settings(desk, TINY, 5, "adam", "content").original_colors
-    kept = list(actions.optimise(desk, session, beyond, 2, "adam", "content"))[-1].kept
-    photo = desk.engine.content_rgb(session.picture(beyond.content), 64)
+    assert not optimising.optimise_settings(service, TINY, 5, "adam", "content").original_colors
+    kept = list(optimising.optimise(service, session, beyond, 2, "adam", "content"))[-1].kept
+    photo = service.backend.content_rgb(session.picture(beyond.content), 64)
     made, own = (color.rgb_to_oklab(rgb)[..., 1:] for rgb in (images.load(kept.data).rgb, photo))
     assert np.median(np.abs(made - own)) < 0.01
-    assert "--original-colors" in recipe_command(kept.recipe)
-    assert actions.restore_recipe(desk, session, kept.recipe, current="").look == beyond
+    assert "--original-colors" in kept.recipe.command()
+    assert actions.restore_recipe(service, session, kept.recipe.to_json(), current="").composition == beyond
 
 
-def test_stopping_keeps_the_best_so_far(desk, session):
-    run = actions.optimise(desk, session, TINY, 400, "adam", "content")
+def test_stopping_keeps_the_best_so_far(service, session):
+    run = optimising.optimise(service, session, TINY, 400, "adam", "content")
     next(run)
     next(run)
     session.stop.set()
@@ -822,9 +839,9 @@ def test_stopping_keeps_the_best_so_far(desk, session):
     assert "stopped" in last.text.lower()
 
 
-def test_a_closed_session_stops_its_optimisation_and_keeps_nothing(desk):
+def test_a_closed_session_stops_its_optimisation_and_keeps_nothing(service):
     session = Session("gone", SMALL)
-    run = actions.optimise(desk, session, TINY, 400, "adam", "content")
+    run = optimising.optimise(service, session, TINY, 400, "adam", "content")
     next(run)
     next(run)
     session.close()
@@ -832,31 +849,31 @@ def test_a_closed_session_stops_its_optimisation_and_keeps_nothing(desk):
     assert session.history == []
 
 
-def test_optimising_is_limited(desk, session):
+def test_optimising_is_limited(service, session):
     with pytest.raises(ConfigError, match="steps is 401"):
-        next(actions.optimise(desk, session, TINY, 401))
+        next(optimising.optimise(service, session, TINY, 401))
     with pytest.raises(ConfigError, match="optimizer"):
-        next(actions.optimise(desk, session, TINY, 5, "sgd"))
-    first = next(actions.optimise(desk, session, LOOK, 5))
+        next(optimising.optimise(service, session, TINY, 5, "sgd"))
+    first = next(optimising.optimise(service, session, LOOK, 5))
     assert first.stage["width"] == SMALL.optimise_size
 
 
-def test_an_estimate_belongs_to_a_start(desk, monkeypatch):
+def test_an_estimate_belongs_to_a_start(service, monkeypatch):
     asked = []
-    optimizer = desk.engine.optimizer("medium")
+    optimizer = service.backend.optimizer("medium")
     monkeypatch.setattr(optimizer, "estimate", lambda shape, settings: asked.append(settings.init) or 1.0)
     for start in ("fast", "noise", "fast"):
-        desk.engine.estimate((61, 67), OptimizeSettings(init=start), "medium")
+        service.backend.estimate((61, 67), OptimizeSettings(init=start), "medium")
     assert asked == ["fast", "noise"]
 
 
-def test_an_estimate_is_said_before(desk, session):
-    text = actions.estimate(desk, session, TINY, 100, "lbfgs", "fast")
+def test_an_estimate_is_said_before(service, session):
+    text = optimising.estimate(service, session, TINY, 100, "lbfgs", "fast")
     assert re.match(r"About \d+ (s|min) for 100 steps at 64 × 64", text)
 
 
 def test_slow_work_gives_way_to_quick_work():
-    gate, order = Gate(), []
+    gate, order = Priority(), []
     with gate.quick():
         waiting = threading.Thread(target=lambda: (gate.give_way(60), order.append("slow")))
         waiting.start()

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
-from demo_desk import SMALL, narrow_engine, narrow_server
+from demo_service import SMALL, narrow_backend, narrow_server
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from narrow import picture
@@ -157,7 +157,7 @@ def test_an_optimisation_streams_its_progress(client):
     assert steps == sorted(steps)
     assert steps[0] < steps[-1] == 8
     assert last["step"] == 8
-    assert last["recipe"]["command"] == "optimize"
+    assert last["recipe"]["optimize"]["init"] == "fast"
     file = last["file"]["path"] if isinstance(last["file"], dict) else last["file"]
     assert images.load(file).rgb.shape[1] == 64
 
@@ -232,7 +232,7 @@ def test_errors_by_http_tell_nothing_of_the_inside(served, http, monkeypatch):
     def fault(*args, **kwargs):
         raise RuntimeError("secret of /root/place")
 
-    monkeypatch.setattr(served[0].desk.engine, "render", fault)
+    monkeypatch.setattr(served[0].service.backend, "render", fault)
     name, data = call(http, "stylize", **ONE_STYLE)[-1]
     assert name == "error"
     assert "secret" not in json.dumps(data)
@@ -287,11 +287,11 @@ def test_the_page_offers_what_is_installed_and_says_what_the_rest_needs(http):
 
 
 def test_many_calls_leave_nothing_in_memory(served, client):
-    before = len(served[0].desk.sessions)
+    before = len(served[0].service.sessions)
     for number in range(5):
         client.predict(**{**ONE_STYLE, "strength": number / 5}, api_name="/stylize")
-    assert len(served[0].desk.sessions) == before
-    assert served[0].desk.sessions.nbytes < 10 * 2**20
+    assert len(served[0].service.sessions) == before
+    assert served[0].service.sessions.nbytes < 10 * 2**20
 
 
 def test_gradio_forgets_a_closed_page_too(served, monkeypatch):
@@ -320,7 +320,7 @@ def test_a_page_that_comes_back_in_time_keeps_its_session(served, http, monkeypa
 
     loop = SimpleNamespace(call_later=call_later)
     monkeypatch.setattr(server, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
-    sessions = served[0].desk.sessions
+    sessions = served[0].service.sessions
     back, gone = sessions.get("comes-back"), sessions.get("stays-away")
     for key in ("comes-back", "stays-away"):
         with http.stream("GET", f"/gradio_api/heartbeat/{key}") as beats:
@@ -357,8 +357,8 @@ def test_old_files_are_cleaned(served):
 @pytest.mark.parametrize("port", [None, 7999])
 def test_a_host_that_is_not_here_is_told_before_anything_is_served_and_leaves_nothing(tmp_path, monkeypatch, port):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    with narrow_engine(tmp_path / "programs") as engine:
-        demo = server.build(engine, limits=SMALL)
+    with narrow_backend(tmp_path / "programs") as backend:
+        demo = server.build(backend, limits=SMALL)
         assert demo.folder.exists()
         monkeypatch.setattr(demo.blocks, "launch", lambda **_: pytest.fail("a server was started"))
         with pytest.raises(ConfigError, match=r"--host 192\.0\.2\.1"):  # of no machine (RFC 5737)

@@ -19,7 +19,7 @@ ORDER = (
     "cli __main__",
     "demo",
     "video batch",
-    "recipes",
+    "recipe",
     "stylizer",
     "rendering measuring",
     "programs codes",

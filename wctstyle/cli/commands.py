@@ -28,7 +28,7 @@ from wctstyle.cli.specs import Format, expand_contents, parse_masks, parse_style
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
-from wctstyle.recipes import recipe_command, recipe_program
+from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, MAX_STRENGTH, BlendKind, ModelName, Settings, TransformKind
 
 app = typer.Typer(
@@ -266,12 +266,11 @@ def recipe(
         raise ImageError(f"{file}: has no recipe in it; wctstyle did not make it, or another program saved it since")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
-    elif as_python:
-        typer.echo(recipe_program(found, source=file), nl=False)
-    else:
-        typer.echo(recipe_command(found, source=file))
-    if "stopped" in found and not as_json:
-        tell(f"{file}: was stopped at step {found['stopped']}; the command goes on to the end", label="Note: ")
+        return
+    read = Recipe.from_json(found, source=file)
+    typer.echo(read.program() if as_python else read.command(), nl=not as_python)
+    if read.optimisation is not None and read.optimisation.stopped:
+        tell(f"{file}: was stopped at step {read.optimisation.stopped}; the command runs to the end", label="Note: ")
 
 
 @app.command("samples")

@@ -18,7 +18,6 @@ from wctstyle.cli.jobs import Strokes, from_options
 from wctstyle.cli.optimize_options import DEFAULTS, output_option
 from wctstyle.cli.optimize_run import (
     ended_recipe,
-    fast_recipe,
     load_optimizer,
     one_content,
     paint_fast,
@@ -30,7 +29,7 @@ from wctstyle.cli.specs import parse_masks, parse_styles
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.files import replace_file
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.recipes import public_name
+from wctstyle.recipe import public_name
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ def compare(
     photo = request.content.rgb
     made = {
         "photo": (photo, None),
-        "fast": (fast, fast_recipe(request)),
-        "optimised": (last.image, ended_recipe(request.recipe, last)),
+        "fast": (fast, request.recipe.fast.to_json()),
+        "optimised": (last.image, ended_recipe(request, last).to_json()),
     }
     for name, (picture, recipe) in made.items():  # before they are judged, which may take longer than making them
         images.save(out / COMPARED[name], picture, request.content.alpha, recipe=recipe)
@@ -125,7 +124,7 @@ def compare(
         "steps": last.step if last.done else f"{last.step} of {last.steps}, then stopped",
         "size": f"{last.width} x {last.height}",
     }
-    names = [(entry["name"], entry["weight"]) for entry in request.recipe["styles"]]
+    names = [(style.name, style.weight) for style in request.recipe.styles]
     try:
         replace_file(page, report_page(public_name(source), names, entries, trace, facts).encode())
     except OSError as error:

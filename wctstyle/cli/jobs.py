@@ -16,7 +16,7 @@ from wctstyle.cli.console import warn
 from wctstyle.cli.outputs import check_format, make_folder
 from wctstyle.cli.specs import StyleSpec
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.recipes import make_recipe, public_name, style_entry
+from wctstyle.recipe import MaskSource, Recipe, Source, StyleSource, public_name
 from wctstyle.regions import FACE, Region, mask_of, named_regions
 from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, Settings, style_long_side
 
@@ -124,6 +124,19 @@ def read_masks(files: Mapping[str, str], max_pixels: int) -> dict[str, Mask]:
     return {name: Mask(files[name], picture.content_hash, mask_of(picture)) for name, picture in read_in.items()}
 
 
+def style_sources(specs: Sequence[StyleSpec], pictures: Sequence[images.Picture]) -> tuple[StyleSource, ...]:
+    """Describe styles for a recipe."""
+    return tuple(
+        StyleSource(public_name(spec.source), picture.content_hash, spec.weight, spec.region)
+        for spec, picture in zip(specs, pictures, strict=True)
+    )
+
+
+def mask_sources(masks: Mapping[str, Mask]) -> tuple[MaskSource, ...]:
+    """Describe masks for a recipe."""
+    return tuple(MaskSource(public_name(mask.source), mask.hash, name) for name, mask in masks.items())
+
+
 def regions_for(
     photo: images.Picture,
     styles: Sequence[tuple[np.ndarray, float]],
@@ -223,10 +236,7 @@ class Studio:
         self._first_laps: _Laps | None = _Laps()
         self._masks = read_masks(masks, options.max_pixels)
         full = self._read_styles()
-        self._style_entries = [
-            style_entry(spec.source, spec.weight, picture.content_hash, spec.region)
-            for spec, picture in zip(specs, full, strict=True)
-        ]
+        self._style_sources = style_sources(specs, full)
         self._full: list[images.Picture] | None = full
         self._fitted: tuple[int, list[tuple[np.ndarray, float]]] | None = None
         if options.strokes.style_size is not None:
@@ -282,21 +292,21 @@ class Studio:
             "first_call": sum(stylizer.traces.values()) > traced,
         }
 
-    def _recipe_for(self, full: images.Picture, picture: images.Picture, source: str) -> dict[str, Any]:
-        return make_recipe(
-            self.options.settings,
-            model=self.options.model,
-            content={"name": public_name(source), "hash": full.content_hash},
-            styles=self._style_entries,
+    def _recipe_for(self, full: images.Picture, picture: images.Picture, source: str) -> Recipe:
+        return Recipe(
+            content=Source(public_name(source), full.content_hash),
+            styles=self._style_sources,
             size=max(picture.height, picture.width),
+            settings=self.options.settings,
+            model=self.options.model,
             style_size=self.options.strokes.style_size,
             stroke_scale=self.options.strokes.stroke_scale,
-            masks={name: (mask.source, mask.hash) for name, mask in self._masks.items()},
+            masks=mask_sources(self._masks),
         )
 
-    def _save(self, path: Path, rgb: np.ndarray, alpha: np.ndarray | None, recipe: dict[str, Any]) -> None:
+    def _save(self, path: Path, rgb: np.ndarray, alpha: np.ndarray | None, recipe: Recipe) -> None:
         make_folder(path.parent)
-        images.save(path, rgb, alpha, quality=self.options.quality, recipe=recipe)
+        images.save(path, rgb, alpha, quality=self.options.quality, recipe=recipe.to_json())
 
 
 def _device() -> str:

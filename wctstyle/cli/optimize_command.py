@@ -148,7 +148,7 @@ def optimize(
     )  # fmt: skip
     alpha = request.content.alpha
     last, kept = watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, alpha))
-    images.save(path, last.image, alpha, quality=quality, recipe=ended_recipe(request.recipe, last))
+    images.save(path, last.image, alpha, quality=quality, recipe=ended_recipe(request, last).to_json())
     if not last.done:
         how = "the same command with --resume goes on" if kept else "it cannot go on from there"
         raise KeyboardInterrupt(f"Stopped at step {last.step} of {last.steps}. The picture so far is {path}; {how}.")

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
-from wctstyle import __version__, images
+from wctstyle import images
 from wctstyle.cli.console import progress_bar, say, tell, warn
-from wctstyle.cli.jobs import Strokes, check_side, fit_photo, fit_style, read, read_masks, read_style, regions_for
+from wctstyle.cli.jobs import (
+    Strokes,
+    check_side,
+    fit_photo,
+    fit_style,
+    mask_sources,
+    read,
+    read_masks,
+    read_style,
+    regions_for,
+    style_sources,
+)
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
 from wctstyle.cli.specs import StyleSpec, expand_contents
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
-from wctstyle.recipes import make_recipe, mask_entries, public_name, style_entry
+from wctstyle.recipe import Optimisation, Recipe, Source, fast_settings, public_name
 from wctstyle.regions import Region
-from wctstyle.settings import DEFAULT_MODEL, Settings
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate, Optimizer
@@ -40,7 +49,7 @@ class Request:
     settings: OptimizeSettings
     init: images.Picture | None
     model: str
-    recipe: dict[str, Any]
+    recipe: Recipe
 
 
 def read_request(
@@ -72,21 +81,16 @@ def read_request(
     for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):
         _check_thickness(spec.source, picture, scaled, strokes.option)
     given = None if init in STARTS else _start(init, read(init, max_pixels), photo)
-    recipe = {
-        "version": __version__,
-        "command": "optimize",
-        "model": model,
-        "content": {"name": public_name(content), "hash": full.content_hash},
-        "styles": [
-            style_entry(spec.source, spec.weight, picture.content_hash, spec.region)
-            for spec, picture in zip(specs, pictures, strict=True)
-        ],
-        **mask_entries({name: (mask.source, mask.hash) for name, mask in read_in.items()}),
-        "init": init if init in STARTS else public_name(init),
-        "size": side,
-        **dataclasses.asdict(strokes),
-        "settings": settings.as_json(),
-    }
+    recipe = Recipe(
+        content=Source(public_name(content), full.content_hash),
+        styles=style_sources(specs, pictures),
+        size=side,
+        settings=fast_settings(settings),
+        style_size=strokes.style_size,
+        stroke_scale=strokes.stroke_scale,
+        masks=mask_sources(read_in),
+        optimisation=Optimisation(settings, model, init if init in STARTS else public_name(init)),
+    )
     styles = [(picture.rgb, spec.weight) for picture, spec in zip(fitted, specs, strict=True)]
     return Request(photo, regions_for(photo, styles, specs, read_in), settings, given, model, recipe)
 
@@ -110,46 +114,21 @@ def _start(name: str, own: images.Picture, photo: images.Picture) -> images.Pict
     return images.flatten(images.resize_to(own, height=photo.height, width=photo.width))
 
 
-def _fast_settings(request: Request) -> Settings:
-    chosen = request.settings
-    return Settings(strength=chosen.strength, blend=chosen.blend, keep_faces=chosen.keep_faces)
-
-
 def paint_fast(request: Request) -> tuple[np.ndarray, float]:
     """Stylise in one pass; returns the picture and the seconds it took."""
     from wctstyle.stylizer import Stylizer
 
     clock = time.perf_counter()
-    result = Stylizer(DEFAULT_MODEL).stylize(request.content.rgb, request.regions, _fast_settings(request))
+    fast = request.recipe.fast
+    result = Stylizer(fast.model).stylize(request.content.rgb, request.regions, fast.settings)
     return result.image, time.perf_counter() - clock
 
 
-def fast_recipe(request: Request) -> dict[str, Any]:
-    """Return the recipe of the picture that `paint_fast` makes."""
-    own = request.recipe
-    return make_recipe(
-        _fast_settings(request),
-        model=DEFAULT_MODEL,
-        content=own["content"],
-        styles=own["styles"],
-        size=own["size"],
-        style_size=own["style_size"],
-        stroke_scale=own["stroke_scale"],
-        masks={mask["region"]: (mask["name"], mask["hash"]) for mask in own.get("masks", ())},
-    )
-
-
-def ended_recipe(recipe: Mapping[str, Any], last: Iterate) -> dict[str, Any]:
-    """Change the recipe of a run that was stopped or out of time so that it tells of the picture there is.
-
-    At one scale that many steps make it again. Over several no command does: how far it came is kept beside.
-    """
-    if last.reason == "plateau" or last.step == last.steps:
-        return dict(recipe)
-    settings = {**recipe["settings"], "time_budget": None}
-    if last.scales > 1:
-        return {**recipe, "settings": settings, "stopped": last.step}
-    return {**recipe, "settings": {**settings, "steps": last.step}}
+def ended_recipe(request: Request, last: Iterate) -> Recipe:
+    """Return the recipe of a run that has ended, early where it was stopped or out of time."""
+    done = request.recipe.optimisation
+    assert done is not None
+    return replace(request.recipe, optimisation=done.ended(last.step, last.scales, last.reason))
 
 
 def load_optimizer(model: str) -> Optimizer:

@@ -1,6 +1,6 @@
 """The page in the browser: blend styles live, compare, take the result away (Gradio).
 
-The modules import only downwards: server, guard, api, layout, theme, actions, sheets, engine, sessions, looks,
+The modules import only downwards: server, guard, api, layout, theme, actions, sheets, backend, sessions, looks,
 pictures, limits, heaps. Importing `Limits` alone imports neither JAX nor Gradio.
 """
 

@@ -14,10 +14,9 @@ import gradio as gr
 import numpy as np
 from gradio.components import Component
 
-from wctstyle import recipes
-from wctstyle.demo import actions, looks, sheets
-from wctstyle.demo.actions import Desk
-from wctstyle.demo.looks import Look
+from wctstyle.demo import actions, optimising, results, sheets
+from wctstyle.demo.actions import Service
+from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, QUALITIES, Composition, compose
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.errors import ConfigError, WctStyleError
@@ -82,19 +81,19 @@ def html_part(name: str, value: Any, *, elem_id: str, script: bool = True, **pro
 
 
 class Page:
-    """Builds the page into the current `gr.Blocks` and connects it with a desk."""
+    """Builds the page into the current `gr.Blocks` and connects it with a service."""
 
     def __init__(
         self,
         blocks: gr.Blocks,
-        desk: Desk,
-        first: Look,
+        service: Service,
+        first: Composition,
         stage: dict[str, Any],
-        shot: tuple[Look, np.ndarray, float],
+        shot: tuple[Composition, np.ndarray, float],
         upload_folder: str,
         export_folder: Path,
     ) -> None:
-        self.blocks, self.desk, self.first = blocks, desk, first
+        self.blocks, self.service, self.first = blocks, service, first
         self.upload_folder, self.export_folder = upload_folder, export_folder
         self.first_stage, self.first_shot = stage, shot
         self._build()
@@ -127,10 +126,10 @@ class Page:
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
 
     def _build_blend(self) -> None:
-        limits, defaults = self.desk.limits, looks.controls_of(self.first)
+        limits, defaults = self.service.limits, self.first.dials
         self.palette = html_part(
             "palette",
-            looks.palette_of(self.first),
+            self.first.palette,
             elem_id="wct-palette",
             gallery=actions.gallery(),
             max_styles=limits.styles,
@@ -146,7 +145,7 @@ class Page:
         def radio(name: str, label: str, info: str, choices: list[tuple[str, str]], elem_id: str) -> None:
             self.controls[name] = gr.Radio(choices, value=defaults[name], label=label, info=info, elem_id=elem_id)
 
-        offered = self.desk.engine.offered
+        offered = self.service.backend.offered
         with gr.Row(elem_id="wct-dials"):
             slider("strength", "Strength", "0 is the photo, 1 the full style.", high=MAX_STRENGTH)
             slider("color", "Color", "How far colors follow the style.")
@@ -159,7 +158,7 @@ class Page:
                 "model",
                 "Quality",
                 "Better is slower." + ("" if "vgg19" in offered else f" {BEST_MISSING}"),
-                [(name, model) for model, name in looks.QUALITIES.items() if model in offered],
+                [(name, model) for model, name in QUALITIES.items() if model in offered],
                 "wct-model",
             )
         with gr.Accordion("More", open=False, elem_id="wct-more"):
@@ -177,16 +176,14 @@ class Page:
                 [("Merge styles", "barycenter"), ("Average results", "linear"), ("Keep every style", "mixture")],
                 "wct-blend-kind",
             )
-            most = min(looks.MAX_SCREEN_SIZE, limits.max_size)
-            slider(
-                "size", "Size on screen", "Long side in pixels. Larger is finer and slower.", looks.LEAST_SIZE, most, 64
-            )
+            most = min(MAX_SCREEN_SIZE, limits.max_size)
+            slider("size", "Size on screen", "Long side in pixels. Larger is finer and slower.", LEAST_SIZE, most, 64)
             slider(
                 "look",
                 "Composed at",
                 "Long side in pixels. Larger pictures look as they do at this size; 0 paints every size at once.",
                 0,
-                looks.MAX_SCREEN_SIZE,
+                MAX_SCREEN_SIZE,
                 LEAST_LOOK,
             )
 
@@ -195,9 +192,9 @@ class Page:
             "### Optimise\nRefines the picture step by step (Gatys et al. 2016). It takes minutes and brings more "
             "texture. Strength above 1 counts as 1, and Color below one half keeps the photo's colors."
         )
-        steps = min(OptimizeSettings.steps, self.desk.limits.optimise_steps)
+        steps = min(OptimizeSettings.steps, self.service.limits.optimise_steps)
         self.steps = gr.Slider(
-            1, self.desk.limits.optimise_steps, steps, step=1, label="Steps", buttons=[], elem_id="wct-steps",
+            1, self.service.limits.optimise_steps, steps, step=1, label="Steps", buttons=[], elem_id="wct-steps",
             info="More steps come closer to the style, and take longer.",
         )  # fmt: skip
         with gr.Row():
@@ -231,7 +228,7 @@ class Page:
 
     def _build_export(self) -> None:
         gr.Markdown("### Download\nThe settings are kept inside the file. Drop it on the page to restore them.")
-        limits = self.desk.limits
+        limits = self.service.limits
         self.which = gr.Radio(
             [("Current blend, at the size below", "blend"), ("Result A", "a"), ("Result B", "b")],
             value="blend", label="Picture",
@@ -239,7 +236,7 @@ class Page:
             elem_id="wct-which",
         )  # fmt: skip
         self.format = gr.Radio(
-            list(actions.FORMATS), value="PNG", label="Format", info="PNG is lossless; JPEG and WebP are smaller."
+            list(results.FORMATS), value="PNG", label="Format", info="PNG is lossless; JPEG and WebP are smaller."
         )
         self.export_size = gr.Slider(
             64, limits.max_size, min(1024, limits.max_size), step=64, label="Long side", buttons=[],
@@ -257,15 +254,14 @@ class Page:
     # --------------------------------------------------------------------------------------------------- connections
 
     def _session(self, request: gr.Request) -> Session:
-        return self.desk.sessions.get(request.session_hash or "")
+        return self.service.sessions.get(request.session_hash or "")
 
-    def _look(self, palette: Any, *values: Any) -> Look:
-        return looks.make_look(self.desk.limits, palette, **dict(zip(self.controls, values, strict=True)))
+    def _composition(self, palette: Any, *values: Any) -> Composition:
+        return compose(self.service.limits, palette, **dict(zip(self.controls, values, strict=True)))
 
-    def _updates(self, look: Look) -> list[Any]:
+    def _updates(self, composition: Composition) -> list[Any]:
         """Return new values of the palette and of every control."""
-        values = looks.controls_of(look)
-        return [looks.palette_of(look), *(values[name] for name in self.controls)]
+        return [composition.palette, *(composition.dials[name] for name in self.controls)]
 
     def _connect(self) -> None:
         everything = [self.palette, *self.controls.values()]
@@ -335,19 +331,19 @@ class Page:
         session.before_shown = (self.first.content, self.first.size)
         if not session.history:
             session.latest = self.first_shot
-            actions.keep(self.desk, session, self.first)
+            actions.keep(self.service, session, self.first)
         return actions.strip(session)
 
     @friendly
     def _live(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
         session = self._session(request)
         session.moves += 1
-        return actions.live(self.desk, session, self._look(palette, *values))
+        return actions.live(self.service, session, self._composition(palette, *values))
 
     @friendly
     def _settle(self, request: gr.Request, palette: Any, *values: Any) -> list[dict[str, Any]]:
         session = self._session(request)
-        actions.keep(self.desk, session, self._look(palette, *values))
+        actions.keep(self.service, session, self._composition(palette, *values))
         return actions.strip(session)
 
     @friendly
@@ -358,7 +354,7 @@ class Page:
         news: dict[str, Any] = {"added": None, "restored": False, "serial": time.time()}
         try:
             added = actions.add_upload(
-                self.desk,
+                self.service,
                 session,
                 data.get("path"),
                 self.upload_folder,
@@ -367,9 +363,9 @@ class Page:
             )
         except WctStyleError as error:
             return [{**news, "pictures": actions.uploads(session), "note": _note(str(error), "error")}, *untouched]
-        if added.look is not None:
+        if added.composition is not None:
             news |= {"restored": True, "note": _note(added.message, "good")}
-            return [{**news, "pictures": actions.uploads(session)}, *self._updates(added.look)]
+            return [{**news, "pictures": actions.uploads(session)}, *self._updates(added.composition)]
         kind = "style" if data.get("kind") == "style" else "content"
         news["added"] = {"id": added.held.id if added.held else None, "kind": kind}
         return [{**news, "pictures": actions.uploads(session)}, *untouched]
@@ -391,12 +387,16 @@ class Page:
         id, action = str(data.get("id")), data.get("action")
         if action == "open":
             session.moves += 1
-            return [actions.reopened(self.desk, session, id), gr.skip(), *self._updates(session.result(id).look)]
+            return [
+                results.reopened(self.service, session, id),
+                gr.skip(),
+                *self._updates(session.result(id).composition),
+            ]
         pair = {side: data.get(side) and str(data[side]) for side in ("a", "b")}
         if not (pair["a"] and pair["b"]):
             return [gr.skip(), pair, *untouched]
         session.moves += 1
-        return [actions.pair(session, pair["a"], pair["b"]), pair, *untouched]
+        return [results.pair(session, pair["a"], pair["b"]), pair, *untouched]
 
     @friendly
     def _arm(self, request: gr.Request) -> list[Any]:
@@ -429,10 +429,10 @@ class Page:
     @friendly
     def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> Any:
         """Make a trial; the report of an optimisation of this page is left in its place."""
-        session, look = self._session(request), self._look(palette, *values)
+        session, composition = self._session(request), self._composition(palette, *values)
         if session.optimising:
             return gr.skip()
-        text = actions.estimate(self.desk, session, look, steps, method, start)
+        text = optimising.estimate(self.service, session, composition, steps, method, start)
         return gr.skip() if session.optimising else sheets.progress(0, int(steps), text=text)
 
     def _optimise(
@@ -446,14 +446,16 @@ class Page:
         session.ticket += 1
         session.optimising = "running"
         try:
-            look = friendly(self._look)(palette, *values)
-            yield from self._previews(session, look, steps, method, start)
+            composition = friendly(self._composition)(palette, *values)
+            yield from self._previews(session, composition, steps, method, start)
         finally:
             session.optimising = ""
 
-    def _previews(self, session: Session, look: Look, steps: float, method: str, start: str) -> Iterator[list[Any]]:
+    def _previews(
+        self, session: Session, composition: Composition, steps: float, method: str, start: str
+    ) -> Iterator[list[Any]]:
         """Run it; the stage is left alone as soon as something else is put there meanwhile."""
-        run = friendly(actions.optimise)(self.desk, session, look, steps, method, start)
+        run = friendly(optimising.optimise)(self.service, session, composition, steps, method, start)
         moves, fast = session.moves, session.history[-1].id if session.history else None
         while (now := friendly(next)(run, None)) is not None:
             bar = sheets.progress(now.step, now.steps, text=now.text, losses=now.losses, finished=now.kept is not None)
@@ -471,9 +473,9 @@ class Page:
     @friendly
     def _latest(self, request: gr.Request) -> list[Any]:
         session = self._session(request)
-        a, b = actions.latest_pair(session)
+        a, b = results.latest_pair(session)
         session.moves += 1
-        return [actions.pair(session, a, b), {"a": a, "b": b}, self._sheet(session, a, b)]
+        return [results.pair(session, a, b), {"a": a, "b": b}, self._sheet(session, a, b)]
 
     @friendly
     def _measure(self, request: gr.Request, pair: dict[str, Any]) -> str:
@@ -482,7 +484,7 @@ class Page:
         return self._sheet(self._session(request), pair["a"], pair["b"])
 
     def _sheet(self, session: Session, a: str, b: str) -> str:
-        return sheets.figures(actions.figures(self.desk, session, [a, b]), ["A", "B"])
+        return sheets.figures(results.figures(self.service, session, [a, b]), ["A", "B"])
 
     @friendly
     def _export(
@@ -500,24 +502,24 @@ class Page:
         if which in ("a", "b"):
             if not pair[which]:
                 raise ConfigError(f"Choose {which.upper()} below a result in the history first.")
-            path = actions.export_kept(
-                self.desk, session, pair[which], format=format, quality=int(quality), folder=folder
+            path = results.export_kept(
+                self.service, session, pair[which], format=format, quality=int(quality), folder=folder
             )
             side = max(session.result(pair[which]).width, session.result(pair[which]).height)
         else:
-            look = self._look(palette, *values)
-            path, recipe = actions.export(
-                self.desk, session, look, format=format, size=int(size), quality=int(quality), folder=folder
+            composition = self._composition(palette, *values)
+            path, recipe = results.export(
+                self.service, session, composition, format=format, size=int(size), quality=int(quality), folder=folder
             )
-            side = recipe["size"]
+            side = recipe.size
         label = f"Download {path.name}: {side} px, {path.stat().st_size / 2**20:.1f} MB"
         return gr.DownloadButton(label, value=path, visible=True)
 
     @friendly
     def _code(self, request: gr.Request, size: float, palette: Any, *values: Any) -> list[gr.Code]:
-        session, look = self._session(request), self._look(palette, *values)
-        recipe = actions.planned_recipe(self.desk, session, look, int(size))
+        session, composition = self._session(request), self._composition(palette, *values)
+        recipe = results.planned_recipe(self.service, session, composition, int(size))
         return [
-            gr.Code(recipes.recipe_command(recipe, actions.RESULT), visible=True),
-            gr.Code(recipes.recipe_program(recipe, actions.RESULT), visible=True),
+            gr.Code(recipe.command(results.RESULT), visible=True),
+            gr.Code(recipe.program(results.RESULT), visible=True),
         ]

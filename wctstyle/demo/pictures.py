@@ -22,7 +22,7 @@ LIVE_QUALITY = 86
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredPicture:
     """A picture that a session or the gallery holds: 8 bits per channel, opaque, at most `max_size` long.
 
     `content_hash` is that of the picture as it was uploaded, which is what recipes name.
@@ -60,15 +60,15 @@ def thumbnail(rgb: np.ndarray) -> str:
     return address(small.rgb, quality=80)
 
 
-def hold(picture: images.Picture, id: str, name: str, max_size: int) -> Held:
+def hold(picture: images.Picture, id: str, name: str, max_size: int) -> StoredPicture:
     """Keep a picture: laid over white, shrunk to `max_size`, rounded to 8 bits."""
     small = images.flatten(images.resize(picture, long_side=max_size))
     pixels = np.rint(small.rgb * np.float32(255)).astype(np.uint8)
-    return Held(id, name, pixels, picture.content_hash, thumbnail(small.rgb))
+    return StoredPicture(id, name, pixels, picture.content_hash, thumbnail(small.rgb))
 
 
 @functools.lru_cache(maxsize=64)
-def sample(id: str) -> Held:
+def sample(id: str) -> StoredPicture:
     """Return a sample by `sample:NAME`.
 
     Raises:

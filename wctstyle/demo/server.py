@@ -24,13 +24,13 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from wctstyle.demo import actions, heaps
-from wctstyle.demo.actions import Desk
+from wctstyle.demo.actions import Service
 from wctstyle.demo.api import Endpoints
-from wctstyle.demo.engine import Engine
+from wctstyle.demo.backend import Backend
+from wctstyle.demo.composition import Composition
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.layout import Page
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.looks import Look
 from wctstyle.demo.theme import HEAD, asset, theme
 from wctstyle.errors import ConfigError
 from wctstyle.settings import DEFAULT_MODEL
@@ -51,10 +51,10 @@ WARM_SHAPES = ((512, 384), (384, 512), (512, 320), (320, 512))
 
 @dataclass
 class Demo:
-    """A demo that is built: its blocks, its desk, and the folder that holds its temporary files."""
+    """A demo that is built: its blocks, its service, and the folder that holds its temporary files."""
 
     blocks: gr.Blocks
-    desk: Desk
+    service: Service
     folder: Path
     closed: threading.Event = field(default_factory=threading.Event)
 
@@ -66,7 +66,7 @@ class Demo:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def build(engine: Engine | None = None, *, model: str = DEFAULT_MODEL, limits: Limits | None = None) -> Demo:
+def build(backend: Backend | None = None, *, model: str = DEFAULT_MODEL, limits: Limits | None = None) -> Demo:
     """Load the model that is chosen at first, make its first picture (so that it is warm) and build the page.
 
     Raises:
@@ -74,30 +74,30 @@ def build(engine: Engine | None = None, *, model: str = DEFAULT_MODEL, limits: L
         WeightsError: its weights are missing or damaged.
     """
     limits = limits or Limits()
-    desk = Desk.make(engine or Engine(Stylizer(model)), limits)
+    service = Service.make(backend or Backend(Stylizer(model)), limits)
     folder = Path(tempfile.mkdtemp(prefix="wctstyle-demo-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
     exports = folder / "files" / "exports"
     exports.mkdir(parents=True)
-    first = Look(size=limits.live_size, model=desk.engine.model)
-    opening = desk.sessions.get("opening")
-    stage = actions.live(desk, opening, first)
-    stage["note"], stage["milliseconds"] = "", actions.live(desk, opening, first)["milliseconds"]
+    first = Composition(size=limits.live_size, model=service.backend.model)
+    opening = service.sessions.get("opening")
+    stage = actions.live(service, opening, first)
+    stage["note"], stage["milliseconds"] = "", actions.live(service, opening, first)["milliseconds"]
     shot = opening.latest
     if shot is None:
         raise RuntimeError("the first picture was not made")
-    desk.sessions.close(opening.key)
+    service.sessions.close(opening.key)
     with gr.Blocks(
         title="wctstyle", analytics_enabled=False, delete_cache=(CLEAN_EVERY, CLEAN_AFTER), fill_width=True
     ) as blocks:
-        Page(blocks, desk, first, stage, shot, str(folder / "files"), exports)
-        Endpoints(desk, str(folder / "files"), exports).connect()
-        blocks.unload(_forget(desk, blocks))
+        Page(blocks, service, first, stage, shot, str(folder / "files"), exports)
+        Endpoints(service, str(folder / "files"), exports).connect()
+        blocks.unload(_forget(service, blocks))
     blocks.queue(max_size=limits.queue_size, default_concurrency_limit=1)
-    return Demo(blocks, desk, folder)
+    return Demo(blocks, service, folder)
 
 
-def _forget(desk: Desk, blocks: gr.Blocks) -> Callable[[gr.Request], Awaitable[None]]:
+def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Awaitable[None]]:
     """Let go of all that is held for a page that was closed, here and in Gradio; one that comes back in time keeps it.
 
     Gradio calls this when a page's connection ends, which a closed lid does too. It ends the jobs of a page that does
@@ -111,10 +111,10 @@ def _forget(desk: Desk, blocks: gr.Blocks) -> Callable[[gr.Request], Awaitable[N
         asyncio.get_running_loop().call_later(CLOSE_AFTER, close, request.session_hash or "", time.monotonic())
 
     def close(key: str, left: float) -> None:
-        if not desk.sessions.quiet_since(key, left):
+        if not service.sessions.quiet_since(key, left):
             return
         gone.add(key)
-        desk.sessions.close(key)
+        service.sessions.close(key)
         queue, states = blocks._queue, blocks.state_holder
         at_work = {event.session_hash for event in queue.event_ids_to_events.values()}
         for key in gone - at_work:
@@ -144,7 +144,7 @@ def clean(folder: Path, age: float) -> None:
 def _clean_now_and_then(demo: Demo) -> None:
     cleaned = time.monotonic()
     while not demo.closed.wait(TRIM_EVERY):
-        demo.desk.engine.gate.give_way(TRIM_EVERY)
+        demo.service.backend.priority.give_way(TRIM_EVERY)
         heaps.trim()
         if time.monotonic() - cleaned >= CLEAN_EVERY:
             cleaned = time.monotonic()
@@ -201,7 +201,7 @@ def launch(
             prevent_thread_lock=True,
             quiet=True,
             show_error=False,
-            max_file_size=demo.desk.limits.upload_bytes,
+            max_file_size=demo.service.limits.upload_bytes,
             theme=theme(),
             css=asset("demo.css"),
             head=HEAD,
@@ -212,7 +212,7 @@ def launch(
             pwa=False,
             mcp_server=False,
             app_kwargs={"middleware": [Middleware(Guard)]},
-            state_session_capacity=demo.desk.limits.sessions,
+            state_session_capacity=demo.service.limits.sessions,
             _frontend=False,  # else Gradio gives up where its own first page takes three seconds on a busy machine
             **more,
         )
@@ -221,7 +221,7 @@ def launch(
         raise
     threading.Thread(target=_clean_now_and_then, args=(demo,), name="clean", daemon=True).start()
     if warm:
-        work = functools.partial(demo.desk.engine.warm, demo.desk.limits.styles, WARM_SHAPES)
+        work = functools.partial(demo.service.backend.warm, demo.service.limits.styles, WARM_SHAPES)
         threading.Thread(target=work, name="warm", daemon=True).start()
     if ready is not None:
         ready(address)

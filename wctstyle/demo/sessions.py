@@ -7,17 +7,17 @@ import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.demo.composition import Composition
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.looks import Look
-from wctstyle.demo.pictures import Held, hold, sample
+from wctstyle.demo.pictures import StoredPicture, hold, sample
 from wctstyle.errors import ConfigError
+from wctstyle.recipe import Recipe
 
 ResultKind = Literal["styled", "optimised"]
 
@@ -28,13 +28,13 @@ KEPT_FORMATS: dict[ResultKind, str] = {"styled": "jpeg", "optimised": "png"}
 
 
 @dataclass(frozen=True)
-class Kept:
+class HistoryEntry:
     """A result in a session's history: the picture as bytes of a file, how it was made, and what was measured."""
 
     id: str
     kind: ResultKind
-    look: Look
-    recipe: Mapping[str, Any]
+    composition: Composition
+    recipe: Recipe
     data: bytes
     thumb: str
     width: int
@@ -69,9 +69,9 @@ class Session:
     ticket: int = 0
     seen: float = field(default_factory=time.monotonic)
     moves: int = 0
-    latest: tuple[Look, np.ndarray, float] | None = None
-    _pictures: OrderedDict[str, Held] = field(default_factory=OrderedDict)
-    _history: OrderedDict[str, Kept] = field(default_factory=OrderedDict)
+    latest: tuple[Composition, np.ndarray, float] | None = None
+    _pictures: OrderedDict[str, StoredPicture] = field(default_factory=OrderedDict)
+    _history: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
     _numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -83,18 +83,18 @@ class Session:
             return held + (0 if self.latest is None else self.latest[1].nbytes)
 
     @property
-    def pictures(self) -> list[Held]:
+    def pictures(self) -> list[StoredPicture]:
         """The pictures that were uploaded, oldest first."""
         with self._lock:
             return list(self._pictures.values())
 
     @property
-    def history(self) -> list[Kept]:
+    def history(self) -> list[HistoryEntry]:
         """The results, oldest first."""
         with self._lock:
             return list(self._history.values())
 
-    def add(self, picture: images.Picture, name: str) -> Held:
+    def add(self, picture: images.Picture, name: str) -> StoredPicture:
         """Hold an uploaded picture; the same one twice is held once."""
         id = "upload:" + hashlib.sha256(picture.content_hash.encode()).hexdigest()[:16]
         held = hold(picture, id, name, self.limits.max_size)
@@ -106,10 +106,10 @@ class Session:
             self._shrink()
         return held
 
-    def keep(self, **values: Any) -> Kept:
-        """Add a result to the history; `values` are the fields of `Kept` without the id."""
+    def keep(self, **values: Any) -> HistoryEntry:
+        """Add a result to the history; `values` are the fields of `HistoryEntry` without the id."""
         with self._lock:
-            kept = Kept(id=f"r{next(self._numbers)}", **values)
+            kept = HistoryEntry(id=f"r{next(self._numbers)}", **values)
             self._history[kept.id] = kept
             while len(self._history) > self.limits.history:
                 self._history.popitem(last=False)
@@ -123,7 +123,7 @@ class Session:
         while self.nbytes > most and len(self._pictures) > 1:
             self._pictures.popitem(last=False)
 
-    def picture(self, id: str) -> Held:
+    def picture(self, id: str) -> StoredPicture:
         """Return a picture by its id, of the gallery or of this session.
 
         Raises:
@@ -137,7 +137,7 @@ class Session:
                 return self._pictures[id]
         raise ConfigError("A picture of this blend is not kept here any more. Please add it once more.")
 
-    def result(self, id: str) -> Kept:
+    def result(self, id: str) -> HistoryEntry:
         """Return a result of the history by its id.
 
         Raises:

@@ -1,4 +1,4 @@
-"""A demo with a narrow model, for the tests of the page: a desk without a server, and a server to talk to."""
+"""A demo with a narrow model, for the tests of the page: a service without a server, and a server to talk to."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from narrow import NARROW, part, quick_compilation, random_tensors
 
 from wctstyle.demo import Demo, Limits
-from wctstyle.demo.actions import Desk
-from wctstyle.demo.engine import Engine
+from wctstyle.demo.actions import Service
+from wctstyle.demo.backend import Backend
 from wctstyle.demo.server import build, launch
 from wctstyle.encoder import MODELS
 from wctstyle.optimizer import Optimizer
@@ -39,8 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextlib.contextmanager
-def narrow_engine(folder: Path) -> Iterator[Engine]:
-    """An engine that offers two models which take no time, and has a third; programs compile quickly."""
+def narrow_backend(folder: Path) -> Iterator[Backend]:
+    """A backend that offers two models which take no time, and has a third; programs compile quickly."""
     with quick_compilation(folder), pytest.MonkeyPatch.context() as patch:
         for name in MODELS:
             patch.setitem(MODELS, name, replace(NARROW, name=name))
@@ -53,21 +53,21 @@ def narrow_engine(folder: Path) -> Iterator[Engine]:
             encoder = {f"encoder/{key}": value for key, value in part(known[name], "encoder").items()}
             return Optimizer(name, tensors=encoder)
 
-        yield Engine(stylizer("slim"), offered=("slim", "medium"), make_stylizer=stylizer, make_optimizer=optimizer)
+        yield Backend(stylizer("slim"), offered=("slim", "medium"), make_stylizer=stylizer, make_optimizer=optimizer)
 
 
 @contextlib.contextmanager
-def narrow_desk(folder: Path, limits: Limits = SMALL) -> Iterator[Desk]:
-    with narrow_engine(folder) as engine:
-        yield Desk.make(engine, limits)
+def narrow_service(folder: Path, limits: Limits = SMALL) -> Iterator[Service]:
+    with narrow_backend(folder) as backend:
+        yield Service.make(backend, limits)
 
 
 @contextlib.contextmanager
 def narrow_server(folder: Path, limits: Limits = SMALL) -> Iterator[tuple[Demo, str]]:
-    with narrow_engine(folder) as engine, pytest.MonkeyPatch.context() as patch:
+    with narrow_backend(folder) as backend, pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "unused"))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        demo = build(engine, limits=limits)
+        demo = build(backend, limits=limits)
         try:
             yield demo, launch(demo, block=False, warm=False)
         finally:

@@ -15,8 +15,8 @@ import numpy as np
 
 from wctstyle import weights
 from wctstyle.codes import ContentCode, StyleCode
-from wctstyle.demo.looks import Look
-from wctstyle.demo.pictures import Held
+from wctstyle.demo.composition import Composition
+from wctstyle.demo.pictures import StoredPicture
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WeightsError
 from wctstyle.look import small_sides
@@ -42,7 +42,7 @@ def installed() -> tuple[str, ...]:
     return tuple(status.name for status in weights.list_models() if status.available)
 
 
-class Gate:
+class Priority:
     """Lets slow work step aside while quick work goes on."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Shot:
+class Rendered:
     """A picture that was made: RGB in [0, 1], and the seconds it took."""
 
     image: np.ndarray
@@ -76,7 +76,7 @@ class Shot:
     first_of_size: bool
 
 
-class Engine:
+class Backend:
     """Renders looks. Safe to share between threads.
 
     There is one `Stylizer` a model and one `Optimizer` a network; but for `first`, each is made when it is first asked
@@ -94,7 +94,7 @@ class Engine:
     ) -> None:
         self.model = first.model
         self.offered = tuple(dict.fromkeys([*(installed() if offered is None else offered), first.model]))
-        self.gate = Gate()
+        self.priority = Priority()
         self._make_stylizer, self._make_optimizer = make_stylizer, make_optimizer
         self._stylizers: dict[str, Stylizer] = {first.model: first}
         self._optimizers: dict[str, Optimizer] = {}
@@ -145,20 +145,22 @@ class Engine:
         total = seconds * settings.steps / TRIAL_STEPS
         return total if settings.time_budget is None else min(total, settings.time_budget)
 
-    def content_rgb(self, held: Held, size: int) -> np.ndarray:
+    def content_rgb(self, held: StoredPicture, size: int) -> np.ndarray:
         """Return a content at a long side of at most `size`: photos are never enlarged."""
         return self._pixels.get((held.content_hash, size), lambda: held.at(size))
 
-    def style_rgb(self, held: Held, side: int) -> np.ndarray:
+    def style_rgb(self, held: StoredPicture, side: int) -> np.ndarray:
         """Return a style picture at exactly this long side, so that the dial moves the strokes of any picture."""
         return held.at(side, enlarge=True)
 
-    def styles_rgb(self, session: Session, look: Look, result_side: int) -> list[tuple[np.ndarray, float]]:
-        """Return the style pictures of a look at the size for a result of that long side, with their weights."""
-        side = look.style_side(result_side, session.limits)
-        return [(self.style_rgb(session.picture(id), side), weight) for id, weight in look.styles]
+    def styles_rgb(
+        self, session: Session, composition: Composition, result_side: int
+    ) -> list[tuple[np.ndarray, float]]:
+        """Return the style pictures of a composition at the size for a result of that long side, with their weights."""
+        side = composition.style_side(result_side, session.limits)
+        return [(self.style_rgb(session.picture(id), side), weight) for id, weight in composition.styles]
 
-    def content_code(self, held: Held, size: int, model: str, texture: float) -> ContentCode:
+    def content_code(self, held: StoredPicture, size: int, model: str, texture: float) -> ContentCode:
         """Encode a content once."""
         stylizer = self.stylizer(model)
         return self._contents.get(
@@ -166,33 +168,41 @@ class Engine:
             lambda: stylizer.content(self.content_rgb(held, size), texture=texture),
         )
 
-    def style_code(self, held: Held, side: int, model: str) -> StyleCode:
+    def style_code(self, held: StoredPicture, side: int, model: str) -> StyleCode:
         """Measure a style once."""
         stylizer = self.stylizer(model)
         return self._styles.get((model, held.content_hash, side), lambda: stylizer.style(self.style_rgb(held, side)))
 
-    def render(self, session: Session, look: Look) -> Shot:
-        """Make the picture of a look.
+    def render(self, session: Session, composition: Composition) -> Rendered:
+        """Make the picture of a composition.
 
         Raises:
             ConfigError: there is no style, a picture is not kept any more, or the model is not offered here.
         """
-        if not look.styles:
+        if not composition.styles:
             raise ConfigError("There is no style in the blend. Add one from the gallery or your own.")
         start = time.perf_counter()
-        with self.gate.quick():
-            stylizer = self.stylizer(look.model)
+        with self.priority.quick():
+            stylizer = self.stylizer(composition.model)
             traces = sum(stylizer.traces.values())
-            photo = self.content_rgb(session.picture(look.content), look.size)
-            side = look.style_side(max(photo.shape[:2]), session.limits)
-            blend = [(self.style_code(session.picture(id), side, look.model), weight) for id, weight in look.styles]
-            if small_sides(photo.shape, look.settings.look):  # it is scaled before it is encoded
+            photo = self.content_rgb(session.picture(composition.content), composition.size)
+            side = composition.style_side(max(photo.shape[:2]), session.limits)
+            blend = [
+                (self.style_code(session.picture(id), side, composition.model), weight)
+                for id, weight in composition.styles
+            ]
+            if small_sides(photo.shape, composition.settings.look):  # it is scaled before it is encoded
                 content = photo
             else:
-                content = self.content_code(session.picture(look.content), look.size, look.model, look.settings.texture)
-            result = stylizer.stylize(content, blend, look.settings)
+                content = self.content_code(
+                    session.picture(composition.content),
+                    composition.size,
+                    composition.model,
+                    composition.settings.texture,
+                )
+            result = stylizer.stylize(content, blend, composition.settings)
         seconds = time.perf_counter() - start
-        return Shot(result.image, seconds, sum(stylizer.traces.values()) > traces)
+        return Rendered(result.image, seconds, sum(stylizer.traces.values()) > traces)
 
     def warm(self, styles: int, shapes: Sequence[tuple[int, int]] = ()) -> None:
         """Compile what visitors will need next: blends of up to so many styles, and pictures of these shapes.
@@ -202,21 +212,21 @@ class Engine:
         stylizer, rng = self.stylizer(self.model), np.random.default_rng(0)
         code = stylizer.style(rng.uniform(size=(64, 64, 3)).astype(np.float32))
         for count in range(2, styles + 1):
-            self.gate.give_way(60)
+            self.priority.give_way(60)
             stylizer.target([(code, 1.0)] * count)
         for height, width in shapes:
-            self.gate.give_way(60)
+            self.priority.give_way(60)
             stylizer.stylize(rng.uniform(size=(height, width, 3)).astype(np.float32), [code])
 
-    def figures(self, session: Session, look: Look, image: np.ndarray) -> dict[str, Any]:
+    def figures(self, session: Session, composition: Composition, image: np.ndarray) -> dict[str, Any]:
         """Measure a result against its content and its blend: `Optimizer.figures`, with one network for all results.
 
         Content and SSIM are None where the photo has another size, style is None and has no levels where every weight
         is 0.
         """
         longest = max(image.shape[:2])
-        photo = self.content_rgb(session.picture(look.content), longest)
-        styles = self.styles_rgb(session, look, longest)
+        photo = self.content_rgb(session.picture(composition.content), longest)
+        styles = self.styles_rgb(session, composition, longest)
         judge = self.optimizer(DEFAULT_OPTIMIZER_MODEL)
         same, styled = image.shape == photo.shape, any(weight > 0 for _, weight in styles)
         figures = judge.figures(image, photo if same else image, styles if styled else [(image, 1.0)])

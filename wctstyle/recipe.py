@@ -1,0 +1,359 @@
+"""A recipe: how a picture was made. It is kept inside the picture, and read back as a command or a program."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from wctstyle import __version__, samples
+from wctstyle.errors import ConfigError
+from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, ModelName, Settings, style_long_side
+
+START = "start.png"
+"""What a command calls the fast picture that an optimisation starts from, where that picture has dials of its own."""
+
+
+def public_name(source: str) -> str:
+    """Leave out the folders: they are private when the picture is passed on."""
+    return source if source.startswith(samples.PREFIX) else os.path.basename(source)
+
+
+def format_style(source: str, weight: float, region: str = "") -> str:
+    """Write a style as --style takes it, with the weight only where it is needed."""
+    plain = weight == 1 and ":" not in source.removeprefix(samples.PREFIX)
+    return (source if plain else f"{source}:{weight!r}") + (f"@{region}" if region else "")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture that went in: its file name without folders, or `sample:NAME`, and the hash of its pixels."""
+
+    name: str
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class StyleSource(Source):
+    """A style: its weight in the blend, and its region ("" for none)."""
+
+    weight: float = 1.0
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class MaskSource(Source):
+    """The mask of a region."""
+
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """What the optimiser did: its settings, its network and what it started from (`init`: a `Start` or a file's name).
+
+    stopped: the step at which a run over several scales was stopped, None otherwise. No command repeats such a run.
+    """
+
+    settings: OptimizeSettings
+    model: str
+    init: str = "fast"
+    stopped: int | None = None
+
+    def ended(self, step: int, scales: int, reason: str) -> Optimisation:
+        """Return what describes a run that ended at `step`, early where it was stopped or out of time.
+
+        At one scale as many steps give the same picture. Over several scales they do not.
+        """
+        if reason == "plateau" or step >= self.settings.steps:
+            return self
+        if scales > 1:
+            return replace(self, settings=replace(self.settings, time_budget=None), stopped=step)
+        return replace(self, settings=replace(self.settings, time_budget=None, steps=max(1, step)))
+
+
+def fast_settings(settings: OptimizeSettings) -> Settings:
+    """Return the settings of the fast picture that an optimisation starts from, as far as both have the same dials."""
+    return Settings(
+        strength=settings.strength,
+        blend=settings.blend,
+        keep_faces=settings.keep_faces,
+        color=0.0 if settings.original_colors else 1.0,
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a picture was made.
+
+    settings, model: of the pass that paints it; of an optimisation, the pass that it starts from. size: long side of
+    the result in pixels. style_size: long side of the style pictures in pixels (0: their own), or None, where
+    `stroke_scale` gives it (`settings.style_long_side`). optimisation: None for a picture of the pass alone.
+    """
+
+    content: Source
+    styles: tuple[StyleSource, ...]
+    size: int
+    settings: Settings = dataclasses.field(default_factory=Settings)
+    model: str = DEFAULT_MODEL
+    style_size: int | None = None
+    stroke_scale: float | None = DEFAULT_STROKE_SCALE
+    masks: tuple[MaskSource, ...] = ()
+    optimisation: Optimisation | None = None
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        if self.style_size is not None:
+            object.__setattr__(self, "stroke_scale", None)  # it has no effect, and equal recipes are to compare equal
+
+    @property
+    def fast(self) -> Recipe:
+        """The recipe of the pass alone."""
+        return replace(self, optimisation=None)
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether a style or a mask belongs to a region."""
+        return bool(self.masks) or any(style.region for style in self.styles)
+
+    # ------------------------------------------------------------------------------------------------------------ JSON
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the recipe in JSON's types; what is empty or without effect is left out."""
+        written: dict[str, Any] = {
+            "version": self.version,
+            "model": self.model,
+            "content": dataclasses.asdict(self.content),
+            "styles": [_without_empty_region(style) for style in self.styles],
+            **dataclasses.asdict(self.settings),
+            "size": self.size,
+            "style_size": self.style_size,
+            "stroke_scale": self.stroke_scale,
+        }
+        if self.masks:
+            written["masks"] = [dataclasses.asdict(mask) for mask in self.masks]
+        if self.optimisation is not None:
+            optimised = dataclasses.asdict(self.optimisation)
+            if self.optimisation.stopped is None:
+                del optimised["stopped"]
+            written["optimize"] = optimised
+        return written
+
+    @staticmethod
+    def from_json(written: Mapping[str, Any], *, source: str = "the recipe") -> Recipe:
+        """Read a recipe. Everything is checked: it may come from a stranger's picture. Unknown names are ignored.
+
+        Raises:
+            ConfigError: something is missing, has the wrong type or is out of range; it begins with `source`.
+        """
+        try:
+            return _read(written)
+        except (AttributeError, ConfigError, KeyError, OverflowError, TypeError, ValueError) as error:
+            why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            version = written.get("version")
+            raise ConfigError(
+                f"{source}: its recipe (of version {version}) cannot be used: {why}; see it with --json"
+            ) from error
+
+    # -------------------------------------------------------------------------------------------- commands and programs
+
+    def command(self, output: str | None = None) -> str:
+        """Write the command that makes the picture, quoted for a POSIX shell, into `output`.
+
+        Files are named without folders; put these in front where the files are elsewhere. An optimisation that starts
+        from a fast picture with dials that `optimize` does not have is two commands, joined by `&&`.
+        """
+        if self.optimisation is None:
+            line = self._stylize()
+        elif self._starts_from_own_picture:
+            started = replace(self, optimisation=replace(self.optimisation, init=START))
+            line = f"{self._stylize()} -o {START} && {started._optimize()}"
+        else:
+            line = self._optimize()
+        return line if output is None else f"{line} -o {shlex.quote(output)}"
+
+    @property
+    def _starts_from_own_picture(self) -> bool:
+        done = self.optimisation
+        if done is None or done.init != "fast":
+            return False
+        return (self.settings, self.model) != (fast_settings(done.settings), DEFAULT_MODEL)
+
+    def _stylize(self) -> str:
+        settings = {name: str(value) for name, value in dataclasses.asdict(self.settings).items()}
+        return _command("stylize", [*self._pictures(), *_options(settings), *self._sizes(self.model)])
+
+    def _optimize(self) -> str:
+        assert self.optimisation is not None
+        done = self.optimisation
+        arguments = [*self._pictures(), f"--init={done.init}", *self._sizes(done.model)]
+        settings = {name: value for name, value in done.settings.as_json().items() if name != "init"}
+        for name, value in settings.items():  # today's defaults too, as defaults change
+            if value is True:
+                arguments.append(_option(name))
+            elif isinstance(value, Mapping):
+                arguments += [_option(name), ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
+            elif value is not None and value is not False:
+                arguments += [_option(name), str(value)]
+        return _command("optimize", arguments)
+
+    def _pictures(self) -> list[str]:
+        name = self.content.name
+        arguments = [f"./{name}" if name.startswith("-") else name]
+        for style in self.styles:
+            arguments += ["--style", format_style(style.name, style.weight, style.region)]
+        for mask in self.masks:
+            arguments += ["--mask", f"{mask.region}={mask.name}"]
+        return arguments
+
+    def _sizes(self, model: str) -> list[str]:
+        strokes = {"style_size": self.style_size, "stroke_scale": self.stroke_scale}  # one of them is None
+        return _options({"size": self.size, "model": model, **strokes})
+
+    def program(self, output: str = "result.png") -> str:
+        """Write a Python program that makes the picture."""
+        return "\n".join(_program(self, output)) + "\n"
+
+
+def _without_empty_region(style: StyleSource) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(style).items() if name != "region" or value}
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _options(values: Mapping[str, Any]) -> list[str]:
+    return [part for name, value in values.items() if value is not None for part in (_option(name), str(value))]
+
+
+def _command(name: str, arguments: Sequence[str]) -> str:
+    line = shlex.join(["wctstyle", name, *arguments])
+    return "".join(char if char.isprintable() else "?" for char in line)
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def _read(written: Mapping[str, Any]) -> Recipe:
+    settings = {field.name: written[field.name] for field in dataclasses.fields(Settings)}
+    size = _whole("size", written["size"])
+    own, scale = written["style_size"], written["stroke_scale"]
+    if own is None:
+        style_long_side(size, _number("stroke_scale", scale))  # checks it
+    optimised = written.get("optimize")
+    return Recipe(
+        content=Source(**_texts(written["content"], "name", "hash")),
+        styles=tuple(
+            StyleSource(
+                **_texts(style, "name", "hash", "region"), weight=_number("weight of a style", style["weight"], least=0)
+            )
+            for style in written["styles"]
+        ),
+        size=size,
+        settings=Settings(**settings),
+        model=_model(written["model"]),
+        style_size=None if own is None else _whole("style_size", own, least=0),
+        stroke_scale=scale,
+        masks=tuple(MaskSource(**_texts(mask, "name", "hash", "region")) for mask in written.get("masks", ())),
+        optimisation=None if optimised is None else _optimisation(optimised),
+        version=str(written.get("version")),
+    )
+
+
+def _optimisation(written: Mapping[str, Any]) -> Optimisation:
+    names = {field.name for field in dataclasses.fields(OptimizeSettings)}
+    chosen = {name: value for name, value in written["settings"].items() if name in names}
+    stopped = written.get("stopped")
+    return Optimisation(
+        settings=OptimizeSettings(**chosen),
+        model=_model(written["model"]),
+        init=_texts(written, "init")["init"],
+        stopped=None if stopped is None else _whole("stopped", stopped),
+    )
+
+
+def _texts(entry: Mapping[str, Any], *names: str) -> dict[str, str]:
+    found = {name: entry[name] for name in names if name in entry or name in ("name", "init")}
+    for name, value in found.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"{name} is {value!r}, must be text")
+    return found
+
+
+def _number(name: str, value: Any, *, least: float = float("-inf")) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
+        raise ConfigError(f"{name} is {value!r}, must be a number" + (f" >= {least:g}" if least == 0 else ""))
+    return value
+
+
+def _whole(name: str, value: Any, *, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} is {value!r}, must be a whole number from {least}")
+    return value
+
+
+def _model(value: Any) -> str:
+    if value not in get_args(ModelName):
+        raise ConfigError(f"model is {value!r}, must be one of {', '.join(get_args(ModelName))}")
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------- programs
+
+
+def _loaded(name: str) -> str:
+    sample = name.removeprefix(samples.PREFIX)
+    return f"samples.picture({sample!r})" if name.startswith(samples.PREFIX) else f"images.load({name!r})"
+
+
+def _written(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in values.items())  # today's defaults too, as defaults change
+
+
+def _program(recipe: Recipe, output: str) -> list[str]:
+    done = recipe.optimisation
+    own = recipe.style_size
+    side = style_long_side(recipe.size, recipe.stroke_scale or DEFAULT_STROKE_SCALE) if own is None else own
+    fitted = f"images.resize(p, long_side={side}, enlarge=True)" if side else "p"  # 0: as large as they are
+    lines = [
+        "from wctstyle import images, samples",
+        *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if done else []),
+        "from wctstyle.stylizer import Settings, Stylizer",
+        "",
+        f"photo = images.resize({_loaded(recipe.content.name)}, long_side={recipe.size}, enlarge=True)",
+        "photo = images.fill_hidden(photo)",
+        "pictures = [",
+        *(f"    ({_loaded(style.name)}, {style.weight!r})," for style in recipe.styles),
+        "]",
+        f"styles = [(images.flatten({fitted}).rgb, weight) for p, weight in pictures]",
+    ]
+    if recipe.has_regions:
+        names = [style.region for style in recipe.styles]
+        masks = ", ".join(f"{mask.region!r}: mask_of({_loaded(mask.name)})" for mask in recipe.masks)
+        lines[1:1] = ["from wctstyle.faces import face_map", "from wctstyle.regions import mask_of, named_regions"]
+        lines += [
+            f"named = [(style, weight, name) for (style, weight), name in zip(styles, {names!r}, strict=True)]",
+            f"masks = {{{masks}}}",
+            "styles = named_regions(named, masks, lambda: face_map(photo.rgb))",
+        ]
+    made = (
+        f"Stylizer({recipe.model!r}).stylize(photo.rgb, styles, "
+        f"Settings({_written(dataclasses.asdict(recipe.settings))})).image"
+    )
+    if done:
+        scaled = f"images.resize_to({_loaded(done.init)}, height=photo.height, width=photo.width)"
+        starts = {"fast": made, "content": "None", "noise": "None", "style": "None"}
+        lines += [
+            f"init = {starts.get(done.init, f'images.flatten({scaled}).rgb')}",
+            f"settings = OptimizeSettings({_written(done.settings.as_json())})",
+            f"*_, last = Optimizer({done.model!r}).run(photo.rgb, styles, settings, init=init)",
+            "image = last.image",
+        ]
+    else:
+        lines.append(f"image = {made}")
+    return [*lines, f"images.save({output!r}, image, photo.alpha)"]
