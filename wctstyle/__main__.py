@@ -1,4 +1,4 @@
-"""Runs the command line: `python -m wctstyle` does what `wctstyle` does."""
+"""Run the command line: `python -m wctstyle` is the same as `wctstyle`."""
 
 from wctstyle.cli import main
 

@@ -1,4 +1,4 @@
-"""What a stylizer keeps of pictures: a style's moments, a photo's code."""
+"""Data that a stylizer keeps of its pictures: the moments of a style, the code of a photo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rgb = Float[np.ndarray, "h w 3"]
 
 @dataclass(frozen=True)
 class StyleCode:
-    """What is kept of a style picture: its moments, and its pixels for `refine`."""
+    """A measured style picture: its moments, and its pixels for `refine`."""
 
     moments: Moments
     pixels: Rgb
@@ -28,10 +28,10 @@ class StyleCode:
 
 @dataclass(frozen=True)
 class ContentCode:
-    """A content picture's code and moments, its pixels padded to the size family, and its own size in pixels.
+    """An encoded content picture: code, moments, pixels padded to the size family, and its unpadded size in pixels.
 
-    The code is of the picture with `texture` added to its plain areas; the pixels are the picture's own. `original`
-    is the photo that an enlarged painting was made from (`wctstyle.look`), whose faces are kept; None for a photo.
+    The code is computed with `texture` added to plain areas; the pixels are without it. For an enlarged painting
+    (`wctstyle.look`), `original` is the photo it was made from, whose faces are kept; for a photo it is None.
     """
 
     code: Features
@@ -45,39 +45,39 @@ class ContentCode:
 
     @property
     def nbytes(self) -> int:
-        """Memory it takes, in bytes; what the decoder loses of it, kept beside it, counted too."""
+        """Memory use in bytes, including what the decoder loses of the picture, which is cached separately."""
         return int(self.code.nbytes) + 2 * self.pixels.nbytes
 
     @property
     def photo(self) -> Rgb:
-        """The picture itself, without padding."""
+        """The picture without padding."""
         return self.pixels[0, : self.height, : self.width]
 
     @property
     def _counted(self) -> tuple[slice, slice]:
-        """Rows and columns that count in its moments."""
+        """Rows and columns that count in the moments."""
         return slice(counted_side(self.height)), slice(counted_side(self.width))
 
     @functools.cached_property
     def mean_color(self) -> Float[np.ndarray, "3"]:
-        """Mean of the pixels that count in its moments."""
+        """Mean colour of the pixels that count in the moments."""
         return self.pixels[0][self._counted].mean(axis=(0, 1))
 
     def mean_color_of(self, share: Float[np.ndarray, "1 H W 1"]) -> Float[np.ndarray, "3"]:
-        """Mean of the part of these pixels that `share` says."""
+        """Return the mean colour of these pixels, weighted by `share`."""
         weights = share[0][self._counted]
         return (weights * self.pixels[0][self._counted]).sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
 
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:
-        """Where its faces are, 0..1, padded as it is (see `wctstyle.faces`); None without any."""
+        """Map of the faces, 0..1, padded like the pixels (see `wctstyle.faces`); None if there are none."""
         if self.original is not None:
             return self.original.faces
         found = face_map(self.photo)
         return None if found is None else self.padded(found)
 
     def padded(self, plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "H W"]:
-        """Pad a map of the photo as its pixels are, with the values at its edge."""
+        """Pad a map of the photo to the size of the padded pixels, repeating its edge values."""
         padding = [
             (0, whole - own) for whole, own in zip(self.pixels.shape[1:3], (self.height, self.width), strict=True)
         ]
@@ -86,7 +86,7 @@ class ContentCode:
 
 @dataclass(frozen=True)
 class Part:
-    """A region as it is painted: its plan, where it is (None: everywhere), and its strength by the settings'."""
+    """A region ready to paint: plan, share of each pixel (None: everywhere), and a factor on the settings' strength."""
 
     plan: Plan
     share: Float[np.ndarray, "1 H W 1"] | None = None

@@ -1,6 +1,6 @@
-"""Colour spaces of sRGB arrays: linear light, Oklab, luma, and keeping a photo's own colours.
+"""Colour spaces of sRGB arrays: linear light, Oklab and luma, and restoring a photo's own colours.
 
-Plain NumPy functions of arrays whose last axis is R, G, B; float32 in, float32 out, and so float64.
+Plain NumPy functions of arrays whose last axis is R, G, B. The result has the dtype of the input, float32 or float64.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _LAB_FROM_LMS = np.array(
 #: Luma of gamma-encoded R, G, B (ITU-R BT.601-7, section 2.5.1).
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
-#: How far outside [0, 1] a linear component may be and still count as inside the gamut: below half an 8-bit
-#: level even in the steepest part of the sRGB curve (slope 12.92), and above the rounding of a float32 round
+#: How far outside [0, 1] a linear component may be and still count as in gamut: less than half an 8-bit level,
+#: even in the steepest part of the sRGB curve (slope 12.92), and more than the rounding error of a float32 round
 #: trip.
 _GAMUT_SLACK = 1e-4
 
-#: Halvings of the chroma interval; 2^-12 of any sRGB chroma (at most 0.33) is below 1e-4 in Oklab, out of
-#: sight.
+#: Halvings of the chroma interval; 2^-12 of any sRGB chroma (at most 0.33) is below 1e-4 in Oklab, which is
+#: invisible.
 _GAMUT_HALVINGS = 12
 
 
 def srgb_to_linear(rgb: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Undoes the sRGB transfer curve: encoded values to linear light, 0 and 1 fixed.
+    """Invert the sRGB transfer curve: encoded values to linear light; 0 and 1 stay fixed.
 
-    ``c / 12.92`` up to 0.04045, above it ``((c + 0.055) / 1.055) ** 2.4``. Odd around 0, so that colours
-    outside the gamut survive a round trip.
+    ``c / 12.92`` up to 0.04045, ``((c + 0.055) / 1.055) ** 2.4`` above. Odd around 0, so that colours outside
+    the gamut survive a round trip.
 
-    Source: IEC 61966-2-1:1999, with the break at 0.04045 of its amendment 1. The oddness is ours.
+    Source: IEC 61966-2-1:1999, with the breakpoint 0.04045 of its amendment 1. The odd extension is ours.
     """
     magnitude = np.abs(rgb)
     linear = np.where(magnitude <= 0.04045, magnitude / 12.92, ((magnitude + 0.055) / 1.055) ** 2.4)
@@ -54,11 +54,11 @@ def srgb_to_linear(rgb: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shap
 
 
 def linear_to_srgb(linear: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Applies the sRGB transfer curve: linear light to encoded values, 0 and 1 fixed.
+    """Apply the sRGB transfer curve: linear light to encoded values; 0 and 1 stay fixed.
 
-    ``12.92 c`` up to 0.0031308, above it ``1.055 c ** (1 / 2.4) - 0.055``. Odd around 0, as `srgb_to_linear`.
+    ``12.92 c`` up to 0.0031308, ``1.055 c ** (1 / 2.4) - 0.055`` above. Odd around 0, like `srgb_to_linear`.
 
-    Source: IEC 61966-2-1:1999. The oddness is ours.
+    Source: IEC 61966-2-1:1999. The odd extension is ours.
     """
     magnitude = np.abs(linear)
     encoded = np.where(magnitude <= 0.0031308, magnitude * 12.92, 1.055 * magnitude ** (1 / 2.4) - 0.055)
@@ -66,7 +66,7 @@ def linear_to_srgb(linear: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*s
 
 
 def rgb_to_oklab(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
-    """Turns sRGB in [0, 1] into Oklab: lightness L in [0, 1], and a (green-red), b (blue-yellow) about 0.
+    """Convert sRGB in [0, 1] to Oklab: lightness L in [0, 1], a (green-red) and b (blue-yellow) around 0.
 
     ``lab = M2 cbrt(M1 linear)``. Greys have a = b = 0 and white L = 1, to about 1e-7.
 
@@ -77,21 +77,21 @@ def rgb_to_oklab(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shap
 
 
 def oklab_to_rgb(lab: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
-    """Turns Oklab into sRGB; colours outside the gamut give values outside [0, 1], nothing is clipped.
+    """Convert Oklab to sRGB without clipping: colours outside the gamut give values outside [0, 1].
 
-    The exact inverse of `rgb_to_oklab`: the matrices are inverted numerically, where Ottosson 2020 prints the
-    inverses rounded to ten digits.
+    The exact inverse of `rgb_to_oklab`: the matrices are inverted numerically. Ottosson 2020 prints the inverses
+    rounded to ten digits.
     """
     return linear_to_srgb(_oklab_to_linear(lab))
 
 
 def luma(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
-    """Weigh the gamma-encoded channels of an sRGB picture to one of luma, in float64 (BT.601)."""
+    """Compute luma, the weighted sum of the gamma-encoded channels, in float64 (BT.601)."""
     return np.asarray(rgb, np.float64) @ np.array(LUMA_WEIGHTS)
 
 
 def lightness_grey(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
-    """Gives the grey, in sRGB [0, 1], that has the colour's Oklab lightness; what `original_colors` takes back."""
+    """Return the grey, in sRGB [0, 1], with the colour's Oklab lightness, which `original_colors` reads back."""
     return linear_to_srgb(rgb_to_oklab(rgb)[..., 0] ** 3)
 
 
@@ -101,20 +101,20 @@ def original_colors(
     *,
     share: float = 1.0,
 ) -> Float[np.ndarray, "h w 3"]:
-    """Gives the stylised picture the content's colours: Oklab L of the one, a and b of the other.
+    """Give the stylised picture the content's colours: Oklab L of the stylised picture, a and b of the content.
 
-    With ``share`` below 1, that part of the content's a and b and the rest of the stylised picture's own.
+    ``share`` below 1 mixes: a and b are ``share`` of the content's plus ``1 - share`` of the stylised picture's.
 
-    Where that colour does not exist in sRGB, its chroma is scaled down, lightness and hue kept, to the
-    largest that does. Both in sRGB [0, 1], and so is the result.
+    A colour outside sRGB keeps its lightness and hue; its chroma is reduced to the largest that fits. Inputs and
+    result are sRGB in [0, 1].
 
     Raises:
         ImageError: if the two pictures differ in shape.
 
     Source: the luminance-only transfer of Gatys et al. 2016, "Preserving Color in Neural Artistic Style
-    Transfer", arXiv:1606.05897, section 4. Differs from it: Oklab instead of YIQ, whose luma changes the
-    perceived lightness of saturated colours; lightness is taken after stylisation, so the style's is not
-    matched to the content's first; and the gamut is respected by chroma instead of clipping each channel.
+    Transfer", arXiv:1606.05897, section 4. Differs from it in three ways: Oklab replaces YIQ, whose luma changes
+    the perceived lightness of saturated colours; lightness is taken after stylisation, so the style's is not
+    matched to the content's first; and colours are brought into gamut by chroma, not by clipping each channel.
     """
     if stylized_rgb.shape != content_rgb.shape:
         raise ImageError(
@@ -129,22 +129,22 @@ def original_colors(
 
 
 def _oklab_to_linear(lab: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
-    """Turns Oklab into linear sRGB, unclipped."""
+    """Convert Oklab to linear sRGB, unclipped."""
     lms = (lab @ np.linalg.inv(_LAB_FROM_LMS).T.astype(lab.dtype)) ** 3
     return lms @ np.linalg.inv(_LMS_FROM_LINEAR).T.astype(lab.dtype)
 
 
 def _in_gamut(lab: Float[np.ndarray, "*shape 3"]) -> np.ndarray:
-    """Says for each colour whether sRGB has it."""
+    """Return for each colour whether it is in the sRGB gamut."""
     linear = _oklab_to_linear(lab)
     return np.all((linear >= -_GAMUT_SLACK) & (linear <= 1 + _GAMUT_SLACK), axis=-1)
 
 
 def _reduce_chroma_to_gamut(lab: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
-    """Scales (a, b) of the colours outside sRGB by the largest factor that brings them in.
+    """Scale (a, b) of colours outside sRGB by the largest factor that brings them into gamut.
 
     Source: Ottosson 2021, https://bottosson.github.io/posts/gamutclipping/, "keep lightness constant, only
-    compress chroma"; by bisection instead of by his fitted cusp, as pictures have few such pixels.
+    compress chroma". Uses bisection instead of his fitted cusp, because pictures have few such pixels.
     """
     outside = ~_in_gamut(lab)
     colors = lab[outside]

@@ -1,4 +1,4 @@
-"""How JAX compiles here: its cache on disk, and how much the compiler is to try."""
+"""Compilation settings of JAX: the cache on disk and the optimisation level."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import jax
 import platformdirs
 
 CACHE_BYTES = 2**30
-"""Most that kept programs may take on disk. When a process starts, those unused for longest are deleted down to it."""
+"""Limit of the cache on disk. When a process starts, the least recently used programs beyond it are deleted."""
 
 
 def enable_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder, bounded in size, unless a folder is already configured."""
+    """Cache compiled programs in the user's cache folder, bounded in size, unless a folder is already configured."""
     if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 (unknown to type checkers)
         folder = Path(platformdirs.user_cache_dir("wctstyle")) / "programs"
         try:
@@ -28,10 +28,10 @@ def enable_compilation_cache() -> None:
 
 
 def trim(folder: Path, most: int) -> None:
-    """Delete the files of a folder that were unused for longest, until at most `most` bytes are left.
+    """Delete the least recently used files of a folder until at most `most` bytes are left.
 
-    JAX can bound its cache itself. But a process that is killed between the two files of an entry leaves the cache
-    unable to write from then on.
+    JAX's own size limit is not used: if a process is killed between writing the two files of an entry, the cache can no
+    longer write.
     """
     found = []
     for path in folder.iterdir():
@@ -48,14 +48,14 @@ def trim(folder: Path, most: int) -> None:
 
 
 def on_cpu() -> bool:
-    """Tell whether JAX computes on a CPU, for which some things are computed in other ways (`wctstyle.convolution`)."""
+    """Return whether JAX computes on a CPU, where `wctstyle.convolution` uses special implementations."""
     return jax.default_backend() == "cpu"
 
 
 def compiler_options() -> dict[str, int] | None:
-    """Return how much the compiler is to try.
+    """Return options that lower the compiler's optimisation level on a CPU.
 
-    On a CPU little: the work is in the convolutions, which come compiled. The two programs of a first picture compile
-    in two thirds of the time and run as fast.
+    Most of the work is in precompiled convolutions. The two programs of a first picture compile in two thirds of the
+    time and run equally fast.
     """
     return {"xla_backend_optimization_level": 1} if on_cpu() else None

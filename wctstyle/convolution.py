@@ -1,6 +1,6 @@
-"""3x3 convolutions, over zeros and over reflected borders, as XLA's CPU backend computes them fastest.
+"""3x3 convolutions with zero or reflected borders, in the forms that XLA's CPU backend computes fastest.
 
-On other backends they are the library's own, at its precision.
+Other backends use XLA's own convolution, at its default precision.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ _SAME = ((1, 1), (1, 1))
 _VALID = ((0, 0), (0, 0))
 
 WIDE = ((64, 4), (256, 2))
-"""Neighbouring columns that a convolution between few channels computes at once: (products of channels in and out up to
-which, columns). RGB to `slim`'s 16 channels and back by four, 16 to 16 by two; VGG-19's 64 one by one."""
+"""Columns that a convolution between few channels computes at once, as (most c_in * c_out, columns).
+
+RGB to `slim`'s 16 channels and back: four; 16 to 16: two; VGG-19's 64: one."""
 
 THIN_ROW = 5_000_000
-"""Products in a row of output below which `correlate` asks for one row more than there are."""
+"""Multiplications per output row below which `correlate` computes extra rows, which are cropped."""
 
 MANY_PRODUCTS = 64 * 64
-"""Products of channels in and out from which the gradient in a kernel is a matrix product per tap. XLA's CPU backend
-takes twice as long for the convolution that it is, and half as long with fewer channels."""
+"""c_in * c_out from which the kernel gradient is computed as one matrix product per tap.
+
+As a convolution, it takes twice as long on XLA's CPU backend, and with fewer channels half as long."""
 
 
 def _convolution(x: Array, kernel: Array, pads: Pads, stride: int) -> Array:
@@ -42,15 +44,15 @@ def _winograd_pays(x: Array, kernel: Array, pads: Pads, stride: int) -> bool:
 
 
 def _turned(kernel: Array) -> Array:
-    """Return the kernel of the gradient in what is correlated with `kernel`."""
+    """Return the kernel that computes the gradient with respect to the input."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _correlate(x: Array, kernel: Array, pads: Pads, stride: int, added: int) -> Array:
-    """Compute by `winograd` where that pays, else with `added` rows more below, which are cut off.
+    """Compute with `winograd` where it is faster, else with `added` extra rows at the bottom, which are cropped.
 
-    The gradient is that of the plain convolution.
+    The gradient is the plain convolution's.
     """
     if _winograd_pays(x, kernel, pads, stride):
         return winograd.correlate(x, kernel, pads)
@@ -92,12 +94,12 @@ def _products(kernel: Array) -> int:
 def correlate(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "kh kw c_in c_out"], pads: Pads, stride: int = 1
 ) -> Float[Array, "n h2 w2 c_out"]:
-    """Cross-correlate a batch with a kernel over zeros, at every `stride`-th column.
+    """Cross-correlate a batch with a kernel over zero padding, at every `stride`-th column.
 
-    XLA's CPU backend hands a convolution to a library that shares it out among the cores by rows, and leaves rows of
-    few products (`THIN_ROW`) to one core: 256x256x32 takes 12 ms, on two cores 6.7. A convolution with more rows than
-    its input is not handed over, and the code that it then gets uses all cores. So rows are added and cut off again.
-    Large convolutions between many channels take a quarter of the products (`winograd`).
+    XLA's CPU backend passes convolutions to a library that distributes rows over the cores, but runs rows with few
+    products (`THIN_ROW`) on one core: 256x256x32 takes 12 ms, on two cores 6.7 ms. A convolution with more output rows
+    than input rows is not passed on; XLA's own code then uses all cores. So extra rows are computed and cropped.
+    Large convolutions between many channels need only a quarter of the products (`winograd`).
     """
     if not on_cpu():
         return _convolution(x, kernel, pads, stride)
@@ -114,10 +116,10 @@ def correlate(
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _correlate_wide(x: Array, kernel: Array, wide: int) -> Array:
-    """Correlate over zero borders, `wide` columns at a time: one 3 x (2 + wide) kernel with that stride yields them.
+    """Correlate over zero padding, `wide` columns at a time, with one 3 x (2 + wide) kernel of stride `wide`.
 
-    Up to twice the products, but on XLA's CPU backend 3 times as fast between 3 and 16 channels (by four) and 1.4 times
-    from 16 to 16 (by two). The gradient in `x` is such a correlation too.
+    This takes up to twice the products, but on XLA's CPU backend it is 3 times as fast between 3 and 16 channels (four
+    columns) and 1.4 times from 16 to 16 (two columns). The gradient with respect to `x` has the same form.
     """
     n, height, width, _ = x.shape
     shifted = [jnp.pad(kernel, ((0, 0), (i, wide - 1 - i), (0, 0), (0, 0))) for i in range(wide)]
@@ -138,7 +140,7 @@ _correlate_wide.defvjp(_wide_forward, _wide_backward)
 
 
 def correlate_same(x: Array, kernel: Array) -> Array:
-    """Cross-correlate over zero borders with a 3x3 kernel, between few channels several columns at a time."""
+    """Cross-correlate with a 3x3 kernel over zero padding; between few channels, several columns at a time."""
     if not on_cpu():
         return _convolution(x, kernel, _SAME, 1)
     wide = next((columns for most, columns in WIDE if _products(kernel) <= most), 1)
@@ -150,10 +152,10 @@ def correlate_same(x: Array, kernel: Array) -> Array:
 def conv3x3(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
 ) -> Float[Array, "n h w c_out"]:
-    """Cross-correlate with a 3x3 kernel over borders that are reflected (the edge row is not repeated).
+    """Cross-correlate with a 3x3 kernel over reflected borders (the edge row is not repeated).
 
-    On a CPU computed as a zero-padded convolution whose four border strips are then overwritten: XLA's CPU backend runs
-    that two to five times faster than padding the whole array first.
+    On a CPU this computes a zero-padded convolution and overwrites its four border strips, which is two to five times
+    as fast as padding the whole array first.
     """
 
     def reflect_columns(z: Array) -> Array:
@@ -181,5 +183,5 @@ def conv3x3(
 def conv3x3_zero(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
 ) -> Float[Array, "n h w c_out"]:
-    """Cross-correlate with a 3x3 kernel over borders of zeros, as the original does; a quarter cheaper on a CPU."""
+    """Cross-correlate with a 3x3 kernel over zero padding, as the original does; a quarter cheaper on a CPU."""
     return correlate_same(x, kernel) + bias

@@ -1,7 +1,7 @@
-"""The decoder: paints a picture from a code, relu4_1 and the colour of its cells.
+"""The decoder: paints a picture from a code (relu4_1 and the colour of each cell).
 
-The encoder's table mirrored from conv4_1 up, at the widths of `ModelConfig.painting`. Upsampling is nearest neighbour
-followed by a convolution (no checkerboard; Odena et al. 2016).
+It mirrors the encoder's table from conv4_1 up, at the widths of `ModelConfig.painting`. Nearest-neighbour upsampling
+followed by a convolution avoids checkerboard artefacts (Odena et al. 2016).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def upsample(x: Features) -> Features:
 def upsampled_conv3x3(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
 ) -> Float[Array, "n h2 w2 c_out"]:
-    """Return `conv3x3(upsample(x), kernel, bias)`, with less than half of the products.
+    """Return `conv3x3(upsample(x), kernel, bias)` with less than half of the products.
 
-    The 3x3 window of a doubled row or column holds two different values only, so each of the four positions that come
-    from one has a 2x2 kernel of its own over `x` (after Shi et al. 2016, "Is the deconvolution layer the same as a
-    convolutional layer?"). Reflecting the doubled picture is repeating the edge of `x`.
+    After doubling, a 3x3 window holds only two different values along each axis. So each of the four outputs of a
+    position is a 2x2 convolution of `x` with its own kernel (after Shi et al. 2016, "Is the deconvolution layer the
+    same as a convolutional layer?"). Reflecting the doubled picture is the same as repeating the edge of `x`.
     """
     n, height, width, c_in = x.shape
     c_out = kernel.shape[3]
@@ -50,7 +50,7 @@ def upsampled_conv3x3(
 
 
 class Decoder(nnx.Module):
-    """Four stages of convolutions that bring a code to RGB; conv k_i mirrors the encoder's of that name."""
+    """Four stages of convolutions from a code to RGB; conv k_i mirrors the encoder's convolution of that name."""
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs | None = None) -> None:
         self.config = config
@@ -58,11 +58,11 @@ class Decoder(nnx.Module):
             setattr(self, name, Conv(c_in, c_out, rngs=rngs))
 
     def conv(self, name: str) -> Conv:
-        """Return the convolution called `name`; it mirrors the encoder's of that name."""
+        """Return the convolution called `name`, which mirrors the encoder's."""
         return getattr(self, name)
 
     def activations(self, code: Features) -> dict[str, Features]:
-        """Return what every convolution gives, by its name; "conv1_1" is the picture, the others follow a ReLU."""
+        """Return the output of each convolution by name: "conv1_1" is the picture, the others are after the ReLU."""
         x, doubled = code, False
         out: dict[str, Features] = {}
         for name, _, _ in self.config.convs("decoder"):
@@ -75,5 +75,5 @@ class Decoder(nnx.Module):
         return out
 
     def __call__(self, code: Features) -> Image:
-        """Paint a code; RGB at 8 times its height and width, not clipped to [0, 1]."""
+        """Decode a code to RGB at 8 times its height and width, not clipped to [0, 1]."""
         return self.activations(code)["conv1_1"]

@@ -1,8 +1,7 @@
 """The encoder: VGG-19 up to relu5_1, at any width, from one table.
 
-Takes RGB in [0, 1]. The Caffe preprocessing of the original VGG-19 (RGB to BGR, times 255, minus the mean) is
-folded into conv1_1 when weights are imported; this is exact because borders are reflected, not zero-filled
-(a departure from the original, which pads with zeros).
+It takes RGB in [0, 1]. The Caffe preprocessing of the original VGG-19 (RGB to BGR, times 255, minus the mean) is
+folded into conv1_1 on import. This is exact because borders are reflected; the original pads with zeros.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ CODE_LEVEL = 4
 """The level whose features are mapped: relu4_1."""
 
 CELL = 2 ** (CODE_LEVEL - 1)
-"""Side in pixels of the cell that a position of the code stands for."""
+"""Side in pixels of the cell that one position of the code covers."""
 
 COLOR_SCALE = 4.0
-"""What the colour in a code is multiplied by, so that it has about the features' scale."""
+"""Factor on the colour channels of a code, which gives them about the scale of the features."""
 
 SIZE_MULTIPLE = 16
-"""Height and width have to divide by this: there are four 2x2 poolings before relu5_1."""
+"""Height and width must be multiples of this: there are four 2x2 poolings before relu5_1."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One row of the model table: a name, the width of each of the five stages, and those of the decoder's three."""
+    """One row of the model table: name, widths of the encoder's five stages, widths of the decoder's three."""
 
     name: str
     channels: tuple[int, int, int, int, int]
@@ -76,8 +75,8 @@ MODELS: dict[str, ModelConfig] = {
         ModelConfig("vgg19", (64, 128, 256, 512, 512), (32, 64, 128)),
     )
 }
-"""`vgg19` has the original widths; `medium` half of them and a quarter of the arithmetic (but all of relu5_1), `slim` a
-quarter and 1/16 (half of relu5_1)."""
+"""`vgg19` has the original widths. `medium` has half of them (the full width at relu5_1) and a quarter of the
+arithmetic, `slim` a quarter of them (half at relu5_1) and 1/16 of the arithmetic."""
 
 
 PADDINGS = {"reflect": conv3x3, "zero": conv3x3_zero}
@@ -85,7 +84,7 @@ PADDINGS = {"reflect": conv3x3, "zero": conv3x3_zero}
 
 @jax.custom_vjp
 def max_pool(x: Features) -> Features:
-    """Keep the largest of each 2x2 cell; height and width must be even. Equal largest ones share the slope."""
+    """Take the maximum of each 2x2 cell; height and width must be even. Equal maxima share the gradient."""
     n, h, w, c = x.shape
     rows = x.reshape(n, h // 2, 2, w // 2, 2 * c)
     pairs = jnp.maximum(rows[:, :, 0], rows[:, :, 1])
@@ -98,7 +97,7 @@ def _max_pool_forward(x: Features) -> tuple[Features, tuple[Features, Features]]
 
 
 def _max_pool_backward(saved: tuple[Features, Features], slope: Features) -> tuple[Features]:
-    """One pass over `x`: the gradient of slices is a sum of padded arrays, in several."""
+    """Compute the gradient in one pass over `x`; automatic differentiation would sum several padded arrays."""
     x, largest = saved
     n, h, w, c = x.shape
     cells = x.reshape(n, h // 2, 2, w // 2, 2, c)
@@ -129,11 +128,11 @@ def forward(
     keep: Callable[[str, Features], Features | None] = lambda layer, x: x,
     checkpointed: bool = False,
 ) -> dict[str, Features]:
-    """Run VGG's convolutions in the order of `names`, a ReLU after each and a pooling before each new stage.
+    """Run VGG's convolutions in the order of `names`, with a ReLU after each and a pooling before each new stage.
 
-    `convolve(name, x)` is the convolution with its bias, over whatever border; `stage` is where `x` is. What
-    `keep(layer, activation)` makes of each activation is returned by layer ("relu3_1"), unless it is None. With
-    `checkpointed` the backward pass computes each stage again instead of keeping it: slower, for less memory.
+    `convolve(name, x)` applies the convolution with its bias and chooses the border; `stage` is the stage of `x`.
+    The result holds `keep(layer, activation)` by layer ("relu3_1"), unless that is None. With `checkpointed`, the
+    backward pass recomputes each stage instead of storing it: slower, but with less memory.
     """
     found: dict[str, Features] = {}
 
@@ -157,7 +156,7 @@ def forward(
 
 
 class Conv(nnx.Module):
-    """A 3x3 convolution with reflected borders; He initialisation, or zeros to be filled without `rngs`."""
+    """A 3x3 convolution with reflected borders: He initialisation, or zeros to be filled later if `rngs` is None."""
 
     def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs | None = None) -> None:
         shape = (3, 3, c_in, c_out)
@@ -196,9 +195,10 @@ class Encoder(nnx.Module):
     ) -> dict[str, Features]:
         """Return every ReLU output up to layer `upto` by name ("relu1_1", "relu1_2", ...).
 
-        Height and width of `image` must divide by 2 for each pooling passed (16 for relu5_1). With `after` it is that
-        layer's output ("conv3_1") instead of a picture, and what follows is returned. `padding` "zero" is the
-        original's, but for conv1_1: there the folded preprocessing makes the border black instead of the mean colour.
+        Height and width of `image` must be divisible by 2 for each pooling passed (by 16 for relu5_1). With `after`,
+        `image` is that layer's output ("conv3_1") instead of a picture, and only later layers are returned. `padding`
+        "zero" is the original's except at conv1_1: there the folded preprocessing makes the border black instead of
+        the mean colour.
         """
         names = [name for name, _, _ in self.config.convs()]
         chosen = names[names.index(after) + 1 if after else 0 : names.index(upto) + 1]
@@ -210,10 +210,10 @@ class Encoder(nnx.Module):
         return forward(chosen, convolve, image, stage=int(after[4]) if after else 1, pooling=pooling)
 
     def code(self, image: Image) -> Features:
-        """Return relu4_1 and, behind its channels, the mean colour of each cell of 8 x 8 pixels less grey.
+        """Return relu4_1 followed by the mean colour of each cell of 8 x 8 pixels, minus 0.5 and times `COLOR_SCALE`.
 
-        A narrow relu4_1 tells little of colour. As part of the code it is mapped together with what it belongs to, and
-        the palette's mean and covariance are among the moments. Height and width must divide by 8.
+        A narrow relu4_1 carries little colour. As part of the code, colour is mapped together with its features, and
+        the moments include the palette's mean and covariance. Height and width must be multiples of 8.
         """
         deep = self.activations(image, upto=f"conv{CODE_LEVEL}_1")[f"relu{CODE_LEVEL}_1"]
         n, h, w, _ = image.shape

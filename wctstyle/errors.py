@@ -1,4 +1,4 @@
-"""One tree of errors. Each message says what was wrong, what was got, what was wanted and what to do."""
+"""The exception hierarchy. Each message states the problem, the value received, the value expected and the remedy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 
 class WctStyleError(Exception):
-    """Base of every error this package raises on bad input."""
+    """Base class of every error that this package raises on bad input."""
 
 
 class ConfigError(WctStyleError):
-    """An option or argument has a value that makes no sense."""
+    """An option or argument has an invalid value."""
 
 
 class ImageError(WctStyleError):
@@ -18,7 +18,7 @@ class ImageError(WctStyleError):
 
 
 class WeightsError(WctStyleError):
-    """A weights file is missing, damaged or of another shape; lists all problems at once."""
+    """A weights file is missing, damaged or has the wrong shape. Lists all problems at once."""
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
@@ -26,7 +26,7 @@ class WeightsError(WctStyleError):
 
 
 class NonFiniteError(WctStyleError):
-    """A computation produced NaN or infinity; names the level (1..5) where it was seen, if known."""
+    """A computation produced NaN or infinity. Names the level (1..5) where it occurred, if known."""
 
     def __init__(self, message: str, *, level: int | None = None) -> None:
         self.level = level

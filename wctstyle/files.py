@@ -1,4 +1,4 @@
-"""Writing a file all or nothing."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def replace_file(target: Path, data: bytes) -> None:
-    """Write `data` beside `target` and rename it over, so that no reader ever sees half a file.
+    """Write `data` to a temporary file and rename it to `target`, so that no reader sees a partial file.
 
-    Keeps the mode of the file it replaces; leaves nothing behind when it fails or is interrupted.
+    Keeps the mode of the file it replaces. Leaves no temporary file behind if it fails or is interrupted.
 
     Raises:
-        OSError: as the system says it; `target` is as it was.
+        OSError: the write failed; `target` is unchanged.
     """
     temporary = target.parent / f".wctstyle-{secrets.token_hex(8)}.tmp"
     try:

@@ -1,9 +1,9 @@
-"""The same look at every size: a large picture is composed small, enlarged, and painted once more.
+"""The same look at every size: a large picture is composed small, enlarged and painted once more.
 
-Each position of the network sees a fixed number of pixels. So strokes have a fixed width in pixels: in a result of 2048
-pixels they are a quarter as wide, as a share of the picture, as in one of 512, and colours land in other places. So the
-picture is first painted at the long side `look`. It is enlarged, the photo's finer light and dark is added, and another
-pass at full size adds fine paint. The broad light and colour of the result are those of the small picture.
+The network's receptive field is fixed in pixels, and so is the width of strokes. Relative to the picture, strokes at
+2048 pixels are a quarter as wide as at 512, and colours land in other places. So the picture is first painted at the
+long side `look`. It is enlarged, the photo's finer light and dark are added, and a second pass at full size adds fine
+paint. The broad light and colour of the result are taken from the small picture.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from wctstyle import color, images
 Rgb = Float[np.ndarray, "h w 3"]
 
 MARGIN = 1.25
-"""Pictures up to so many times the look are painted at once: the difference is not seen, and it takes one pass."""
+"""Pictures up to this multiple of the look are painted in one pass: the difference is invisible."""
 
 LEAST_STYLE = 64
-"""Smaller style pictures have too few cells to measure, in pixels of the long side."""
+"""Least long side of a style picture in pixels: smaller ones have too few cells to measure."""
 
 BROAD = 0.01
-"""What is broader than this share of the long side is taken from the small picture: deviation of a Gaussian."""
+"""Standard deviation of the Gaussian, as a share of the long side, that separates broad from fine."""
 
 
 def small_sides(shape: Sequence[int], look: int) -> tuple[int, int] | None:
-    """Return height and width at which a picture of that shape is composed; None where it is painted at once.
+    """Return the height and width at which a picture of that shape is composed; None if it is painted in one pass.
 
-    A `look` of 0 is none.
+    A `look` of 0 turns composing off.
     """
     height, width, *_ = shape
     longest = max(height, width)
@@ -40,9 +40,9 @@ def small_sides(shape: Sequence[int], look: int) -> tuple[int, int] | None:
 
 
 def shrunk(style: Rgb, ratio: float) -> Rgb:
-    """Scale a style picture as the photo was scaled, so that its strokes keep their size by the picture.
+    """Scale a style picture by the photo's ratio, so that strokes keep their size relative to the picture.
 
-    Not below `LEAST_STYLE` pixels, where it is larger than that.
+    Never shrinks it below `LEAST_STYLE` pixels.
     """
     ratio = max(ratio, min(1.0, LEAST_STYLE / max(style.shape[:2])))
     height, width = (max(1, round(ratio * side)) for side in style.shape[:2])
@@ -50,9 +50,9 @@ def shrunk(style: Rgb, ratio: float) -> Rgb:
 
 
 def enlarged(small: Rgb, photo: Rgb, kept: Float[np.ndarray, "h w 1"] | float) -> Rgb:
-    """Enlarge a painted picture to the photo's size, and add what light and dark the photo has that is finer.
+    """Enlarge a painted picture to the photo's size and add the photo's finer light and dark.
 
-    `kept`, 0..1, is how much of the photo's fine colours comes along: all of it where the photo is not painted over.
+    `kept`, 0..1, is how much of the photo's fine colour is added too: all of it where the photo is not painted over.
     """
     height, width = photo.shape[:2]
     shrunken = images.resize_planes(photo, height=small.shape[0], width=small.shape[1])
@@ -63,7 +63,7 @@ def enlarged(small: Rgb, photo: Rgb, kept: Float[np.ndarray, "h w 1"] | float) -
 
 
 def with_broad(image: Rgb, small: Rgb, covered: Float[np.ndarray, "h w 1"] | float = 1.0) -> Rgb:
-    """Give a picture the broad light and colour of a smaller one, as far as `covered` says, 0..1."""
+    """Give a picture the broad light and colour of a smaller one, to the extent `covered`, 0..1."""
     from scipy.ndimage import gaussian_filter
 
     height, width = small.shape[:2]

@@ -1,4 +1,4 @@
-"""Losses and their ingredients: pure functions of arrays."""
+"""Losses and their building blocks: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gram(features: Features) -> Float[Array, "n c c"]:
 def relative_error(
     value: Float[Array, "n ..."], target: Float[Array, "n ..."], *, epsilon: float = 1e-12
 ) -> Float[Array, " n"]:
-    """||value - target|| / ||target|| per picture (Frobenius norms; 0 same).
+    """||value - target|| / ||target|| per picture (Frobenius norms; 0 for the same).
 
     The root is smoothed by `epsilon` so that its gradient stays finite at zero error.
     """
@@ -37,13 +37,13 @@ def standardize(features: Features) -> Features:
 
 
 def content_error(features: Features, target: Features) -> Float[Array, " n"]:
-    """Squared error of standardised features over the target's own square (0 same, 2 unrelated)."""
+    """Squared error of standardised features, divided by the target's square (0 for the same, 2 for unrelated)."""
     a, b = standardize(features), standardize(target)
     return jnp.sum((a - b) ** 2, axis=(1, 2, 3)) / (jnp.sum(b**2, axis=(1, 2, 3)) + 1e-12)
 
 
 def total_variation(image: Image) -> Float[Array, " n"]:
-    """Mean absolute difference of neighbouring pixels, both directions (anisotropic; Mahendran & Vedaldi 2015).
+    """Mean absolute difference of neighbouring pixels in both directions (anisotropic; Mahendran & Vedaldi 2015).
 
     A direction with a single row or column has no neighbours and counts as 0.
     """
@@ -53,11 +53,11 @@ def total_variation(image: Image) -> Float[Array, " n"]:
 
 
 def smooth_variation(image: Image, *, epsilon: float = 0.02) -> Float[Array, " n"]:
-    """Mean of sqrt(d^2 + epsilon^2) - epsilon over differences d of neighbouring pixels, both directions.
+    """Mean of sqrt(d^2 + epsilon^2) - epsilon over differences d of neighbouring pixels in both directions.
 
-    Total variation that has a curvature (Charbonnier et al. 1994): quadratic below `epsilon`, in units of the picture's
-    range, and linear above, so that edges cost what they cost in `total_variation` and L-BFGS can still use it. A
-    direction with a single row or column has no neighbours and counts as 0.
+    Smooth total variation (Charbonnier et al. 1994): quadratic below `epsilon`, in units of the picture's range, and
+    linear above. So edges cost as much as in `total_variation`, and L-BFGS gets a usable curvature. A direction with a
+    single row or column has no neighbours and counts as 0.
     """
     rows = image[:, 1:] - image[:, :-1]
     columns = image[:, :, 1:] - image[:, :, :-1]
@@ -66,18 +66,18 @@ def smooth_variation(image: Image, *, epsilon: float = 0.02) -> Float[Array, " n
 
 
 def out_of_range(image: Image) -> Float[Array, " n"]:
-    """Mean squared distance of the values from [0, 1]: 0 for a picture that can be shown as it is."""
+    """Mean squared distance of the values from [0, 1]: 0 for a displayable picture."""
     return jnp.mean((image - jnp.clip(image, 0, 1)) ** 2, axis=(1, 2, 3))
 
 
 def standardized_error(
     features: Features, target: Features, weights: Float[Array, "n h w 1"] | float = 1.0
 ) -> Float[Array, " n"]:
-    """Mean squared difference of the features to `target`, each channel of both standardised over positions.
+    """Mean squared difference between features and `target`, each channel of both standardised over positions.
 
-    As `content_error`, but over the number of values and not the target's own square, so that it stays bounded where
-    the target is flat (0 same, 2 unrelated, 1 for anything against one colour). Both are first divided by the target's
-    RMS. `weights` say what a position counts, 1 being what it does without.
+    Like `content_error`, but divided by the number of values instead of the target's square, so that it stays bounded
+    for a flat target (0 for the same, 2 for unrelated, 1 for anything against one colour). Both are first divided by
+    the target's RMS. `weights` weighs positions; 1 is the default.
     """
     scale = jnp.sqrt(jnp.mean(target**2, axis=(1, 2, 3), keepdims=True) + 1e-12)
     return jnp.mean(weights * (standardize(features / scale) - standardize(target / scale)) ** 2, axis=(1, 2, 3))
@@ -87,9 +87,9 @@ def standardized_error(
 def cross_trace(covariance: Float[Array, "c c"], root: Float[Array, "c c"]) -> Float[Array, ""]:
     """Trace of (R S R)^1/2 for a covariance S and the root R of another: the coupling term of two Gaussians.
 
-    Its gradient in S is T / 2 with T = R (R S R)^-1/2 R, the optimal map from S to R^2; differentiating the
-    eigenvectors instead would divide by the gaps of the eigenvalues. Eigenvalues are floored at 1e-6 of the mean of
-    R^4's.
+    Its gradient with respect to S is T / 2 with T = R (R S R)^-1/2 R, the optimal map from S to R^2. Differentiating
+    the eigenvectors instead would divide by gaps between eigenvalues. Eigenvalues are floored at 1e-6 of the mean
+    eigenvalue of R^4.
     """
     return _cross_trace(covariance, root)[0]
 

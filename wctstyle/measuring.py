@@ -1,4 +1,4 @@
-"""Measuring and planning, with what was measured kept: styles, photos, and where blends meet."""
+"""Measuring and planning, with caches for styles, photos and barycenters."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import Barycenters
 
 CONTENT_BYTES = 256 * 2**20
-"""What encoded photos may take; the newest is kept however large it is. One of 512 x 512 takes 8 MiB with `slim`."""
+"""Limit of the cache of encoded photos. The newest is kept whatever its size; 512 x 512 takes 8 MiB with `slim`."""
 
 STYLE_BYTES = 256 * 2**20
 BLEND_CACHE = 8
 
 NEAR_COLOR = 0.05
-"""Distance of mean colours, in units of the range, within which a photo may be its own style. Between the sample photos
-and paintings the least is more."""
+"""Distance of mean colours, in units of the range, within which the style may be the photo itself.
+
+All pairs of sample photo and painting are further apart."""
 
 
 def content_hash(rgb: Rgb) -> str:
@@ -49,7 +50,7 @@ def checked(rgb: Any, what: str) -> Rgb:
     """Return a picture as float32 in [0, 1].
 
     Raises:
-        ImageError: wrong shape, type or range, or larger than is rendered in one piece.
+        ImageError: wrong shape, type or range, or larger than `MAX_SIDE`.
     """
     array = images.checked_rgb(rgb, what)
     if max(array.shape[:2]) > MAX_SIDE:
@@ -63,7 +64,7 @@ def checked(rgb: Any, what: str) -> Rgb:
 class Measurer:
     """Measures pictures and plans with one model.
 
-    Styles and contents are remembered by what they show, the last few, and so is where the last sets of styles meet.
+    It caches recent styles and contents by their pixels, and the barycenters of recent sets of styles.
 
     Raises:
         ConfigError: `model` is not in the table.
@@ -85,11 +86,11 @@ class Measurer:
 
     @property
     def traces(self) -> dict[str, int]:
-        """How often each program was traced: one for each size of the family that was used."""
+        """Number of traces per program: one for each size of the family in use."""
         return self._programs.traces
 
     def style(self, image: Rgb) -> StyleCode:
-        """Measure a style picture (RGB in [0, 1], at the size its strokes are to have)."""
+        """Measure a style picture (RGB in [0, 1], at the size at which its strokes should appear)."""
         rgb = checked(image, "style picture")
         key = content_hash(rgb)
 
@@ -104,7 +105,7 @@ class Measurer:
         return self.style(image).moments
 
     def content(self, image: Rgb, *, texture: float = DEFAULT_TEXTURE) -> ContentCode:
-        """Encode a content picture (RGB in [0, 1]) once; all settings but `texture` reuse it."""
+        """Encode a content picture (RGB in [0, 1]) once; changing any setting except `texture` reuses the code."""
         rgb = checked(image, "content picture")
         key = content_hash(rgb)
 
@@ -116,10 +117,10 @@ class Measurer:
         return self._contents.get((key, texture), make)
 
     def target(self, styles: Sequence[tuple[StyleCode, float]], *, kind: BlendKind = "barycenter") -> Moments | None:
-        """Blend styles by their weights (any scale; normalised here). None if all weights are zero: no style.
+        """Blend styles by their weights (any scale; normalised here). Return None if all weights are zero.
 
         Raises:
-            ConfigError: a negative or not finite weight, or no styles.
+            ConfigError: a negative or non-finite weight, or no styles.
         """
         if not styles:
             raise ConfigError("no style given: give at least one")
@@ -143,11 +144,11 @@ class Measurer:
         transform: TransformKind = "mk",
         share: Float[np.ndarray, "1 H W 1"] | None = None,
     ) -> Plan:
-        """Return the plan that takes this content to `target`, or the part of it that `share` says, padded as it is.
+        """Plan the map from this content to `target`. `share`, padded like the content, restricts the plan to a region.
 
-        Its likeness is told from the photo without texture. That takes another measurement, which is made only where
-        the mean colours of photo and target are near. They are the pixels' own: in a plain photo, texture is all the
-        variance there is, and would hide that the two are the same.
+        Likeness is computed from the photo without texture: in a plain photo, texture is the only variance and would
+        hide that photo and style are the same. This takes another measurement, made only if the mean colours of photo
+        and target are close. The photo's mean colour is taken from its pixels, without texture.
         """
 
         def measured(code: ContentCode) -> Moments:

@@ -1,4 +1,4 @@
-"""A model: encoder and decoder of one row of the table, filled from and read out to flat dicts of tensors."""
+"""A model: the encoder and decoder of one row of the table, loaded from and saved to flat dicts of tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wctstyle.encoder import Encoder, ModelConfig
 
 
 def build(config: ModelConfig, tensors: Mapping[str, np.ndarray | Array]) -> tuple[Encoder, Decoder]:
-    """Build encoder and decoder and fill them with `tensors`; a part without any starts at random, from a fixed key."""
+    """Build encoder and decoder and load `tensors`; a part without tensors starts at random, from a fixed key."""
     has = {name.split("/")[0] for name in tensors}
     encoder = Encoder(config, rngs=None if "encoder" in has else nnx.Rngs(0))
     decoder = Decoder(config, rngs=None if "decoder" in has else nnx.Rngs(1))
@@ -24,7 +24,7 @@ def build(config: ModelConfig, tensors: Mapping[str, np.ndarray | Array]) -> tup
 
 
 def fill(module: Encoder | Decoder, tensors: Mapping[str, np.ndarray | Array], part: str) -> None:
-    """Put the tensors of `part` into `module`. Arrays of JAX are taken as they are; others compile a program each."""
+    """Load the tensors of `part` into `module`. JAX arrays are used directly; each other array compiles a program."""
     for name, _, _ in module.config.convs(part):
         if f"{part}/{name}/kernel" in tensors:
             conv = module.conv(name)
@@ -37,7 +37,7 @@ def _array(tensor: np.ndarray | Array) -> Array:
 
 
 def extract(module: Encoder | Decoder, part: str) -> dict[str, np.ndarray]:
-    """Return the module's tensors under their names in a weights file."""
+    """Return the module's tensors by their names in a weights file."""
     out = {}
     for name, _, _ in module.config.convs(part):
         conv = module.conv(name)

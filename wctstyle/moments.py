@@ -1,4 +1,4 @@
-"""First and second moments of features: measuring, pooling, and the affine maps between them."""
+"""First and second moments of features: measuring and pooling them, and affine maps between features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Moments(NamedTuple):
     covariance: Float[Array, "c c"]
 
     def gram(self) -> Float[Array, "c c"]:
-        """Return the Gram matrix per position, E[x x'] = covariance + mean mean'; `losses.gram` of the features."""
+        """Return the Gram matrix per position, E[x x'] = covariance + mean mean', as `losses.gram` of the features."""
         return self.covariance + jnp.outer(self.mean, self.mean)
 
 
@@ -39,8 +39,8 @@ def measure(features: Features, weights: Float[Array, "n h w"] | None = None) ->
 
     cov = sum_p w_p (x_p - mean)(x_p - mean)^T / sum_p w_p, accumulated about the mean, in float32.
 
-    `weights` (>= 0, one per position) leave positions out or count them in part; None counts each once. With all
-    weights zero the moments are zero, not NaN.
+    `weights` (>= 0, one per position) exclude positions or count them partially; None counts each once. If all weights
+    are zero, the moments are zero, not NaN.
     """
     c = features.shape[-1]
     x = features.reshape(-1, c)
@@ -66,7 +66,7 @@ def pool(parts: Sequence[Moments]) -> Moments:
 
 
 def mixture(parts: Sequence[Moments], shares: Sequence[Float[Array, ""] | float]) -> Moments:
-    """Moments of a mixture of the given distributions; `shares` sum to one."""
+    """Return the moments of a mixture of distributions; `shares` sum to one."""
     mean = sum(s * p.mean for s, p in zip(shares, parts, strict=True))
     covariance = sum(
         s * (p.covariance + jnp.outer(p.mean - mean, p.mean - mean)) for s, p in zip(shares, parts, strict=True)

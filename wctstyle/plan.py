@@ -1,7 +1,7 @@
 """Measure, plan, render: from the moments of codes to a map, and from a mapped code to a picture.
 
-All that is planned is measured on the encoder's codes, nothing while decoding. Pure functions of arrays; no jit and no
-caches here.
+All measurements are made on the encoder's codes, none during decoding. Pure functions of arrays, without jit or
+caches.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ from wctstyle.transforms import affine
 from wctstyle.types import Features, Image
 
 KEPT_WITHIN = 0.2
-"""Distance of the photo's moments to the target's from which the decoder's loss is no longer given back (`likeness`).
-Between 256 pairs of photo and painting the least was 0.4 and the median 3.6, between two photos 0.2 and 1.8."""
+"""Distance between the photo's and the target's moments from which likeness is 0 (see `likeness`).
+
+For 256 pairs of photo and painting the smallest distance was 0.4 and the median 3.6; for two photos, 0.2 and 1.8."""
 
 
 LEAST_CELLS = 64
-"""Cells whose moments say something: a smaller region is measured together with the rest of the photo."""
+"""Least number of cells for useful moments: smaller regions are measured together with the rest of the photo."""
 
 Amount = Float[Array, "1 h w 1"] | Float[Array, ""] | float
-"""One number for all cells of a code, or one for each."""
+"""One number for all cells of a code, or one per cell."""
 
 
 class Plan(NamedTuple):
-    """All that rendering a region needs beside the photo's code."""
+    """What rendering a region needs besides the photo's code."""
 
     affine: Affine
     """The map of codes at full strength."""
     palette: Affine
-    """The map of RGB that gives the photo the target's colours; for faces."""
+    """The RGB map that gives the photo the target's colours; used for faces."""
     likeness: Float[Array, ""]
-    """How nearly the photo has the target's moments already, 0..1."""
+    """How close the photo's moments already are to the target's, 0..1."""
 
 
 def counted(
     height: Float[Array, ""] | int, width: Float[Array, ""] | int, shape: tuple[int, ...]
 ) -> Float[Array, "1 h w"]:
-    """Weigh each position of a code by the part of its cell that lies on the picture, 0..1.
+    """Weigh each position of a code by the fraction of its cell that lies on the picture, 0..1.
 
     `height` and `width` are the picture's own size in pixels; `shape` is the size of the padded code.
     """
@@ -57,36 +58,36 @@ def counted(
 def encode(
     encoder: Encoder, image: Image, height: Float[Array, ""] | int, width: Float[Array, ""] | int
 ) -> tuple[Features, Moments]:
-    """Return a picture's code and its moments over the picture's own pixels, padding left out."""
+    """Return a picture's code and its moments, without the padding."""
     code = encoder.code(image)
     return code, measure(code, counted(height, width, code.shape[1:3]))
 
 
 def plan(content: Moments, target: Moments, *, own: Moments | None = None, kind: TransformKind = "mk") -> Plan:
-    """Plan how codes with `content` moments become codes with the `target`'s.
+    """Plan the map from codes with `content` moments to codes with `target` moments.
 
-    `own` are the photo's moments without added texture, which the likeness is told from; the same if left out.
+    `own` are the photo's moments without added texture, used for the likeness; default: `content`.
     """
     alike = likeness(content if own is None else own, target)
     return Plan(affine(content, target, kind=kind), palette(content, target), alike)
 
 
 def colors(moments: Moments) -> Moments:
-    """Return the moments of RGB in a code's: its last three channels, less their offset and scale."""
+    """Return the moments of RGB from a code's moments: its last three channels, without offset and scale."""
     mean, covariance = moments.mean[-3:] / COLOR_SCALE + 0.5, moments.covariance[-3:, -3:] / COLOR_SCALE**2
     return Moments(moments.count, mean, covariance)
 
 
 def palette(content: Moments, target: Moments) -> Affine:
-    """Return the Monge-Kantorovich map of RGB between the colours of two codes, their last three channels."""
+    """Return the Monge-Kantorovich map of RGB between the colours of two codes (their last three channels)."""
     return affine(colors(content), colors(target), kind="mk")
 
 
 def likeness(content: Moments, target: Moments) -> Float[Array, ""]:
-    """Tell how near moments are: 1 the same, 0 from `KEPT_WITHIN` on.
+    """Return how close moments are: 1 for the same, falling to 0 at the distance `KEPT_WITHIN`.
 
-    (|m - m_t|^2 + |S - S_t|) / |S_t|, with Frobenius norms, is the distance. A style that is the photo itself then
-    gives the photo, as nothing has to be painted over.
+    The distance is (|m - m_t|^2 + |S - S_t|) / |S_t|, with Frobenius norms. So a photo stylised with itself comes back
+    unchanged.
     """
     apart = jnp.sum((content.mean - target.mean) ** 2) + jnp.linalg.norm(content.covariance - target.covariance)
     distance = apart / (jnp.linalg.norm(target.covariance) + 1e-12)
@@ -100,16 +101,16 @@ def measured(
     share: Float[Array, "1 h w 1"],
     whole: Moments,
 ) -> Moments:
-    """Return the moments of a region, whose cells belong to it by `share`.
+    """Return the moments of a region, with cells weighted by `share`.
 
-    The moments of the `whole` picture stand in for the cells that it lacks to `LEAST_CELLS`.
+    If the region has fewer than `LEAST_CELLS` cells, the moments of the `whole` picture fill up the difference.
     """
     own = measure(code, counted(height, width, code.shape[1:3]) * share[..., 0])
     return pool([own, whole._replace(count=jnp.maximum(LEAST_CELLS - own.count, 0))])
 
 
 def moved(code: Features, step: Affine, strength: Amount) -> Features:
-    """Map a code, followed as far as `strength` says; 0 is the code itself, beyond 1 the map goes on."""
+    """Move a code along the map by `strength`: 0 is the code itself, 1 the mapped code, above 1 extrapolates."""
     return code + strength * (step(code) - code)
 
 
@@ -121,11 +122,11 @@ def render(
     face_code: Features,
     face_share: Amount,
 ) -> Image:
-    """Paint a code (not clipped): decoder((1 - share) mapped + share face_code).
+    """Map and decode a code, without clipping: decoder((1 - share) mapped + share face_code).
 
-    mapped = code + sum_k amount_k (step_k(code) - code): the map of each region, by its strength times its share of
-    each cell. `face_code` is the code that faces are drawn towards, that of the photo in the target's colours; without
-    faces the share is 0 and any code does.
+    mapped = code + sum_k amount_k (step_k(code) - code), with one map per region; the amount is the region's strength
+    times its share of each cell. `face_code` is the code of the photo in the target's colours; without faces, the share
+    is 0 and any code will do.
     """
     mapped = moved(code, steps[0], amounts[0])
     for step, amount in zip(steps[1:], amounts[1:], strict=True):

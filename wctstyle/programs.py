@@ -1,4 +1,4 @@
-"""The compiled programs of one model: encode, plan, render and the blends, and how often each was traced."""
+"""The compiled programs of one model (encode, plan, render and the blends), with trace counts."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from wctstyle.types import Features
 
 
 class Programs:
-    """`encode`, `measured`, `painted`, `decoded` with one model; `plan`, `blend`, `meet` and `between` of moments."""
+    """`encode`, `measured`, `painted`, `decoded` with one model; `plan`, `blend`, `meet` and `between` on moments."""
 
     def __init__(self, model: str, tensors: Mapping[str, np.ndarray]) -> None:
         floats = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        encoder, decoder = build(MODELS[model], jax.device_put(floats))  # together: one by one they would take 0.3 s
+        encoder, decoder = build(MODELS[model], jax.device_put(floats))  # all at once: one by one takes 0.3 s
         self._encoder_def, self._encoder = nnx.split(encoder)
         self._decoder_def, self._decoder = nnx.split(decoder)
         width = MODELS[model].code_width
         self.nothing = Affine(*jax.device_put((np.eye(width, dtype=np.float32), np.zeros(width, np.float32))))
-        """The map that changes nothing."""
+        """The identity map."""
         self.traces: dict[str, int] = {}
-        """How often each program was traced: one for each size of the family that was used."""
+        """Number of traces per program: one for each size of the family in use."""
 
         def counted(name: str, fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
             def traced(*args: Any, **kwargs: Any) -> Any:
@@ -61,7 +61,7 @@ class Programs:
         return extract(nnx.merge(self._encoder_def, self._encoder), "encoder")
 
     def encode(self, pixels: Float[np.ndarray, "1 H W 3"], height: int, width: int) -> tuple[Features, Moments]:
-        """Return the code and the moments of padded pixels, of which `height` x `width` are the picture's own."""
+        """Return the code and the moments of padded pixels; `height` x `width` is the unpadded size."""
         return self._encode(self._encoder, pixels, counted_side(height), counted_side(width))
 
     def painted(
@@ -72,9 +72,9 @@ class Programs:
         face_code: Features | None = None,
         share: Float[np.ndarray, "1 H W 1"] | None = None,
     ) -> Float[np.ndarray, "1 H W 3"]:
-        """Run `plan.render`, with and without faces by one program: a second one would have to be compiled too.
+        """Run `plan.render`, with the same program with and without faces, so that only one is compiled.
 
-        `amounts` are numbers or maps of cells; `share` is a map of pixels.
+        `amounts` are numbers or maps over cells; `share` is a map over pixels.
         """
         n, height, width, _ = code.shape
         cells = np.zeros((n, height, width, 1), np.float32) if share is None else of_cells(share)
@@ -82,11 +82,11 @@ class Programs:
         return np.asarray(self._render(self._decoder, code, tuple(steps), tuple(amounts), drawn, cells))
 
     def decoded(self, code: Features) -> Float[np.ndarray, "1 H W 3"]:
-        """Decode a code with nothing mapped."""
+        """Decode a code without mapping it."""
         return self.painted(code, [self.nothing], [0.0])
 
     def measured(
         self, code: Features, height: int, width: int, share: Float[np.ndarray, "1 H W 1"], whole: Moments
     ) -> Moments:
-        """Return the moments of a region of a picture by a map of its pixels (`plan.measured`)."""
+        """Return the moments of a region, given as a map over pixels (`plan.measured`)."""
         return self._measured(code, counted_side(height), counted_side(width), of_cells(share), whole)

@@ -1,4 +1,4 @@
-"""The cache of what was used last."""
+"""A cache of the most recently used values."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _V = TypeVar("_V")
 
 
 class Recent(Generic[_V]):
-    """Keeps what was used last, up to a total weight (by default the number of things); safe to share.
+    """An LRU cache bounded by total weight (by default, the number of values). Thread-safe.
 
-    The newest is kept however heavy it is.
+    The newest value is kept whatever its weight.
     """
 
     def __init__(self, capacity: int, weigh: Callable[[_V], int] = lambda _: 1) -> None:
@@ -22,7 +22,7 @@ class Recent(Generic[_V]):
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], _V]) -> _V:
-        """Return what is kept under a key, or make it; making holds no lock."""
+        """Return the value cached for a key, or make it; no lock is held during `make`."""
         with self._lock:
             if key in self._items:
                 self._items.move_to_end(key)

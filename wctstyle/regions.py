@@ -1,4 +1,4 @@
-"""Regions: parts of a photo, each with styles of its own."""
+"""Regions: parts of a photo, each with its own styles."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from wctstyle.errors import ConfigError, ImageError
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a photo with styles of its own.
+    """A part of a photo with its own styles.
 
-    mask: "h w", floats in [0, 1], booleans or 8 bit, of any size; it is brought to the photo's. Edges in between count
-    in part. None: all that the other regions leave. styles: as `Stylizer.stylize` takes them; none, or all of weight 0,
-    leaves the photo there. strength: times that of the settings.
+    mask: "h w", floats in [0, 1], booleans or 8 bit, of any size; it is resized to the photo's. Values between 0 and 1
+    count partially. None: everything outside the other regions. styles: as in `Stylizer.stylize`; without any, or with
+    all weights 0, the photo stays there. strength: a factor on the settings' strength.
     """
 
     mask: Any
@@ -33,7 +33,7 @@ class Region:
 
 
 def regions_of(styles: Any) -> list[Region]:
-    """Return the regions among what `Stylizer.stylize` takes as styles; styles alone are one region without a mask.
+    """Convert the `styles` argument of `Stylizer.stylize` to regions; plain styles become one region without a mask.
 
     Raises:
         ConfigError: no styles, styles and regions together, or more than one region without a mask.
@@ -52,14 +52,14 @@ def regions_of(styles: Any) -> list[Region]:
 
 
 def weighted_styles(styles: Any) -> list[tuple[Any, float]]:
-    """List styles with their weights: one style, or several, each alone (weight 1) or as (style, weight)."""
+    """List styles with their weights, given one style or several; each is a style (weight 1) or (style, weight)."""
     if not isinstance(styles, Sequence):
         return [(styles, 1.0)]
     return [item if isinstance(item, tuple) else (item, 1.0) for item in styles]
 
 
 def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
-    """Check the weights of a blend, of any scale, and make them sum to 1; None where all are 0.
+    """Check the weights of a blend, of any scale, and normalise them to sum to 1; return None if all are 0.
 
     Raises:
         ConfigError: a weight is negative or not finite.
@@ -75,7 +75,7 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
 
 
 FACE, REST = "face", "rest"
-"""Names of regions that need no mask: the faces that are found, and what the other regions leave."""
+"""Names of regions that need no mask: the detected faces, and everything outside the other regions."""
 
 NOWHERE = np.zeros((1, 1), np.float32)
 
@@ -85,10 +85,10 @@ def named_regions(
     masks: Mapping[str, Any],
     faces: Callable[[], Float[np.ndarray, "h w"] | None],
 ) -> list[Region]:
-    """Group styles (style, weight, name of the region; "" is the rest) by their regions.
+    """Group styles, given as (style, weight, region name; "" is the rest), by region.
 
-    `masks` has the mask of each name; `faces` looks for faces, where a style names them. A mask without a style leaves
-    the photo there.
+    `masks` maps names to masks. `faces` detects faces; it is called only if a style names them. A mask without a style
+    keeps the photo there.
     """
     names = dict.fromkeys([name or REST for *_, name in styles] + list(masks))
     planes: dict[str, Any] = {**masks, REST: None}
@@ -102,19 +102,19 @@ def named_regions(
 
 
 def mask_of(picture: images.Picture) -> Float[np.ndarray, "h w"]:
-    """Read a picture as a mask: white counts, black and transparent do not."""
+    """Convert a picture to a mask: 1 where it is white, 0 where it is black or transparent."""
     plane = luma(picture.rgb).astype(np.float32)
     return np.clip(plane if picture.alpha is None else plane * picture.alpha, 0, 1)
 
 
 def shares(regions: Sequence[Region], height: int, width: int) -> list[Float[np.ndarray, "h w"] | None]:
-    """Say how far each pixel of a photo belongs to each region, 0..1; None: all of it everywhere.
+    """Return each region's share of every pixel, 0..1; None means 1 everywhere.
 
-    Where masks add up to more than one they are scaled down to one. Where they add up to less, the rest belongs to the
-    region without a mask, and without such a region to the photo.
+    Where masks add up to more than one, they are scaled down to one. Where they add up to less, the remainder goes to
+    the region without a mask; without such a region it stays the photo.
 
     Raises:
-        ImageError: a mask of another shape, type or range.
+        ImageError: a mask of the wrong shape, type or range.
     """
     if all(region.mask is None for region in regions):
         return [None] * len(regions)

@@ -1,4 +1,4 @@
-"""Painting a photo by ready plans, with what faces, strength and detail need of it kept."""
+"""Painting a photo with ready plans, with caches of what faces, strength and detail need."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from wctstyle.sizes import of_cells
 from wctstyle.types import Features
 
 FACE_DETAIL = 0.5
-"""How much of what the decoder loses of a face is put back, per `keep_faces`; all of it would look pasted in."""
+"""How much of what the decoder loses of a face is restored, times `keep_faces`; all of it would look pasted in."""
 
 DETAIL_RADIUS = 0.01
-"""Standard deviation of the blur that parts fine light and dark from broad, as a share of the picture's long side."""
+"""Standard deviation of the blur that separates fine light and dark from broad, as a share of the long side."""
 
 Spread = Float[np.ndarray, "1 H W 1"] | float
-"""One number for a whole picture, or one for each of its pixels."""
+"""One number for a whole picture, or one per pixel."""
 
 
 def strength_of(part: Part, settings: Settings) -> float:
-    """Return the strength of a region."""
+    """Return the strength of a region, limited to `MAX_STRENGTH`."""
     return min(settings.strength * part.strength, MAX_STRENGTH)
 
 
 def spread(parts: Sequence[Part], value: Callable[[Part], float]) -> Spread:
-    """Add up a value of each region by its share of every pixel; a number where one region is everywhere."""
+    """Sum a value of each region, weighted by its share of every pixel; a single number without masks."""
     total: Spread = 0.0
     for part in parts:
         total = total + value(part) * (1.0 if part.share is None else part.share)
@@ -42,12 +42,12 @@ def spread(parts: Sequence[Part], value: Callable[[Part], float]) -> Spread:
 
 
 def kept_share(parts: Sequence[Part], settings: Settings) -> Spread:
-    """Return how much of what the decoder loses of the photo is given back, 0..1: all of it at strength 0."""
+    """Return how much of what the decoder loses of the photo is restored, 0..1: all of it at strength 0."""
     return 1 - spread(parts, lambda part: min(strength_of(part, settings), 1.0) * (1 - float(part.plan.likeness)))
 
 
 class Renderer:
-    """Paints photos with one model's programs. Keeps what the decoder loses of the last photos, and their faces."""
+    """Paints photos with one model's programs. Caches what the decoder loses of recent photos, and their faces."""
 
     def __init__(self, programs: Programs, *, kept_bytes: int) -> None:
         self._programs = programs
@@ -57,7 +57,7 @@ class Renderer:
         )
 
     def paint(self, content: ContentCode, parts: Sequence[Part], settings: Settings) -> Rgb:
-        """Paint the content by its parts: all settings but `color` and `refine`.
+        """Paint the content by its parts, with all settings except `color` and `refine`.
 
         Raises:
             NonFiniteError: the result is not finite.
@@ -95,10 +95,10 @@ class Renderer:
     def _drawn_faces(
         self, content: ContentCode, parts: Sequence[Part]
     ) -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
-        """Return what faces are drawn towards: the code of the photo in the target's colours, and what that loses.
+        """Return the code of the photo in the target's colours, which faces use, and what the decoder loses of it.
 
-        Both are kept for the last few palettes, so that a changed strength does not make them again. What the decoder
-        makes of the recoloured photo is taken to be what it makes of the photo, recoloured: that spares a decoding.
+        Both are cached for recent palettes, so that a changed strength does not recompute them. The decoding of the
+        recoloured photo is approximated by recolouring the decoded photo, which saves a decoding.
         """
         palettes = [tuple(np.asarray(piece) for piece in part.plan.palette) for part in parts]
 
@@ -118,7 +118,7 @@ class Renderer:
         return self._faces.get((content.key, content.texture, colors, places), make)
 
     def _fine(self, content: ContentCode) -> Float[np.ndarray, "1 H W 1"]:
-        """Return the fine light and dark of what the decoder loses, broad differences taken off."""
+        """Return the fine light and dark of what the decoder loses, without broad differences."""
         from scipy.ndimage import gaussian_filter
 
         lost = color.luma(self.lost(content)[0]).astype(np.float32)

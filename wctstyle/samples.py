@@ -1,6 +1,6 @@
-"""Pictures to try things on, offline: photos from scikit-image's package and styles drawn by this project.
+"""Sample pictures that work offline: photos from scikit-image's package and styles drawn by this project.
 
-A sample goes by its name here and as ``sample:NAME`` wherever the package takes the path of a picture.
+Functions here take a sample's name. Wherever the package accepts a picture's path, ``sample:NAME`` works too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Kind = Literal["content", "style"]
 
 @dataclass(frozen=True)
 class _Sample:
-    """One picture: what it is for, its file, and what it shows under which licence."""
+    """One sample: its kind, its file, and a description with its licence."""
 
     kind: Kind
     file: str
@@ -33,8 +33,8 @@ def _drawn(name: str, text: str) -> _Sample:
     return _Sample("style", f"{name}.jpg", f"{text}; drawn by this project's own program, MIT")
 
 
-#: Photos are those that scikit-image's wheel holds (seen in 0.26) and whose docstring in
-#: skimage/data/_fetchers.py states the licence given here; those without one are left out.
+#: The photos are in scikit-image's wheel (checked with 0.26), and their docstrings in
+#: skimage/data/_fetchers.py state the licences given here. Photos without a stated licence are left out.
 _SAMPLES: dict[str, _Sample] = {
     "astronaut": _Sample("content", "astronaut.png", "Astronaut Eileen Collins; NASA, public domain"),
     "cat": _Sample("content", "chelsea.png", "Chelsea the cat; Stefan van der Walt, CC0"),
@@ -58,7 +58,7 @@ _SAMPLES: dict[str, _Sample] = {
 
 
 def names(kind: Kind) -> tuple[str, ...]:
-    """List the names of the samples meant as contents (photos) or as styles (drawn), alphabetically.
+    """List the names of the contents (photos) or of the styles (drawn), alphabetically.
 
     Raises:
         ConfigError: if `kind` is neither "content" nor "style".
@@ -69,10 +69,10 @@ def names(kind: Kind) -> tuple[str, ...]:
 
 
 def path(name: str) -> Path:
-    """Find the file of a sample: drawn styles lie in this package, photos in the installed scikit-image.
+    """Find the file of a sample: drawn styles are in this package, photos in the installed scikit-image.
 
     Raises:
-        ConfigError: if no sample has the name; the message lists those there are and the nearest.
+        ConfigError: if no sample has the name; the message lists all samples and suggests the closest.
         ImageError: if the installed package lacks the file.
     """
     sample = _sample(name)
@@ -86,7 +86,7 @@ def path(name: str) -> Path:
 
 
 def picture(name: str) -> images.Picture:
-    """Load a sample as any picture is loaded; its source is ``sample:NAME``.
+    """Load a sample with `images.load`; its source is ``sample:NAME``.
 
     Raises:
         ConfigError: if no sample has the name.
@@ -97,7 +97,7 @@ def picture(name: str) -> images.Picture:
 
 
 def describe(name: str) -> str:
-    """Say in one line what a sample shows, who made it and under which licence it may be used.
+    """Describe in one line what a sample shows, who made it, and its licence.
 
     Raises:
         ConfigError: if no sample has the name.
@@ -106,7 +106,7 @@ def describe(name: str) -> str:
 
 
 def resolve(spec: str) -> str | Path:
-    """Turn ``sample:NAME`` into the path of its file and leave any other text as it is.
+    """Turn ``sample:NAME`` into the path of its file and return any other text unchanged.
 
     Raises:
         ConfigError: if the text begins with ``sample:`` and no sample has the name.
@@ -118,11 +118,11 @@ def resolve(spec: str) -> str | Path:
 def export(folder: str | Path) -> tuple[Path, ...]:
     """Copy every sample to ``folder/content/NAME.*`` and ``folder/style/NAME.*``; return the new paths.
 
-    Folders are made; a file of the same name is replaced whole or not at all.
+    Creates missing folders. Files of the same name are replaced atomically.
 
     Raises:
         ConfigError: if a folder or file cannot be written.
-        ImageError: if the installed packages lack a file; nothing has been written then.
+        ImageError: if the installed packages lack a file; nothing is written in that case.
     """
     sources = {name: path(name) for name in _SAMPLES}
     copies = []

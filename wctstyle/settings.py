@@ -1,4 +1,4 @@
-"""What a stylisation does, apart from its pictures: choices, limits and defaults. Imports no JAX."""
+"""Settings of a stylisation: choices, limits and defaults. Does not import JAX."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ TransformKind = Literal["mk", "wct", "adain"]
 BlendKind = Literal["barycenter", "linear", "mixture"]
 
 DEFAULT_MODEL: ModelName = "slim"
-"""Paints a new picture: the fast one."""
+"""The fast model, used to paint unless another is chosen."""
 
 DEFAULT_OPTIMIZER_MODEL: ModelName = "medium"
 """The network of `refine` and `optimize`, unless the model is vgg19."""
 
 
 def optimizer_model(model: str) -> ModelName:
-    """Return the network that `refine` and `optimize` descend with where `model` paints."""
+    """Return the network that `refine` and `optimize` use when `model` paints."""
     return "vgg19" if model == "vgg19" else DEFAULT_OPTIMIZER_MODEL
 
 
 MAX_STRENGTH = 1.5
-"""Beyond 1 the map is followed further than to the style: more paint, less photo."""
+"""Above 1 the map is extrapolated past the style: more paint, less photo."""
 
 DEFAULT_TEXTURE = 0.5
-"""Chosen by looking: skies, walls and one colour are painted, and photos with detail hardly change."""
+"""Chosen by eye: skies, walls and flat colours are painted, and photos with detail hardly change."""
 
 DEFAULT_KEEP_FACES = 0.5
-"""Chosen by looking at portraits: faces stay whose they are, and are painted in the style's colours."""
+"""Chosen by eye on portraits: faces stay recognisable and are painted in the style's colours."""
 
 DEFAULT_LOOK = 512
 """Long side in pixels at which larger pictures are composed (`wctstyle.look`)."""
@@ -44,22 +44,22 @@ LEAST_LOOK = 128
 """Smaller looks leave too few positions to measure."""
 
 MAX_REFINE = 200
-"""More steps than that are `optimize`'s business, which shows how far it is and can be stopped and resumed."""
+"""For more steps use `optimize`, which shows its progress and can be stopped and resumed."""
 
 MAX_SIDE = 4096
 """Longest side rendered in one piece: memory grows with the area."""
 
 DEFAULT_STROKE_SCALE = 1.0
-"""Strokes are as large in the result as they are in the painting."""
+"""Strokes are as large in the result as in the painting."""
 
 STROKE_SCALES = (0.25, 4.0)
-"""Least and largest stroke scale."""
+"""Smallest and largest stroke scale."""
 
 
 def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_SCALE) -> int:
-    """Return the long side that style pictures are brought to, so that strokes grow with the result.
+    """Return the long side to which style pictures are resized, so that strokes grow with the result.
 
-    ``stroke_scale * result_long_side`` in pixels, kept within 64 and `MAX_SIDE`; `stroke_scale` is in `STROKE_SCALES`.
+    ``stroke_scale * result_long_side`` in pixels, clamped to 64 and `MAX_SIDE`; `stroke_scale` is in `STROKE_SCALES`.
 
     Raises:
         ConfigError: `stroke_scale` is out of range.
@@ -72,16 +72,16 @@ def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_
 
 @dataclass(frozen=True)
 class Settings:
-    """What a stylisation does, apart from its pictures. Values are checked on creation.
+    """Settings of a stylisation. Values are checked on creation.
 
-    strength: 0..1.5; 0 is the photo exactly, 1 the full style, more goes beyond it. detail: 0..1, how much of the
-    photo's fine light and dark, which the decoder paints over, is put back. color: 0..1, how far the palette goes
-    along; 0 keeps the photo's own colours (`color.original_colors`). texture: 0..1, how much there is to paint in plain
-    areas; 0 may leave skies bare (`wctstyle.texture`). keep_faces: 0..1, how far faces keep the photo's forms, in the
-    style's colours; 0 does not look for them. transform: mk (least displacement), wct or adain. blend:
-    how several styles become one target. look: long side in pixels at which larger pictures are composed, so that they
-    look as small ones do (`wctstyle.look`); 0 paints every size at once. refine: steps of descent on the picture after
-    the pass.
+    strength: 0..1.5; 0 is exactly the photo, 1 the full style, above 1 exaggerates it. detail: 0..1, how much of the
+    photo's fine light and dark, which the decoder paints over, is restored. color: 0..1, how far colours follow the
+    style; 0 keeps the photo's own colours (`color.original_colors`). texture: 0..1, how much is painted in plain areas;
+    0 may leave skies bare (`wctstyle.texture`). keep_faces: 0..1, how strongly faces keep the photo's shapes, in the
+    style's colours; 0 turns face detection off. transform: mk (least displacement), wct or adain. blend: how several
+    styles are merged into one target. look: long side in pixels at which larger pictures are composed, so that they
+    look like small ones (`wctstyle.look`); 0 paints every size in one go. refine: optimisation steps on the finished
+    picture.
 
     Raises:
         ConfigError: a value out of range, naming it.

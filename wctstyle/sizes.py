@@ -1,4 +1,4 @@
-"""The family of sizes that pictures are padded to, so that few programs serve all of them."""
+"""The family of sizes to which pictures are padded, so that few compiled programs serve all of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from jaxtyping import Float
 from wctstyle.encoder import CELL
 
 SMALLEST_SIDE = 32
-"""Sides below this count their reflected padding as well: a handful of positions has no moments to speak of."""
+"""Sides below this include their reflected padding in the moments: a few positions give no useful moments."""
 
 
 def padded_side(side: int) -> int:
-    """Round a side up to the family of sizes that are traced: steps of 64 to 512, 128 to 1024, then 256."""
+    """Round a side up to the family of sizes: steps of 64 up to 512, 128 up to 1024, then 256."""
     step = 64 if side <= 512 else 128 if side <= 1024 else 256
     return -(-side // step) * step
 
@@ -25,13 +25,13 @@ def counted_side(side: int) -> int:
 
 
 def padded(rgb: Float[np.ndarray, "h w 3"], to: Callable[[int], int]) -> Float[np.ndarray, "H W 3"]:
-    """Reflect the picture at its bottom and right, each side up to what `to` makes of it."""
+    """Pad the picture by reflection at the bottom and right, from each side to `to(side)`."""
     pads = [(0, to(side) - side) for side in rgb.shape[:2]]
     return np.pad(np.asarray(rgb, np.float32), (*pads, (0, 0)), mode="reflect")
 
 
 def pad_to_family(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "1 H W 3"]:
-    """Reflect the picture at its bottom and right up to the next size of the family."""
+    """Pad the picture by reflection at the bottom and right to the next size of the family."""
     return padded(rgb, padded_side)[None]
 
 

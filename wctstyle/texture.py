@@ -1,7 +1,7 @@
-"""Texture for plain areas: faint noise that gives the painter something to paint where a photo has nothing.
+"""Texture for plain areas: faint noise that gives the decoder something to paint where a photo has no detail.
 
-A map between statistics turns an even sky into one even colour, or into bands. With noise there, the sky has features
-that the map turns into strokes. The field is fixed and tiles the plane: a pixel gets the same value in every picture.
+A map between statistics turns an even sky into one flat colour, or into bands. Noise gives the sky features that the
+map turns into strokes. The field is fixed and tiles the plane: a pixel gets the same value in every picture.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from PIL import Image as PillowImage
 from wctstyle.color import luma
 
 SIDE = 512
-"""Side of the field in pixels, after which it repeats."""
+"""Side of the field in pixels; it repeats beyond that."""
 
 SCALES = (1.0, 2.0, 4.0)
-"""Standard deviations in pixels of the blurs whose sum the field is: from fine to as wide as a cell of the code."""
+"""Standard deviations, in pixels, of the blurred noises that the field sums: from fine to as wide as a cell."""
 
 DEVIATION = 0.06
-"""Standard deviation of the noise with texture 1, in units of the range. Looked at: half of it fills a blue sky."""
+"""Standard deviation of the noise at texture 1, in units of the range. Chosen by eye: half of it fills a blue sky."""
 
 PLAIN = 0.02
-"""Local standard deviation of luma at which an area counts as plain to a share of 1/e."""
+"""Local standard deviation of luma at which the plainness of an area falls to 1/e."""
 
 BLOCK = 4
 WINDOW = 5
@@ -33,7 +33,7 @@ WINDOW = 5
 
 @functools.cache
 def field() -> Float[np.ndarray, "512 512"]:
-    """Return the noise: mean 0, deviation 1, and wrapped, so that tiles meet without a seam."""
+    """Return the noise: mean 0, standard deviation 1, periodic, so that tiles meet without a seam."""
     frequencies = np.fft.fftfreq(SIDE)
     squared = frequencies[:, None] ** 2 + frequencies[None, :] ** 2
     rng = np.random.default_rng(0)
@@ -46,9 +46,9 @@ def field() -> Float[np.ndarray, "512 512"]:
 
 
 def plainness(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """Tell how plain the surroundings of each pixel are: 1 in an even area, 0 where there is detail.
+    """Return how plain the surroundings of each pixel are: 1 in an even area, 0 where there is detail.
 
-    exp(-v / `PLAIN`^2) of the local variance v of luma.
+    exp(-v / `PLAIN`^2), with the local variance v of luma.
     """
     from scipy.ndimage import uniform_filter
 
@@ -64,7 +64,7 @@ def plainness(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
 
 
 def textured(rgb: Float[np.ndarray, "h w 3"], amount: float) -> Float[np.ndarray, "h w 3"]:
-    """Add `amount` (0..1) of the field to the plain areas of a picture, alike in R, G and B; clipped to [0, 1]."""
+    """Add `amount` (0..1) of the field to the plain areas of a picture, equally in R, G and B; clip to [0, 1]."""
     if not amount:
         return rgb
     height, width = rgb.shape[:2]

@@ -1,11 +1,11 @@
 """Whitening and colouring: from content moments and target moments to one affine map of codes.
 
-Every map is y = A (x - mean_c) + mean_t. The symmetric matrix functions go through `eigh`, with one floor under the
-eigenvalues, relative to the trace, used everywhere; there is no silent `+ I`.
+Every map is y = A (x - mean_c) + mean_t. The symmetric matrix functions use `eigh` with a single eigenvalue floor,
+relative to the trace; nothing adds an identity matrix silently.
 
-Nothing here may be mapped over a batch by `jax.vmap`: jaxlib's batched `eigh` waits inside XLA's CPU thread pool for
-tasks of that same pool, and two of them at once hang a machine with two cores (seen with jaxlib 0.10.2). `jax.lax.map`
-does one matrix after the other.
+Do not map these functions over a batch with `jax.vmap`: jaxlib's batched `eigh` waits inside XLA's CPU thread pool for
+tasks of the same pool, and two at once hang a machine with two cores (seen with jaxlib 0.10.2). `jax.lax.map` handles
+one matrix after the other.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from wctstyle.moments import Affine, Moments, mixture
 from wctstyle.settings import BlendKind, TransformKind
 
 EIGENVALUE_FLOOR = 1e-4
-"""Smallest eigenvalue kept, as a share of the mean eigenvalue (trace / c)."""
+"""Floor of the eigenvalues, as a share of the mean eigenvalue (trace / c)."""
 
 ABSOLUTE_FLOOR = 1e-8
-"""Keeps a covariance of zeros (one flat colour) finite; features have an RMS of about 1."""
+"""Floor that keeps a zero covariance (one flat colour) finite; features have an RMS of about 1."""
 
 BARYCENTER_STEPS = 6
 """Fixed-point steps for three or more styles; two styles have a closed form."""
@@ -34,7 +34,7 @@ Matrix = Float[Array, "c c"]
 
 
 def _spectrum(s: Matrix) -> tuple[Float[Array, " c"], Matrix]:
-    """Eigenvalues (floored) and eigenvectors of a covariance."""
+    """Return the floored eigenvalues and the eigenvectors of a covariance."""
     values, vectors = jnp.linalg.eigh((s + s.T) / 2)
     floor = jnp.maximum(EIGENVALUE_FLOOR * jnp.trace(s) / s.shape[0], ABSOLUTE_FLOOR)
     return jnp.maximum(values, floor), vectors
@@ -46,12 +46,12 @@ def _apply(fn: Callable[[Array], Array], s: Matrix) -> Matrix:
 
 
 def sqrtm(s: Matrix) -> Matrix:
-    """Symmetric square root of a covariance, its eigenvalues floored."""
+    """Return the symmetric square root of a covariance, with floored eigenvalues."""
     return _apply(jnp.sqrt, s)
 
 
 def floored(s: Matrix) -> Matrix:
-    """The covariance itself with its eigenvalues floored, as every transform here sees it."""
+    """Return the covariance with floored eigenvalues, as every transform here uses it."""
     return _apply(lambda v: v, s)
 
 
@@ -62,16 +62,16 @@ def _sqrtm_pair(s: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def _cross_root(source_root: Matrix, target_root: Matrix) -> Matrix:
-    """(S^1/2 T S^1/2)^1/2 from the two roots, through the SVD of T^1/2 S^1/2.
+    """Compute (S^1/2 T S^1/2)^1/2 from the two roots, by the SVD of T^1/2 S^1/2.
 
-    The product itself would square the condition number, and half of float32's digits would be gone.
+    Forming the product would square the condition number and lose half of float32's digits.
     """
     _, values, vectors = jnp.linalg.svd(target_root @ source_root)
     return (vectors.T * values) @ vectors
 
 
 def transport(source: Matrix, target: Matrix) -> Matrix:
-    """Monge-Kantorovich map between two covariances: the symmetric A with A source A = target.
+    """Return the Monge-Kantorovich map between two covariances: the symmetric A with A source A = target.
 
     A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2 (Olkin & Pukelsheim 1982).
     """
@@ -99,11 +99,11 @@ def _adain(content: Moments, target: Moments) -> Matrix:
 TRANSFORMS: dict[str, Callable[[Moments, Moments], Matrix]] = {"mk": _mk, "wct": _wct, "adain": _adain}
 """`wct`: A = S_t^1/2 S_c^-1/2, ZCA whitening and colouring (Li et al. 2017, arXiv:1705.08086).
 `mk`: the Monge-Kantorovich map, the same statistics with the least displacement (Lu et al. 2019, arXiv:1906.00668;
-Mroueh 2019, arXiv:1905.12828). `adain`: per channel (Huang & Belongie 2017, arXiv:1703.06868)."""
+Mroueh 2019, arXiv:1905.12828). `adain`: each channel separately (Huang & Belongie 2017, arXiv:1703.06868)."""
 
 
 def affine(content: Moments, target: Moments, *, kind: TransformKind = "mk") -> Affine:
-    """Return the map that gives features with `content` moments the `target` moments: A (x - mean_c) + mean_t.
+    """Return the map from features with `content` moments to features with `target` moments: A (x - mean_c) + mean_t.
 
     Raises:
         ConfigError: unknown `kind`.
@@ -115,13 +115,13 @@ def affine(content: Moments, target: Moments, *, kind: TransformKind = "mk") -> 
 
 
 class Barycenters(NamedTuple):
-    """All barycenters of a set of styles: one of them, and the map from it to each style.
+    """All barycenters of a set of styles, as one central covariance and the map from it to each style.
 
-    `at` moves along a mean of the maps: (sum_i w_i A_i) C (sum_i w_i A_i), optimal transport linearised about the
-    centre C (Wang et al. 2013, "A linear optimal transportation framework"). It is exact for two styles, where the
-    centre is the first of them (McCann's interpolation), at the centre and at each style. Between three and four
-    paintings it is off by 0.002 to 0.007 of a style's spread, where the styles are 0.4 to 0.7 apart, and costs two
-    products of matrices where the fixed point takes an `eigh` and an SVD per style and step.
+    `at` averages the maps: (sum_i w_i A_i) C (sum_i w_i A_i). This is optimal transport linearised at the centre C
+    (Wang et al. 2013, "A linear optimal transportation framework"). It is exact for two styles (McCann's interpolation,
+    with the first style as centre), at the centre, and at each style. For blends of three and four paintings that are
+    0.4 to 0.7 apart, the error is 0.002 to 0.007 of a style's spread. It costs two matrix products; the fixed point
+    takes an `eigh` and an SVD per style and step.
     """
 
     parts: tuple[Moments, ...]
@@ -129,13 +129,13 @@ class Barycenters(NamedTuple):
     maps: tuple[Matrix, ...]
 
     def at(self, shares: Float[Array, " n"]) -> Moments:
-        """Return the moments at `shares`, >= 0 and of sum one."""
+        """Return the moments at `shares`, which are >= 0 and sum to one."""
         step = jnp.asarray(sum(w * a for w, a in zip(shares, self.maps, strict=True)))
         return mixture(self.parts, list(shares))._replace(covariance=step @ self.centre @ step)
 
 
 def barycenters(parts: Sequence[Moments]) -> Barycenters:
-    """Prepare the Gaussian Wasserstein barycenters of styles, at least one."""
+    """Prepare the Gaussian Wasserstein barycenters of one or more styles."""
     covariances = [p.covariance for p in parts]
     if len(parts) <= 2:
         centre = floored(covariances[0])
@@ -146,9 +146,9 @@ def barycenters(parts: Sequence[Moments]) -> Barycenters:
 
 
 def _fixed_point(parts: Sequence[Moments], shares: Float[Array, " n"]) -> Matrix:
-    """Covariance of the barycenter by S <- S^-1/2 (sum_i w_i (S^1/2 S_i S^1/2)^1/2)^2 S^-1/2.
+    """Iterate S <- S^-1/2 (sum_i w_i (S^1/2 S_i S^1/2)^1/2)^2 S^-1/2 to the covariance of the barycenter.
 
-    Alvarez-Esteban et al. 2016, eq. 7; a fixed number of steps from the linear blend.
+    Alvarez-Esteban et al. 2016, eq. 7; a fixed number of steps, starting from the linear blend.
     """
     targets = [sqrtm(p.covariance) for p in parts]
 
@@ -170,8 +170,8 @@ def blend(parts: Sequence[Moments], shares: Float[Array, " n"], *, kind: BlendKi
     """Blend the moments of N styles; `shares` are >= 0 and sum to one.
 
     `barycenter`: the Gaussian Wasserstein barycenter (default). `linear`: the moments of a linear blend of ZCA outputs,
-    covariance (sum_i w_i S_i^1/2)^2; equal to the barycenter only if the S_i commute. `mixture`: the moments of all
-    styles' features thrown together.
+    with covariance (sum_i w_i S_i^1/2)^2; equal to the barycenter only if the S_i commute. `mixture`: the moments of
+    all styles' features pooled.
 
     Raises:
         ConfigError: unknown `kind`, or no parts.

@@ -1,4 +1,4 @@
-"""Names for the shapes that travel between rooms."""
+"""Names of the array shapes that modules exchange."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ Image = Float[Array, "n h w 3"]
 """sRGB in [0, 1], float32, NHWC."""
 
 Features = Float[Array, "_ _ _ _"]
-"""Activations of one level, float32, NHWC; sizes differ between uses in one function, so they are not bound."""
+"""Activations of one level, float32, NHWC. Sizes are not bound, because they differ within one function."""

@@ -1,4 +1,4 @@
-"""The whole state of a run in one file, so that it can go on as if it had never stopped."""
+"""The complete state of a run in one file, so that it continues as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from wctstyle.errors import ConfigError
 KIND = "state of an optimisation"
 
 _INFINITE = np.finfo(np.float32).max
-"""Stands for infinity, which a weights file does not hold."""
+"""Stands for infinity, which a weights file cannot hold."""
 
 _T = TypeVar("_T")
 
 
 def fingerprint(*arrays: Any) -> str:
-    """SHA-256 of arrays' shapes and values."""
+    """Return the SHA-256 of the shapes and values of arrays."""
     digest = hashlib.sha256()
     for array in arrays:
         values = np.ascontiguousarray(array, np.float32)
@@ -33,13 +33,13 @@ def fingerprint(*arrays: Any) -> str:
 
 
 def save(path: Path, carry: Any, metadata: Mapping[str, Any]) -> None:
-    """Write a state and what it belongs to, all or nothing.
+    """Write a state, with metadata that identifies its run, atomically.
 
     Raises:
-        WeightsError: it cannot be written, or holds a value that is not a number.
+        WeightsError: it cannot be written, or contains NaN.
     """
     leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(carry)]
-    finite = [np.minimum(leaf, _INFINITE) if leaf.ndim == 0 else leaf for leaf in leaves]  # no copies of what is large
+    finite = [np.minimum(leaf, _INFINITE) if leaf.ndim == 0 else leaf for leaf in leaves]  # large arrays are not copied
     weights.save(path, {f"leaf/{i:04d}": leaf for i, leaf in enumerate(finite)}, {"kind": KIND, **metadata})
 
 
@@ -48,7 +48,7 @@ def read(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
 
     Raises:
         WeightsError: the file is missing or damaged.
-        ConfigError: it is no state of an optimisation.
+        ConfigError: the file is not a state of an optimisation.
     """
     tensors, metadata = weights.load_file(path)
     if metadata.get("kind") != KIND:
@@ -57,10 +57,10 @@ def read(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
 
 
 def restore(leaves: list[np.ndarray], like: _T, path: Path) -> _T:
-    """Put leaves into a state like `like`.
+    """Rebuild a state from leaves, with the structure of `like`.
 
     Raises:
-        ConfigError: they are of other shapes.
+        ConfigError: the shapes differ.
     """
     wanted, structure = jax.tree.flatten(like)
     if [leaf.shape for leaf in leaves] != [np.shape(leaf) for leaf in wanted]:
@@ -69,10 +69,10 @@ def restore(leaves: list[np.ndarray], like: _T, path: Path) -> _T:
 
 
 def check(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Compare what a state belongs to with the run that is to go on.
+    """Check that a state belongs to the run that resumes from it.
 
     Raises:
-        ConfigError: something differs; all of it together.
+        ConfigError: something differs; the message lists all differences.
     """
     names = {
         "version": "wctstyle's version", "content": "the content", "faces": "the photo's faces",

@@ -1,4 +1,4 @@
-"""Many steps of either optimiser in one program: the state they share, and when a scale is done."""
+"""Many steps of either optimiser in one program: their shared state, and when a scale is done."""
 
 from __future__ import annotations
 
@@ -16,36 +16,38 @@ from wctstyle.optimizer.network import Network, Parameters
 from wctstyle.optimizer.terms import Objective, values, weights
 
 PLATEAU_STEPS = 20
-"""Steps over which the loss has to fall for a scale to go on."""
+"""Number of steps over which the loss must fall for a scale to continue."""
 
 ADAM_DECAYS = (0.9, 0.99)
-"""Of the gradient's mean and square, as style-transfer-pytorch has them: pictures change faster than networks."""
+"""Decays of the gradient's mean and square, as in style-transfer-pytorch: pictures change faster than networks."""
 
 COLOUR_STEP = 0.4
-"""How much shorter a step in colour is than one in lightness of the same slope.
+"""Length of a step in colour, as a fraction of a step in lightness with the same slope.
 
-The channels of photos and paintings rise and fall together: colour differences spread about a quarter as far as
-lightness does. Descent that treats the channels alike spends its first steps on coloured specks, which the features of
-a narrow encoder ask for and nobody wants. docs/optimizer.md has the figures: they hardly change, the specks go."""
+The channels of photos and paintings vary together: colour differences spread about a quarter as far as lightness.
+Treating the channels alike spends the first steps on coloured specks, which lower the loss of a narrow encoder but look
+wrong. With this factor the specks disappear and the figures hardly change (docs/notes/descent.md)."""
 
 
 CORNER = 0.03
 """Frequency, in cycles per pixel, above which steps become shorter as 1 / frequency.
 
-Pictures have less of it the finer it is (amplitude falls as 1 / frequency; Field 1987), while the gradient is mostly
-fine grain. Half of the way to the spread of pictures: a step as 1 / frequency^2 paints soft patches
-(docs/optimizer.md)."""
+In pictures, amplitude falls as 1 / frequency (Field 1987), while the gradient is mostly fine grain. Step lengths follow
+1 / frequency, halfway to the spread of pictures; 1 / frequency^2 paints soft patches (docs/notes/descent.md)."""
 
 
 def _stretch_colour(image: Float[Array, "h w c"], factor: float) -> Float[Array, "h w c"]:
-    """Keep the mean of the channels and stretch what is beside it; one channel has nothing beside it."""
+    """Keep the mean of the channels and scale their differences from it; a single channel stays as it is."""
     channels = image.shape[-1]
     mean = sum(image[..., i : i + 1] for i in range(channels)) / channels  # `mean(axis=-1)` takes 8 ms more at 512x512
     return mean + (image - mean) * factor
 
 
 def _weigh_frequencies(image: Float[Array, "h w c"], power: float) -> Float[Array, "h w c"]:
-    """Multiply by `power` of the root of what a step at each frequency is, borders joined; 1 in the mean square."""
+    """Multiply each frequency by the root of its relative step length to `power`, with periodic borders.
+
+    The step lengths are normalised to a mean of 1.
+    """
     height, width, _ = image.shape
     squares = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.fftfreq(width)[None] ** 2
     step = 1 / np.sqrt(1 + squares / CORNER**2)
@@ -54,21 +56,21 @@ def _weigh_frequencies(image: Float[Array, "h w c"], power: float) -> Float[Arra
 
 
 def coordinates(image: Float[Array, "h w c"]) -> Float[Array, " n"]:
-    """Return what is descended in: the picture with its fine structure and its colour spread out.
+    """Return the optimisation variables: the picture with its fine structure and its colour scaled up.
 
-    Colour is what is beside the mean of the channels; it is divided by `COLOUR_STEP`. A step of one size in these
-    coordinates is a shorter one in the picture where it is fine (`CORNER`) or colour.
+    Colour is the difference from the mean of the channels; it is divided by `COLOUR_STEP`. A step of a given size in
+    these coordinates is a shorter step in the picture at fine frequencies (`CORNER`) and in colour.
     """
     return _stretch_colour(_weigh_frequencies(image, -1), 1 / COLOUR_STEP).ravel()
 
 
 def picture(x: Float[Array, " n"], size: tuple[int, int, int]) -> Float[Array, "h w c"]:
-    """Return the picture of `size` (height, width, channels) that has the given `coordinates`."""
+    """Return the picture of `size` (height, width, channels) from its `coordinates`."""
     return _weigh_frequencies(_stretch_colour(x.reshape(size), COLOUR_STEP), 1)
 
 
 class AdamState(NamedTuple):
-    """The picture's coordinates, its loss, optax's moments, and the decayed sum of the iterates of this scale."""
+    """The picture's coordinates, its loss, optax's moments, and the decayed sum of this scale's iterates."""
 
     x: Float[Array, " n"]
     value: Float[Array, ""]
@@ -79,19 +81,19 @@ class AdamState(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What one step hands to the next."""
+    """State passed from one step to the next."""
 
     state: Any
     step: Int[Array, ""]
     """Steps done at this scale."""
     anchor: Float[Array, ""]
-    """The loss at the last look for a plateau."""
+    """The loss at the last plateau check."""
     flat: Array
     """Whether the loss has stopped falling."""
 
 
 class Dials(NamedTuple):
-    """Numbers of `OptimizeSettings` that change without compiling anew."""
+    """Numbers of `OptimizeSettings` that can change without recompiling."""
 
     learning_rate: Any
     average: Any
@@ -102,7 +104,7 @@ _adam = optax.scale_by_adam(*ADAM_DECAYS)
 
 
 def start(x: Float[Array, " n"], *, terms: int, optimizer: str, history: int, before: Carry | None = None) -> Carry:
-    """Begin a scale at coordinates `x`. Adam's moments go on from `before`, resized to the scale by the caller."""
+    """Start a scale at coordinates `x`. Adam's moments continue from `before`, which the caller has resized."""
     if optimizer == "lbfgs":
         state: Any = lbfgs.start(x, terms, history)
     else:
@@ -110,7 +112,7 @@ def start(x: Float[Array, " n"], *, terms: int, optimizer: str, history: int, be
         infinite = jnp.asarray(jnp.inf, x.dtype)
         state = AdamState(x, infinite, jnp.zeros(terms, x.dtype), moments, jnp.zeros_like(x), jnp.zeros((), jnp.int32))
     carry = Carry(state, jnp.zeros((), jnp.int32), jnp.asarray(jnp.inf, x.dtype), jnp.zeros((), bool))
-    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), carry)  # no two leaves one buffer: they are donated
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), carry)  # no shared buffers: they are donated
 
 
 def _adam_step(state: AdamState, evaluate: lbfgs.Evaluate, dials: Dials) -> AdamState:
@@ -122,7 +124,7 @@ def _adam_step(state: AdamState, evaluate: lbfgs.Evaluate, dials: Dials) -> Adam
 
 
 def shown(carry: Carry, average: float) -> Float[Array, " n"]:
-    """Return the coordinates of the picture to show: L-BFGS' last accepted one, Adam's mean of this scale."""
+    """Return the coordinates of the picture to show: L-BFGS's last accepted one, or Adam's mean of this scale."""
     state = carry.state
     if isinstance(state, lbfgs.State):
         return state.x
@@ -133,9 +135,9 @@ def shown(carry: Carry, average: float) -> Float[Array, " n"]:
 def program(
     network: Network, size: tuple[int, int, int], optimizer: str
 ) -> Callable[[Carry, Array, Parameters, Objective, Dials], Carry]:
-    """Return the function that goes on until `last` steps of the scale are done, or the loss is flat.
+    """Return a function that runs until `last` steps of the scale are done or the loss is flat.
 
-    Where it is cut into calls does not change what it computes.
+    Splitting a run into several calls does not change its result.
     """
 
     def run(carry: Carry, last: Array, params: Parameters, objective: Objective, dials: Dials) -> Carry:

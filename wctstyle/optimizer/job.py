@@ -1,4 +1,4 @@
-"""What is asked of a run: its pictures and choices, checked."""
+"""The checked input of a run: its pictures and settings."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Rgb = Float[np.ndarray, "h w 3"]
 
 @dataclass(frozen=True)
 class Styled:
-    """A region of a run, checked: its styles, their weights, which sum to 1, where it is and its strength.
+    """A checked region of a run: its styles, their weights (which sum to 1), its mask and its strength.
 
-    mask: 0..1 at the content's size, None for the whole picture. strength: 0..1, times that of the settings. With
-    original colours the styles are grey.
+    mask: 0..1 at the content's size, None for the whole picture. strength: 0..1, a factor on the settings' strength.
+    With original colours the styles are grey.
     """
 
     styles: tuple[Rgb, ...]
@@ -37,16 +37,16 @@ class Styled:
 
     @property
     def area(self) -> np.float32:
-        """Share of the picture."""
+        """Area as a share of the picture."""
         return np.float32(1 if self.mask is None else self.mask.mean())
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run's pictures and choices, checked.
+    """The checked pictures and settings of a run.
 
-    faces: 0 everywhere if they are not protected. sizes, counts: (height, width) and steps of every scale, coarsest
-    first.
+    faces: 0 everywhere if faces are not protected. sizes, counts: (height, width) and number of steps of each scale,
+    coarsest first.
     """
 
     content: Rgb
@@ -59,24 +59,24 @@ class Job:
 
     @property
     def channels(self) -> int:
-        """Channels that are descended in: lightness alone, or three."""
+        """Number of optimised channels: one (lightness) or three."""
         return 1 if self.settings.original_colors else 3
 
     @property
     def covered(self) -> Float[np.ndarray, "h w 1"] | None:
-        """How far each pixel belongs to a region, 0..1; the rest is the photo. None: all of it everywhere."""
+        """Share of each pixel that belongs to any region, 0..1; the rest is the photo. None means 1 everywhere."""
         masks = [part.mask for part in self.regions]
         found = [mask for mask in masks if mask is not None]
         return np.minimum(np.sum(found, axis=0), 1)[..., None] if len(found) == len(masks) else None
 
     @property
     def network(self) -> Network:
-        """How the network is run."""
+        """Configuration of the network."""
         return Network(self.settings.pooling)
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """What decides on the program, beside the size: the structure of the objective, and the network."""
+        """What determines the compiled program besides the size: the structure of the objective and the network."""
         masked = tuple(region.mask is not None for region in self.regions)
         settings = self.settings
         layers = content_layers(settings), style_layers(settings)
@@ -92,12 +92,12 @@ class Job:
         *,
         resumed: bool,
     ) -> Job:
-        """Check what was given, and look for faces where they are needed and not given.
+        """Check the input, and detect faces if they are needed and not given.
 
-        `styles` are pictures with their weights, or regions of such.
+        `styles` are pictures with weights, or regions.
 
         Raises:
-            ConfigError: no styles, a bad weight, or no `init` where one is needed. A `resumed` run needs none.
+            ConfigError: no styles, an invalid weight, or a missing `init`. A `resumed` run needs no `init`.
             ImageError: a picture or mask of the wrong shape, type or range, or `faces` of another size than the
                 content.
         """
@@ -125,7 +125,7 @@ class Job:
         return Job(rgb, regions, init, faces, settings, sizes, share_out(settings.steps, len(sizes)))
 
     def about(self) -> dict[str, Any]:
-        """Return what a kept state of this run belongs to, in JSON's types: pictures by fingerprint, and settings."""
+        """Return metadata that identifies this run's state, as JSON types: fingerprints of pictures, and settings."""
         return {
             "settings": json.loads(json.dumps(self.settings.as_json())),
             "content": fingerprint(self.content),
@@ -143,7 +143,7 @@ class Job:
 
 
 def _checked_regions(styles: Any, size: tuple[int, ...], settings: OptimizeSettings) -> tuple[Styled, ...]:
-    """Check the regions, and leave out those that are empty or have no style: there the content alone counts."""
+    """Check the regions and drop those that are empty or have no style; the photo stays there."""
     found = regions_of(styles)
     kept = []
     for region, mask in zip(found, shares(found, size[0], size[1]), strict=True):
@@ -164,7 +164,7 @@ def _checked_regions(styles: Any, size: tuple[int, ...], settings: OptimizeSetti
 
 
 def _checked_styles(styles: Sequence[tuple[Any, float]]) -> tuple[list[Rgb], Float[np.ndarray, " n"] | None]:
-    """Check a region's styles; the weights sum to 1, and are None where all are 0."""
+    """Check a region's styles; return weights that sum to 1, or None if all are 0."""
     weights = blend_shares([weight for _, weight in styles])
     pictures = [
         images.checked_rgb(picture, f"style picture {number}", least_side=LEAST_SIDE)

@@ -1,8 +1,8 @@
-"""L-BFGS whose line search costs nothing: every step is one evaluation, and a trial that fails is a step of its own.
+"""L-BFGS without an inner line search: every step is one evaluation, and a failed trial is a step of its own.
 
-`optax.lbfgs` searches inside a step, with several copies of the objective in the program. Here a trial point that
-lowers the loss enough is taken, and one that does not (or is not finite) is tried again at a shorter step next time, so
-a step costs one evaluation always and the program holds the objective once.
+`optax.lbfgs` searches within a step and has several copies of the objective in its program. Here a trial point that
+lowers the loss enough is accepted. One that does not, or is not finite, is retried with a shorter step next time. So
+each step costs one evaluation, and the program contains the objective once.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ Evaluate = Callable[[Array], tuple[tuple[Array, Array], Array]]
 """Picture -> ((loss, terms), gradient)."""
 
 SUFFICIENT = 1e-4
-"""Share of the predicted decrease that a step has to bring (Armijo; Nocedal & Wright 2006, eq. 3.4)."""
+"""Share of the predicted decrease that a step must reach (Armijo; Nocedal & Wright 2006, eq. 3.4)."""
 
 ROUNDING = 1e-6
-"""Share of the loss by which it may rise: float32 sees no less."""
+"""Share of the loss by which it may rise: the resolution of float32."""
 
 CURVATURE = 1e-6
-"""Least cosine between a step and the change of the gradient for the pair to be remembered."""
+"""Least cosine between a step and the change of the gradient for the pair to be stored."""
 
 SHORTEN = 0.3
 PATIENCE = 5
-"""Trials that may fail before the memory is dropped for plain descent."""
+"""Number of failed trials after which the memory is cleared and plain descent takes over."""
 
 FIRST_STEP = 0.004
 LONGEST_STEP = 0.1
-"""RMS change of `x`, in units of the picture's range, of a step without memory and of any step.
+"""RMS change of `x`, in units of the picture's range: of a step without memory, and at most of any step.
 
-The first only has to tell how the loss bends; a long one paints what the next ten have to remove
-(docs/optimizer.md)."""
+The first step only has to show the curvature of the loss; a long one paints what the next ten have to remove
+(docs/notes/descent.md)."""
 
 
 class State(NamedTuple):
-    """The last accepted picture with its loss and gradient, the direction and step that come next, and the memory."""
+    """The last accepted picture with its loss and gradient, the next direction and step, and the memory."""
 
     x: Float[Array, " n"]
     value: Float[Array, ""]
@@ -49,15 +49,16 @@ class State(NamedTuple):
     step: Float[Array, ""]
     fails: Int[Array, ""]
     pairs: Float[Array, "two_m n"]
-    """Steps s in rows 0..m-1 and changes y of the gradient in rows m..2m-1, as a ring of one more than are remembered:
-    every step writes into the spare one, so that nothing is read to be kept and no copy of the memory made."""
+    """Steps s in rows 0..m-1 and gradient changes y in rows m..2m-1, as a ring buffer with one spare slot.
+
+    Every step writes into the spare slot, so the memory is updated in place without a copy."""
     products: Float[Array, "two_m two_m"]
     """Inner products of all rows of `pairs`."""
     stored: Int[Array, ""]
 
 
 def start(x: Float[Array, " n"], terms: int, history: int) -> State:
-    """Begin at `x`; its loss is evaluated by the first step."""
+    """Start at `x`; the first step evaluates its loss."""
     zero, rows = jnp.zeros_like(x), 2 * (history + 1)
     return State(
         x=x, value=jnp.asarray(jnp.inf, x.dtype), terms=jnp.zeros(terms, x.dtype), gradient=zero, direction=zero,
@@ -69,11 +70,11 @@ def start(x: Float[Array, " n"], terms: int, history: int) -> State:
 def two_loops(
     products: Float[Array, "two_m two_m"], dots: Float[Array, " two_m"], stored: Int[Array, ""]
 ) -> tuple[Float[Array, " two_m"], Float[Array, ""]]:
-    """Return the coefficients of H g in the rows of `pairs` and in g itself, from inner products alone.
+    """Return the coefficients of H g with respect to the rows of `pairs` and to g, from inner products only.
 
-    The two loops of Nocedal & Wright 2006, algorithm 7.4, on coefficients instead of pictures (Chen, Wang & Zhou 2014,
-    "Large-scale L-BFGS using MapReduce"): the memory is read twice a step, however long it is. `dots` are the rows'
-    inner products with g. Without memory H is the identity.
+    The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) on coefficients instead of pictures (Chen, Wang & Zhou
+    2014, "Large-scale L-BFGS using MapReduce"): the memory is read twice per step, whatever its length. `dots` are the
+    rows' inner products with g. With an empty memory, H is the identity.
     """
     m = len(dots) // 2
     known = jnp.minimum(stored, m - 1)
@@ -106,9 +107,9 @@ def two_loops(
 
 
 def accepts(state: Any, value: Array, gradient: Array) -> Array:
-    """Tell whether a trial is taken: it is finite, and the first or low enough.
+    """Return whether to accept a trial: it must be finite, and either the first or low enough.
 
-    `state` has the last value and gradient, and the direction and step of the trial.
+    `state` holds the last value and gradient, and the direction and step of the trial.
     """
     slope = jnp.vdot(state.gradient, state.direction)
     finite = jnp.isfinite(value) & jnp.isfinite(jnp.sum(gradient))
@@ -117,7 +118,7 @@ def accepts(state: Any, value: Array, gradient: Array) -> Array:
 
 
 def advance(state: State, evaluate: Evaluate) -> State:
-    """Evaluate the trial point once: take it and find the next direction, or shorten the step."""
+    """Evaluate the trial point once: accept it and find the next direction, or shorten the step."""
     trial = state.x + state.step * state.direction
     (value, terms), gradient = evaluate(trial)
     accepted = accepts(state, value, gradient)
@@ -136,7 +137,7 @@ def advance(state: State, evaluate: Evaluate) -> State:
     i = state.stored % m
     pairs = state.pairs.at[i].set(s).at[m + i].set(y)
     products = state.products
-    for row, dots in ((i, pairs @ s), (m + i, pairs @ y)):  # with one vector a product takes a sixth of that with three
+    for row, dots in ((i, pairs @ s), (m + i, pairs @ y)):  # a product with one vector takes a sixth of one with three
         products = products.at[row].set(dots).at[:, row].set(dots)
     stored = jnp.where(forget, 0, state.stored + remember)
 

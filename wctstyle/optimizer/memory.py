@@ -1,4 +1,4 @@
-"""What a run needs of memory, against what there is."""
+"""The memory that a run needs, and the memory that is available."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import jax
 from wctstyle.errors import ImageError
 
 GROUP = Path("/sys/fs/cgroup")
-"""Where Linux shows the limits of the group of processes that this one belongs to."""
+"""Folder in which Linux shows the limits of this process's cgroup."""
 
 SHARE = 0.9
-"""Of the memory that is free, what a run may take."""
+"""Share of the free memory that a run may use."""
 
 
 def available() -> int | None:
-    """Return the bytes that can still be had where JAX computes; None if that cannot be told."""
+    """Return the bytes available on the device that JAX uses; None if unknown."""
     figures = jax.local_devices()[0].memory_stats()
     if figures and "bytes_limit" in figures:
         return int(figures["bytes_limit"]) - int(figures.get("bytes_in_use", 0))
@@ -40,17 +40,17 @@ def _of_machine() -> int | None:
 
 
 def _of_group(folder: Path = GROUP) -> int | None:
-    """What a container's limit leaves (cgroup v2), files in memory that can be dropped counted as free."""
+    """Return what a container's limit leaves (cgroup v2), counting droppable page cache as free."""
     try:
         limit, used = (int((folder / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
         return max(0, limit - used + int(statistics["inactive_file"]))
-    except (OSError, KeyError, ValueError):  # no groups, or "max": no limit
+    except (OSError, KeyError, ValueError):  # no cgroups, or "max": no limit
         return None
 
 
 def needed(compiled: Any, state: Any) -> int | None:
-    """Return the bytes a run takes: its program, the `state` that the program changes in place, and a copy to save."""
+    """Return the bytes a run needs: its program, the `state` that it updates in place, and a copy to save."""
     figures = compiled.memory_analysis()
     if figures is None:
         return None
@@ -59,17 +59,17 @@ def needed(compiled: Any, state: Any) -> int | None:
 
 
 def least(state: Any) -> int:
-    """Return the bytes that a run takes whatever its program: the state, and a copy to save."""
+    """Return the bytes a run needs whatever its program: the state and a copy to save."""
     return 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
 
 def fits(need: int | None, free: int | None) -> bool:
-    """Say whether a program fits; what cannot be told counts as fitting."""
+    """Return whether a program fits; unknown values count as fitting."""
     return need is None or free is None or need <= SHARE * free
 
 
 def refuse(size: tuple[int, int], need: int, free: int, *, whole: bool) -> ImageError:
-    """Make the error of a size that does not fit, with the long side that would; not `whole`: `need` is but a part."""
+    """Build the error for a size that does not fit, suggesting one that does. Not `whole`: `need` is a lower bound."""
     side = max(16, int(max(size) * (SHARE * free / need) ** 0.5) // 16 * 16)
     needs, give = ("needs", f"--size {side} or less") if whole else ("needs more than", f"a --size well below {side}")
     return ImageError(

@@ -1,4 +1,4 @@
-"""The network as the optimiser runs it: the encoder's own layers, with borders of the mean colour as the original's."""
+"""The network as the optimiser runs it: the encoder's layers, with borders of the mean colour like the original."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from wctstyle.optimizer.settings import level_of
 from wctstyle.types import Features, Image
 
 Parameters = dict[str, tuple[Any, Any, Any]]
-"""Kernel and bias of conv1_1..conv5_1, and the kernel of its backward pass."""
+"""Kernel and bias of conv1_1..conv5_1, and the kernel of the backward pass."""
 
 
 class Network(NamedTuple):
-    """How the network is run: a change of it compiles anew.
+    """Configuration of the network; changing it recompiles.
 
-    With `checkpointed` the backward pass computes each stage again instead of keeping it: slower, for less memory.
+    With `checkpointed`, the backward pass recomputes each stage instead of storing it: slower, but with less memory.
     """
 
     pooling: str = "max"
@@ -32,14 +32,14 @@ class Network(NamedTuple):
 PLAIN = Network()
 
 MEAN_RGB = np.array([123.68, 116.779, 103.939], np.float32) / 255
-"""Mean colour of the original VGG-19's training pictures: what its zero padding means."""
+"""Mean colour of the original VGG-19's training pictures, which its zero padding represents."""
 
 
 def parameters(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> Parameters:
-    """Take the encoder's layers from a model's tensors, its first bias moved so that it takes RGB minus `MEAN_RGB`.
+    """Take the encoder's layers from a model's tensors, with the first bias shifted for RGB minus `MEAN_RGB` as input.
 
-    A weights file takes plain RGB, where a border of zeros would be black; with the mean taken off first, zeros are the
-    mean colour, and zero padding is the original network exactly.
+    Weights files expect plain RGB, where a border of zeros would be black. After subtracting the mean, zeros are the
+    mean colour, and zero padding is exactly the original's.
     """
     found: Parameters = {}
     for name, _, _ in config.convs():
@@ -55,10 +55,10 @@ def parameters(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> Parame
 def convolve(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], backward: Float[Array, "3 3 c_out c_in"]
 ) -> Float[Array, "n h w c_out"]:
-    """Correlate with a kernel that is held constant, zero padded; `backward` is the kernel turned round and transposed.
+    """Correlate with a constant kernel over zero padding; `backward` is the kernel flipped and transposed.
 
-    The gradient of `lax.conv_general_dilated` is the same convolution with the turning left to the operation, for which
-    XLA's CPU backend falls back to code three times slower.
+    The gradient of `lax.conv_general_dilated` is the same convolution, but leaves the flip to the operation. For that,
+    XLA's CPU backend falls back to code that is three times slower.
     """
     return correlate_same(x, kernel)
 
@@ -76,7 +76,7 @@ convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 def valid_side(side: int, level: int) -> int:
-    """Return how many positions of a side of `side` pixels there are at a level; the last may cover fewer pixels."""
+    """Return the number of positions at a level along `side` pixels; the last may cover fewer pixels."""
     return -(-side // 2 ** (level - 1))
 
 
@@ -86,10 +86,10 @@ def features(
     layers: Collection[str],
     network: Network = PLAIN,
 ) -> dict[str, Float[Array, "n _ _ _"]]:
-    """Run the network on pictures of any size and return the wanted layers, cropped to the picture.
+    """Run the network on pictures of any size and return the requested layers, cropped to the picture.
 
-    The picture is reflected at its bottom and right up to a multiple of 16, and the positions there are cropped off
-    each layer.
+    The picture is padded by reflection at the bottom and right to a multiple of 16; the padding is cropped from each
+    layer.
     """
     _, height, width, _ = image.shape
     pads = [(0, -side % SIZE_MULTIPLE) for side in (height, width)]

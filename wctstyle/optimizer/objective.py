@@ -1,4 +1,4 @@
-"""What a run is measured against: from photo, styles and settings to the terms of the loss."""
+"""The objective of a run: from photo, styles and settings to the terms of the loss."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from wctstyle.transforms import blend, sqrtm
 from wctstyle.types import Image
 
 RANGE_WEIGHT = 20.0
-"""What leaving [0, 1] weighs, against a style weight of 1."""
+"""Weight of the penalty for leaving [0, 1], relative to a style weight of 1."""
 
 
 class Goal(NamedTuple):
-    """What a region is to look like: the target's statistics by layer, where it is by layer, and how large.
+    """The target of a region: its statistics by layer, its masks by layer, and its area.
 
-    Without masks the region is the whole picture.
+    Without masks, the region is the whole picture.
     """
 
     targets: Mapping[str, Mapping[str, Array]]
@@ -52,7 +52,7 @@ def style_moments(
     layers: tuple[str, ...],
     network: Network,
 ) -> dict[str, Moments]:
-    """Measure a picture at some layers, by a mask of any size where there is one."""
+    """Measure a picture at some layers, optionally weighted by a mask of any size."""
     found = features(params, image, layers, network)
     return {layer: measure(x, None if mask is None else at_layer(mask, x)) for layer, x in found.items()}
 
@@ -61,13 +61,13 @@ def style_moments(
 def layer_masks(
     mask: Float[Array, "h w"], *, size: tuple[int, int], layers: tuple[str, ...]
 ) -> dict[str, Float[Array, "1 h w"]]:
-    """Bring a region's mask to the size that each layer has for a picture of `size` (height, width)."""
+    """Resize a region's mask to the size of each layer, for a picture of `size` (height, width)."""
     sides = {layer: [valid_side(side, level_of(layer)) for side in size] for layer in layers}
     return {layer: jax.image.resize(mask[None], (1, *found), "linear") for layer, found in sides.items()}
 
 
 def at_layer(plane: Float[Array, "h w"], x: Float[Array, "1 h w c"]) -> Float[Array, "1 h w"]:
-    """Bring a map of a picture to the size of features."""
+    """Resize a map of a picture to the size of features."""
     return jax.image.resize(plane[None], x.shape[:3], "linear")
 
 
@@ -79,7 +79,7 @@ def content_targets(
     layers: tuple[str, ...],
     network: Network,
 ) -> dict[str, dict[str, Array]]:
-    """Keep the content's features at some layers, and what a position there weighs: 1 + `emphasis`, of any size."""
+    """Return the content's features at some layers with position weights 1 + `emphasis`, which may have any size."""
     if not layers:
         return {}
     found = features(params, image, layers, network)
@@ -94,10 +94,10 @@ def style_targets(
     *,
     strength: float,
 ) -> dict[str, dict[str, Array]]:
-    """Blend the styles' moments at every layer, and with the content's `own` for a strength below 1.
+    """Blend the styles' moments at each layer; for a strength below 1, also blend in the content's `own` moments.
 
-    A target on the way from the photo's statistics to the style's, by the same blend, makes `strength` a dial from the
-    photo itself (0: it already has its target) to the full style (1), whatever the weights are.
+    The target then lies between the photo's statistics and the style's. So `strength` goes from the photo itself (0:
+    it already matches its target) to the full style (1), whatever the weights.
     """
     parts, weights = list(styles), np.asarray(shares, np.float32)
     if strength < 1:
@@ -136,7 +136,7 @@ def _target(moments: Moments, statistic: str) -> dict[str, Array]:
 def objective(
     settings: OptimizeSettings, content: Mapping[str, Mapping[str, Array]], goals: Sequence[Goal]
 ) -> Objective:
-    """Put the terms together. A kind's weight is shared out by those of its layers, a layer's by the regions' areas."""
+    """Assemble the terms. Layer weights split the weight of a kind, and regions' areas split the weight of a layer."""
 
     def share(layer: str, layers: Mapping[str, float], total: float) -> float:
         whole = sum(layers.values())

@@ -1,4 +1,4 @@
-"""What is jitted: the steps at each size, what they are measured against, and pictures made larger and smaller."""
+"""The jitted functions: the steps at each size, their targets, and resizing of pictures."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from wctstyle.optimizer.terms import Objective, pulls, weighing
 from wctstyle.recent import Recent
 
 KEPT = 16
-"""Compiled programs that are kept, one for each size."""
+"""Number of compiled programs kept, one for each size."""
 
 MOMENTS_BYTES = 64 * 2**20
-"""What measured moments may take. Those of one painting take 1.3 MiB with `medium` and 2.3 MiB with `vgg19`."""
+"""Limit of the cache of moments. One painting takes 1.3 MiB with `medium` and 2.3 MiB with `vgg19`."""
 
 LEAST_PULL = 1e-3
-"""Share of the strongest term's slope below which a slope is rounding."""
+"""Share of the largest gradient norm below which a gradient counts as rounding error."""
 
 NOISE = 0.1
-"""Standard deviation of the noise a picture starts from, about mid grey."""
+"""Standard deviation of the noise that a picture starts from, around mid grey."""
 
 
 @partial(jax.jit, static_argnames=("size", "method"))
@@ -53,16 +53,16 @@ def resize(x: Float[Array, "h w c"], size: tuple[int, int], method: str) -> Floa
 
 
 def scaled(rgb: Rgb, size: tuple[int, int]) -> Rgb:
-    """Resize a picture exactly, antialiased (Lanczos)."""
+    """Resize a picture to exactly `size`, antialiased (Lanczos)."""
     if rgb.shape[:2] == size:
         return rgb
     return np.clip(np.asarray(resize(jnp.asarray(rgb), size, "lanczos3")), 0, 1)
 
 
 class Programs:
-    """The programs of one model's encoder. Those of the last sizes are kept, and the moments of the last pictures.
+    """The programs of one model's encoder. Caches programs of recent sizes and moments of recent pictures.
 
-    Safe to share between threads.
+    Thread-safe.
     """
 
     def __init__(self, config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> None:
@@ -83,7 +83,7 @@ class Programs:
     def measured(
         self, picture: Rgb, layers: tuple[str, ...], network: Network, mask: Float[np.ndarray, "h w"] | None = None
     ) -> dict[str, Moments]:
-        """Measure a picture at some layers, once: its moments are remembered. A mask may have any size."""
+        """Measure a picture at some layers and cache its moments. A mask may have any size."""
         key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling
 
         def make() -> dict[str, Moments]:
@@ -98,7 +98,7 @@ class Programs:
         return self._content(self.params, picture[None], emphasis, layers=layers, network=network)
 
     def objective(self, job: Job, size: tuple[int, int]) -> Objective:
-        """Measure content and styles as they are at this scale, and put the terms together."""
+        """Measure content and styles at this scale and assemble the terms."""
         settings, layers = job.settings, style_layers(job.settings)
         factor = max(size) / max(job.content.shape[:2])
         content = scaled(grey(job.content) if settings.original_colors else job.content, size)
@@ -119,15 +119,15 @@ class Programs:
         return objective(settings, self.kept(content, emphasis, content_layers(settings), job.network), goals)
 
     def balanced(self, terms: Objective, job: Job, size: tuple[int, int], carry: Any) -> Objective:
-        """Weigh the terms for this scale: with `normalize_gradients` by how each pulls at its start.
+        """Weigh the terms for this scale: with `normalize_gradients`, by their gradients at its start.
 
-        A content or style term is divided by the norm of its gradient and multiplied by the mean norm of all of them.
-        One that has no slope there, as content at the photo itself, keeps its weight.
+        The weight of each content or style term is divided by the norm of its gradient and multiplied by the mean of
+        these norms. A term without a gradient there, such as content at the photo itself, keeps its weight.
         """
         if not job.settings.normalize_gradients:
             return terms
         image = descent.picture(carry.state.x, (*size, job.channels))[None]
-        network = job.network._replace(checkpointed=True)  # once a scale: it is not to need more than a step
+        network = job.network._replace(checkpointed=True)  # once per scale; should not need more memory than a step
         found = np.asarray(self._pulls(terms, self.params, image, network=network), np.float64)
         weights = np.array([term.weight for term in terms], np.float32)
         chosen = np.array([bool(term.layer) for term in terms]) & (weights > 0)
@@ -139,20 +139,20 @@ class Programs:
     # ----------------------------------------------------------------------------------------------------- compiling
 
     def steps(self, job: Job, size: tuple[int, int]) -> Any:
-        """Compile the steps at this size, or take what is compiled.
+        """Return the compiled steps for this size, compiling them if needed.
 
         Raises:
-            ImageError: it does not fit.
+            ImageError: the size does not fit into memory.
         """
         key = job.structure, size
-        with self._lock:  # two runs of one size are not to compile it twice
+        with self._lock:  # two runs of one size must not compile it twice
             return self._compiled.get(key, lambda: self._compile(job, size))
 
     def _compile(self, job: Job, size: tuple[int, int]) -> Any:
-        """Compile the steps at this size from shapes alone, with less memory where the first does not fit.
+        """Compile the steps at this size from shapes only; if they do not fit, compile a version with less memory.
 
         Raises:
-            ImageError: it does not fit either way.
+            ImageError: neither version fits into memory.
         """
         pixels = jax.ShapeDtypeStruct((size[0] * size[1] * job.channels,), jnp.float32)
         terms = self._shapes(job, size)
@@ -175,7 +175,7 @@ class Programs:
         raise memory.refuse(size, need, free, whole=whole)
 
     def _shapes(self, job: Job, size: tuple[int, int]) -> Any:
-        """Return the shapes of `objective` at this size, which styles, strength and faces do not change."""
+        """Return the shapes of `objective` at this size; they do not depend on styles, strength or faces."""
         settings, layers = job.settings, style_layers(job.settings)
 
         def terms(picture: Array, plane: Array) -> Objective:
@@ -194,7 +194,7 @@ class Programs:
     def begin(
         self, job: Job, size: tuple[int, int], before: tuple[tuple[int, int], descent.Carry] | None, *, terms: int
     ) -> Any:
-        """Make the state a scale starts with, from the picture given or from the scale before."""
+        """Make the initial state of a scale, from the starting picture or from the previous scale."""
         settings = job.settings
         make = _start(job, terms)
         if before is None:
@@ -213,7 +213,7 @@ class Programs:
         return make(x, before=carry)
 
     def picture(self, job: Job, carry: Any, size: tuple[int, int]) -> Rgb:
-        """Return the picture of a state, at the content's own size; outside of all regions it is the photo."""
+        """Return the picture of a state at the content's size; outside all regions it is the photo."""
         x = self._shown(descent.shown(carry, job.settings.average), size=(*size, job.channels))
         full = job.content.shape[:2]
         rgb = np.clip(np.asarray(x if size == full else resize(x, full, "cubic")), 0, 1)
@@ -228,13 +228,13 @@ def _start(job: Job, terms: int) -> Callable[..., descent.Carry]:
 
 
 def dials_of(job: Job) -> descent.Dials:
-    """Return the numbers that a run's programs take beside its objective."""
+    """Return the numbers that a run's programs take besides the objective."""
     settings = job.settings
     return descent.Dials(np.float32(settings.adam_rate()), np.float32(settings.average), np.float32(settings.plateau))
 
 
 def first_picture(job: Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]:
-    """Make the picture that a run starts from."""
+    """Make the starting picture of a run."""
     start = job.settings.init
     if job.init is not None:
         picture = scaled(job.init, size)

@@ -1,4 +1,4 @@
-"""What an optimisation does, apart from its pictures: choices, limits and defaults. Imports no JAX."""
+"""Settings of an optimisation: choices, limits and defaults. Does not import JAX."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ Pooling = Literal["max", "avg"]
 Start = Literal["fast", "image", "content", "noise", "style"]
 
 STAGE_CONVS = (2, 2, 4, 4, 1)
-"""Layers relu1_1..relu5_1 by stage, as `encoder.STAGE_CONVS` has them."""
+"""Number of layers per stage, relu1_1..relu5_1, as in `encoder.STAGE_CONVS`."""
 
 LAYERS = tuple(f"relu{stage}_{i}" for stage, n in enumerate(STAGE_CONVS, start=1) for i in range(1, n + 1))
 
 LEAST_SIDE = 2
-"""Shortest side of a picture that can be optimised: a single row has no neighbours to compare."""
+"""Smallest side of a picture that can be optimised: a single row has no neighbours to compare."""
 
 GIVEN = ("fast", "image")
-"""The starts that are given as a picture and taken to be nearly there."""
+"""The starts that are given as a picture and assumed to be close to the result."""
 
 SMALLEST = 192
 SMALLEST_GIVEN = 512
-"""The fast result has its large shapes already. Painted anew from a coarser scale it loses fine detail and the photo,
-and faces of the painting appear where there were none (docs/notes/results-of-five-maps.md)."""
+"""Least long side of the coarsest scale, in pixels, and the same for the starts in `GIVEN`.
+
+The fast result already has its large shapes. Restarting from a coarser scale loses fine detail and likeness to the
+photo, and faces from the painting appear where there were none (docs/notes/results-of-five-maps.md)."""
 
 LEARNING_RATE = 0.02
 LEARNING_RATE_GIVEN = 0.005
-"""Adam's. From the fast result there is little way to go, and longer steps only add their noise (docs/optimizer.md)."""
+"""Adam's learning rates. The fast result needs only small changes; longer steps add noise (docs/notes/descent.md)."""
 
 FACE_WEIGHT = 20.0
-"""What content weighs more on a face with keep_faces 1. Chosen by looking (docs/notes/results-of-five-maps.md)."""
+"""Additional content weight on a face at keep_faces 1. Chosen by eye (docs/notes/results-of-five-maps.md)."""
 
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
@@ -54,23 +56,23 @@ def _content() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class OptimizeSettings:
-    """What an optimisation does, apart from its pictures. Values are checked on creation.
+    """Settings of an optimisation. Values are checked on creation.
 
-    steps: evaluations of loss and gradient over all scales together. optimizer: lbfgs or adam. strength: 0..1, from the
-    photo's own statistics to the style's. content_weight, style_weight, tv_weight: what the three terms weigh; each
-    term is relative to its target, so that a weight means the same at every size and for every style. keep_faces: 0..1,
-    how much more content weighs on the photo's faces, by `FACE_WEIGHT` at 1; 0 does not look for any. content_layers,
+    steps: total evaluations of loss and gradient over all scales. optimizer: lbfgs or adam. strength: 0..1, from the
+    photo's own statistics to the style's. content_weight, style_weight, tv_weight: weights of the three terms; each
+    term is relative to its target, so a weight means the same at every size and for every style. keep_faces: 0..1, how
+    much more content weighs on the photo's faces, `FACE_WEIGHT` more at 1; 0 turns face detection off. content_layers,
     style_layers: weight by layer name (relu1_1 to relu5_1). statistic: gram, or moments (Wasserstein distance of mean
-    and covariance). blend: how several styles become one target; mixture is the weighted mean of Gram matrices.
-    pooling: max or avg. init: what to start from; the fast result, or any image that is nearly there, is passed to
-    `Optimizer.run`. smallest: long side, in pixels, that the coarsest scale does not go below; None is `SMALLEST`, or
-    `SMALLEST_GIVEN` from such a picture. original_colors: optimise lightness alone and keep the photo's colours.
-    seed: of the noise. learning_rate: Adam's, in units of the picture's range 0..1; None is `LEARNING_RATE`, or
-    `LEARNING_RATE_GIVEN` from such a picture. history: pairs that L-BFGS remembers. normalize_gradients: scale
-    the content and style terms so that their gradients have one norm, the mean of theirs, at the start of every
-    scale. time_budget: seconds, shared out over the scales; None is no limit. plateau: stop a scale when 20 steps
-    lowered the loss by less than this share; 0 never stops. average: decay of the mean over Adam's iterates that is
-    shown; 0 shows the last.
+    and covariance). blend: how several styles are merged into one target; mixture is the weighted mean of Gram
+    matrices. pooling: max or avg. init: the start; for "fast" and "image", pass the picture to `Optimizer.run`.
+    smallest: least long side of the coarsest scale, in pixels; None means `SMALLEST`, or `SMALLEST_GIVEN` for "fast"
+    and "image". original_colors: optimise only lightness and keep the photo's colours. seed: for the noise.
+    learning_rate: Adam's, in units of the picture's range 0..1; None means `LEARNING_RATE`, or `LEARNING_RATE_GIVEN`
+    for "fast" and "image". history: number of pairs that L-BFGS stores. normalize_gradients: at the start of each
+    scale, scale the content and style terms so that their gradients all have the mean of their norms. time_budget:
+    seconds, divided among the scales; None means no limit. plateau: stop a scale when 20 steps lowered the loss by less
+    than this share; 0 never stops. average: decay of the mean of Adam's iterates that is shown; 0 shows the last
+    iterate.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -132,17 +134,17 @@ class OptimizeSettings:
             )
 
     def scales(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Return the (height, width) of every scale of a picture, coarsest first."""
+        """Return the (height, width) of each scale of a picture, coarsest first."""
         by_start = SMALLEST_GIVEN if self.init in GIVEN else SMALLEST
         return pyramid(height, width, by_start if self.smallest is None else self.smallest)
 
     def adam_rate(self) -> float:
-        """Return the learning rate that Adam runs with."""
+        """Return Adam's learning rate."""
         by_start = LEARNING_RATE_GIVEN if self.init in GIVEN else LEARNING_RATE
         return by_start if self.learning_rate is None else self.learning_rate
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings as JSON's types."""
+        """Return the settings as JSON types."""
         return dataclasses.asdict(self)
 
 
@@ -171,7 +173,7 @@ def _check_layers(name: str, layers: Mapping[str, float]) -> None:
 
 
 def level_of(layer: str) -> int:
-    """Return the level (1..5) of a layer's name: relu4_2 is of level 4."""
+    """Return the level (1..5) of a layer's name: 4 for relu4_2."""
     found = re.fullmatch(r"relu([1-5])_\d", layer)
     if found is None:
         raise ConfigError(f"{layer!r} is no layer, must be one of {', '.join(LAYERS)}")
@@ -179,7 +181,7 @@ def level_of(layer: str) -> int:
 
 
 def pyramid(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
-    """Return the (height, width) of every scale, coarsest first: halved while the long side stays >= `smallest`."""
+    """Return the (height, width) of each scale, coarsest first: halved while the long side stays >= `smallest`."""
     sizes = [(height, width)]
     while max(sizes[0]) >= 2 * smallest:
         sizes.insert(0, tuple(max(1, (side + 1) // 2) for side in sizes[0]))  # pyright: ignore[reportArgumentType]
@@ -187,6 +189,6 @@ def pyramid(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
 
 
 def share_out(steps: int, scales: int) -> list[int]:
-    """Split the steps over the scales, coarsest first; what does not divide goes to the finest."""
+    """Split the steps over the scales, coarsest first; the finest scale gets the remainder."""
     scales = max(1, scales)
     return [steps // scales] * (scales - 1) + [steps - steps // scales * (scales - 1)]

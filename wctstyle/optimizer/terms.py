@@ -1,7 +1,7 @@
 """The terms of the loss: pytrees, each with a name, a weight and a value for a picture.
 
-An objective is a tuple of terms. What a program is compiled for is the structure of that tree; targets, masks and
-weights are its leaves, so they change without compiling anew. A new mode is a new term.
+An objective is a tuple of terms. A program is compiled for the structure of that tree; targets, masks and weights are
+its leaves, so changing them does not recompile. To add a mode, add a term.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from wctstyle.optimizer.network import Network, Parameters, features
 from wctstyle.types import Image
 
 CHROMA_SHARE = 4.0
-"""What the variation of colour differences counts against that of the channels: narrow encoders hardly see colour
-at the scale of a pixel, and without this black and white styles come out with coloured specks."""
+"""Weight of the variation of colour differences, relative to the channels' own variation.
+
+Narrow encoders hardly see colour at the scale of a pixel; without this, results in black and white styles have coloured
+specks."""
 
 Found = Mapping[str, Float[Array, "1 h w c"]]
 """The features of a picture by layer."""
@@ -31,14 +33,14 @@ Found = Mapping[str, Float[Array, "1 h w c"]]
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of the loss. `weight` is what it counts; `layer` the features it looks at, "" for none."""
+    """One summand of the loss, with its `weight`. `layer` names the features that it uses, "" for none."""
 
     weight: Any
     layer: str = field(default="", metadata={"static": True})
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Name in reports."""
         raise NotImplementedError
 
     def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
@@ -49,7 +51,7 @@ class Term:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class ContentTerm(Term):
-    """How far features are from the photo's (`losses.standardized_error`); `emphasis` weighs positions."""
+    """Distance of features from the photo's (`losses.standardized_error`); `emphasis` weighs positions."""
 
     target: Any = None
     emphasis: Any = None
@@ -66,9 +68,9 @@ class ContentTerm(Term):
 
 @dataclass(frozen=True)
 class StyleTerm(Term):
-    """How far the statistics of a region's features are from the target's, relative to its size, squared.
+    """Squared distance between the statistics of a region's features and the target's, relative to the target.
 
-    `mask` weighs positions; None counts all alike. `area` is the region's share of the picture.
+    `mask` weighs positions; None weighs all equally. `area` is the region's share of the picture.
     """
 
     target: Any = None
@@ -84,7 +86,7 @@ class StyleTerm(Term):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class GramTerm(StyleTerm):
-    """|G - G_t|^2 / |G_t|^2 of Gram matrices (Gatys et al. 2016); masked as by Gatys et al. 2017, section 4."""
+    """|G - G_t|^2 / |G_t|^2 of Gram matrices (Gatys et al. 2016); masked as in Gatys et al. 2017, section 4."""
 
     def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
         """Compare the layer's Gram matrix with the target's."""
@@ -99,7 +101,7 @@ class GramTerm(StyleTerm):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class MomentsTerm(StyleTerm):
-    """The squared Wasserstein distance of two Gaussians over the target's mean square.
+    """Squared Wasserstein distance of two Gaussians, divided by the target's mean square.
 
     |m - m_t|^2 + tr S + tr S_t - 2 tr (S_t^1/2 S S_t^1/2)^1/2.
     """
@@ -123,14 +125,14 @@ class VariationTerm(Term):
         return "tv"
 
     def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
-        """Measure how rough the picture is."""
+        """Measure the variation of the picture."""
         return variation(image)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class RangeTerm(Term):
-    """How far values leave [0, 1] (`losses.out_of_range`)."""
+    """Mean squared distance of the values from [0, 1] (`losses.out_of_range`)."""
 
     @property
     def name(self) -> str:
@@ -138,7 +140,7 @@ class RangeTerm(Term):
         return "range"
 
     def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
-        """Measure what cannot be shown."""
+        """Measure how far values lie outside [0, 1]."""
         return out_of_range(image)[0]
 
 
@@ -147,7 +149,7 @@ Objective = tuple[Term, ...]
 
 @jax.custom_vjp
 def _gram(x: Float[Array, "p c"]) -> Float[Array, "c c"]:
-    """Gram matrix per position of one picture, with a backward pass of one product where `losses.gram` takes two."""
+    """Gram matrix per position of one picture, whose backward pass takes one product (`losses.gram` takes two)."""
     return jax.lax.dot_general(x.T, x, (((1,), (0,)), ((), ()))) / len(x)
 
 
@@ -163,7 +165,7 @@ _gram.defvjp(_gram_forward, _gram_backward)
 
 
 def variation(image: Image) -> Float[Array, ""]:
-    """Smooth total variation of the channels, and of R - G and B - (R + G) / 2 times `CHROMA_SHARE`."""
+    """Smooth total variation of the channels, plus `CHROMA_SHARE` times the variation of R - G and B - (R + G) / 2."""
     plain = smooth_variation(image)[0]
     if image.shape[3] == 1:
         return plain
@@ -175,7 +177,7 @@ def variation(image: Image) -> Float[Array, ""]:
 def values(objective: Objective, params: Parameters, image: Image, network: Network) -> Float[Array, " terms"]:
     """Return the unweighted value of every term.
 
-    `image` has three channels, or one that stands for all three.
+    `image` has three channels, or one that is used for all three.
     """
     rgb = jnp.broadcast_to(image, (*image.shape[:3], 3))
     found = features(params, rgb, {term.layer for term in objective} - {""}, network)
@@ -183,12 +185,12 @@ def values(objective: Objective, params: Parameters, image: Image, network: Netw
 
 
 def weights(objective: Objective) -> Float[Array, " terms"]:
-    """Return what every term weighs."""
+    """Return the weight of every term."""
     return jnp.stack([jnp.asarray(term.weight, jnp.float32) for term in objective])
 
 
 def weighing(objective: Objective, weights: Sequence[float] | np.ndarray) -> Objective:
-    """Return the terms with other weights."""
+    """Return the terms with new weights."""
     return tuple(
         dataclasses.replace(term, weight=np.float32(weight)) for term, weight in zip(objective, weights, strict=True)
     )
@@ -205,10 +207,10 @@ def pulls(objective: Objective, params: Parameters, image: Image, network: Netwo
 
 
 def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str, float]:
-    """Name the values as people read them: total, content, style, style_relu1_1.., tv.
+    """Return readable values by name: total, content, style, style_relu1_1.., tv.
 
-    `total` is what is minimised. `style` and its layers are roots, so with `gram` the relative Gram errors of
-    `metrics.gram_errors`; over several regions they are means by area. `style` and `content` are the plain means over
+    `total` is the minimised loss. `style` and its layers are square roots: with `gram`, the relative Gram errors of
+    `metrics.gram_errors`. Over several regions they are weighted by area. `style` and `content` are plain means over
     the layers that have a weight.
     """
     wide = [float(value) for value in found]
