@@ -6,10 +6,9 @@ import contextlib
 import dataclasses
 import json
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,12 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from wctstyle import __version__, images
-from wctstyle.cli.console import progress_bar, say, tell, warn
-from wctstyle.cli.jobs import Strokes, check_side, fit_photo, fit_style, read, read_masks, read_style, regions_for
+from wctstyle.cli.console import progress_bar, say, tell, waiting, warn
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
-from wctstyle.cli.specs import StyleSpec, expand_contents
-from wctstyle.errors import ConfigError, ImageError, WeightsError
+from wctstyle.cli.options import option_names
+from wctstyle.cli.specs import Named
+from wctstyle.errors import ImageError, WeightsError
+from wctstyle.inputs import Sizes, fit_style, read, read_masks, read_photo, read_style, regions_for
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.recipes import make_recipe, mask_entries, public_name, style_entry
 from wctstyle.regions import Region
@@ -29,6 +29,27 @@ from wctstyle.settings import DEFAULT_MODEL, Settings
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate, Optimizer
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What both commands are asked for, checked as far as that goes before a picture is read."""
+
+    named: Named
+    settings: OptimizeSettings
+    init: str
+    model: str
+    sizes: Sizes
+
+    @property
+    def content(self) -> str:
+        """The photo."""
+        return self.named.contents[0]
+
+    @property
+    def files(self) -> list[str]:
+        """Every file that is read."""
+        return [*self.named.files, *([] if self.init in STARTS else [self.init])]
 
 
 @dataclass(frozen=True)
@@ -43,34 +64,24 @@ class Request:
     recipe: dict[str, Any]
 
 
-def read_request(
-    content: str,
-    specs: Sequence[StyleSpec],
-    settings: OptimizeSettings,
-    *,
-    masks: Mapping[str, str],
-    init: str,
-    model: str,
-    size: int | None,
-    strokes: Strokes,
-    max_pixels: int,
-) -> Request:
+@option_names()
+def read_request(wanted: Wanted) -> Request:
     """Read the pictures at their sizes.
 
     Raises:
-        ConfigError: a size out of range.
         ImageError: one cannot be read, is too thin to be optimised, or the one to start from has another shape.
     """
-    check_side("--size", size)
-    full = read(content, max_pixels)
-    photo = images.fill_hidden(fit_photo(full, size, OPTIMIZE_SIZE))
+    content, specs, settings = wanted.content, wanted.named.styles, wanted.settings
+    init, model, strokes, max_pixels = wanted.init, wanted.model, wanted.sizes.strokes, wanted.sizes.max_pixels
+    full, photo = read_photo(content, wanted.sizes, usual=OPTIMIZE_SIZE)
     side = max(photo.height, photo.width)
-    read_in = read_masks(masks, max_pixels)
+    read_in = read_masks(wanted.named.masks, max_pixels)
     pictures = [read_style(spec.source, max_pixels) for spec in specs]
     fitted = [fit_style(picture, strokes.long_side(side)) for picture in pictures]
     _check_thickness(content, full, photo, "--size")
+    strokes_option = "--style-size" if strokes.stroke_scale is None else "--stroke-scale"
     for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):
-        _check_thickness(spec.source, picture, scaled, strokes.option)
+        _check_thickness(spec.source, picture, scaled, strokes_option)
     given = None if init in STARTS else _start(init, read(init, max_pixels), photo)
     recipe = {
         "version": __version__,
@@ -88,7 +99,7 @@ def read_request(
         "settings": settings.as_json(),
     }
     styles = [(picture.rgb, spec.weight) for picture, spec in zip(fitted, specs, strict=True)]
-    return Request(photo, regions_for(photo, styles, specs, read_in), settings, given, model, recipe)
+    return Request(photo, regions_for(photo, styles, specs, read_in, warn), settings, given, model, recipe)
 
 
 def _check_thickness(name: str, own: images.Picture, scaled: images.Picture, option: str) -> None:
@@ -120,7 +131,8 @@ def paint_fast(request: Request) -> tuple[np.ndarray, float]:
     from wctstyle.stylizer import Stylizer
 
     clock = time.perf_counter()
-    result = Stylizer(DEFAULT_MODEL).stylize(request.content.rgb, request.regions, _fast_settings(request))
+    with waiting("painting the fast picture"):
+        result = Stylizer(DEFAULT_MODEL).stylize(request.content.rgb, request.regions, _fast_settings(request))
     return result.image, time.perf_counter() - clock
 
 
@@ -159,6 +171,14 @@ def load_optimizer(model: str) -> Optimizer:
 
     enable_compilation_cache()
     return Optimizer(model)
+
+
+def optimizer_for(request: Request) -> Optimizer:
+    """Return the optimiser that a request asks for; one that there is no memory for is refused."""
+    with waiting("getting ready"):
+        engine = load_optimizer(request.model)
+        engine.check_memory(request.content.rgb.shape, request.settings, request.regions)
+    return engine
 
 
 class _Stop:
@@ -213,18 +233,6 @@ def status(iterate: Iterate) -> str:
     )
 
 
-def one_content(content: str) -> str:
-    """Return the one photo that an argument names.
-
-    Raises:
-        ConfigError: it is a folder.
-    """
-    found = expand_contents([content])
-    if found != [content]:
-        raise ConfigError(f"{content}: is a folder; one photo is optimised at a time")
-    return content
-
-
 def watch(
     iterates: Iterator[Iterate], steps: int, *, as_json: bool, each: Any = None, trace: list[Any] | None = None
 ) -> tuple[Iterate, bool]:
@@ -238,7 +246,6 @@ def watch(
             progress.update(task, completed=iterate.step, description=status(iterate))
             if as_json and not iterate.done:
                 say(json.dumps(describe(iterate)), progress)
-                sys.stdout.flush()
             if trace is not None:
                 trace.append(describe(iterate))
             if each is not None:
