@@ -28,8 +28,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, color, images, recipe, samples
-from wctstyle.cli import console, jobs, outputs, specs
+from wctstyle import cli, color, images, inputs, recipe, samples
+from wctstyle.batch import CONTENT_SIZE, Batch
+from wctstyle.cli import console, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation, Source, StyleSource
@@ -110,7 +111,7 @@ def one_model(_untrained: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_parse_style(text: str, files: tuple[str, ...], source: str, weight: float):
-    assert specs.parse_style(text, exists=files.__contains__) == specs.StyleSpec(source, weight)
+    assert specs.parse_style(text, exists=files.__contains__) == inputs.StyleSpec(source, weight)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_parse_style_takes_any_text(text: str, files: set[str]):
 def test_a_formatted_style_is_read_back(source: str, weight: float):
     assume(source != "sample:")
     assert specs.parse_style(recipe.format_style(source, weight), exists=lambda _: False) == (
-        specs.StyleSpec(source, weight)
+        inputs.StyleSpec(source, weight)
     )
 
 
@@ -178,7 +179,7 @@ def test_defaults_are_those_of_the_package():
     assert {name: defaults[name] for name in fields} == fields
     assert defaults["model"] == DEFAULT_MODEL
     assert defaults["style_size"] is defaults["stroke_scale"] is None
-    assert jobs.Strokes() == jobs.Strokes(stroke_scale=DEFAULT_STROKE_SCALE)
+    assert inputs.Strokes() == inputs.Strokes(stroke_scale=DEFAULT_STROKE_SCALE)
 
 
 # --- Which contents, which outputs --------------------------------------------------------------------
@@ -589,9 +590,9 @@ def test_strokes_grow_with_the_result(result: int, scale: float):
     if 64 <= scale * result <= MAX_SIDE:
         assert abs(side - scale * result) <= 0.5
     assert style_long_side(result) == max(result, 64)
-    assert jobs.Strokes(stroke_scale=scale).long_side(result) == side
-    assert jobs.Strokes(style_size=side).long_side(result) == side
-    assert jobs.Strokes(style_size=0).long_side(result) == 0
+    assert inputs.Strokes(stroke_scale=scale).long_side(result) == side
+    assert inputs.Strokes(style_size=side).long_side(result) == side
+    assert inputs.Strokes(style_size=0).long_side(result) == 0
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.24, 4.1, -1.0, math.inf, math.nan])
@@ -682,14 +683,35 @@ def test_content_size(here: Path, one_model: Any, size: tuple[object, ...], long
 def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray):
     large = images.resize(images.load(style_picture), long_side=1500, enlarge=True)
     small = images.load(style_picture)
-    assert jobs.fit_photo(large, None, jobs.CONTENT_SIZE).rgb.shape == (1024, 1024, 3)
-    assert jobs.fit_photo(small, None, jobs.CONTENT_SIZE) is small
-    assert jobs.fit_photo(large, 0, jobs.CONTENT_SIZE) is large
+    assert inputs.fit_photo(large, None, CONTENT_SIZE).rgb.shape == (1024, 1024, 3)
+    assert inputs.fit_photo(small, None, CONTENT_SIZE) is small
+    assert inputs.fit_photo(large, 0, CONTENT_SIZE) is large
     huge = images.load(np.zeros((1, 4097, 3), np.float32))
-    with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out --size 0"):
-        jobs.fit_photo(huge, 0, jobs.CONTENT_SIZE)
-    with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out --style-size 0"):
-        jobs.fit_style(huge, 0)
+    with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out size=0"):
+        inputs.fit_photo(huge, 0, CONTENT_SIZE)
+    with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out style_size=0"):
+        inputs.fit_style(huge, 0)
+
+
+def test_a_picture_too_large_for_its_own_size_names_the_option(here: Path):
+    images.save("long.png", np.zeros((1, 4097, 3), np.float32))
+    images.save("huge.png", np.zeros((4097, 1, 3), np.float32))
+    told = "long.png: is 4097 x 1, too large to render at its own size; leave out {0} 0, or give {0} 4096 or less"
+    for command in ("stylize", "optimize"):
+        size = fails(command, "long.png", "--style", "waves.png", "--size", "0")
+        assert told.format("--size") in size
+        assert told.format("--style-size") in fails(command, "sea.png", "--style", "long.png", "--style-size", "0")
+    both = fails("stylize", "long.png", "huge.png", "--style", "waves.png", "--size", "0", "-o", "out")
+    assert told.format("--size") in both
+
+
+def test_a_batch_of_python_names_its_arguments():
+    with pytest.raises(ConfigError, match=r"^size is 5000, must be from 1"):
+        inputs.Sizes(size=5000)
+    with pytest.raises(ConfigError, match=r"^style_size=64 and stroke_scale=2.0 contradict each other"):
+        inputs.Strokes(64, 2.0)
+    with pytest.raises(ConfigError, match=r"^quality is 0"):
+        Batch([], Settings(), model="slim", sizes=inputs.Sizes(), quality=0, warn=pytest.fail)
 
 
 def test_no_weight_left_warns_and_returns_the_photo(here: Path, one_model: Any):
@@ -838,7 +860,7 @@ def test_a_mask_is_never_overwritten(here: Path):
 
 def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
     seen: list[Any] = []
-    monkeypatch.setattr(jobs.Studio, "make", lambda studio, job, **_: seen.append((studio.options, job)) or {})
+    monkeypatch.setattr(Batch, "make", lambda batch, content, *_, **__: seen.append((batch, content)) or {})
     settings = Settings(
         strength=1.1,
         detail=0.3,
@@ -851,8 +873,8 @@ def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeyp
         refine=7,
     )
     assert all(getattr(settings, f.name) != f.default for f in dataclasses.fields(settings))
-    given: list[dict[str, Any]] = [{"style_size": 96}, {"style_size": 0}, {"stroke_scale": 0.5}]
-    for strokes in given:
+    cases: list[dict[str, Any]] = [{"style_size": 96}, {"style_size": 0}, {"stroke_scale": 0.5}]
+    for strokes in cases:
         asked = a_recipe(
             settings=settings, model="medium", size=72, content=Source("sea.png"),
             styles=(StyleSource("waves.png", weight=0.25),), **strokes,
@@ -860,10 +882,10 @@ def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeyp
         assert recipe.Recipe.from_json(json.loads(json.dumps(asked.to_json()))).command() == asked.command()
         result = invoke(*shlex.split(asked.command())[1:])
         assert result.exit_code == 0, result.output
-        options, job = seen.pop()
-        assert (options.settings, options.model, options.size) == (settings, "medium", 72)
-        assert options.strokes == jobs.Strokes(**strokes)
-        assert job.content == "sea.png"
+        batch, content = seen.pop()
+        assert (batch.settings, batch.model, batch.sizes.size) == (settings, "medium", 72)
+        assert batch.sizes.strokes == inputs.Strokes(**strokes)
+        assert content == "sea.png"
 
 
 def test_a_recipe_tells_no_folders(here: Path, one_model: Any):

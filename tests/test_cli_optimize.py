@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from wctstyle import cli, images, weights
 from wctstyle.cli import comparison, optimize_options, optimize_run, specs
-from wctstyle.cli.jobs import Strokes
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WeightsError
+from wctstyle.inputs import Sizes, Strokes, StyleSpec
 from wctstyle.optimizer import OptimizeSettings, run
 from wctstyle.optimizer import settings as kinds
 from wctstyle.recipe import Optimisation
@@ -153,7 +153,7 @@ def rgb(path: str | Path) -> np.ndarray:
         (("compare", "sea.png", "--style", "waves.png"), "Missing option"),
         (
             ("compare", "sea.png", "--style", "waves.png", "-o", "sea.png"),
-            "Error: -o sea.png: is a file; give a folder",
+            "Error: -o sea.png: is a file, but several pictures are to be written; give a folder",
         ),
     ],
 )
@@ -335,10 +335,9 @@ def test_thin_pictures_are_named_with_what_helps(here: Path):
 def test_strokes_grow_with_the_result(here: Path, options: tuple[object, ...], sides: tuple[int, int]):
     given: dict[object, Any] = dict(zip(options[::2], options[1::2], strict=True))
     strokes = Strokes(given.get("--style-size"), given.get("--stroke-scale"))
-    request = optimize_run.read_request(
-        "sea.png", [specs.StyleSpec("waves.png")], OptimizeSettings(), init="fast", model="medium",
-        masks={}, size=given.get("--size"), strokes=strokes, max_pixels=0,
-    )  # fmt: skip
+    named = specs.Named(["sea.png"], [StyleSpec("waves.png")], {})
+    sizes = Sizes(given.get("--size"), strokes, max_pixels=0)
+    request = optimize_run.read_request(optimize_run.Wanted(named, OptimizeSettings(), "fast", "medium", sizes))
     assert (request.content.width, request.regions[0].styles[0][0].shape[0]) == sides
     fast = request.recipe.fast
     assert (fast.model, fast.optimisation) == (DEFAULT_MODEL, None)

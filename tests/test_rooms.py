@@ -31,6 +31,7 @@ ORDER = (
     "encoder decoder",
     "convolution winograd",
     "moments transforms losses metrics masks",
+    "inputs",
     "samples",
     "regions",
     "faces texture look",

@@ -11,6 +11,8 @@ from typing import Any, get_args
 
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
+from wctstyle.images import Picture
+from wctstyle.inputs import Mask, StyleSpec
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, ModelName, Settings, style_long_side
 
@@ -50,6 +52,19 @@ class MaskSource(Source):
     """The mask of a region."""
 
     region: str = ""
+
+
+def style_sources(specs: Sequence[StyleSpec], pictures: Sequence[Picture]) -> tuple[StyleSource, ...]:
+    """Describe styles for a recipe."""
+    return tuple(
+        StyleSource(public_name(spec.source), picture.content_hash, spec.weight, spec.region)
+        for spec, picture in zip(specs, pictures, strict=True)
+    )
+
+
+def mask_sources(masks: Mapping[str, Mask]) -> tuple[MaskSource, ...]:
+    """Describe masks for a recipe."""
+    return tuple(MaskSource(public_name(mask.source), mask.hash, name) for name, mask in masks.items())
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,6 @@ def clean_exit(command: _Command) -> _Command:
         verbose = kwargs.get("verbose", 0)
         try:
             command(*args, **kwargs)
-            sys.stdout.flush()
         except (typer.Exit, typer.Abort):
             raise
         except BrokenPipeError:

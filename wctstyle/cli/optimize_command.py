@@ -6,28 +6,29 @@ import glob
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
 
 from wctstyle import images, samples
-from wctstyle.cli import optimize_options as options
-from wctstyle.cli.console import Verbose, clean_exit, tell, waiting, warn
-from wctstyle.cli.jobs import Strokes, from_options
-from wctstyle.cli.optimize_options import DEFAULTS, STARTS, output_option
+from wctstyle.cli import optimize_options as own
+from wctstyle.cli import options
+from wctstyle.cli.console import Verbose, clean_exit, tell, warn
+from wctstyle.cli.optimize_options import DEFAULTS, STARTS
 from wctstyle.cli.optimize_run import (
+    Wanted,
     describe,
     ended_recipe,
-    load_optimizer,
-    one_content,
+    optimizer_for,
     paint_fast,
     read_request,
     status,
     watch,
 )
-from wctstyle.cli.outputs import check_format, check_free, make_folder, plan_outputs
-from wctstyle.cli.specs import parse_layers, parse_masks, parse_styles
+from wctstyle.cli.options import from_options, sizes_from
+from wctstyle.cli.outputs import check_free, plan_outputs
+from wctstyle.cli.specs import named_photo, parse_layers
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
@@ -38,55 +39,42 @@ if TYPE_CHECKING:
 
 @clean_exit
 def optimize(
-    content: options.Content,
+    content: own.Content,
     style: options.Style = None,
     mask: options.Mask = None,
-    strength: options.Strength = DEFAULTS.strength,
-    blend: options.BlendOption = DEFAULTS.blend,
-    original_colors: options.OriginalColors = False,
-    content_weight: options.ContentWeight = DEFAULTS.content_weight,
-    style_weight: options.StyleWeight = DEFAULTS.style_weight,
-    tv_weight: options.TvWeight = DEFAULTS.tv_weight,
-    keep_faces: options.KeepFaces = DEFAULTS.keep_faces,
-    content_layers: options.ContentLayers = None,
-    style_layers: options.StyleLayers = None,
-    statistic: options.StatisticOption = DEFAULTS.statistic,
-    pooling: options.PoolingOption = DEFAULTS.pooling,
-    normalize_gradients: options.NormalizeGradients = False,
-    steps: options.Steps = DEFAULTS.steps,
-    optimizer: options.DescentOption = DEFAULTS.optimizer,
-    init: options.Init = DEFAULTS.init,
-    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
-    average: options.Average = DEFAULTS.average,
-    history: options.History = DEFAULTS.history,
-    smallest: options.Smallest = DEFAULTS.smallest,
-    seed: options.Seed = DEFAULTS.seed,
-    time_budget: options.TimeBudget = DEFAULTS.time_budget,
-    plateau: options.Plateau = DEFAULTS.plateau,
-    model: options.ModelOption = DEFAULT_OPTIMIZER_MODEL,
-    size: options.Size = None,
+    strength: own.Strength = DEFAULTS.strength,
+    blend: own.BlendOption = DEFAULTS.blend,
+    original_colors: own.OriginalColors = False,
+    content_weight: own.ContentWeight = DEFAULTS.content_weight,
+    style_weight: own.StyleWeight = DEFAULTS.style_weight,
+    tv_weight: own.TvWeight = DEFAULTS.tv_weight,
+    keep_faces: own.KeepFaces = DEFAULTS.keep_faces,
+    content_layers: own.ContentLayers = None,
+    style_layers: own.StyleLayers = None,
+    statistic: own.StatisticOption = DEFAULTS.statistic,
+    pooling: own.PoolingOption = DEFAULTS.pooling,
+    normalize_gradients: own.NormalizeGradients = False,
+    steps: own.Steps = DEFAULTS.steps,
+    optimizer: own.DescentOption = DEFAULTS.optimizer,
+    init: own.Init = DEFAULTS.init,
+    learning_rate: own.LearningRate = DEFAULTS.learning_rate,
+    average: own.Average = DEFAULTS.average,
+    history: own.History = DEFAULTS.history,
+    smallest: own.Smallest = DEFAULTS.smallest,
+    seed: own.Seed = DEFAULTS.seed,
+    time_budget: own.TimeBudget = DEFAULTS.time_budget,
+    plateau: own.Plateau = DEFAULTS.plateau,
+    model: own.ModelOption = DEFAULT_OPTIMIZER_MODEL,
+    size: own.Size = None,
     stroke_scale: options.StrokeScale = None,
     style_size: options.StyleSize = None,
     max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
-    output: Annotated[
-        str | None,
-        output_option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            show_default="NAME-stylized.png in the current folder",
-            help="File to write, its suffix says the format.",
-        ),
-    ] = None,
-    quality: Annotated[int, output_option(help="Of JPEG and WebP: 1 smallest file to 100 best picture.")] = 92,
-    save_every: Annotated[
-        int, output_option(metavar="STEPS", help="Save a preview beside OUT every so many steps; 0: none.")
-    ] = 0,
-    resume: Annotated[
-        bool, output_option("--resume", help="Go on where the same command was stopped (OUT.state.safetensors).")
-    ] = False,
+    output: own.Output = None,
+    quality: options.Quality = images.DEFAULT_QUALITY,
+    save_every: own.SaveEvery = 0,
+    resume: own.Resume = False,
     overwrite: options.Overwrite = False,
-    as_json: options.AsJson = False,
+    as_json: own.AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
     """Optimise one picture: slower than stylize, and better.
@@ -103,19 +91,30 @@ def optimize(
         normalize_gradients=normalize_gradients, time_budget=time_budget, plateau=plateau,
         **_layers(content_layers, style_layers),
     )  # fmt: skip
-    if save_every < 0:
-        raise ConfigError(f"--save-every is {save_every}, must be a number of steps, or 0 for no previews")
-    check_format("--quality", "jpg", quality)
-    strokes = Strokes(style_size, stroke_scale)
-    specs = parse_styles(style, command="optimize")
-    masks = parse_masks(mask, specs)
-    source = one_content(content)
-    inputs = [source, *(spec.source for spec in specs), *masks.values(), *([] if init in STARTS else [init])]
+    sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
+    wanted = Wanted(named_photo("optimize", content, style, mask), settings, init, model, sizes)
+    path = _plan_result(wanted, output, resume=resume, overwrite=overwrite)
+    previews = _plan_previews(wanted, path, save_every, quality, overwrite=overwrite or resume)
+    last = _run(wanted, path, previews, resume=resume, as_json=as_json)
+    if verbose:
+        tell(f"{last.step} steps in {last.seconds:.1f} s, stopped by {last.reason}; {status(last)}")
+
+
+def _plan_result(wanted: Wanted, output: str | None, *, resume: bool, overwrite: bool) -> Path:
+    """Choose the file of the result.
+
+    Raises:
+        ConfigError: the state of a stopped run is missing for `resume`, or is in the way without it.
+        ImageError: as `plan_outputs`.
+    """
+    source = wanted.content
     if resume and output is None:
         output = _left_behind(source)
 
     def planned(*, replace: bool) -> Path:
-        (path,) = plan_outputs([source], into_folder=False, out=output, format=None, overwrite=replace, inputs=inputs)
+        (path,) = plan_outputs(
+            [source], into_folder=False, out=output, format=None, overwrite=replace, inputs=wanted.files
+        )
         return path
 
     # A state that was left is told, and not the picture beside it.
@@ -126,37 +125,43 @@ def optimize(
         raise ConfigError(f"--resume: there is no {state}, which a stopped run leaves; start without --resume")
     if state.exists() and not resume and not overwrite:
         raise ConfigError(f"{state}: is left from a stopped run; give --resume to go on, or --overwrite to start again")
-    previews = _Previews(path, save_every, quality)
-    check_free(previews.names(settings.steps), overwrite=overwrite or resume, inputs=inputs)
-    request = read_request(
-        source, specs, settings, masks=masks, init=init, model=model, size=size, strokes=strokes, max_pixels=max_pixels
-    )
-    with waiting("getting ready"):
-        engine = load_optimizer(request.model)
-        engine.check_memory(request.content.rgb.shape, settings, request.regions)
-    make_folder(path.parent)
+    return path
+
+
+def _plan_previews(wanted: Wanted, path: Path, every: int, quality: int, *, overwrite: bool) -> _Previews:
+    from_options(images.check_quality, quality=quality)
+    if every < 0:
+        raise ConfigError(f"--save-every is {every}, must be a number of steps, or 0 for no previews")
+    previews = _Previews(path, every, quality)
+    check_free(previews.names(wanted.settings.steps), overwrite=overwrite, inputs=wanted.files)
+    return previews
+
+
+def _run(wanted: Wanted, path: Path, previews: _Previews, *, resume: bool, as_json: bool) -> Iterate:
+    """Optimise, save and print what came of it; returns the last iterate."""
+    request, settings, state = read_request(wanted), wanted.settings, _state_of(path)
+    photo = request.content
+    engine = optimizer_for(request)
+    images.make_folder(path.parent)
     if request.model == "vgg19" and not resume:
-        seconds = engine.estimate(request.content.rgb.shape, settings)
+        seconds = engine.estimate(photo.rgb.shape, settings)
         tell(f"this will take about {seconds:.0f} seconds here, and some more where a size is new and is compiled")
     start = request.init.rgb if request.init is not None else None
     if settings.init == "fast" and not resume:
-        with waiting("painting the fast picture"):
-            start = paint_fast(request)[0]
+        start = paint_fast(request)[0]
     iterates = engine.run(
-        request.content.rgb, request.regions, settings, init=start, checkpoint=state,
-        resume=state if resume else None, every=save_every or None,
+        photo.rgb, request.regions, settings, init=start, checkpoint=state,
+        resume=state if resume else None, every=previews.every or None,
     )  # fmt: skip
-    alpha = request.content.alpha
-    last, kept = watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, alpha))
-    images.save(path, last.image, alpha, quality=quality, recipe=ended_recipe(request, last).to_json())
+    last, kept = watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, photo.alpha))
+    images.save(path, last.image, photo.alpha, quality=previews.quality, recipe=ended_recipe(request, last).to_json())
     if not last.done:
         how = "the same command with --resume goes on" if kept else "it cannot go on from there"
         raise KeyboardInterrupt(f"Stopped at step {last.step} of {last.steps}. The picture so far is {path}; {how}.")
     state.unlink(missing_ok=True)
-    report = {"output": str(path), "content": source, "reason": last.reason, **describe(last), "model": request.model}
-    typer.echo(json.dumps(report) if as_json else str(path))
-    if verbose:
-        tell(f"{last.step} steps in {last.seconds:.1f} s, stopped by {last.reason}; {status(last)}")
+    ended = {"output": str(path), "content": wanted.content, "reason": last.reason}
+    typer.echo(json.dumps({**ended, **describe(last), "model": wanted.model}) if as_json else str(path))
+    return last
 
 
 def _state_of(path: Path) -> Path:

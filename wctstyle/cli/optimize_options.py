@@ -1,12 +1,14 @@
-"""The options that `wctstyle optimize` and `wctstyle compare` share; those of strokes are `stylize`'s too."""
+"""The options of `wctstyle optimize` and `wctstyle compare`."""
 
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from wctstyle.cli.options import output_option, result_file, result_size, style_option
 from wctstyle.optimizer.settings import (
     LEARNING_RATE,
     LEARNING_RATE_GIVEN,
@@ -17,7 +19,7 @@ from wctstyle.optimizer.settings import (
     Pooling,
     Statistic,
 )
-from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, BlendKind, ModelName
+from wctstyle.settings import BlendKind, ModelName
 
 OPTIMIZE_SIZE = 512
 """Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
@@ -27,40 +29,18 @@ STARTS = ("fast", "content", "noise", "style")
 
 DEFAULTS = OptimizeSettings()
 
-_style_option = functools.partial(typer.Option, rich_help_panel="Style")
 _loss_option = functools.partial(typer.Option, rich_help_panel="Loss")
 _descent_option = functools.partial(typer.Option, rich_help_panel="Descent")
-_size_option = functools.partial(typer.Option, rich_help_panel="Size")
-output_option = functools.partial(typer.Option, rich_help_panel="Output")
 
 Content = Annotated[str, typer.Argument(metavar="CONTENT", show_default=False, help="A photo, or sample:NAME.")]
-Style = Annotated[
-    list[str] | None,
-    _style_option(
-        "--style",
-        metavar="PATH[:WEIGHT][@REGION]",
-        show_default=False,
-        help="Picture whose colors and textures to take, or sample:NAME; give it several times to blend, each with its "
-        "share. @REGION: only where that mask is white.",
-    ),
-]
-Mask = Annotated[
-    list[str] | None,
-    _style_option(
-        "--mask",
-        metavar="NAME=FILE",
-        show_default=False,
-        help="A region for styles with @NAME: white counts, grey in part. @face and @rest need no mask.",
-    ),
-]
 Strength = Annotated[
-    float, _style_option(help="From the photo's own statistics (0) to the style's (1), whatever the weights are.")
+    float, style_option(help="From the photo's own statistics (0) to the style's (1), whatever the weights are.")
 ]
 BlendOption = Annotated[
-    BlendKind, _style_option(help="How several styles become one: mixture is the weighted mean of Gram matrices.")
+    BlendKind, style_option(help="How several styles become one: mixture is the weighted mean of Gram matrices.")
 ]
 OriginalColors = Annotated[
-    bool, _style_option("--original-colors", help="Optimise lightness alone and keep the photo's colors.")
+    bool, style_option("--original-colors", help="Optimise lightness alone and keep the photo's colors.")
 ]
 ContentWeight = Annotated[float, _loss_option(help="What keeping the photo weighs.")]
 StyleWeight = Annotated[float, _loss_option(help="What the style weighs.")]
@@ -129,30 +109,16 @@ ModelOption = Annotated[
         "takes some minutes and needs `weights get vgg19`; slim is fastest."
     ),
 ]
-Size = Annotated[
-    int | None,
-    _size_option(
-        metavar="LONG_SIDE",
-        show_default=f"{OPTIMIZE_SIZE} for larger photos, never enlarged",
-        help=f"Long side of the result in pixels, up to {MAX_SIDE}; enlarges or shrinks; 0: the photo's own.",
-    ),
+Size = Annotated[int | None, result_size(OPTIMIZE_SIZE)]
+Output = Annotated[str | None, result_file("File to write, its suffix says the format.")]
+OutputFolder = Annotated[
+    Path,
+    output_option("--output", "-o", metavar="DIR", show_default=False, help="Folder for the pictures and the report."),
 ]
-StrokeScale = Annotated[
-    float | None,
-    _size_option(
-        metavar="FLOAT",
-        show_default=f"{DEFAULT_STROKE_SCALE:g}",
-        help="Size of the strokes, 0.25 to 4: the long side of the style pictures by that of the result.",
-    ),
+SaveEvery = Annotated[
+    int, output_option(metavar="STEPS", help="Save a preview beside OUT every so many steps; 0: none.")
 ]
-StyleSize = Annotated[
-    int | None,
-    _size_option(
-        metavar="LONG_SIDE",
-        show_default="by --stroke-scale",
-        help="Long side of the style pictures in pixels, instead of --stroke-scale; 0: their own.",
-    ),
+Resume = Annotated[
+    bool, output_option("--resume", help="Go on where the same command was stopped (OUT.state.safetensors).")
 ]
-MaxPixels = Annotated[int, _size_option(help="Refuse to read larger pictures; 0: no limit.")]
-Overwrite = Annotated[bool, output_option("--overwrite", help="Replace results that exist; never inputs.")]
 AsJson = Annotated[bool, output_option("--json", help="Print the course as one JSON object per line, nothing else.")]

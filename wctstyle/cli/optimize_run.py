@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,28 +15,55 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from wctstyle import images
-from wctstyle.cli.console import progress_bar, say, tell, warn
-from wctstyle.cli.jobs import (
-    Strokes,
-    check_side,
-    fit_photo,
+from wctstyle.cli.console import progress_bar, say, tell, waiting, warn
+from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
+from wctstyle.cli.options import option_names
+from wctstyle.cli.specs import Named
+from wctstyle.errors import ImageError, WeightsError
+from wctstyle.inputs import (
+    Sizes,
     fit_style,
-    mask_sources,
     read,
     read_masks,
+    read_photo,
     read_style,
     regions_for,
+)
+from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
+from wctstyle.recipe import (
+    Optimisation,
+    Recipe,
+    Source,
+    fast_settings,
+    mask_sources,
+    public_name,
     style_sources,
 )
-from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
-from wctstyle.cli.specs import StyleSpec, expand_contents
-from wctstyle.errors import ConfigError, ImageError, WeightsError
-from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
-from wctstyle.recipe import Optimisation, Recipe, Source, fast_settings, public_name
 from wctstyle.regions import Region
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate, Optimizer
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What both commands are asked for, checked as far as that goes before a picture is read."""
+
+    named: Named
+    settings: OptimizeSettings
+    init: str
+    model: str
+    sizes: Sizes
+
+    @property
+    def content(self) -> str:
+        """The photo."""
+        return self.named.contents[0]
+
+    @property
+    def files(self) -> list[str]:
+        """Every file that is read."""
+        return [*self.named.files, *([] if self.init in STARTS else [self.init])]
 
 
 @dataclass(frozen=True)
@@ -52,34 +78,24 @@ class Request:
     recipe: Recipe
 
 
-def read_request(
-    content: str,
-    specs: Sequence[StyleSpec],
-    settings: OptimizeSettings,
-    *,
-    masks: Mapping[str, str],
-    init: str,
-    model: str,
-    size: int | None,
-    strokes: Strokes,
-    max_pixels: int,
-) -> Request:
+@option_names()
+def read_request(wanted: Wanted) -> Request:
     """Read the pictures at their sizes.
 
     Raises:
-        ConfigError: a size out of range.
         ImageError: one cannot be read, is too thin to be optimised, or the one to start from has another shape.
     """
-    check_side("--size", size)
-    full = read(content, max_pixels)
-    photo = images.fill_hidden(fit_photo(full, size, OPTIMIZE_SIZE))
+    content, specs, settings = wanted.content, wanted.named.styles, wanted.settings
+    init, model, strokes, max_pixels = wanted.init, wanted.model, wanted.sizes.strokes, wanted.sizes.max_pixels
+    full, photo = read_photo(content, wanted.sizes, usual=OPTIMIZE_SIZE)
     side = max(photo.height, photo.width)
-    read_in = read_masks(masks, max_pixels)
+    read_in = read_masks(wanted.named.masks, max_pixels)
     pictures = [read_style(spec.source, max_pixels) for spec in specs]
     fitted = [fit_style(picture, strokes.long_side(side)) for picture in pictures]
     _check_thickness(content, full, photo, "--size")
+    strokes_option = "--style-size" if strokes.stroke_scale is None else "--stroke-scale"
     for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):
-        _check_thickness(spec.source, picture, scaled, strokes.option)
+        _check_thickness(spec.source, picture, scaled, strokes_option)
     given = None if init in STARTS else _start(init, read(init, max_pixels), photo)
     recipe = Recipe(
         content=Source(public_name(content), full.content_hash),
@@ -92,7 +108,7 @@ def read_request(
         optimisation=Optimisation(settings, model, init if init in STARTS else public_name(init)),
     )
     styles = [(picture.rgb, spec.weight) for picture, spec in zip(fitted, specs, strict=True)]
-    return Request(photo, regions_for(photo, styles, specs, read_in), settings, given, model, recipe)
+    return Request(photo, regions_for(photo, styles, specs, read_in, warn), settings, given, model, recipe)
 
 
 def _check_thickness(name: str, own: images.Picture, scaled: images.Picture, option: str) -> None:
@@ -119,8 +135,9 @@ def paint_fast(request: Request) -> tuple[np.ndarray, float]:
     from wctstyle.stylizer import Stylizer
 
     clock = time.perf_counter()
-    fast = request.recipe.fast
-    result = Stylizer(fast.model).stylize(request.content.rgb, request.regions, fast.settings)
+    with waiting("painting the fast picture"):
+        fast = request.recipe.fast
+        result = Stylizer(fast.model).stylize(request.content.rgb, request.regions, fast.settings)
     return result.image, time.perf_counter() - clock
 
 
@@ -138,6 +155,14 @@ def load_optimizer(model: str) -> Optimizer:
 
     enable_compilation_cache()
     return Optimizer(model)
+
+
+def optimizer_for(request: Request) -> Optimizer:
+    """Return the optimiser that a request asks for; one that there is no memory for is refused."""
+    with waiting("getting ready"):
+        engine = load_optimizer(request.model)
+        engine.check_memory(request.content.rgb.shape, request.settings, request.regions)
+    return engine
 
 
 class _Stop:
@@ -192,18 +217,6 @@ def status(iterate: Iterate) -> str:
     )
 
 
-def one_content(content: str) -> str:
-    """Return the one photo that an argument names.
-
-    Raises:
-        ConfigError: it is a folder.
-    """
-    found = expand_contents([content])
-    if found != [content]:
-        raise ConfigError(f"{content}: is a folder; one photo is optimised at a time")
-    return content
-
-
 def watch(
     iterates: Iterator[Iterate], steps: int, *, as_json: bool, each: Any = None, trace: list[Any] | None = None
 ) -> tuple[Iterate, bool]:
@@ -217,7 +230,6 @@ def watch(
             progress.update(task, completed=iterate.step, description=status(iterate))
             if as_json and not iterate.done:
                 say(json.dumps(describe(iterate)), progress)
-                sys.stdout.flush()
             if trace is not None:
                 trace.append(describe(iterate))
             if each is not None:

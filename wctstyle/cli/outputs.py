@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wctstyle import images, samples
-from wctstyle.errors import ConfigError, ImageError
+from wctstyle.errors import ImageError
 
 
 def plan_outputs(
@@ -43,9 +43,10 @@ def plan_outputs(
     if out is not None and not into_folder and not out.endswith(("/", os.sep)) and not os.path.isdir(out):
         return [_checked_file(out, format, overwrite, inputs)]
     folder = Path(out or ".")
-    if out is not None:
-        _check_folder_name(folder)
-    _check_writable(folder, "-o " + out if out is not None else "the current folder")
+    if out is None:
+        _check_writable(folder, "the current folder")
+    else:
+        check_folder(folder)
     return _names_in(folder, sources, format or "png", _identities(inputs), overwrite, numbered=out is None)
 
 
@@ -88,7 +89,10 @@ def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequenc
             f"-o {out}: its name does not say which kind of file; give one with a suffix, as {out}.png, or {out}/ for "
             "a folder"
         )
-    check_format(f"-o {out}", path.suffix)
+    try:
+        images.encode(np.zeros((1, 1, 3), np.float32), format=path.suffix)  # one pixel, to try the suffix
+    except ImageError as error:
+        raise ImageError(f"-o {out}: {error}") from error
     if format is not None and path.suffix.lower().replace("jpeg", "jpg") != f".{format}":
         raise ImageError(
             f"-o {out}: --format {format} is for folders, this file's name says {path.suffix}; leave it out"
@@ -100,40 +104,19 @@ def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequenc
     return path
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those it lies in, where they are missing.
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for several pictures that cannot be one, or be written in.
 
     Raises:
-        ImageError: it cannot be made.
+        ImageError: it is a file or has a file's name, or there is no permission.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageError(f"{folder}: the folder cannot be made: {error.strerror or error}") from error
-
-
-def check_format(what: str, suffix: str, quality: int = 92) -> None:
-    """Try a suffix and a quality on one pixel.
-
-    Raises:
-        ImageError: files with this suffix cannot be written.
-        ConfigError: the quality is out of range.
-    """
-    try:
-        images.encode(np.zeros((1, 1, 3), np.float32), format=suffix, quality=quality)
-    except ImageError as error:
-        raise ImageError(f"{what}: {error}") from error
-    except ConfigError as error:
-        raise ConfigError(f"--{error}") from error
-
-
-def _check_folder_name(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ImageError(f"-o {folder}: is a file, but several pictures are to be written; give a folder")
     if not folder.exists() and folder.suffix.lower() in images.SUPPORTED_SUFFIXES:
         raise ImageError(
             f"-o {folder}: is a file name, but several pictures are to be written; give a folder (it is made)"
         )
+    _check_writable(folder, f"-o {folder}")
 
 
 def _check_writable(folder: Path, what: str) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.inputs import StyleSpec
 from wctstyle.regions import FACE, REST
 
 Format = Literal["png", "jpg", "webp"]
@@ -26,12 +27,44 @@ RESULT = re.compile(r"-stylized(-\d+)?$")
 
 
 @dataclass(frozen=True)
-class StyleSpec:
-    """A style as given on the command line: a path or `sample:NAME`, its weight in the blend, and its region."""
+class Named:
+    """The pictures that a command names, none of them read yet: photos, styles, and masks by region."""
 
-    source: str
-    weight: float = 1.0
-    region: str = ""
+    contents: list[str]
+    styles: list[StyleSpec]
+    masks: dict[str, str]
+
+    @property
+    def files(self) -> list[str]:
+        """Every file that is read."""
+        return [*self.contents, *(style.source for style in self.styles), *self.masks.values()]
+
+
+def named_pictures(
+    command: str, contents: Sequence[str], styles: Sequence[str] | None, masks: Sequence[str] | None
+) -> Named:
+    """Find out which pictures the arguments of `command` name.
+
+    Raises:
+        ConfigError: there is no style, or a style, mask or sample makes no sense.
+        ImageError: a photo does not exist.
+    """
+    specs = parse_styles(styles, command=command)
+    parsed = parse_masks(masks, specs)
+    return Named(expand_contents(contents), specs, parsed)
+
+
+def named_photo(command: str, content: str, styles: Sequence[str] | None, masks: Sequence[str] | None) -> Named:
+    """Do as `named_pictures` for one photo.
+
+    Raises:
+        ConfigError: it is a folder, or as `named_pictures`.
+        ImageError: it does not exist.
+    """
+    named = named_pictures(command, [content], styles, masks)
+    if named.contents != [content]:
+        raise ConfigError(f"{content}: is a folder; one photo is optimised at a time")
+    return named
 
 
 def parse_styles(styles: Sequence[str] | None, *, command: str) -> list[StyleSpec]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,7 +91,6 @@ def _report(figures: Mapping[str, Any], *, as_json: bool) -> None:
     """Show what training measured: a JSON line on stdout, or a readable line on stderr."""
     if as_json:
         typer.echo(json.dumps(figures))
-        sys.stdout.flush()
     else:
         tell(_line(figures))
 

@@ -11,13 +11,15 @@ from wctstyle.images.guards import DEFAULT_MAX_PIXELS
 from wctstyle.images.picture import Picture, fill_hidden, flatten, resize, resize_planes, resize_to, scaled_sides
 from wctstyle.images.reading import BinaryStream, is_image_file, load
 from wctstyle.images.recipes import read_recipe
-from wctstyle.images.writing import encode, save
+from wctstyle.images.writing import DEFAULT_QUALITY, check_quality, encode, make_folder, save
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
+    "DEFAULT_QUALITY",
     "SUPPORTED_SUFFIXES",
     "BinaryStream",
     "Picture",
+    "check_quality",
     "checked_rgb",
     "checked_values",
     "encode",
@@ -25,6 +27,7 @@ __all__ = [
     "flatten",
     "is_image_file",
     "load",
+    "make_folder",
     "read_recipe",
     "resize",
     "resize_planes",

@@ -41,13 +41,16 @@ WRITERS: dict[str, _Writer] = {
     "TIFF": _Writer((".tif", ".tiff"), True, 0, lambda quality: {"compression": "tiff_adobe_deflate"}),
 }
 
+DEFAULT_QUALITY = 92
+"""Of JPEG and WebP, from 1, the smallest file, to 100, the best picture."""
+
 
 def encode(
     rgb: np.ndarray,
     alpha: np.ndarray | None = None,
     *,
     format: str = "png",
-    quality: int = 92,
+    quality: int = DEFAULT_QUALITY,
     recipe: dict[str, Any] | None = None,
 ) -> bytes:
     """Writes a picture as the bytes of a PNG, JPEG, WebP or TIFF file, 8 bits per channel.
@@ -76,7 +79,7 @@ def save(
     rgb: np.ndarray,
     alpha: np.ndarray | None = None,
     *,
-    quality: int = 92,
+    quality: int = DEFAULT_QUALITY,
     recipe: dict[str, Any] | None = None,
 ) -> Path:
     """Writes a picture to a file whose suffix chooses the format, all or nothing; returns the path.
@@ -105,6 +108,28 @@ def save(
     return path
 
 
+def check_quality(quality: int) -> None:
+    """Refuses what is no quality, before there is a picture to write.
+
+    Raises:
+        ConfigError: if it is out of range.
+    """
+    if isinstance(quality, bool) or not isinstance(quality, int | np.integer) or not 1 <= quality <= 100:
+        raise ConfigError(f"quality is {quality!r}, must be a whole number from 1 to 100")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those it lies in, where they are missing.
+
+    Raises:
+        ImageError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"{folder}: the folder cannot be made: {error.strerror or error}") from error
+
+
 def _format_of(name: str, path: Path | None = None) -> str:
     """Names the writable format that a suffix or format name means."""
     wanted = "." + name.lower().lstrip(".")
@@ -125,8 +150,7 @@ def _encode(
     name: str,
 ) -> bytes:
     """Does the work of `encode` for a known format; `name` is for messages."""
-    if isinstance(quality, bool) or not isinstance(quality, int | np.integer) or not 1 <= quality <= 100:
-        raise ConfigError(f"quality is {quality!r}, must be a whole number from 1 to 100")
+    check_quality(quality)
     writer = WRITERS[kind]
     image = _pillow_image(rgb, alpha, writer, name)
     if writer.max_side and max(image.size) > writer.max_side:

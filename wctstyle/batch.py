@@ -1,0 +1,148 @@
+"""Batches: many photos stylized with the same styles and saved, with their recipes in them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wctstyle import images
+from wctstyle.inputs import Sizes, StyleSpec, fit_style, read_masks, read_photo, read_style, regions_for
+from wctstyle.recipe import Recipe, Source, mask_sources, public_name, style_sources
+from wctstyle.settings import Settings
+
+if TYPE_CHECKING:
+    from wctstyle.stylizer import Stylizer
+
+CONTENT_SIZE = 1024
+"""Long side, in pixels, to which larger photos are shrunk unless a size is given."""
+
+
+class _Laps:
+    """Wall seconds since the last lap, added up by name."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.perf_counter()
+        parts = ("load_model", "read", "encode", "blend", "render", "refine", "write")
+        self.seconds: dict[str, float] = dict.fromkeys(parts, 0.0)
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] += now - self.last
+        self.last = now
+
+    def total(self) -> dict[str, float]:
+        laps = self.seconds | {"total": time.perf_counter() - self.start}
+        return {name: round(value, 4) for name, value in laps.items()}
+
+
+class Batch:
+    """Stylizes one photo after another with the same styles; the model is loaded for the first.
+
+    The styles and masks (files by the names of their regions) are read at once. `warn` is told what does not stop a
+    picture.
+
+    Raises:
+        ConfigError: the quality is out of range.
+        ImageError: a style or mask cannot be read.
+    """
+
+    def __init__(
+        self,
+        styles: Sequence[StyleSpec],
+        settings: Settings,
+        *,
+        model: str,
+        sizes: Sizes,
+        quality: int = images.DEFAULT_QUALITY,
+        masks: Mapping[str, str] = MappingProxyType({}),
+        warn: Callable[[str], None],
+    ) -> None:
+        images.check_quality(quality)
+        self.settings, self.model, self.sizes, self.quality = settings, model, sizes, quality
+        self._specs, self._warn = styles, warn
+        self._first_laps: _Laps | None = _Laps()
+        self._masks = read_masks(masks, sizes.max_pixels)
+        full = self._read_styles()
+        self._style_sources = style_sources(styles, full)
+        self._full: list[images.Picture] | None = full
+        self._fitted: tuple[int, list[tuple[np.ndarray, float]]] | None = None
+        if sizes.strokes.style_size is not None:
+            self._styles_at(sizes.strokes.style_size)  # here, so that a size that cannot be is told at once
+        self._stylizer: Stylizer | None = None
+
+    def _read_styles(self) -> list[images.Picture]:
+        return [read_style(spec.source, self.sizes.max_pixels) for spec in self._specs]
+
+    def _styles_at(self, side: int) -> list[tuple[np.ndarray, float]]:
+        """Return styles and weights at a long side, the last one kept; for another the files are read again.
+
+        Their full sizes, kept for the whole of a batch, could take gigabytes.
+        """
+        if self._fitted is None or self._fitted[0] != side:
+            full, self._full = self._full or self._read_styles(), None
+            fitted = [
+                (fit_style(picture, side).rgb, spec.weight) for picture, spec in zip(full, self._specs, strict=True)
+            ]
+            self._fitted = side, fitted
+        return self._fitted[1]
+
+    def make(
+        self, content: str, output: Path, *, refining: Callable[[int, int], None] = lambda step, steps: None
+    ) -> dict[str, Any]:
+        """Stylize a photo and save the result, in a folder that is made if missing; returns figures for JSON.
+
+        `refining`: see `Stylizer.stylize`.
+        """
+        laps, self._first_laps = self._first_laps or _Laps(), None
+        full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
+        styles = self._styles_at(self.sizes.strokes.long_side(max(picture.height, picture.width)))
+        recipe = self._recipe_for(full, picture, content)
+        laps.lap("read")
+        if self._stylizer is None:
+            from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
+
+            self._stylizer = Stylizer(self.model)
+            laps.lap("load_model")
+        stylizer = self._stylizer
+        traced = sum(stylizer.traces.values())
+        regions = regions_for(picture, styles, self._specs, self._masks, self._warn)
+        result = stylizer.stylize(picture.rgb, regions, self.settings, refining=refining)
+        for name, seconds in result.seconds.items():
+            laps.seconds[name] += seconds
+        laps.last = time.perf_counter()
+        images.make_folder(output.parent)
+        images.save(output, result.image, picture.alpha, quality=self.quality, recipe=recipe.to_json())
+        laps.lap("write")
+        return {
+            "content": content,
+            "output": str(output),
+            "width": picture.width,
+            "height": picture.height,
+            "seconds": laps.total(),
+            "model": stylizer.model,
+            "device": _device(),
+            "first_call": sum(stylizer.traces.values()) > traced,
+        }
+
+    def _recipe_for(self, full: images.Picture, picture: images.Picture, source: str) -> Recipe:
+        return Recipe(
+            content=Source(public_name(source), full.content_hash),
+            styles=self._style_sources,
+            size=max(picture.height, picture.width),
+            settings=self.settings,
+            model=self.model,
+            style_size=self.sizes.strokes.style_size,
+            stroke_scale=self.sizes.strokes.stroke_scale,
+            masks=mask_sources(self._masks),
+        )
+
+
+def _device() -> str:
+    import jax
+
+    return jax.devices()[0].device_kind

@@ -1,0 +1,116 @@
+"""The options that several commands have, and how errors of the rooms below come to name options."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.inputs import Sizes, Strokes
+from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE
+
+_T = TypeVar("_T")
+
+style_option = functools.partial(typer.Option, rich_help_panel="Style")
+size_option = functools.partial(typer.Option, rich_help_panel="Size")
+output_option = functools.partial(typer.Option, rich_help_panel="Output")
+
+Style = Annotated[
+    list[str] | None,
+    style_option(
+        "--style",
+        metavar="PATH[:WEIGHT][@REGION]",
+        show_default=False,
+        help="Picture whose colors and textures to take, or sample:NAME; give it several times to blend, each with its "
+        "share. @REGION: only where that mask is white.",
+    ),
+]
+Mask = Annotated[
+    list[str] | None,
+    style_option(
+        "--mask",
+        metavar="NAME=FILE",
+        show_default=False,
+        help="A region for styles with @NAME: white counts, grey in part. @face and @rest need no mask.",
+    ),
+]
+StrokeScale = Annotated[
+    float | None,
+    size_option(
+        metavar="FLOAT",
+        show_default=f"{DEFAULT_STROKE_SCALE:g}",
+        help="Size of the strokes, 0.25 to 4: the long side of the style pictures by that of the result.",
+    ),
+]
+StyleSize = Annotated[
+    int | None,
+    size_option(
+        metavar="LONG_SIDE",
+        show_default="by --stroke-scale",
+        help="Long side of the style pictures in pixels, instead of --stroke-scale; 0: their own.",
+    ),
+]
+MaxPixels = Annotated[int, size_option(help="Refuse to read larger pictures; 0: no limit.")]
+Quality = Annotated[int, output_option(help="Of JPEG and WebP: 1 smallest file to 100 best picture.")]
+Overwrite = Annotated[bool, output_option("--overwrite", help="Replace results that exist; never inputs.")]
+
+
+def result_size(usual: int) -> Any:
+    """Declare --size, where larger photos are shrunk to what is usual."""
+    return size_option(
+        metavar="LONG_SIDE",
+        show_default=f"{usual} for larger photos, never enlarged",
+        help=f"Long side of the result in pixels, up to {MAX_SIDE}; enlarges or shrinks; 0: the photo's own.",
+    )
+
+
+def result_file(help: str) -> Any:
+    """Declare --output, for a file named after the photo where it is not given."""
+    return output_option(
+        "--output", "-o", metavar="OUT", show_default="NAME-stylized.png in the current folder", help=help
+    )
+
+
+_GIVEN = re.compile(r"(?<!\S)(size|style_size|stroke_scale)=(?=[\d.]+[ ,;])")
+
+
+@contextlib.contextmanager
+def option_names() -> Iterator[None]:
+    """Write `size=0`, as errors of the rooms below have it, as `--size 0`."""
+    try:
+        yield
+    except (ConfigError, ImageError) as error:
+        raise type(error)(_GIVEN.sub(lambda found: f"{_option(found[1])} ", str(error))) from error
+
+
+def from_options(checked: Callable[..., _T], **values: Any) -> _T:
+    """Call what checks its values, as `Settings` does; the errors begin with a name of one, which here is an option.
+
+    Raises:
+        ConfigError: a value out of range, naming the option.
+    """
+    try:
+        with option_names():
+            return checked(**values)
+    except ConfigError as error:
+        name, _, rest = str(error).partition(" ")
+        raise ConfigError(f"{_option(name)} {rest}" if name in values else str(error)) from error
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def sizes_from(size: int | None, style_size: int | None, stroke_scale: float | None, max_pixels: int) -> Sizes:
+    """Check the options of sizes.
+
+    Raises:
+        ConfigError: one is out of range, or two contradict each other.
+    """
+    strokes = from_options(Strokes, style_size=style_size, stroke_scale=stroke_scale)
+    return from_options(Sizes, size=size, strokes=strokes, max_pixels=max_pixels)

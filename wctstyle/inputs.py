@@ -1,0 +1,166 @@
+"""The pictures that a job names: read by path or as `sample:NAME`, brought to their sizes, put into regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wctstyle import images, samples
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.regions import FACE, Region, mask_of, named_regions
+from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, style_long_side
+
+
+@dataclass(frozen=True)
+class StyleSpec:
+    """A style by name: a path or `sample:NAME`, its weight in the blend, and its region."""
+
+    source: str
+    weight: float = 1.0
+    region: str = ""
+
+
+def _check_side(name: str, value: int | None) -> None:
+    if value is not None and not 0 <= value <= MAX_SIDE:
+        raise ConfigError(f"{name} is {value}, must be from 1 to {MAX_SIDE} pixels, or 0 for the picture's own size")
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """How large strokes are: the long side of the style pictures in pixels, or as a multiple of the result's.
+
+    Of the two exactly one is set once this is made.
+
+    Raises:
+        ConfigError: both are given, or the one that is given is out of range.
+    """
+
+    style_size: int | None = None
+    stroke_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_side("style_size", self.style_size)
+        if self.stroke_scale is not None:
+            style_long_side(MAX_SIDE, self.stroke_scale)
+            if self.style_size is not None:
+                raise ConfigError(
+                    f"style_size={self.style_size} and stroke_scale={self.stroke_scale} contradict each other; "
+                    "give one of them"
+                )
+        elif self.style_size is None:
+            object.__setattr__(self, "stroke_scale", DEFAULT_STROKE_SCALE)
+
+    def long_side(self, result: int) -> int:
+        """Return the long side of the style pictures for a result of that long side; 0: their own."""
+        return self.style_size or 0 if self.stroke_scale is None else style_long_side(result, self.stroke_scale)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large pictures are made, and may be.
+
+    size: long side of the result in pixels; None shrinks larger photos to what is usual, 0 is the photo's own.
+    max_pixels: larger pictures are not read; 0 is no limit.
+
+    Raises:
+        ConfigError: a value out of range, naming it.
+    """
+
+    size: int | None = None
+    strokes: Strokes = Strokes()
+    max_pixels: int = images.DEFAULT_MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        _check_side("size", self.size)
+        if self.max_pixels < 0:
+            raise ConfigError(f"max_pixels is {self.max_pixels}, must be a whole number; 0 means no limit")
+
+
+def read(source: str, max_pixels: int) -> images.Picture:
+    """Read a picture by its path or as `sample:NAME`."""
+    if source.startswith(samples.PREFIX):
+        return samples.picture(source.removeprefix(samples.PREFIX))
+    return images.load(source, max_pixels=max_pixels)
+
+
+def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Picture, images.Picture]:
+    """Read a photo; returns it as it is, and at the result's size with what its transparency hides filled."""
+    full = read(source, sizes.max_pixels)
+    return full, images.fill_hidden(fit_photo(full, sizes.size, usual))
+
+
+def read_style(source: str, max_pixels: int) -> images.Picture:
+    """Read a style picture.
+
+    Raises:
+        ImageError: there is nothing on it.
+    """
+    picture = read(source, max_pixels)
+    if picture.alpha is not None and not picture.alpha.any():
+        raise ImageError(f"{picture.source}: is transparent all over; give a style that has something on it")
+    return picture
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A region's mask: where it came from, the hash of its picture, and what counts."""
+
+    source: str
+    hash: str
+    plane: np.ndarray
+
+
+def read_masks(files: Mapping[str, str], max_pixels: int) -> dict[str, Mask]:
+    """Read masks by the names of their regions.
+
+    Raises:
+        ImageError: one cannot be read.
+    """
+    read_in = {name: read(file, max_pixels) for name, file in files.items()}
+    return {name: Mask(files[name], picture.content_hash, mask_of(picture)) for name, picture in read_in.items()}
+
+
+def fit_photo(picture: images.Picture, size: int | None, usual: int) -> images.Picture:
+    """Scale a photo to a long side; without one larger photos are shrunk to what is usual."""
+    return images.resize(picture, long_side=usual) if size is None else _fit(picture, size, "size")
+
+
+def fit_style(picture: images.Picture, side: int) -> images.Picture:
+    """Scale a style to a long side and lay it over white, as paper shows through."""
+    return images.flatten(_fit(picture, side, "style_size"))
+
+
+def _fit(picture: images.Picture, side: int, name: str) -> images.Picture:
+    """Scale to a long side; 0 is the picture's own, and `name` is what asked for it."""
+    if side == 0:
+        longest = max(picture.height, picture.width)
+        if longest > MAX_SIDE:
+            raise ImageError(
+                f"{picture.source}: is {picture.width} x {picture.height}, too large to render at its own size; "
+                f"leave out {name}=0, or give {name}={MAX_SIDE} or less"
+            )
+        return picture
+    return images.resize(picture, long_side=side, enlarge=True)
+
+
+def regions_for(
+    photo: images.Picture,
+    styles: Sequence[tuple[np.ndarray, float]],
+    specs: Sequence[StyleSpec],
+    masks: Mapping[str, Mask],
+    warn: Callable[[str], None],
+) -> list[Region]:
+    """Put a photo's styles into the regions that their specs name; warns where no face is found for them."""
+
+    def faces() -> np.ndarray | None:
+        from wctstyle.faces import face_map  # here, as most runs ask the stylizer
+
+        found = face_map(photo.rgb)
+        if found is None:
+            warn(f"{photo.source}: no face was found, so the style of @{FACE} is not used")
+        return found
+
+    named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
+    return named_regions(named, {name: mask.plane for name, mask in masks.items()}, faces)
