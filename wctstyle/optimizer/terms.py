@@ -208,8 +208,8 @@ def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str
     """Name the values as people read them: total, content, style, style_relu1_1.., tv.
 
     `total` is what is minimised. `style` and its layers are roots, so with `gram` the relative Gram errors of
-    `metrics.gram_errors`; over several regions they are means by area. `style` and `content` are the plain means over
-    the layers that have a weight.
+    `feature_metrics.gram_errors`; over several regions they are means by area. `style` and `content` are the plain
+    means over the layers that have a weight.
     """
     wide = [float(value) for value in found]
     content = [v for v, term in zip(wide, objective, strict=True) if isinstance(term, ContentTerm) and term.weight > 0]
