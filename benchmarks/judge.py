@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from wctstyle import metrics
+from wctstyle import feature_metrics, pixel_metrics
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.faces import face_map
+from wctstyle.losses import content_error
 from wctstyle.moments import Moments, measure
 from wctstyle.stylizer import content_hash
 
@@ -166,11 +167,11 @@ def _see(layers: Mapping[str, tuple[Array, Array]], rgb: Float[Array, "n h w 3"]
 
 
 def _slices(seen: Seen) -> list[Float[np.ndarray, "slices quantiles"]]:
-    return metrics.slices([np.asarray(level)[0] for level in seen.levels[:SLICED_LEVELS]])
+    return feature_metrics.slices([np.asarray(level)[0] for level in seen.levels[:SLICED_LEVELS]])
 
 
 def _places(rgb: Rgb) -> Places:
-    plain, faces = metrics.plain_places(rgb), face_map(rgb)
+    plain, faces = pixel_metrics.plain_places(rgb), face_map(rgb)
     return Places(plain, plain if faces is None else plain | (faces > 0.5))
 
 
@@ -201,9 +202,11 @@ class Judge:
         self._layers = _layers(tensors, "<arrays>" if isinstance(source, Mapping) else str(source))
         self._see = jax.jit(_see)
         self._gram_errors = jax.jit(
-            lambda seen, wanted: metrics.gram_errors(*([m.gram()[None] for m in part] for part in (seen, wanted)))
+            lambda seen, wanted: feature_metrics.gram_errors(
+                *([m.gram()[None] for m in part] for part in (seen, wanted))
+            )
         )
-        self._structure = jax.jit(metrics.structure_error)
+        self._structure = jax.jit(feature_metrics.structure_error)
         self._contents: OrderedDict[str, Photo] = OrderedDict()
         self._styles: OrderedDict[str, Painting] = OrderedDict()
 
@@ -243,17 +246,17 @@ class Judge:
             result_rgb: the stylised picture.
             content_rgb: the photo, of the same size.
             style_rgb: the painting, of any size.
-            moved_rgb: the result for the photo moved by `SHIFT` pixels (`metrics.shifted`), if it was made.
+            moved_rgb: the result for the photo moved by `SHIFT` pixels (`pixel_metrics.shifted`), if it was made.
 
         Returns:
             style: mean over relu1_1..relu5_1 of the relative Gram error to the style (0 same);
-            style_by_level: the five of them; w2: mean over the same levels of `metrics.wasserstein_errors` (0 same);
-            sliced: mean over relu1_1..relu4_1 of `metrics.sliced_errors` to the style (0 same);
+            style_by_level: the five of them; w2: mean over the same levels of `feature_metrics.wasserstein_errors` (0
+            same); sliced: mean over relu1_1..relu4_1 of `feature_metrics.sliced_errors` to the style (0 same);
             content: squared error of relu4_2, each channel standardised over positions, relative to the content's (0
             same, 2 unrelated); ssim: luma SSIM to the content; texture, structure: the terms of a DISTS without its
             weights, to the style and to the content (0 same); fog, grain: of the content's plain places (and faces)
             against the style's (0 same); color, contrast: against the style's, in stops (0 same); warp:
-            `metrics.warping_error`, None without `moved_rgb`.
+            `pixel_metrics.warping_error`, None without `moved_rgb`.
 
         Raises:
             ImageError: result and content differ in size, or a picture is too small.
@@ -272,17 +275,17 @@ class Judge:
         figures = {
             "style": float(levels.mean()),
             "style_by_level": [float(v) for v in levels],
-            "w2": float(metrics.wasserstein_errors(result.moments, style.moments).mean()),
-            "sliced": float(metrics.sliced_errors(_slices(result), style.slices).mean()),
-            "content": float(metrics.content_error(result.content, content.seen.content)[0]),
-            "ssim": metrics.ssim(result_rgb, content_rgb),
-            "texture": metrics.texture_error(result.moments, style.moments),
+            "w2": float(feature_metrics.wasserstein_errors(result.moments, style.moments).mean()),
+            "sliced": float(feature_metrics.sliced_errors(_slices(result), style.slices).mean()),
+            "content": float(content_error(result.content, content.seen.content)[0]),
+            "ssim": pixel_metrics.ssim(result_rgb, content_rgb),
+            "texture": feature_metrics.texture_error(result.moments, style.moments),
             "structure": float(self._structure(result.levels, content.seen.levels)[0]),
-            "fog": metrics.fog(result_rgb, style_rgb, places.plain, style.places.plain),
-            "grain": metrics.grain(result_rgb, style_rgb, places.calm, style.places.calm),
-            "color": metrics.colorfulness_change(result_rgb, [style_rgb]),
-            "contrast": metrics.contrast_change(result_rgb, [style_rgb]),
-            "warp": None if moved_rgb is None else metrics.warping_error(result_rgb, moved_rgb, SHIFT),
+            "fog": pixel_metrics.fog(result_rgb, style_rgb, places.plain, style.places.plain),
+            "grain": pixel_metrics.grain(result_rgb, style_rgb, places.calm, style.places.calm),
+            "color": pixel_metrics.colorfulness_change(result_rgb, [style_rgb]),
+            "contrast": pixel_metrics.contrast_change(result_rgb, [style_rgb]),
+            "warp": None if moved_rgb is None else pixel_metrics.warping_error(result_rgb, moved_rgb, SHIFT),
         }
         if not np.isfinite([figures[name] for name in FIGURES]).all():
             raise ConfigError(f"the judge's figures are not finite ({figures}): the result or the style is degenerate")

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from benchmarks import peers, report
 from benchmarks.judge import ENVIRONMENT, FIGURES, SHIFT, Judge, vgg19_file
 from benchmarks.sheets import SheetWriter, Tile, resize_to, to_bytes
-from wctstyle import images, metrics
+from wctstyle import images, pixel_metrics
 from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
@@ -202,7 +202,7 @@ def timed(paint: peers.Paint) -> Callable[[Pair], Painted]:
 
     def render(pair: Pair) -> Painted:
         image = paint(pair.content, pair.style)
-        content, style = never_seen(metrics.shifted(pair.content, SHIFT)), never_seen(pair.style)
+        content, style = never_seen(pixel_metrics.shifted(pair.content, SHIFT)), never_seen(pair.style)
         start = time.perf_counter()
         moved = paint(content, style)
         return Painted(image, time.perf_counter() - start, moved)
@@ -335,7 +335,7 @@ def reconstruction(stylizer: Stylizer, pictures: dict[str, Rgb]) -> dict[str, An
     """Measure what a model loses by itself: mean PSNR (dB) to the photo, stylised by itself or not at all."""
 
     def mean_psnr(make: Callable[[Rgb], Rgb]) -> float:
-        return float(np.mean([metrics.psnr(make(rgb), rgb) for rgb in pictures.values()]))
+        return float(np.mean([pixel_metrics.psnr(make(rgb), rgb) for rgb in pictures.values()]))
 
     def itself(settings: Settings) -> Callable[[Rgb], Rgb]:
         return lambda rgb: stylizer.stylize(rgb, rgb, settings).image

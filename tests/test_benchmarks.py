@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks import judge as judges
 from benchmarks import peers, quality, report, sheets, sizes, speed
 from benchmarks.judge import FIGURES, Judge
-from wctstyle import images, metrics, weights
+from wctstyle import feature_metrics, images, pixel_metrics, weights
 from wctstyle.encoder import MODELS, ModelConfig
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.moments import Moments
@@ -117,7 +117,7 @@ def test_figures_against_a_plain_vgg(judge: Judge) -> None:
         distances.append(math.sqrt(squared / ((t**2).sum() + (wanted**2).sum())))
     assert figures["w2"] == pytest.approx(np.mean(distances), rel=2e-3)
     assert figures["content"] == pytest.approx(((a - b) ** 2).sum() / (b**2).sum(), rel=1e-3)
-    assert figures["ssim"] == metrics.ssim(result, content)
+    assert figures["ssim"] == pixel_metrics.ssim(result, content)
     means = [[s[layer].mean(axis=(0, 1)) for layer in LEVELS] for s in (seen[0], seen[2])]
     near = [np.mean((2 * m * t + 1e-6) / (m**2 + t**2 + 1e-6)) for m, t in zip(*means, strict=True)]
     assert figures["texture"] == pytest.approx(1 - np.mean(near), abs=1e-4)
@@ -140,7 +140,7 @@ def test_a_picture_judged_by_itself(judge: Judge) -> None:
         assert figures[name] == pytest.approx(0, abs=1e-6)
     assert [figures[name] for name in ("texture", "structure")] == pytest.approx([0, 0], abs=1e-6)
     assert figures["warp"] is None
-    assert judge.figures(rgb, rgb, rgb, moved_rgb=metrics.shifted(rgb, judges.SHIFT))["warp"] == pytest.approx(
+    assert judge.figures(rgb, rgb, rgb, moved_rgb=pixel_metrics.shifted(rgb, judges.SHIFT))["warp"] == pytest.approx(
         0, abs=1e-6
     )
     assert set(FIGURES) < set(figures)
@@ -242,15 +242,15 @@ def noise(amount: float) -> np.ndarray:
 
 def test_plain_places_are_those_without_detail() -> None:
     rgb = np.full((SIDE, SIDE, 3), 0.5) + np.where(np.arange(SIDE)[:, None, None] < 64, 0, noise(0.2))
-    plain = metrics.plain_places(rgb)
+    plain = pixel_metrics.plain_places(rgb)
     assert plain[:60].all()
     assert not plain[68:].any()
-    assert metrics.plain_places(np.zeros((20, 30, 3))).all()
-    assert 0.24 < metrics.plain_places(0.5 + noise(0.2)).mean() < 0.26
+    assert pixel_metrics.plain_places(np.zeros((20, 30, 3))).all()
+    assert 0.24 < pixel_metrics.plain_places(0.5 + noise(0.2)).mean() < 0.26
 
 
 def fog(rgb: np.ndarray, painting: np.ndarray) -> float:
-    return metrics.fog(rgb, painting, EVERYWHERE, EVERYWHERE)
+    return pixel_metrics.fog(rgb, painting, EVERYWHERE, EVERYWHERE)
 
 
 def test_fog_grows_with_clouds_and_blur_and_not_with_strokes_or_grey() -> None:
@@ -268,12 +268,12 @@ def test_fog_outside_the_plain_places_does_not_count() -> None:
     painting, half = canvas(), EVERYWHERE.copy()
     half[SIDE // 2 :] = False
     cloudy = np.where(half[..., None], painting, painting + clouds(0.1))
-    assert metrics.fog(cloudy, painting, half, half) == pytest.approx(0, abs=1e-6)
-    assert metrics.fog(cloudy, painting, ~half, ~half) > 0.03
+    assert pixel_metrics.fog(cloudy, painting, half, half) == pytest.approx(0, abs=1e-6)
+    assert pixel_metrics.fog(cloudy, painting, ~half, ~half) > 0.03
 
 
 def grain(rgb: np.ndarray, painting: np.ndarray) -> float:
-    return metrics.grain(rgb, painting, EVERYWHERE, EVERYWHERE)
+    return pixel_metrics.grain(rgb, painting, EVERYWHERE, EVERYWHERE)
 
 
 def test_grain_grows_with_noise_and_falls_with_blur() -> None:
@@ -288,24 +288,24 @@ def test_grain_grows_with_noise_and_falls_with_blur() -> None:
 
 
 def test_stops_count_doublings() -> None:
-    assert metrics.stops(3, 3, 1) == pytest.approx(0, abs=1e-6)
-    assert metrics.stops(7, 3, 1) == 1
-    assert metrics.stops(0, 7, 1) == -3
+    assert pixel_metrics.stops(3, 3, 1) == pytest.approx(0, abs=1e-6)
+    assert pixel_metrics.stops(7, 3, 1) == 1
+    assert pixel_metrics.stops(0, 7, 1) == -3
 
 
 def test_colourfulness_and_contrast_of_known_pictures() -> None:
     red_and_cyan = np.zeros((4, 4, 3))
     red_and_cyan[:2, :, 0] = red_and_cyan[2:, :, 1:] = 1
-    assert metrics.colorfulness(red_and_cyan) == pytest.approx(math.hypot(255, 127.5))
+    assert pixel_metrics.colorfulness(red_and_cyan) == pytest.approx(math.hypot(255, 127.5))
     orange = np.full((4, 4, 3), [1, 0.5, 0])
-    assert metrics.colorfulness(orange) == pytest.approx(0.3 * math.hypot(127.5, 191.25))
+    assert pixel_metrics.colorfulness(orange) == pytest.approx(0.3 * math.hypot(127.5, 191.25))
     chess = np.indices((4, 4)).sum(axis=0)[..., None] % 2 * np.ones(3)
-    assert metrics.colorfulness(chess) == pytest.approx(0, abs=1e-6)
-    assert metrics.contrast(chess) == pytest.approx(127.5)
-    assert metrics.contrast(orange) == pytest.approx(0, abs=1e-9)
-    assert metrics.colorfulness_change(orange, [orange, orange]) == pytest.approx(0, abs=1e-6)
-    assert metrics.colorfulness_change(chess, [orange]) < -3
-    assert metrics.contrast_change(chess, [chess, orange]) == pytest.approx(math.log2(128.5 / 64.75))
+    assert pixel_metrics.colorfulness(chess) == pytest.approx(0, abs=1e-6)
+    assert pixel_metrics.contrast(chess) == pytest.approx(127.5)
+    assert pixel_metrics.contrast(orange) == pytest.approx(0, abs=1e-9)
+    assert pixel_metrics.colorfulness_change(orange, [orange, orange]) == pytest.approx(0, abs=1e-6)
+    assert pixel_metrics.colorfulness_change(chess, [orange]) < -3
+    assert pixel_metrics.contrast_change(chess, [chess, orange]) == pytest.approx(math.log2(128.5 / 64.75))
 
 
 def moments_of(mean: list[float]) -> Moments:
@@ -313,22 +313,22 @@ def moments_of(mean: list[float]) -> Moments:
 
 
 def test_texture_is_told_from_means() -> None:
-    assert metrics.texture_error([moments_of([1, 0])], [moments_of([1, 0])]) == pytest.approx(0, abs=1e-6)
-    assert metrics.texture_error([moments_of([1])], [moments_of([3])]) == pytest.approx(0.4, abs=1e-5)
-    assert metrics.texture_error([moments_of([1, 2])], [moments_of([0, 2])]) == pytest.approx(0.5, abs=1e-5)
+    assert feature_metrics.texture_error([moments_of([1, 0])], [moments_of([1, 0])]) == pytest.approx(0, abs=1e-6)
+    assert feature_metrics.texture_error([moments_of([1])], [moments_of([3])]) == pytest.approx(0.4, abs=1e-5)
+    assert feature_metrics.texture_error([moments_of([1, 2])], [moments_of([0, 2])]) == pytest.approx(0.5, abs=1e-5)
     with pytest.raises(ConfigError, match="as many of each"):
-        metrics.texture_error([moments_of([1])], [])
+        feature_metrics.texture_error([moments_of([1])], [])
 
 
 def test_structure_is_told_from_correlations() -> None:
     rng = np.random.default_rng(0)
     x, other = (jnp.asarray(rng.normal(1, 1, (1, 40, 50, 4)), jnp.float32) for _ in range(2))
-    figures = [float(metrics.structure_error([y], [x])[0]) for y in (x, x + 3, 2 * x, other, -x)]
+    figures = [float(feature_metrics.structure_error([y], [x])[0]) for y in (x, x + 3, 2 * x, other, -x)]
     assert figures == pytest.approx([0, 0, 0.2, 1, 2], abs=0.05)
 
 
 def sliced(value: np.ndarray, target: np.ndarray) -> float:
-    return float(metrics.sliced_errors(metrics.slices([value]), metrics.slices([target]))[0])
+    return float(feature_metrics.sliced_errors(feature_metrics.slices([value]), feature_metrics.slices([target]))[0])
 
 
 def test_sliced_distances_of_known_features() -> None:
@@ -352,13 +352,13 @@ def test_sliced_distances_see_more_than_moments() -> None:
 
 def test_paint_that_goes_along_and_paint_that_stays() -> None:
     rgb = photo(1)
-    assert metrics.warping_error(rgb, metrics.shifted(rgb, 4), 4) == pytest.approx(0, abs=1e-6)
-    assert metrics.warping_error(rgb, rgb, 4) == pytest.approx(1)
-    between = metrics.warping_error(rgb, 0.5 * (rgb + metrics.shifted(rgb, 4)), 4)
+    assert pixel_metrics.warping_error(rgb, pixel_metrics.shifted(rgb, 4), 4) == pytest.approx(0, abs=1e-6)
+    assert pixel_metrics.warping_error(rgb, rgb, 4) == pytest.approx(1)
+    between = pixel_metrics.warping_error(rgb, 0.5 * (rgb + pixel_metrics.shifted(rgb, 4)), 4)
     assert between == pytest.approx(0.5)
-    assert metrics.warping_error(np.ones_like(rgb), np.ones_like(rgb), 4) == pytest.approx(0, abs=1e-6)
+    assert pixel_metrics.warping_error(np.ones_like(rgb), np.ones_like(rgb), 4) == pytest.approx(0, abs=1e-6)
     with pytest.raises(ImageError, match="at least 5 pixels"):
-        metrics.warping_error(rgb[:4], rgb[:4], 4)
+        pixel_metrics.warping_error(rgb[:4], rgb[:4], 4)
 
 
 # --- peers ---------------------------------------------------------------------------------------
@@ -619,7 +619,7 @@ def test_a_picture_never_seen_looks_the_same() -> None:
     rgb = photo(1)
     first, second = quality.never_seen(rgb), quality.never_seen(rgb)
     assert not np.array_equal(first, second)
-    assert metrics.psnr(first, rgb) > 80
+    assert pixel_metrics.psnr(first, rgb) > 80
 
 
 # --- sheets --------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 import pytest
 from make_goldens import CASES, FOLDER
 
-from wctstyle import images, metrics
+from wctstyle import images, pixel_metrics
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_picture_is_the_one_that_was_looked_at(name):
     make, floor = CASES[name]
-    assert metrics.psnr(make(), images.load(FOLDER / f"{name}.png").rgb) >= floor
+    assert pixel_metrics.psnr(make(), images.load(FOLDER / f"{name}.png").rgb) >= floor

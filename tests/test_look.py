@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from narrow import NARROW, picture, quick_compilation, random_tensors
 from scipy.ndimage import gaussian_filter
 
-from wctstyle import images, look, metrics
+from wctstyle import images, look, pixel_metrics
 from wctstyle.encoder import MODELS
 from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
@@ -126,7 +126,7 @@ def test_the_laws_hold_for_large_pictures(stylizer, photo, style):
     faint = stylizer.stylize(photo, style, Settings(look=128, strength=1e-4, keep_faces=0)).image
     assert np.abs(faint - photo).max() < 1 / 255
     own = stylizer.stylize(photo, photo, SMALL).image
-    assert metrics.psnr(own, photo) >= 26
+    assert pixel_metrics.psnr(own, photo) >= 26
     other = picture(192, 256, seed=3)
     pairs = [(style, 0.3), (other, 0.7)]
     one, two = (stylizer.stylize(photo, styles, SMALL).image for styles in (pairs, pairs[::-1]))

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from wctstyle import metrics
+from wctstyle import feature_metrics, pixel_metrics
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.losses import content_error
 from wctstyle.moments import Moments
 
 RNG = np.random.default_rng(7)
@@ -31,7 +32,7 @@ def plain_gram(x: np.ndarray) -> np.ndarray:
 
 def test_style_error_is_the_mean_of_relative_frobenius_distances() -> None:
     ours, style = features(3, 5, 4), features(3, 5, 4, side=20)
-    got = metrics.style_error(ours, style)
+    got = feature_metrics.style_error(ours, style)
     for index in range(2):
         levels = []
         for x, t in zip(ours, style, strict=True):
@@ -43,13 +44,13 @@ def test_style_error_is_the_mean_of_relative_frobenius_distances() -> None:
 def test_gram_errors_keep_levels_and_pictures_apart() -> None:
     target = [jnp.stack([jnp.eye(2), 3 * jnp.eye(2)]), jnp.stack([jnp.eye(4), jnp.eye(4)])]
     value = [jnp.stack([2 * jnp.eye(2), 3 * jnp.eye(2)]), jnp.stack([jnp.zeros((4, 4)), 1.5 * jnp.eye(4)])]
-    np.testing.assert_allclose(metrics.gram_errors(value, target), [[1, 1], [0, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(feature_metrics.gram_errors(value, target), [[1, 1], [0, 0.5]], rtol=1e-6)
 
 
 def test_gram_errors_of_equal_are_exactly_zero_even_without_any_features() -> None:
     ours = [np.zeros((1, 3, 3), np.float32), np.ones((1, 2, 2), np.float32)]
-    np.testing.assert_array_equal(metrics.gram_errors(ours, ours), [[0, 0]])
-    np.testing.assert_array_equal(metrics.gram_errors(ours[1:], [jnp.zeros((1, 2, 2))]), [[np.inf]])
+    np.testing.assert_array_equal(feature_metrics.gram_errors(ours, ours), [[0, 0]])
+    np.testing.assert_array_equal(feature_metrics.gram_errors(ours[1:], [jnp.zeros((1, 2, 2))]), [[np.inf]])
 
 
 def test_wasserstein_errors_of_gaussians_whose_distance_is_known() -> None:
@@ -59,37 +60,37 @@ def test_wasserstein_errors_of_gaussians_whose_distance_is_known() -> None:
     target = of([3.0, 0.0], [4.0, 9.0])
     moved = of([0.0, 4.0], [16.0, 1.0])  # W2^2 = 9 + 16 + (4 - 2)^2 + (1 - 3)^2
     nothing = of([0.0, 0.0], [0.0, 0.0])
-    found = metrics.wasserstein_errors([moved, target, nothing, nothing, moved], [target] * 3 + [nothing] * 2)
+    found = feature_metrics.wasserstein_errors([moved, target, nothing, nothing, moved], [target] * 3 + [nothing] * 2)
     np.testing.assert_allclose(found, [math.sqrt(33 / 22), 0, 1, 0, np.inf], atol=1e-6)
     turn = np.linalg.qr(RNG.normal(size=(2, 2)))[0]
     turned = [Moments(m.count, turn @ m.mean, turn @ m.covariance @ turn.T) for m in (moved, target)]
-    np.testing.assert_allclose(metrics.wasserstein_errors(turned[:1], turned[1:]), found[:1], rtol=1e-5)
+    np.testing.assert_allclose(feature_metrics.wasserstein_errors(turned[:1], turned[1:]), found[:1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (1, 2)])
 def test_wasserstein_errors_need_as_many_targets(counts: tuple[int, int]) -> None:
     one = Moments(jnp.asarray(1.0), jnp.zeros(2), jnp.eye(2))
     with pytest.raises(ConfigError, match=f"moments of {counts[0]} levels and targets of {counts[1]}"):
-        metrics.wasserstein_errors([one] * counts[0], [one] * counts[1])
+        feature_metrics.wasserstein_errors([one] * counts[0], [one] * counts[1])
 
 
 def test_style_error_ignores_where_things_are() -> None:
     (x,) = features(6)
     moved = x.reshape(2, -1, 6)[:, RNG.permutation(x.shape[1] * x.shape[2])].reshape(x.shape)
     assert not np.array_equal(moved, x)
-    np.testing.assert_allclose(metrics.style_error([moved], [x]), 0, atol=1e-5)
+    np.testing.assert_allclose(feature_metrics.style_error([moved], [x]), 0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("ours", "style"), [(0, 0), (1, 2), (2, 1)])
 def test_levels_have_to_match(ours: int, style: int) -> None:
     level = jnp.ones((1, 2, 2))
     with pytest.raises(ConfigError, match=f"of {ours} levels and targets of {style}"):
-        metrics.gram_errors([level] * ours, [level] * style)
+        feature_metrics.gram_errors([level] * ours, [level] * style)
 
 
 def test_content_error_against_float64() -> None:
     (x,), (t,) = features(5), features(5)
-    got = metrics.content_error(jnp.asarray(x), jnp.asarray(t))
+    got = content_error(jnp.asarray(x), jnp.asarray(t))
     for index in range(2):
         a, b = (v[index].astype(np.float64).reshape(-1, 5) for v in (x, t))
         a, b = ((v - v.mean(0)) / v.std(0) for v in (a, b))
@@ -100,10 +101,10 @@ def test_content_error_is_zero_for_any_gain_and_offset_and_two_for_unrelated() -
     x = RNG.normal(size=(1, 64, 64, 8)).astype(np.float32)
     other = RNG.normal(size=(1, 64, 64, 8)).astype(np.float32)
     gain = np.array([0.5, 3, 2, 1, 7, 1, 4, 9], np.float32)
-    assert float(metrics.content_error(jnp.asarray(x), jnp.asarray(x))[0]) == pytest.approx(0, abs=1e-6)
-    assert float(metrics.content_error(jnp.asarray(x * gain + 2), jnp.asarray(x))[0]) < 1e-4
-    assert float(metrics.content_error(jnp.asarray(other), jnp.asarray(x))[0]) == pytest.approx(2, abs=0.05)
-    assert float(metrics.content_error(jnp.asarray(-x), jnp.asarray(x))[0]) == pytest.approx(4, abs=1e-3)
+    assert float(content_error(jnp.asarray(x), jnp.asarray(x))[0]) == pytest.approx(0, abs=1e-6)
+    assert float(content_error(jnp.asarray(x * gain + 2), jnp.asarray(x))[0]) < 1e-4
+    assert float(content_error(jnp.asarray(other), jnp.asarray(x))[0]) == pytest.approx(2, abs=0.05)
+    assert float(content_error(jnp.asarray(-x), jnp.asarray(x))[0]) == pytest.approx(4, abs=1e-3)
 
 
 def plain_ssim(a: np.ndarray, b: np.ndarray) -> float:
@@ -126,27 +127,27 @@ def plain_ssim(a: np.ndarray, b: np.ndarray) -> float:
 def test_ssim_against_an_explicit_window(size: tuple[int, int]) -> None:
     a = picture(*size)
     b = np.clip(a + 0.2 * picture(*size) - 0.1, 0, 1).astype(np.float32)
-    assert metrics.ssim(b, a) == pytest.approx(plain_ssim(b, a), abs=1e-10)
-    assert metrics.ssim(a, a) == pytest.approx(1, abs=1e-12)
+    assert pixel_metrics.ssim(b, a) == pytest.approx(plain_ssim(b, a), abs=1e-10)
+    assert pixel_metrics.ssim(a, a) == pytest.approx(1, abs=1e-12)
 
 
 def test_ssim_sees_luma_only() -> None:
     grey = np.repeat(picture()[..., :1], 3, axis=2)
     tinted = grey + np.float32([0.114, 0, -0.299]) * 0.1
-    assert metrics.ssim(tinted, grey) == pytest.approx(1, abs=1e-5)
-    assert metrics.ssim(1 - grey, grey) < -0.5
+    assert pixel_metrics.ssim(tinted, grey) == pytest.approx(1, abs=1e-5)
+    assert pixel_metrics.ssim(1 - grey, grey) < -0.5
 
 
 def test_psnr_of_a_known_difference() -> None:
     dark = np.full((4, 5, 3), 0.25, np.float32)
-    assert metrics.psnr(dark + np.float32(0.125), dark) == pytest.approx(20 * math.log10(8), abs=1e-9)
+    assert pixel_metrics.psnr(dark + np.float32(0.125), dark) == pytest.approx(20 * math.log10(8), abs=1e-9)
     one = dark.copy()
     one[0, 0, 0] += 0.5
-    assert metrics.psnr(one, dark) == pytest.approx(-10 * math.log10(0.25 / 60), abs=1e-9)
-    assert metrics.psnr(dark, dark) == math.inf
+    assert pixel_metrics.psnr(one, dark) == pytest.approx(-10 * math.log10(0.25 / 60), abs=1e-9)
+    assert pixel_metrics.psnr(dark, dark) == math.inf
 
 
-@pytest.mark.parametrize("figure", [metrics.ssim, metrics.psnr])
+@pytest.mark.parametrize("figure", [pixel_metrics.ssim, pixel_metrics.psnr])
 def test_pictures_of_other_shapes_are_refused(figure) -> None:
     with pytest.raises(ImageError, match=r"\(40, 33, 3\) and \(40, 32, 3\)"):
         figure(picture(), picture(40, 32))
@@ -156,4 +157,4 @@ def test_pictures_of_other_shapes_are_refused(figure) -> None:
 
 def test_ssim_needs_a_whole_window() -> None:
     with pytest.raises(ImageError, match="at least 11 pixels"):
-        metrics.ssim(picture(10, 40), picture(10, 40))
+        pixel_metrics.ssim(picture(10, 40), picture(10, 40))

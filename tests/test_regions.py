@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from narrow import NARROW, picture, quick_compilation, random_tensors
 
-from wctstyle import images, metrics
+from wctstyle import images, pixel_metrics
 from wctstyle.encoder import CELL, MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.moments import measure
@@ -223,7 +223,7 @@ def test_strength_0_and_the_own_style_are_the_photo(stylizer, photo, one, two):
     regions = [Region(left(0.4), [one]), Region(None, [two])]
     np.testing.assert_array_equal(stylizer.stylize(photo, regions, replace(PLAIN, strength=0)).image, photo)
     own = [Region(None, [photo])]
-    assert metrics.psnr(stylizer.stylize(photo, own, PLAIN).image, photo) >= 26
+    assert pixel_metrics.psnr(stylizer.stylize(photo, own, PLAIN).image, photo) >= 26
 
 
 def test_faces_in_regions_take_their_regions_colours(stylizer, photo, one, two, monkeypatch):

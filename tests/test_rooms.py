@@ -30,7 +30,7 @@ ORDER = (
     "model sizes",
     "encoder decoder",
     "convolution winograd",
-    "moments transforms losses metrics masks",
+    "moments transforms losses feature_metrics pixel_metrics masks",
     "inputs",
     "samples",
     "regions",
@@ -45,8 +45,8 @@ BESIDE = {
     ("decoder", "encoder"),
     ("convolution", "winograd"),
     ("transforms", "moments"),
-    ("metrics", "losses"),
-    ("metrics", "moments"),
+    ("feature_metrics", "losses"),
+    ("feature_metrics", "moments"),
     ("settings", "errors"),
 }
 """Imports along a line of `ORDER` that are allowed as well: (who, whom)."""

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 import wctstyle.optimizer
 import wctstyle.stylizer
-from wctstyle import color, metrics, transforms, weights
+from wctstyle import color, feature_metrics, pixel_metrics, transforms, weights
 from wctstyle.codes import StyleCode
 from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
@@ -384,14 +384,14 @@ def test_strength_zero_is_the_photo(stylizer, styles, shape):
 @pytest.mark.parametrize("shape", PHOTOS.values(), ids=PHOTOS.keys())
 def test_a_photo_in_its_own_style_is_the_photo(stylizer, shape, texture):
     photo = picture(*shape, seed=6)
-    assert metrics.psnr(stylizer.stylize(photo, photo, Settings(texture=texture)).image, photo) >= 26
+    assert pixel_metrics.psnr(stylizer.stylize(photo, photo, Settings(texture=texture)).image, photo) >= 26
 
 
 @pytest.mark.parametrize("texture", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("name", ["black", "white", "one colour", "two colours", "half plain", "plain row"])
 def test_a_plain_photo_in_its_own_style_is_the_photo(stylizer, name, texture):
     photo = ODD[name]
-    assert metrics.psnr(stylizer.stylize(photo, photo, Settings(texture=texture)).image, photo) >= 26
+    assert pixel_metrics.psnr(stylizer.stylize(photo, photo, Settings(texture=texture)).image, photo) >= 26
 
 
 def test_texture_gives_plain_photos_something_to_paint_and_leaves_others(stylizer, styles):
@@ -582,7 +582,7 @@ def test_refining_brings_the_moments_nearer_and_keeps_what_it_is_told(refiner, t
         return [measure(features) for features in encoder(image[None])]
 
     def distance(image):
-        return float(metrics.wasserstein_errors(levels(image), levels(styles[0].pixels)).mean())
+        return float(feature_metrics.wasserstein_errors(levels(image), levels(styles[0].pixels)).mean())
 
     plain = refiner.stylize(photo_64, styles[0]).image
     near, nearer = (refiner.stylize(photo_64, styles[0], Settings(refine=steps)) for steps in (4, 16))

@@ -8,7 +8,7 @@ import pytest
 from original import ORIGINAL, needs_original
 
 from benchmarks.judge import Judge
-from wctstyle import images, metrics, samples, weights
+from wctstyle import images, pixel_metrics, samples, weights
 from wctstyle.encoder import MODELS
 from wctstyle.stylizer import Stylizer
 from wctstyle.weights.models import FILES, VGG19_ENCODER
@@ -77,7 +77,7 @@ def test_the_shipped_weights_are_small():
 def test_a_picture_in_its_own_style_stays_itself(model, name):
     rgb = images.resize(samples.picture(name), long_side=256).rgb
     image = Stylizer(model).stylize(rgb, rgb).image
-    assert metrics.psnr(image, rgb) >= 26
+    assert pixel_metrics.psnr(image, rgb) >= 26
 
 
 @needs_original

@@ -52,6 +52,25 @@ class Result:
     seconds: Mapping[str, float]
 
 
+class _Laps:
+    """Adds up the seconds that each step of a pass takes."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def end(self, step: str) -> None:
+        """Count what has passed since the last call for this step."""
+        now = time.perf_counter()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._since
+        self._since = now
+
+    def include(self, seconds: Mapping[str, float]) -> None:
+        """Take over what another pass has counted since the last call."""
+        self.seconds |= seconds
+        self._since += sum(seconds.values())
+
+
 def _with_own_colors(image: Rgb, photo: Rgb, settings: Settings) -> Rgb:
     """Give a finished picture back as much of the photo's colours as `settings.color` leaves out."""
     if settings.color == 1:
@@ -122,20 +141,25 @@ class Stylizer(Measurer):
             ImageError: a picture or mask of the wrong shape, type or range.
             NonFiniteError: the result is not finite.
         """
-        clock, seconds = time.perf_counter(), {}
-
-        def lap(name: str) -> None:
-            nonlocal clock
-            now = time.perf_counter()
-            seconds[name] = now - clock
-            clock = now
-
         shape, regions = _shape(content), regions_of(styles)
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
         ahead = self._compile_ahead(shape, regions, settings.transform) if settings.strength else None
         if small is not None:
             photo = content.photo if isinstance(content, ContentCode) else checked(content, "content picture")
             return self._enlarged(photo, small, regions, settings, refining=refining, ahead=ahead)
+        return self._at_once(content, regions, settings, refining=refining, ahead=ahead)
+
+    def _at_once(
+        self,
+        content: Rgb | ContentCode,
+        regions: Sequence[Region],
+        settings: Settings,
+        *,
+        refining: Callable[[int, int], None],
+        ahead: Future[None] | None,
+    ) -> Result:
+        """Paint a picture in one pass."""
+        laps = _Laps()
 
         def encoded() -> ContentCode:
             code = self._at_texture(content, settings.texture)
@@ -147,22 +171,22 @@ class Stylizer(Measurer):
         waiting = self._beside.submit(encoded)
         styled = self._measured(regions)
         code = waiting.result()
-        lap("encode")
+        laps.end("encode")
         targets = jax.block_until_ready(self._targets(styled, settings.blend))
-        lap("blend")
+        laps.end("blend")
         parts = self._parts(code, regions, targets, settings) if settings.strength else ()
         if not parts:
-            return Result(code.photo.copy(), (), seconds)
+            return Result(code.photo.copy(), (), laps.seconds)
         if ahead is not None:
             ahead.result()
         out = self.render(code, parts, settings)
-        lap("render")
+        laps.end("render")
         if settings.refine:
             faces = code.faces if settings.keep_faces else None
             whole = [replace(region, styles=blend) for region, blend in zip(regions, styled, strict=True)]
             out = self._refined(out, code.photo, faces, whole, settings, refining)
-            lap("refine")
-        return Result(out, parts, seconds)
+            laps.end("refine")
+        return Result(out, parts, laps.seconds)
 
     def _measured(self, regions: Sequence[Region]) -> list[list[tuple[StyleCode, float]]]:
         """Measure the styles of all regions side by side."""
@@ -199,23 +223,44 @@ class Stylizer(Measurer):
         ahead: Future[None] | None,
     ) -> Result:
         """Compose a picture at the sides `small`, enlarge it and paint it once more (`wctstyle.look`)."""
-        start = time.perf_counter()
-        height, width = photo.shape[:2]
-        ratio = max(small) / max(height, width)
-        whole = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
-        fitted = [
-            replace(region, styles=[(looks.shrunk(_style_pixels(style), ratio), w) for style, w in region.styles])
-            for region in whole
-        ]
+        laps = _Laps()
+        regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
         reduced = images.resize_planes(photo, height=small[0], width=small[1])
-        base = self.stylize(reduced, fitted, replace(settings, color=1.0, refine=0, look=0))
+        base = self._composed(reduced, regions, max(small) / max(photo.shape[:2]), settings)
         if not base.parts:
             return Result(photo.copy(), (), base.seconds)
-        seconds = dict(base.seconds)
-        seconds["render"] += time.perf_counter() - start - sum(seconds.values())  # what scaling took
+        laps.include(base.seconds)
+        laps.end("render")  # what scaling took
+        styled = self._measured(regions)
+        second = self._lifted(base, reduced, photo, settings)
+        laps.end("encode")
+        if ahead is not None:
+            ahead.result()
+        targets = self._targets(styled, settings.blend)
+        parts = [
+            replace(part, plan=first.plan._replace(affine=part.plan.affine))
+            for part, first in zip(self._parts(second, regions, targets, settings), base.parts, strict=True)
+        ]
+        out = self._painted_over(second, parts, base.image, settings)
+        out = _with_own_colors(out, photo, settings)
+        laps.end("render")
+        if settings.refine:
+            faces = None if second.original is None else second.original.faces
+            out = self._refined(out, photo, faces, regions, settings, refining)
+            laps.end("refine")
+        return Result(out, base.parts, laps.seconds)
 
-        clock = time.perf_counter()
-        styled = self._measured(whole)
+    def _composed(self, reduced: Rgb, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
+        """Paint a picture that was made smaller, after styles that are as much smaller."""
+        fitted = [
+            replace(region, styles=[(looks.shrunk(_style_pixels(style), ratio), w) for style, w in region.styles])
+            for region in regions
+        ]
+        return self.stylize(reduced, fitted, replace(settings, color=1.0, refine=0, look=0))
+
+    def _lifted(self, base: Result, reduced: Rgb, photo: Rgb, settings: Settings) -> ContentCode:
+        """Enlarge a small painting and encode it; its `original` is the photo where that has faces to keep."""
+        height, width = photo.shape[:2]
         near = self.content(reduced, texture=settings.texture)
         kept = kept_share(base.parts, settings)
         if isinstance(kept, np.ndarray):
@@ -225,35 +270,20 @@ class Stylizer(Measurer):
         code, moments = jax.block_until_ready(self._programs.encode(pixels, height, width))
         keeps = settings.keep_faces and near.faces is not None
         original = self.content(photo, texture=settings.texture) if keeps else None
-        second = ContentCode(code, moments, pixels, height, width, 0.0, content_hash(lifted), original)
-        seconds["encode"] += time.perf_counter() - clock
+        return ContentCode(code, moments, pixels, height, width, 0.0, content_hash(lifted), original)
 
-        clock = time.perf_counter()
-        if ahead is not None:
-            ahead.result()
-        targets = self._targets(styled, settings.blend)
-        parts = [
-            replace(part, plan=first.plan._replace(affine=part.plan.affine))
-            for part, first in zip(self._parts(second, regions, targets, settings), base.parts, strict=True)
-        ]
+    def _painted_over(self, second: ContentCode, parts: Sequence[Part], small: Rgb, settings: Settings) -> Rgb:
+        """Paint an enlarged painting once more, and give it the broad light and colour of the small one."""
         painting = replace(
             settings,
             strength=min(settings.strength, 1.0),  # what goes beyond the style is in the small picture
             color=1.0,
-            keep_faces=settings.keep_faces if keeps else 0.0,
+            keep_faces=0.0 if second.original is None else settings.keep_faces,
         )
         covered = spread(parts, lambda part: 1.0)
         if isinstance(covered, np.ndarray):
-            covered = covered[0, :height, :width]
-        out = looks.with_broad(self.render(second, parts, painting), base.image, covered)
-        out = _with_own_colors(out, photo, settings)
-        seconds["render"] += time.perf_counter() - clock
-        if settings.refine:
-            clock = time.perf_counter()
-            faces = None if original is None else original.faces
-            out = self._refined(out, photo, faces, whole, settings, refining)
-            seconds["refine"] = time.perf_counter() - clock
-        return Result(out, base.parts, seconds)
+            covered = covered[0, : second.height, : second.width]
+        return looks.with_broad(self.render(second, parts, painting), small, covered)
 
     def _compile_ahead(
         self, shape: tuple[int, int] | None, regions: Sequence[Region], kind: TransformKind

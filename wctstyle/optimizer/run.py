@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wctstyle import __version__, metrics
+from wctstyle import __version__, feature_metrics, pixel_metrics
 from wctstyle import weights as weight_files
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, NonFiniteError, WeightsError
+from wctstyle.losses import content_error
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent
 from wctstyle.optimizer.job import Job, Rgb
@@ -35,6 +37,10 @@ SAVE_SECONDS = 30.0
 
 PROBE_SIDE = 256
 """Sides of the picture on which `Optimizer.estimate` measures; time grows with the area from there."""
+
+
+Before = tuple[tuple[int, int], descent.Carry]
+"""Size and last state of the scale before."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +69,6 @@ class Iterate:
     done: bool = False
     reason: str = ""
     unsaved: str = ""
-
-
-def _save(path: Path, carry: Any, metadata: Mapping[str, Any], seconds: float) -> None:
-    states.save(Path(path), carry, {**metadata, "seconds": round(seconds, 3)})
-
-
-def _losses(carry: Any, terms: Objective) -> dict[str, float]:
-    found = np.asarray(carry.state.terms)
-    if not np.isfinite(found).all() or not np.isfinite(float(carry.state.value)):
-        raise NonFiniteError(
-            "the loss is not finite; give its terms smaller weights, or check the pictures and the model's tensors"
-        )
-    return report(found, terms)
 
 
 class Optimizer:
@@ -146,11 +139,12 @@ class Optimizer:
             about = self._about(job)
         kept = None
         if resume is not None:
-            kept = states.read(Path(resume))
-            states.check(Path(resume), kept[1], about)
-            if "init" in kept[1]:
-                about.setdefault("init", kept[1]["init"])
-        return self._iterate(job, checkpoint, about, kept, resume, every)
+            leaves, found = states.read(Path(resume))
+            states.check(Path(resume), found, about)
+            if "init" in found:
+                about.setdefault("init", found["init"])
+            kept = Path(resume), leaves, found
+        return _Run(self._programs, job, checkpoint, about, every, kept).iterates()
 
     def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
         """Return the seconds a run will take, from one of a few steps on a small picture on this machine.
@@ -200,8 +194,8 @@ class Optimizer:
         Returns:
             style: mean over relu1_1..relu5_1 of the relative Gram error to the style (0 same; to the weighted mean of
             Gram matrices for several; of regions the mean by area); style_by_level: the five of them; content:
-            `metrics.content_error` of relu4_2 (0 same, 2 unrelated); ssim: `metrics.ssim` to the content, NaN below 11
-            pixels.
+            `losses.content_error` of relu4_2 (0 same, 2 unrelated); ssim: `pixel_metrics.ssim` to the content, NaN
+            below 11 pixels.
 
         Raises:
             ConfigError: no styles or a bad weight.
@@ -222,7 +216,7 @@ class Optimizer:
                 jnp.asarray(sum(float(share) * found[k] for share, found in zip(region.shares, measured, strict=True)))
                 for k in range(len(LEVELS))
             ]
-            errors.append(np.asarray(metrics.gram_errors(grams(job.init, region.mask), targets), np.float64)[0])
+            errors.append(np.asarray(feature_metrics.gram_errors(grams(job.init, region.mask), targets), np.float64)[0])
         by_level = np.average(errors, axis=0, weights=[region.area for region in job.regions])
         seen = [
             self._programs.kept(picture, job.faces, ("relu4_2",), Network())["relu4_2"]["target"]
@@ -231,104 +225,155 @@ class Optimizer:
         return {
             "style": float(by_level.mean()),
             "style_by_level": [float(v) for v in by_level],
-            "content": float(metrics.content_error(*seen)[0]),
-            "ssim": metrics.ssim(job.init, job.content) if min(job.content.shape[:2]) >= 11 else float("nan"),
+            "content": float(content_error(*seen)[0]),
+            "ssim": pixel_metrics.ssim(job.init, job.content) if min(job.content.shape[:2]) >= 11 else float("nan"),
         }
-
-    # ------------------------------------------------------------------------------------------------------- the run
 
     def _about(self, job: Job) -> dict[str, Any]:
         """Return what a kept state of this run belongs to."""
         weights = states.fingerprint(*jax.tree.leaves(self._programs.params))
         return {"version": __version__, "model": self.model, "weights": weights, **job.about()}
 
-    def _iterate(
-        self,
-        job: Job,
-        checkpoint: Path | None,
-        about: Mapping[str, Any],
-        kept: tuple[list[np.ndarray], dict[str, Any]] | None,
-        resume: Path | None,
-        every: int | None,
-    ) -> Iterator[Iterate]:
-        began = time.perf_counter() - (float(kept[1]["seconds"]) if kept else 0.0)
-        first = int(kept[1]["scale"]) if kept else 0
-        before: tuple[tuple[int, int], descent.Carry] | None = None
-        work = [n * h * w for n, (h, w) in zip(job.counts, job.sizes, strict=True)]
-        done_before = int(kept[1]["before"]) if kept else 0
-        self._programs.steps(job, job.sizes[-1])  # a size that does not fit is told before anything is measured
-        saved, latest = time.perf_counter(), None
+
+@dataclass
+class _Run:
+    """A run in progress and its checkpoint.
+
+    kept: the state to go on from, with its file. latest: the last state and where it belongs. began, saved: times of
+    the clock. steps_before: done at coarser scales.
+    """
+
+    programs: Programs
+    job: Job
+    checkpoint: Path | None
+    about: Mapping[str, Any]
+    every: int | None
+    kept: tuple[Path, list[np.ndarray], dict[str, Any]] | None
+    latest: tuple[descent.Carry, dict[str, Any]] | None = None
+    began: float = 0.0
+    saved: float = 0.0
+    steps_before: int = 0
+
+    def iterates(self) -> Iterator[Iterate]:
+        """Go through the scales, coarsest first; the clock starts when the first iterate is asked for."""
+        found = self.kept[2] if self.kept else {"seconds": 0.0, "scale": 0, "before": 0}
+        self.began = time.perf_counter() - float(found["seconds"])
+        self.steps_before = int(found["before"])
+        sizes, before = self.job.sizes, None
+        self.programs.steps(self.job, sizes[-1])  # a size that does not fit is told before anything is measured
+        self.saved = time.perf_counter()
         try:
-            for scale in range(first, len(job.sizes)):
-                size = job.sizes[scale]
-                last_scale = scale == len(job.sizes) - 1
-                if not job.counts[scale]:
-                    continue
-                terms = self._programs.objective(job, size)
-                carry = self._programs.begin(job, size, before, terms=len(terms))
-                if kept is not None and resume is not None:
-                    terms = weighing(terms, kept[1]["term_weights"])
-                    carry, kept = states.restore(kept[0], carry, Path(resume)), None
-                else:
-                    terms = self._programs.balanced(terms, job, size, carry)
-                weights = [float(term.weight) for term in terms]
-                where = {"scale": scale, "before": done_before, "term_weights": weights}
-                run, dials = self._programs.steps(job, size), dials_of(job)
-                budget = job.settings.time_budget
-                deadline = None if budget is None else budget * sum(work[: scale + 1]) / sum(work)
-                chunk, step, rate = 1, int(carry.step), 0.0
-                finished = False
-                while not finished:
-                    goal = min(step + chunk, job.counts[scale])
-                    if every is not None:
-                        goal = min(goal, ((done_before + step) // every + 1) * every - done_before)
-                    clock = time.perf_counter()
-                    carry = run(carry, np.int32(goal), self._programs.params, terms, dials)
-                    latest = carry, where
-                    now, flat = int(carry.step), bool(carry.flat)
-                    took = max(time.perf_counter() - clock, 1e-6)
-                    if now == step and not last_scale:
-                        break  # resumed where a scale was done
-                    rate = (now - step) / took
-                    step = now
-                    elapsed = time.perf_counter() - began
-                    late = deadline is not None and elapsed >= deadline
-                    finished = step >= job.counts[scale] or flat or late
-                    chunk = max(1, min(int(rate * CHUNK_SECONDS), 8 * chunk))
-                    if deadline is not None:
-                        chunk = max(1, min(chunk, int(rate * (deadline - elapsed))))
-                    losses = _losses(carry, terms)
-                    end = finished and last_scale
-                    unsaved = ""
-                    if checkpoint is not None and (end or time.perf_counter() - saved > SAVE_SECONDS):
-                        try:
-                            _save(checkpoint, carry, {**about, **where}, elapsed)
-                        except WeightsError as error:  # a full disk is no reason to lose the picture
-                            unsaved = str(error)
-                        saved = time.perf_counter()
-                    left = (job.counts[scale] - step + sum(work[scale + 1 :]) / (size[0] * size[1])) / max(rate, 1e-9)
-                    if budget is not None:
-                        left = min(left, max(0.0, budget - elapsed))
-                    yield Iterate(
-                        step=done_before + step,
-                        steps=job.settings.steps,
-                        scale=scale + 1,
-                        scales=len(job.sizes),
-                        width=size[1],
-                        height=size[0],
-                        losses=losses,
-                        seconds=elapsed,
-                        steps_per_second=rate,
-                        seconds_left=0.0 if end else left,
-                        image=self._programs.picture(job, carry, size),
-                        done=end,
-                        reason="" if not end else "plateau" if flat else "time" if late else "steps",
-                        unsaved=unsaved,
-                    )
-                before = (size, carry)
-                done_before += step
+            for scale in range(int(found["scale"]), len(sizes)):
+                if self.job.counts[scale]:
+                    before = sizes[scale], (yield from self._scale(scale, before))
         except (GeneratorExit, KeyboardInterrupt):  # between scales the state is that of the one before
-            if checkpoint is not None and latest is not None and not latest[0].step.is_deleted():
-                carry, where = latest
-                _save(checkpoint, carry, {**about, **where}, time.perf_counter() - began)
+            if self.checkpoint is not None and self.latest is not None and not self.latest[0].step.is_deleted():
+                self._save(self.checkpoint, time.perf_counter() - self.began)
             raise
+
+    def _scale(self, scale: int, before: Before | None) -> Generator[Iterate, None, descent.Carry]:
+        """Descend at one scale; returns the state it ends with."""
+        job, programs = self.job, self.programs
+        size, count, last = job.sizes[scale], job.counts[scale], scale == len(job.sizes) - 1
+        terms, carry = self._start(size, before)
+        weights = [float(term.weight) for term in terms]
+        where = {"scale": scale, "before": self.steps_before, "term_weights": weights}
+        run, dials = programs.steps(job, size), dials_of(job)
+        pace = _Pace(job, scale)
+        step, finished = int(carry.step), False
+        while not finished:
+            goal = min(step + pace.chunk, count)
+            if self.every is not None:
+                goal = min(goal, ((self.steps_before + step) // self.every + 1) * self.every - self.steps_before)
+            clock = time.perf_counter()
+            carry = run(carry, np.int32(goal), programs.params, terms, dials)
+            self.latest = carry, where
+            taken, flat = int(carry.step) - step, bool(carry.flat)
+            if not taken and not last:
+                break  # resumed where a scale was done
+            step += taken
+            now = time.perf_counter()
+            elapsed = now - self.began
+            pace.update(taken, now - clock, elapsed)
+            late = elapsed >= pace.deadline
+            finished = step >= count or flat or late
+            done = finished and last
+            losses = _losses(carry, terms)
+            unsaved = self._save_at_times(elapsed, done=done)
+            yield Iterate(
+                step=self.steps_before + step,
+                steps=job.settings.steps,
+                scale=scale + 1,
+                scales=len(job.sizes),
+                width=size[1],
+                height=size[0],
+                losses=losses,
+                seconds=elapsed,
+                steps_per_second=pace.rate,
+                seconds_left=0.0 if done else pace.left(count - step, elapsed),
+                image=programs.picture(job, carry, size),
+                done=done,
+                reason="" if not done else "plateau" if flat else "time" if late else "steps",
+                unsaved=unsaved,
+            )
+        self.steps_before += step
+        return carry
+
+    def _start(self, size: tuple[int, int], before: Before | None) -> tuple[Objective, descent.Carry]:
+        """Measure what a scale descends towards, and make the state it starts with or take the kept one."""
+        terms = self.programs.objective(self.job, size)
+        carry = self.programs.begin(self.job, size, before, terms=len(terms))
+        if self.kept is None:
+            return self.programs.balanced(terms, self.job, size, carry), carry
+        (path, leaves, found), self.kept = self.kept, None
+        return weighing(terms, found["term_weights"]), states.restore(leaves, carry, path)
+
+    def _save_at_times(self, elapsed: float, *, done: bool) -> str:
+        """Keep the state at the end and every half minute; returns why that was not possible, if so."""
+        unsaved = ""
+        if self.checkpoint is not None and (done or time.perf_counter() - self.saved > SAVE_SECONDS):
+            try:
+                self._save(self.checkpoint, elapsed)
+            except WeightsError as error:  # a full disk is no reason to lose the picture
+                unsaved = str(error)
+            self.saved = time.perf_counter()
+        return unsaved
+
+    def _save(self, path: Path, elapsed: float) -> None:
+        assert self.latest is not None
+        carry, where = self.latest
+        states.save(Path(path), carry, {**self.about, **where, "seconds": round(elapsed, 3)})
+
+
+class _Pace:
+    """How a scale gets on: the steps of its next call (`chunk`), by the rate of the last, and what time is left.
+
+    Scales share a time budget by their steps and areas; `deadline` is when this one's time is up.
+    """
+
+    def __init__(self, job: Job, scale: int) -> None:
+        work = [n * h * w for n, (h, w) in zip(job.counts, job.sizes, strict=True)]
+        budget = job.settings.time_budget
+        self._budget = float("inf") if budget is None else budget
+        self.deadline = self._budget * sum(work[: scale + 1]) / sum(work)
+        self._later = sum(work[scale + 1 :]) / math.prod(job.sizes[scale])
+        self.chunk, self.rate = 1, 0.0
+
+    def update(self, steps: int, seconds: float, elapsed: float) -> None:
+        """Take in how long a call took for so many steps."""
+        self.rate = steps / max(seconds, 1e-6)
+        wanted = self.rate * min(CHUNK_SECONDS, self.deadline - elapsed)
+        self.chunk = max(1, min(int(wanted), 8 * self.chunk))
+
+    def left(self, steps: int, elapsed: float) -> float:
+        """Return the seconds for so many steps of this scale and all later ones; later steps count by area."""
+        return min((steps + self._later) / max(self.rate, 1e-9), max(0.0, self._budget - elapsed))
+
+
+def _losses(carry: Any, terms: Objective) -> dict[str, float]:
+    found = np.asarray(carry.state.terms)
+    if not np.isfinite(found).all() or not np.isfinite(float(carry.state.value)):
+        raise NonFiniteError(
+            "the loss is not finite; give its terms smaller weights, or check the pictures and the model's tensors"
+        )
+    return report(found, terms)

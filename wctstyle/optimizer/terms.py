@@ -210,7 +210,7 @@ def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str
     """Return readable values by name: total, content, style, style_relu1_1.., tv.
 
     `total` is the minimised loss. `style` and its layers are square roots: with `gram`, the relative Gram errors of
-    `metrics.gram_errors`. Over several regions they are weighted by area. `style` and `content` are plain means over
+    `feature_metrics.gram_errors`. Over several regions they are weighted by area. `style` and `content` are plain means over
     the layers that have a weight.
     """
     wide = [float(value) for value in found]

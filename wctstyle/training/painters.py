@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,12 +56,24 @@ HELD_OUT = 50
 """One task in so many is not trained on."""
 
 
+class _Task(NamedTuple):
+    """What was asked of the teacher and what it painted, with the folder that holds both and the folder's number."""
+
+    asked: np.void
+    result: np.ndarray
+    folder: Pictures
+    folder_number: int
+
+
 class Tasks:
     """The tasks of some folders of the teacher's pictures, with the mapped code of each, computed once."""
 
     def __init__(self, folders: Sequence[Pictures], encoder: Encoder) -> None:
-        self.folders = folders
-        self.index = [(f, k) for f, folder in enumerate(folders) for k in range(len(folder.tasks))]
+        self._tasks = [
+            _Task(asked, result, folder, number)
+            for number, folder in enumerate(folders)
+            for asked, result in zip(folder.tasks, folder.results, strict=True)
+        ]
         graphdef, self._params = nnx.split(encoder)
 
         def look(params: Any, image: Image) -> Any:
@@ -77,33 +89,33 @@ class Tasks:
         self._mapped: dict[int, np.ndarray] = {}
         self._steps: dict[int, Affine] = {}
 
+    def __len__(self) -> int:
+        return len(self._tasks)
+
     def content(self, number: int) -> np.ndarray:
         """Return the photo of a task, 8 bit."""
-        f, k = self.index[number]
-        at = int(self.folders[f].tasks[k]["content"])
-        return self.folders[f].contents[at] if at >= 0 else self.folders[f].styles[-1 - at]
+        task = self._tasks[number]
+        at = int(task.asked["content"])
+        return task.folder.contents[at] if at >= 0 else task.folder.styles[-1 - at]
 
     def style(self, number: int) -> np.ndarray:
         """Return the first painting of a task, 8 bit."""
-        f, k = self.index[number]
-        return self.folders[f].styles[int(self.folders[f].tasks[k]["styles"][0])]
+        task = self._tasks[number]
+        return task.folder.styles[int(task.asked["styles"][0])]
 
     def picture(self, number: int) -> np.ndarray:
         """Return what the teacher painted, 8 bit."""
-        f, k = self.index[number]
-        return self.folders[f].results[k]
+        return self._tasks[number].result
 
     def whole(self, number: int) -> bool:
         """Tell whether a task asks for one painting at full strength."""
-        f, k = self.index[number]
-        task = self.folders[f].tasks[k]
-        return bool(task["share"] == 1 and task["strength"] == 1)
+        asked = self._tasks[number].asked
+        return bool(asked["share"] == 1 and asked["strength"] == 1)
 
     def names(self, number: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Name the photo and the first painting of a task, the same for every task with them."""
-        f, k = self.index[number]
-        task = self.folders[f].tasks[k]
-        return (f, int(task["content"])), (f, int(task["styles"][0]))
+        task = self._tasks[number]
+        return (task.folder_number, int(task.asked["content"])), (task.folder_number, int(task.asked["styles"][0]))
 
     def code(self, number: int) -> np.ndarray:
         """Return the mapped code of a task, (1, h, w, c)."""
@@ -121,8 +133,7 @@ class Tasks:
         return np.asarray(self._moved(code, self._steps[number], self._strength(number)))
 
     def _strength(self, number: int) -> float:
-        f, k = self.index[number]
-        return float(self.folders[f].tasks[k]["strength"])
+        return float(self._tasks[number].asked["strength"])
 
     def _step(self, number: int) -> Affine:
         return self._affine(self._photo(number)[1], self._target(number))
@@ -135,14 +146,13 @@ class Tasks:
         return self._seen[photo]
 
     def _target(self, number: int) -> Moments:
-        f, k = self.index[number]
-        folder, task = self.folders[f], self.folders[f].tasks[k]
-        paintings = [(f, int(s)) for s in task["styles"]]
+        asked, _, folder, folder_number = self._tasks[number]
+        paintings = [(folder_number, int(s)) for s in asked["styles"]]
         for name in paintings:
             if name not in self._styles:
                 self._styles[name] = self._look(self._params, floats(folder.styles[name[1]])[None])[1]
         first, second = (self._styles[name] for name in paintings)
-        return first if task["share"] == 1 else self._blend(first, second, float(task["share"]))
+        return first if asked["share"] == 1 else self._blend(first, second, float(asked["share"]))
 
 
 class Judge:
@@ -182,6 +192,87 @@ class Judge:
         )
 
 
+class Batch(NamedTuple):
+    """What a step takes of some tasks; what no loss of the stage asks for is empty.
+
+    code, picture: what is decoded, and what the teacher painted. whole: 1 for tasks of full strength with one painting.
+    grams, content: what the judge is to see. frame: mapped codes of moved photos, and the flows. anchors: positions.
+    """
+
+    code: Any
+    picture: Any
+    whole: Any
+    grams: tuple[Any, ...]
+    content: Any
+    frame: tuple[Any, ...]
+    anchors: Any
+
+
+class Lesson:
+    """The losses of a stage, and the batches that they take."""
+
+    def __init__(self, tasks: Tasks, eye: Judge, decoder: nnx.GraphDef[Decoder], options: Mapping[str, Any]) -> None:
+        self.tasks, self.eye, self.decoder, self.options = tasks, eye, decoder, options
+        self._like = bool(options["feature"] or options["gram"])
+        self._beyond = bool(options["style"] or options["content"] or options["coherence"])
+        self._move = jax.jit(along)
+
+    def loss(self, learned: Any, judge_params: Any, batch: Batch) -> tuple[jax.Array, Parts]:
+        """Return the weighted sum of the losses, and each of them."""
+        o, eye = self.options, self.eye
+        paint = nnx.merge(self.decoder, learned["decoder"])
+        out = paint(batch.code)
+        parts: Parts = {
+            "pixel": jnp.mean((out - batch.picture) ** 2),
+            "range": jnp.mean((out - jnp.clip(out, 0, 1)) ** 2),
+        }
+        acts = eye.look(judge_params, jnp.clip(out, *SEEN))
+        seen = eye.levels(acts)
+        if self._like:
+            taught = jax.lax.stop_gradient(eye.levels(eye.look(judge_params, batch.picture)))
+            pairs = list(zip(seen, taught, strict=True))
+            parts["feature"] = jnp.asarray(sum(relative_square(a, b) for a, b in pairs))
+            parts["gram"] = jnp.asarray(sum(relative_error(gram(a), gram(b)).mean() for a, b in pairs))
+        if self._beyond:
+            count = jnp.maximum(batch.whole.sum(), 1)
+            for k, (a, want) in enumerate(zip(seen, batch.grams, strict=True), start=1):
+                parts[f"style{k}"] = jnp.sum(batch.whole * relative_error(gram(a), want, epsilon=1e-6)) / count
+            parts["style"] = jnp.asarray(sum(parts[f"style{k}"] for k in LEVELS)) / len(LEVELS)
+            errors = standardized_error(acts[CONTENT_LAYER], batch.content)
+            parts["content"] = jnp.sum(batch.whole * errors) / count
+        if o["flow"]:
+            moved_code, flows = batch.frame
+            parts["flow"] = flow_error(jnp.clip(out, *SEEN), jnp.clip(paint(moved_code), *SEEN), flows)
+        if o["coherence"]:
+            parts["coherence"] = coherence(acts[CONTENT_LAYER], batch.content, batch.anchors, learned["projection"])
+        weighted = ("pixel", "range", "feature", "gram", "style", "content", "flow", "coherence")
+        return jnp.asarray(sum(o[name] * parts[name] for name in weighted if name in parts)), parts
+
+    def batch(self, numbers: Sequence[int], rng: np.random.Generator) -> Batch:
+        """Put some tasks together."""
+        tasks = self.tasks
+        grams, content = self.eye.wanted(tasks, numbers) if self._beyond else ((), np.zeros(0))
+        whole = np.array([tasks.whole(n) for n in numbers], np.float32)
+        anchors = draw_anchors(rng, *content.shape[1:3]) if self.options["coherence"] else ()
+        return Batch(
+            np.concatenate([tasks.code(n) for n in numbers]),
+            floats(np.stack([tasks.picture(n) for n in numbers])),
+            whole, grams, content, self._frames(numbers, rng), anchors,
+        )  # fmt: skip
+
+    def _frames(self, numbers: Sequence[int], rng: np.random.Generator) -> tuple[Any, ...]:
+        if not self.options["flow"]:
+            return ()
+        flows, codes = [], []
+        for number in numbers:
+            photo = floats(self.tasks.content(number))
+            flows.append(random_flow(rng, len(photo)))
+            noise = rng.uniform(0, FLOW_NOISE) * photo.std() * rng.standard_normal(photo.shape)
+            second = np.clip(np.asarray(self._move(photo, flows[-1])) + noise, 0, 1)
+            codes.append(self.tasks.frame(number, second.astype(np.float32)))
+        return np.concatenate(codes), np.stack(flows)
+
+
 def train_painter(
     encoder: Encoder,
     decoder: Decoder,
@@ -197,86 +288,30 @@ def train_painter(
 ) -> None:
     """Train `decoder` in place on the teacher's `pictures`; with `initialize` it starts from least squares."""
     limit_lapack_threads()
-    o = DEFAULTS | stage.options
-    tasks = Tasks(pictures, encoder)
+    options = DEFAULTS | stage.options
+    tasks, eye = Tasks(pictures, encoder), Judge(judge)
     if initialize and not checkpoint.exists():
         _initialize(decoder, tasks, painter)
-    eye = Judge(judge)
     graphdef, params = nnx.split(decoder, nnx.Param)
-    beyond, like = bool(o["style"] or o["content"] or o["coherence"]), bool(o["feature"] or o["gram"])
     learned = {"decoder": params, "projection": {}}
-    if o["coherence"]:
+    if options["coherence"]:
         channels = judge.config.channels[int(CONTENT_LAYER[4]) - 1]
         learned["projection"] = projection(np.random.default_rng(seed), channels)
-
-    def loss(
-        learned: Any, judge_params: Any, code: Features, picture: Image, whole: jax.Array, grams: Any, content: Any,
-        frame: Any, anchors: Any,
-    ) -> tuple[jax.Array, Parts]:  # fmt: skip
-        paint = nnx.merge(graphdef, learned["decoder"])
-        out = paint(code)
-        parts: Parts = {
-            "pixel": jnp.mean((out - picture) ** 2),
-            "range": jnp.mean((out - jnp.clip(out, 0, 1)) ** 2),
-        }
-        acts = eye.look(judge_params, jnp.clip(out, *SEEN))
-        seen = eye.levels(acts)
-        if like:
-            taught = jax.lax.stop_gradient(eye.levels(eye.look(judge_params, picture)))
-            pairs = list(zip(seen, taught, strict=True))
-            parts["feature"] = jnp.asarray(sum(relative_square(a, b) for a, b in pairs))
-            parts["gram"] = jnp.asarray(sum(relative_error(gram(a), gram(b)).mean() for a, b in pairs))
-        if beyond:
-            count = jnp.maximum(whole.sum(), 1)
-            for k, (a, want) in enumerate(zip(seen, grams, strict=True), start=1):
-                parts[f"style{k}"] = jnp.sum(whole * relative_error(gram(a), want, epsilon=1e-6)) / count
-            parts["style"] = jnp.asarray(sum(parts[f"style{k}"] for k in LEVELS)) / len(LEVELS)
-            parts["content"] = jnp.sum(whole * standardized_error(acts[CONTENT_LAYER], content)) / count
-        if o["flow"]:
-            moved_code, flows = frame
-            parts["flow"] = flow_error(jnp.clip(out, *SEEN), jnp.clip(paint(moved_code), *SEEN), flows)
-        if o["coherence"]:
-            parts["coherence"] = coherence(acts[CONTENT_LAYER], content, anchors, learned["projection"])
-        weighted = ("pixel", "range", "feature", "gram", "style", "content", "flow", "coherence")
-        return jnp.asarray(sum(o[name] * parts[name] for name in weighted if name in parts)), parts
-
-    update = jax.jit(descent(stage, loss))
-    trained = [n for n in range(len(tasks.index)) if n % HELD_OUT]
-    look, move = jax.jit(loss), jax.jit(along)
-
-    def frames(numbers: Sequence[int], rng: np.random.Generator) -> tuple[Any, ...]:
-        if not o["flow"]:
-            return ()
-        flows, codes = [], []
-        for number in numbers:
-            photo = floats(tasks.content(number))
-            flows.append(random_flow(rng, len(photo)))
-            noise = rng.uniform(0, FLOW_NOISE) * photo.std() * rng.standard_normal(photo.shape)
-            second = np.clip(np.asarray(move(photo, flows[-1])) + noise, 0, 1)
-            codes.append(tasks.frame(number, second.astype(np.float32)))
-        return np.concatenate(codes), np.stack(flows)
-
-    def batch(numbers: Sequence[int], rng: np.random.Generator) -> tuple[Any, ...]:
-        grams, content = eye.wanted(tasks, numbers) if beyond else ((), np.zeros(0))
-        whole = np.array([tasks.whole(n) for n in numbers], np.float32)
-        anchors = draw_anchors(rng, *content.shape[1:3]) if o["coherence"] else ()
-        return (
-            np.concatenate([tasks.code(n) for n in numbers]),
-            floats(np.stack([tasks.picture(n) for n in numbers])),
-            whole, grams, content, frames(numbers, rng), anchors,
-        )  # fmt: skip
+    lesson = Lesson(tasks, eye, graphdef, options)
+    update, look = jax.jit(descent(stage, lesson.loss)), jax.jit(lesson.loss)
+    trained = [n for n in range(len(tasks)) if n % HELD_OUT]
 
     def step(learned: Any, opt_state: Any, index: int) -> tuple[Any, Any, Parts]:
         rng = np.random.default_rng((seed, index))
         numbers = [trained[int(i)] for i in rng.integers(len(trained), size=stage.batch)]
-        return update(learned, opt_state, eye.params, *batch(numbers, rng))
+        return update(learned, opt_state, eye.params, lesson.batch(numbers, rng))
 
     learned = run(stage, learned, step, checkpoint=checkpoint, report=report)
     nnx.update(decoder, learned["decoder"])
-    unseen = [n for n in range(len(tasks.index)) if not n % HELD_OUT][: 8 * stage.batch]
+    unseen = [n for n in range(len(tasks)) if not n % HELD_OUT][: 8 * stage.batch]
     rng = np.random.default_rng(seed)
     parts = [
-        look(learned, eye.params, *batch(unseen[k : k + stage.batch], rng))[1]
+        look(learned, eye.params, lesson.batch(unseen[k : k + stage.batch], rng))[1]
         for k in range(0, len(unseen) - stage.batch + 1, stage.batch)
     ]
     if parts:
@@ -285,7 +320,7 @@ def train_painter(
 
 def _initialize(decoder: Decoder, tasks: Tasks, painter: Mapping[str, np.ndarray]) -> None:
     """Start from least squares on the first tasks of full strength with one painting."""
-    numbers = [n for n in range(len(tasks.index)) if n % HELD_OUT and tasks.whole(n)][:INITIAL_TASKS]
+    numbers = [n for n in range(len(tasks)) if n % HELD_OUT and tasks.whole(n)][:INITIAL_TASKS]
     teacher = Painter(painter)
     codes = []
     for number in numbers:

@@ -189,6 +189,50 @@ def plain(rng: np.random.Generator, size: int) -> Float[np.ndarray, "s s 3"]:
     return (first + (second - first) * along).astype(np.float32)
 
 
+class _PictureMaker:
+    """Makes a teacher's pictures of photos and paintings, each measured once; what is kept of them is kept small."""
+
+    def __init__(self, teacher: Painter, contents: np.ndarray, styles: np.ndarray) -> None:
+        self._teacher, self._contents, self._styles = teacher, contents, styles
+        self._photos: dict[int, Any] = {}
+        self._paintings: dict[int, Any] = {}
+
+    def _encoded(self, crop: np.ndarray) -> tuple[Any, Any, tuple[Any, Any]]:
+        """Return a crop's code, its mean, and the roots of its covariance."""
+        code, moments = self._teacher.encode(floats(crop)[None])
+        root, inverse = roots(np.asarray(moments.covariance, np.float64))
+        return code, moments.mean, (root.astype(np.float32), inverse.astype(np.float32))
+
+    def _photo(self, index: int) -> Any:
+        if index not in self._photos:
+            code, mean, both = self._encoded(self._contents[index] if index >= 0 else self._styles[-1 - index])
+            self._photos[index] = np.asarray(code, np.float16), np.asarray(mean, np.float64), both
+        return self._photos[index]
+
+    def _painting(self, index: int) -> Any:
+        if index not in self._paintings:
+            _, mean, both = self._encoded(self._styles[index])
+            self._paintings[index] = np.asarray(mean, np.float32), both
+        return self._paintings[index]
+
+    def picture(self, task: np.void) -> UInt8[np.ndarray, "s s 3"]:
+        """Paint what a task asks for."""
+        code, mean, source = self._photo(int(task["content"]))
+        target_mean, (root, inverse) = self._painting(int(task["styles"][0]))
+        share = float(task["share"])
+        if share < 1:  # McCann's interpolation between the two
+            other_mean, (other_root, _) = self._painting(int(task["styles"][1]))
+            step = share * np.eye(len(root)) + (1 - share) * transport((root, inverse), other_root)
+            target_mean = share * target_mean + (1 - share) * other_mean
+            root, _ = roots(step @ (root @ root) @ step)
+        alpha = float(task["strength"])
+        matrix = transport(source, root)
+        bias = alpha * (target_mean - matrix @ mean)
+        matrix = alpha * matrix + (1 - alpha) * np.eye(len(matrix))
+        picture = self._teacher.paint(code.astype(np.float32), Affine(jnp.float32(matrix), jnp.float32(bias)))
+        return (picture[0] * 255 + 0.5).astype(np.uint8)
+
+
 def make(
     folder: str | Path,
     *,
@@ -228,42 +272,9 @@ def make(
     asked = (photos, paintings, (count, size, size, 3))
     if (len(contents), len(styles), results.shape) != asked or not np.array_equal(np.load(folder / "tasks.npy"), tasks):
         raise ConfigError(f"{folder}: holds pictures of another recipe; use another output folder or delete it")
-    teacher = Painter(painter)
-    seen: dict[int, Any] = {}
-    known: dict[int, Any] = {}
-
-    def encoded(index: int) -> Any:
-        if index not in seen:
-            crop = contents[index] if index >= 0 else styles[-1 - index]
-            code, moments = teacher.encode(floats(crop)[None])
-            mean, covariance = np.asarray(moments.mean, np.float64), np.asarray(moments.covariance, np.float64)
-            seen[index] = np.asarray(code, np.float16), mean, tuple(r.astype(np.float32) for r in roots(covariance))
-        return seen[index]
-
-    def style_of(index: int) -> Any:
-        if index not in known:
-            _, moments = teacher.encode(floats(styles[index])[None])
-            covariance = np.asarray(moments.covariance, np.float64)
-            root, inverse = roots(covariance)
-            known[index] = tuple(np.asarray(a, np.float32) for a in (moments.mean, root, inverse))
-        return known[index]
-
+    maker = _PictureMaker(Painter(painter), contents, styles)
     for k in range(start, count):
-        task = tasks[k]
-        code, mean, source = encoded(int(task["content"]))
-        target_mean, root, inverse = style_of(int(task["styles"][0]))
-        share = float(task["share"])
-        if share < 1:  # McCann's interpolation between the two
-            other_mean, other_root, _ = style_of(int(task["styles"][1]))
-            step = share * np.eye(len(root)) + (1 - share) * transport((root, inverse), other_root)
-            target_mean = share * target_mean + (1 - share) * other_mean
-            root, _ = roots(step @ (root @ root) @ step)
-        alpha = float(task["strength"])
-        matrix = transport(source, root)
-        bias = alpha * (target_mean - matrix @ mean)
-        matrix = alpha * matrix + (1 - alpha) * np.eye(len(matrix))
-        picture = teacher.paint(code.astype(np.float32), Affine(jnp.float32(matrix), jnp.float32(bias)))
-        results[k] = (picture[0] * 255 + 0.5).astype(np.uint8)
+        results[k] = maker.picture(tasks[k])
         if (k + 1) % 20 == 0 or k + 1 == count:
             results.flush()
             replace_file(marker, json.dumps({"done": k + 1}).encode())

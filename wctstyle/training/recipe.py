@@ -136,29 +136,14 @@ def train(
         ConfigError: a stage paints and there is no `painter`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    config = MODELS[recipe.model]
     full, _ = build(MODELS["vgg19"], teacher)
-    encoder, decoder = build(config, _encoder_of(recipe, teacher))
-    shown: list[Pictures] = []
-    if any(stage.kind == "painter" for stage in recipe.stages):
-        if painter is None:
-            raise ConfigError(f"recipe {recipe.name}: has a stage painter and needs a teacher that paints (--painter)")
-
-        def painted(done: int, count: int) -> None:
-            report({"stage": "pictures", "step": done, "steps": count})
-
-        pictures.make(
-            out / "pictures", painter=painter, content=content, style=style, seed=recipe.seed, report=painted,
-            **recipe.pictures,
-        )  # fmt: skip
-        shown = [Pictures.load(out / "pictures")]
+    encoder, decoder = build(MODELS[recipe.model], _encoder_of(recipe, teacher))
+    shown = _teachers_pictures(recipe, out / "pictures", content, style, painter, report)
     history: list[dict[str, Any]] = []
-    names = [f"{number}-{stage.kind}" for number, stage in enumerate(recipe.stages)]
-    finished = [out / f"{name}-done.safetensors" for name in names]
+    finished = [out / f"{number}-{stage.kind}-done.safetensors" for number, stage in enumerate(recipe.stages)]
     for number, stage in enumerate(recipe.stages):
-        done = finished[number]
-        if done.exists():
-            tensors, about = weights.load_file(done)
+        if finished[number].exists():
+            tensors, about = weights.load_file(finished[number])
             fill(encoder, tensors, "encoder")
             fill(decoder, tensors, "decoder")
             history.append(about)
@@ -169,10 +154,9 @@ def train(
             last.update(row)
             report(row)
 
-        first = stage.kind not in [before.kind for before in recipe.stages[:number]]
         about: dict[str, Any] = {
-            "seed": recipe.seed + 100 * number, "initialize": first,
-            "checkpoint": out / f"{names[number]}.safetensors", "report": remember,
+            "seed": recipe.seed + 100 * number, "checkpoint": out / f"{number}-{stage.kind}.safetensors",
+            "initialize": stage.kind not in [before.kind for before in recipe.stages[:number]], "report": remember,
         }  # fmt: skip
         if stage.kind == "average":
             earlier, _ = weights.load_file(finished[number - 1 - stage.options["back"]])
@@ -181,13 +165,37 @@ def train(
         elif stage.kind == "encoder":
             encoders.train_encoder(encoder, full, stage, content=content, style=style, **about)
         else:
-            judge = stage.options.get("judge", painters.DEFAULTS["judge"])
-            eye = full if judge == "vgg19" else encoder if judge == recipe.model else _shipped_encoder(judge)
+            eye = _judge(recipe, stage, full, encoder)
             painters.train_painter(encoder, decoder, eye, stage, pictures=shown, painter=painter or {}, **about)
         history.append(last)
-        weights.save(done, extract(encoder, "encoder") | extract(decoder, "decoder"), last)
+        weights.save(finished[number], extract(encoder, "encoder") | extract(decoder, "decoder"), last)
+    return _write(recipe, encoder, decoder, history, content=content, style=style, out=out)
+
+
+def _teachers_pictures(
+    recipe: Recipe, out: Path, content: Path, style: Path, painter: dict[str, np.ndarray] | None, report: Report
+) -> list[Pictures]:
+    """Have the teacher paint, where a stage needs it."""
+    if all(stage.kind != "painter" for stage in recipe.stages):
+        return []
+    if painter is None:
+        raise ConfigError(f"recipe {recipe.name}: has a stage painter and needs a teacher that paints (--painter)")
+
+    def painted(done: int, count: int) -> None:
+        report({"stage": "pictures", "step": done, "steps": count})
+
+    pictures.make(
+        out, painter=painter, content=content, style=style, seed=recipe.seed, report=painted, **recipe.pictures
+    )
+    return [Pictures.load(out)]
+
+
+def _write(
+    recipe: Recipe, encoder: Encoder, decoder: Decoder, history: list[Any], *, content: Path, style: Path, out: Path
+) -> Path:
+    """Write the finished weights, with where they come from."""
     metadata = {
-        "config": {"name": config.name, "channels": config.channels},
+        "config": {"name": recipe.model, "channels": MODELS[recipe.model].channels},
         "recipe": asdict(recipe),
         "history": history,
         "data": {
@@ -216,5 +224,9 @@ def _encoder_of(recipe: Recipe, teacher: dict[str, np.ndarray]) -> dict[str, np.
     return weights.load(recipe.model, parts=("encoder",))[0]
 
 
-def _shipped_encoder(model: str) -> Encoder:
-    return build(MODELS[model], weights.load(model, parts=("encoder",))[0])[0]
+def _judge(recipe: Recipe, stage: Stage, full: Encoder, encoder: Encoder) -> Encoder:
+    """Return the encoder that looks at a painter's pictures: the full one, the one in training, or a shipped one."""
+    name = stage.options.get("judge", painters.DEFAULTS["judge"])
+    if name == "vgg19":
+        return full
+    return encoder if name == recipe.model else build(MODELS[name], weights.load(name, parts=("encoder",))[0])[0]
