@@ -34,7 +34,7 @@ from wctstyle.demo import Limits, actions, optimising, pictures, results, sheets
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
 from wctstyle.demo.guard import Guard, names_address
-from wctstyle.demo.layout import Page
+from wctstyle.demo.page import Page
 from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings

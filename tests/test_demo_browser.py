@@ -13,7 +13,7 @@ from narrow import picture
 
 from benchmarks.demo import FLAGS
 from wctstyle import images
-from wctstyle.demo import actions, server
+from wctstyle.demo import actions, optimising, server
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import run
 
@@ -203,7 +203,7 @@ def test_dials_and_choices_are_followed_by_the_picture(visit):
         before = somebody.source
         somebody.after(lambda dial=dial, value=value: somebody.slide(f"#wct-{dial} input[type=range]", value))
         assert somebody.source != before
-    for group, choice in (("transform", "Original (wct)"), ("blend-kind", "Average results")):
+    for group, choice in (("transform", "Original (wct)"), ("blend", "Average results")):
         before = somebody.source
         somebody.after(page.locator(f"#wct-{group}").get_by_label(choice).click)
         assert somebody.source != before
@@ -482,7 +482,7 @@ def test_a_download_dropped_back_restores_its_settings(visit, tmp_path):
 
 
 def test_optimising_streams_previews_stops_and_is_compared(served, visit, monkeypatch):
-    monkeypatch.setattr(actions, "GIVE_WAY_SECONDS", 120)
+    monkeypatch.setattr(optimising, "GIVE_WAY_SECONDS", 120)
     somebody = visit()
     page = somebody.page
     somebody.tab("Optimise")
@@ -556,7 +556,7 @@ def test_live_goes_on_while_somebody_else_optimises(visit):
 
 
 def test_optimisations_wait_for_their_turn_and_can_leave_the_line(served, visit, monkeypatch):
-    monkeypatch.setattr(actions, "GIVE_WAY_SECONDS", 120)
+    monkeypatch.setattr(optimising, "GIVE_WAY_SECONDS", 120)
     one, two = visit(), visit()
     sheets = [visitor.page.locator("#wct-progress") for visitor in (one, two)]
     for visitor in (one, two):

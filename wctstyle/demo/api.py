@@ -17,8 +17,8 @@ from gradio.events import api
 from wctstyle import images, samples
 from wctstyle.demo.actions import Service, recipe_of, stored_recipe
 from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe
-from wctstyle.demo.layout import LIVE_JOBS, friendly
 from wctstyle.demo.optimising import optimise
+from wctstyle.demo.page import LIVE_JOBS, friendly
 from wctstyle.demo.pictures import decode, public_name, take_upload
 from wctstyle.demo.results import FORMATS, RESULT, write
 from wctstyle.demo.sessions import Session

@@ -29,8 +29,8 @@ from wctstyle.demo.api import Endpoints
 from wctstyle.demo.backend import Backend
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.guard import Guard
-from wctstyle.demo.layout import Page
 from wctstyle.demo.limits import Limits
+from wctstyle.demo.page import Page
 from wctstyle.demo.theme import HEAD, asset, theme
 from wctstyle.errors import ConfigError
 from wctstyle.settings import DEFAULT_MODEL

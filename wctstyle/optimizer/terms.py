@@ -210,8 +210,8 @@ def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str
     """Return readable values by name: total, content, style, style_relu1_1.., tv.
 
     `total` is the minimised loss. `style` and its layers are square roots: with `gram`, the relative Gram errors of
-    `feature_metrics.gram_errors`. Over several regions they are weighted by area. `style` and `content` are plain means over
-    the layers that have a weight.
+    `feature_metrics.gram_errors`. Over several regions they are weighted by area. `style` and `content` are plain
+    means over the layers that have a weight.
     """
     wide = [float(value) for value in found]
     content = [v for v, term in zip(wide, objective, strict=True) if isinstance(term, ContentTerm) and term.weight > 0]
