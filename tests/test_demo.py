@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import types
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,11 +29,13 @@ from typer.testing import CliRunner
 from wctstyle import color, images, samples
 from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
-from wctstyle.demo import Limits, actions, optimising, pictures, results, sheets
+from wctstyle.demo import Limits, actions, downloads, optimising, pictures, results, sheets
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
 from wctstyle.demo.guard import Guard, names_address
+from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.page import Page
+from wctstyle.demo.runs import FAULT, Queue, Run
 from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
@@ -368,17 +369,18 @@ def test_sessions_are_bounded_in_number_and_bytes():
 def test_who_waits_for_an_optimisation_is_not_forgotten():
     sessions = Sessions(replace(SMALL, sessions=2))
     waiting = sessions.get("0")
-    waiting.optimising = "running"
+    waiting.run = Run(waiting, work=lambda stop: iter(()), state="running")
     for number in range(1, 4):
         sessions.get(str(number))
     assert not waiting.closed.is_set()
     assert len(sessions) == 2
-    sessions.get("3").optimising = "running"
+    last = sessions.get("3")
+    last.run = Run(last, work=lambda stop: iter(()))
     sessions.get("4")
     assert waiting.closed.is_set()
 
 
-def test_a_session_that_was_asked_for_or_whose_job_runs_is_not_quiet():
+def test_a_session_that_was_asked_for_is_not_quiet():
     sessions = Sessions(SMALL)
     left = time.monotonic()
     assert sessions.quiet_since("unknown", left)
@@ -386,8 +388,6 @@ def test_a_session_that_was_asked_for_or_whose_job_runs_is_not_quiet():
     assert not sessions.quiet_since("0", left)
     left = time.monotonic()
     assert sessions.quiet_since("0", left)
-    session.optimising = "running"
-    assert not sessions.quiet_since("0", left)
 
 
 def page(service, session):
@@ -395,70 +395,177 @@ def page(service, session):
     bare = Page.__new__(Page)
     bare.service, bare.controls = service, {}
     bare._session = lambda request: session
+    bare._composition = lambda palette: TINY
     bare._updates = lambda look: []
     return bare
 
 
-def test_stop_is_not_forgotten_when_optimise_is_clicked_again(service, session):
-    session.optimising = "running"
-    session.stop.set()
-    page(service, session)._arm(None)
-    assert session.stop.is_set()
-    session.optimising = ""
-    page(service, session)._arm(None)
-    assert not session.stop.is_set()
+def news_of(stream):
+    """Collect what an asynchronous stream yields."""
+
+    async def collect():
+        return [item async for item in stream]
+
+    return asyncio.run(collect())
 
 
-def test_a_job_that_was_asked_for_anew_while_it_waited_does_nothing(service, session):
-    shown = page(service, session)
-    shown._composition = lambda palette: TINY
-    _, first = shown._arm(None)
-    shown._stop(None)
-    _, second = shown._arm(None)
-    assert list(shown._optimise(None, first, 400, "adam", "content", None)) == [[gr.skip()] * 4]
-    assert session.optimising == "waiting"
-    run = shown._optimise(None, second, 3, "adam", "content", None)
-    assert "Preparing" in next(run)[1]
-    assert session.optimising == "running"
-    shown._arm(None)
-    assert list(shown._optimise(None, second, 3, "adam", "content", None)) == [[gr.skip()] * 4]
-    assert session.optimising == "running"
-    run.close()
+def held_work(steps=3):
+    """Work that makes a step each time it is let, and counts those that were made."""
+    let = threading.Semaphore(0)
+
+    def work(stop):
+        for step in range(steps):
+            let.acquire()
+            yield step
+            if stop.is_set():
+                return
+
+    return work, let
+
+
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_runs_wait_for_their_turn_and_know_their_place(service):
+    queue, sessions = Queue(), [Session(str(number), SMALL) for number in range(3)]
+    (work, let), runs = held_work(), []
+    for session in sessions:
+        runs.append(queue.submit(Run(session, work), most=2))
+        until(lambda: runs[0].state == "running")
+    assert [queue.ahead(run) for run in runs[1:]] == [1, 2]
+    with pytest.raises(ConfigError, match="Too many optimisations are waiting"):
+        queue.submit(Run(Session("late", SMALL), work), most=2)
+    seen = runs[2].version
+    runs[1].stop()
+    assert (runs[1].state, queue.ahead(runs[2])) == ("ended", 1)
+    let.release(6)
+    until(lambda: runs[2].state == "ended")
+    assert runs[2].version > seen
+    assert [run.progress for run in runs] == [2, None, 2]
+    until(lambda: queue._worker is None)
+    again = queue.submit(Run(sessions[0], work), most=2)
+    let.release(3)
+    until(lambda: again.state == "ended")
+
+
+def test_a_second_run_of_a_session_takes_the_place_of_one_that_waits_and_not_of_one_that_runs():
+    queue, (work, let) = Queue(), held_work()
+    first, other = Session("first", SMALL), Session("other", SMALL)
+    running = queue.submit(Run(first, work), most=9)
+    until(lambda: running.state == "running")
+    assert queue.submit(Run(first, work), most=9) is running
+    one = queue.submit(Run(other, work), most=9)
+    two = queue.submit(Run(other, work), most=9)
+    assert (one.state, two.state, other.run) == ("ended", "waiting", two)
+    running.stop()
+    after = queue.submit(Run(first, work), most=9)  # asked for while the one before is ending
+    assert after is not running
+    let.release(9)
+    until(lambda: after.state == "ended")
+    assert (one.progress, two.progress, running.progress) == (None, 2, 0)
+
+
+def test_what_fails_in_a_run_is_told_and_the_next_one_goes_on(caplog):
+    queue, session = Queue(), Session("one", SMALL)
+
+    def refused(stop):
+        yield 1
+        raise ConfigError("no style")
+
+    def broken(stop):
+        raise KeyError("/home/somebody")
+        yield
+
+    for work, told in ((refused, "no style"), (broken, FAULT)):
+        run = queue.submit(Run(session, work), most=9)
+        until(lambda run=run: run.state == "ended")
+        assert run.error == told
+    assert "a fault in an optimisation" in caplog.text
+
+
+def test_a_run_ends_in_the_fast_and_the_optimised_picture_of_its_blend_with_figures(service, session):
+    panel = OptimisePanel(page(service, session))
+    assert "Waiting" in panel._start(None, 3, "adam", "content", None)[0] or session.run.state == "running"
+    run = session.run
+    news = news_of(panel._follow(None))
+    stage, report, bar, strip, pair, sheet = zip(*news, strict=True)
+    fast, kept = (session.result(pair[-2][side]) for side in ("a", "b"))
+    assert (fast.kind, kept.kind, fast.composition) == ("styled", "optimised", kept.composition)
+    assert session.history == [fast, kept]
+    assert strip[-2][0]["pair"] == [fast.id, kept.id]
+    assert (stage[-2]["labels"], stage[-2]["mode"]) == (["Fast", "Optimised"], "split")
+    assert sheet[-1].count("<tr>") == 3  # a header and two results
+    assert sheet[-1] in report[-1]
+    assert "wct-curve" in sheet[-1]
+    assert bar[-2]["state"] == ""
+    assert run.state == "ended"
+    assert news_of(panel._follow(None)) == [[gr.skip()] * 6]  # nothing runs, nothing changes
+
+
+def test_a_run_leaves_the_stage_to_what_was_moved_meanwhile(service, session, monkeypatch):
+    panel = OptimisePanel(page(service, session))
+    moved = threading.Event()
+
+    def wait(seconds):
+        moved.wait(60)
+
+    monkeypatch.setattr(service.backend.priority, "give_way", wait)
+    panel._start(None, 2, "adam", "content", None)
+
+    async def follow():
+        before, after = [], []
+        async for news in panel._follow(None):
+            (after if moved.is_set() else before).append(news[0])
+            if "Step 1" in news[1]:
+                session.moves += 1
+                moved.set()
+        return before, after
+
+    before, after = asyncio.run(follow())
+    assert any("after" in stage for stage in before)
+    assert after
+    assert not any("after" in stage for stage in after)
+    assert session.history[-1].kind == "optimised"
+
+
+def test_stop_keeps_what_was_reached_and_of_one_that_waits_nothing(service, session):
+    panel = OptimisePanel(page(service, session))
+    assert panel._stop(None) == gr.skip()
+    service_queue, (work, let) = service.queue, held_work(1)
+    before = service_queue.submit(Run(Session("before", SMALL), work), most=9)
+    until(lambda: before.state == "running")
+    panel._start(None, 400, "adam", "content", None)
+    assert session.optimising
+    assert "Stopped before it began" in panel._stop(None)
+    assert (session.optimising, session.history) == (False, [])
+    let.release()
+    until(lambda: before.state == "ended")
+    panel._start(None, 400, "adam", "content", None)
+    until(lambda: session.run.progress is not None and session.run.progress.step)
+    assert "Stopping" in panel._stop(None)
+    until(lambda: not session.optimising)
+    assert [kept.kind for kept in session.history] == ["styled", "optimised"]
+    assert 0 < session.history[-1].recipe.optimisation.settings.steps < 400
 
 
 def test_an_estimate_leaves_the_report_of_ones_own_optimisation_in_place(service, session, monkeypatch):
-    shown = page(service, session)
-    shown._composition = lambda palette: TINY
+    panel = OptimisePanel(page(service, session))
     monkeypatch.setattr(service.backend, "estimate", lambda shape, settings, network: 1.0)
-    assert "About 1 s" in shown._estimate(None, 10, "adam", "fast", None)
-    session.optimising = "running"
-    assert shown._estimate(None, 10, "adam", "fast", None) == gr.skip()
-    session.optimising = ""
+    assert "About 1 s" in panel._estimate(None, 10, "adam", "fast", None)
+    session.run = Run(session, work=lambda stop: iter(()), state="running")
+    assert panel._estimate(None, 10, "adam", "fast", None) == gr.skip()
+    session.run = None
 
     def meanwhile(shape, settings, network):
-        session.optimising = "waiting"
+        session.run = Run(session, work=lambda stop: iter(()))
         return 1.0
 
     monkeypatch.setattr(service.backend, "estimate", meanwhile)
-    assert shown._estimate(None, 10, "adam", "fast", None) == gr.skip()
-
-
-def test_previews_leave_the_stage_to_what_was_opened_meanwhile(service, session):
-    kept = actions.keep(service, session, LOOK)
-    other = replace(LOOK, content="sample:cat")
-    opened = types.SimpleNamespace(_data={"id": kept.id, "action": "open"})
-    shown = page(service, session)
-    run = shown._previews(session, replace(other, size=64), 400, "adam", "content")
-    assert "after" in next(run)[0]
-    assert session.before_shown is None
-    shown._pick(None, opened)
-    assert session.before_shown == (LOOK.content, LOOK.size)
-    assert "after" not in next(run)[0]
-    assert session.before_shown == (LOOK.content, LOOK.size)
-    session.stop.set()
-    stage, _, strip, pair = list(run)[-1]
-    assert "after" not in stage
-    assert strip[0]["pair"] == [pair["a"], pair["b"]] == [kept.id, session.history[-1].id]
+    assert panel._estimate(None, 10, "adam", "fast", None) == gr.skip()
 
 
 def test_sessions_do_not_see_each_other(service):
@@ -531,11 +638,10 @@ def test_recipe_and_look_say_the_same(service, session, **dials):
 
 
 def test_a_download_restores_everything_when_it_is_dropped_back(service, session, tmp_path):
-    (tmp_path / "out").mkdir()
-    for format in results.FORMATS:
-        path, recipe = results.export(
-            service, session, RICH, format=format, size=128, quality=90, folder=tmp_path / "out"
-        )
+    (out := tmp_path / "out").mkdir()
+    for format in downloads.FORMATS:
+        wanted = downloads.target(service, session, RICH, 128)
+        path, recipe = downloads.export(service, session, wanted, format=format, quality=90, folder=out)
         assert images.read_recipe(path) == json.loads(json.dumps(recipe.to_json()))
         back = actions.add_upload(service, session, str(path), str(tmp_path), path.name, current="sample:cat")
         assert back.held is None
@@ -698,33 +804,109 @@ def test_the_command_makes_the_same_picture(service, session, tmp_path, monkeypa
 def test_results_of_the_history_are_made_again_while_their_pictures_are_held(service, session, tmp_path):
     own = session.add(images.load(picture(60, 90, seed=3)), "mine.png")
     kept = actions.keep(service, session, replace(LOOK, content=own.id))
-    path = results.export_kept(service, session, kept.id, format="PNG", quality=92, folder=tmp_path)
+    path = exported(service, session, kept.id, tmp_path)
     made = service.backend.render(session, kept.composition).image
     np.testing.assert_allclose(images.load(path).rgb, made, atol=0.51 / 255)
     assert images.read_recipe(path) == kept.recipe.to_json()
     session._pictures.clear()
-    path = results.export_kept(service, session, kept.id, format="PNG", quality=92, folder=tmp_path)
+    path = exported(service, session, kept.id, tmp_path)
     np.testing.assert_array_equal(images.load(path).rgb, images.load(kept.data).rgb)
     with pytest.raises(ConfigError, match="format"):
-        results.export_kept(service, session, kept.id, format="BMP", quality=92, folder=tmp_path)
+        exported(service, session, kept.id, tmp_path, format="BMP")
+
+
+def exported(service, session, chosen, folder, size=downloads.AS_SHOWN, format="PNG"):
+    """Write what was chosen into a folder, after its preview; returns the path."""
+    wanted = downloads.target(service, session, chosen, size)
+    said = downloads.preview(service, session, wanted, format, 92)
+    path, recipe = downloads.export(service, session, wanted, format=format, quality=92, folder=folder)
+    made = images.load(path)
+    assert said.startswith(f"{path.name}: {made.width} × {made.height} pixels, {format}")
+    assert images.read_recipe(path) == json.loads(json.dumps(recipe.to_json()))
+    assert downloads.recipe_for(service, session, wanted) == recipe
+    return path
 
 
 def test_a_file_that_cannot_be_written_is_told_without_its_path(service, session, tmp_path):
     kept = actions.keep(service, session, LOOK)
-    gone = tmp_path / "gone"
-    with pytest.raises(ImageError) as one:
-        results.export(service, session, LOOK, format="PNG", size=128, quality=92, folder=gone)
-    with pytest.raises(ImageError) as two:
-        results.export_kept(service, session, kept.id, format="PNG", quality=92, folder=gone)
-    assert str(one.value) == str(two.value)
-    assert str(tmp_path) not in str(one.value)
+    told = []
+    for chosen in (LOOK, kept.id):
+        with pytest.raises(ImageError) as caught:
+            exported(service, session, chosen, tmp_path / "gone")
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+    assert str(tmp_path) not in told[0]
 
 
 def test_export_refuses_what_is_not_offered(service, session, tmp_path):
     with pytest.raises(ConfigError, match="format"):
-        results.export(service, session, LOOK, format="BMP", size=128, quality=90, folder=tmp_path)
+        exported(service, session, LOOK, tmp_path, format="BMP")
     with pytest.raises(ConfigError, match="size"):
-        results.export(service, session, LOOK, format="PNG", size=5000, quality=90, folder=tmp_path)
+        exported(service, session, LOOK, tmp_path, size=5000)
+
+
+def test_a_download_is_the_picture_on_screen_and_larger_on_request(service, session, tmp_path):
+    shown = actions.live(service, session, LOOK)
+    path = exported(service, session, LOOK, tmp_path)
+    assert (images.load(path).width, session.on_screen) == (shown["width"], None)
+    assert np.abs(images.load(path).rgb - decoded(shown["after"])).mean() < 0.03
+    larger = images.read_recipe(exported(service, session, LOOK, tmp_path, size=192))
+    assert (larger["size"], larger["stroke_scale"]) == (192, LOOK.stroke_scale)  # so strokes grow along
+    wide = replace(LOOK, content="sample:coffee")
+    assert images.load(exported(service, session, wide, tmp_path, size=256)).width == 256
+
+
+def test_an_optimised_result_is_downloaded_as_it_is(service, session, tmp_path):
+    kept = list(optimising.optimise(service, session, TINY, 2, "adam", "fast"))[-1].kept
+    path = exported(service, session, kept.id, tmp_path)
+    assert path.name == "astronaut-optimised.png"
+    np.testing.assert_array_equal(images.load(path).rgb, images.load(kept.data).rgb)
+    assert (
+        "wctstyle optimize"
+        in downloads.recipe_for(service, session, downloads.target(service, session, kept.id, 0)).command()
+    )
+    with pytest.raises(ConfigError, match="keeps its size, 64 × 64"):
+        downloads.target(service, session, kept.id, 128)
+    assert downloads.target(service, session, kept.id, 64).entry is kept
+
+
+def cut_out(height, width, seed=0):
+    """A picture that is seen in its middle alone, with noise in what is hidden."""
+    rng = np.random.default_rng(seed)
+    planes = np.full((height, width, 4), 255, np.uint8)
+    planes[..., :3] = rng.integers(0, 256, size=(height, width, 3))
+    planes[..., 3] = 0
+    planes[height // 4 : -height // 4, width // 4 : -width // 4, 3] = 255
+    return images.load(planes)
+
+
+def test_what_is_transparent_in_the_photo_is_in_every_result(service, session, tmp_path):
+    photo = cut_out(64, 96)
+    composition = replace(TINY, size=96, content=session.add(photo, "cut.png").id)
+    stage = actions.live(service, session, composition)
+    for side in ("before", "after"):
+        assert images.load(base64.b64decode(stage[side].partition(",")[2])).alpha is not None
+    kept = list(optimising.optimise(service, session, composition, 2, "adam", "fast"))[-1]
+    found = [images.load(entry.data).alpha for entry in (kept.fast, kept.kept)]
+    found += [images.load(exported(service, session, composition, tmp_path, format=f)).alpha for f in ("PNG", "WebP")]
+    small = images.resize(photo, long_side=64).alpha
+    for alpha, wanted in zip(found, (small, small, photo.alpha, photo.alpha), strict=True):
+        np.testing.assert_allclose(alpha, wanted, atol=2 / 255)
+    assert images.load(exported(service, session, composition, tmp_path, format="JPEG")).alpha is None
+    wanted = downloads.target(service, session, composition, 0)
+    assert downloads.preview(service, session, wanted, "JPEG", 90).endswith("quality 90, transparency is lost")
+    assert downloads.preview(service, session, wanted, "PNG", 90).endswith("lossless, with transparency")
+
+
+def test_hidden_pixels_of_the_photo_do_not_show(service, session):
+    one, two = (cut_out(64, 64, seed) for seed in (1, 2))
+    both = one.alpha > 0
+    rgb = np.where(both[..., None], one.rgb, two.rgb).astype(np.float32)
+    made = [
+        service.backend.render(session, replace(TINY, content=session.add(p, "cut.png").id)).image
+        for p in (one, images.Picture(rgb, one.alpha))
+    ]
+    np.testing.assert_allclose(*made, atol=1e-5)
 
 
 # ---------------------------------------------------------------------------------------------------- compare
@@ -738,7 +920,7 @@ def test_figures_are_zero_for_the_photo_itself_and_for_the_style_itself(service,
     assert own["content"] == pytest.approx(0, abs=1e-5)
     assert own["ssim"] == pytest.approx(1)
     assert min(own["style_by_level"]) > 0.02
-    style = service.backend.style_rgb(held, 128)
+    style = held.as_style(128)
     painted = service.backend.figures(session, look, style)
     assert max(painted["style_by_level"]) < 1e-3
     assert painted["ssim"] is None or painted["ssim"] < 0.9
@@ -800,8 +982,10 @@ def test_optimising_streams_previews_and_keeps_the_result(service, session, tmp_
     last = seen[-1]
     assert last.step == 12
     assert last.losses[-1][1] < last.losses[0][1]
-    assert session.history[-1] is last.kept
+    assert session.history == [last.fast, last.kept]
     assert last.kept is not None
+    wanted = service.backend.render(session, TINY).image
+    assert np.abs(images.load(last.fast.data).rgb - wanted).mean() < 0.03
     recipe = last.kept.recipe
     assert recipe.optimisation is not None
     words = shlex.split(recipe.command())  # one command: the picture to start from is what `optimize` paints by itself
@@ -828,11 +1012,20 @@ def test_optimising_goes_as_far_as_the_style_and_keeps_colors_below_one_half(ser
     assert actions.restore_recipe(service, session, kept.recipe.to_json(), current="").composition == beyond
 
 
+def test_detail_acts_on_an_optimisation(service, session):
+    weights = [
+        optimising.optimise_settings(service, replace(TINY, settings=Settings(detail=d)), 5, "adam", "fast")
+        for d in (0.0, 0.5, 1.0)
+    ]
+    assert [w.content_weight for w in weights] == [0.03, 0.06, 0.12]
+
+
 def test_stopping_keeps_the_best_so_far(service, session):
-    run = optimising.optimise(service, session, TINY, 400, "adam", "content")
+    stop = threading.Event()
+    run = optimising.optimise(service, session, TINY, 400, "adam", "content", stop)
     next(run)
     next(run)
-    session.stop.set()
+    stop.set()
     last = list(run)[-1]
     assert last.kept is not None
     assert 0 < last.step < 400

@@ -496,24 +496,53 @@ def test_optimising_streams_previews_stops_and_is_compared(served, visit, monkey
         page.locator("#wct-stop").click()
         page.wait_for_selector("text=Stopping")
     page.wait_for_selector("text=Stopped, the best so far is kept")
-    somebody.until_history(2)
+    # Without another click: both results over each other, with their figures and the curve of the loss.
+    expect(page.locator("#wct-progress tbody tr")).to_have_count(2)
+    expect(page.locator("#wct-progress .wct-curve")).to_have_count(1)
+    expect(page.locator(".wct-stage")).to_have_attribute("data-mode", "split")
+    expect(page.locator(".wct-tag-before")).to_have_text("Fast")
+    expect(page.locator(".wct-tag-after")).to_have_text("Optimised")
     expect(page.locator(".wct-optimised")).to_have_count(1)
     expect(page.locator(".wct-strip [aria-pressed=true]")).to_have_text(["B", "A"])
+    expect(page.locator(".wct-running")).to_be_hidden()
     somebody.tab("Compare")
-    page.get_by_role("button", name="Compare the latest two").click()
-    page.wait_for_selector("#wct-right table")
-    expect(page.locator("#wct-right tbody tr")).to_have_count(2)
-    expect(page.locator(".wct-stage")).to_have_attribute("data-mode", "split")
-    expect(page.locator(".wct-tag-after")).to_have_text("B optimised")
-    expect(page.locator("#wct-figures .wct-curve")).to_have_count(1)
+    expect(page.locator("#wct-figures tbody tr")).to_have_count(2)
     somebody.shot("compare")
-    expect(page.locator(".wct-strip [aria-pressed=true]")).to_have_text(["B", "A"])
     somebody.tab("Download")
-    page.get_by_label("Result B").click()
+    expect(page.locator("#wct-plan")).to_have_text("astronaut-optimised.png: 64 × 64 pixels, PNG, lossless")
     page.get_by_role("button", name="Make the file").click()
     with page.expect_download() as download:
         page.locator("#wct-download").click()
     assert "optimize" in images.read_recipe(download.value.path())
+    page.get_by_role("button", name="Show as command").click()
+    expect(page.get_by_text("wctstyle optimize").first).to_be_visible()
+    page.get_by_label("256 pixels").click()
+    expect(page.locator("#wct-plan")).to_contain_text("An optimised result keeps its size, 64 × 64")
+    expect(page.locator("#wct-download")).to_be_hidden()  # it was another file
+    page.get_by_label("Result A").click()
+    expect(page.locator("#wct-plan")).to_have_text("astronaut-stylized.png: 256 × 256 pixels, PNG, lossless")
+
+
+def test_a_run_is_seen_on_every_tab_and_its_previews_go_on_when_a_slider_moves(served, visit, monkeypatch):
+    monkeypatch.setattr(optimising, "GIVE_WAY_SECONDS", 0)
+    somebody = visit()
+    page = somebody.page
+    somebody.tab("Optimise")
+    page.locator("#wct-steps input[type=number]").fill("400")
+    page.locator("#wct-steps input[type=number]").press("Tab")
+    page.locator("#wct-optimise").click()
+    bar = page.locator(".wct-running")
+    expect(bar).to_contain_text("Step ")
+    somebody.tab("Blend")
+    expect(bar).to_be_visible()
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.4))
+    thumb = bar.locator("img").get_attribute("src")
+    page.wait_for_function("src => document.querySelector('.wct-running img').src !== src", arg=thumb)
+    expect(page.locator(".wct-tag-after")).to_have_text("Styled")  # what was moved stays on the stage
+    somebody.shot("running")
+    bar.get_by_role("button", name="Stop").click()
+    expect(bar).to_be_hidden()
+    expect(page.locator(".wct-optimised")).to_have_count(1)
 
 
 def test_the_history_gives_settings_back_and_sides_to_compare(visit):
@@ -526,8 +555,10 @@ def test_the_history_gives_settings_back_and_sides_to_compare(visit):
     newest, first = page.locator(".wct-strip li").first, page.locator(".wct-strip li").last
     newest.get_by_role("button", name="Compare as A").click()
     first.get_by_role("button", name="Compare as B").click()
-    expect(page.locator(".wct-tag-before")).to_have_text("A styled")
+    expect(page.locator(".wct-tag-before")).to_have_text("A")
     expect(page.locator(".wct-strip [aria-pressed=true]")).to_have_text(["A", "B"])
+    somebody.tab("Compare")
+    expect(page.locator("#wct-figures tbody tr")).to_have_count(2)  # at once, without another button
 
 
 def test_two_visitors_at_once_keep_to_themselves(visit, tmp_path):
@@ -571,15 +602,15 @@ def test_optimisations_wait_for_their_turn_and_can_leave_the_line(served, visit,
         two.page.locator("#wct-estimate").click()
         expect(sheets[1]).to_contain_text("for 400 steps at")
         two.page.locator("#wct-optimise").click()
-        expect(sheets[1]).to_contain_text("Waiting for its turn")
-        expect(two.page.locator("#wct-progress .pending")).to_have_css("opacity", "1")
+        expect(sheets[1]).to_contain_text("Waiting: 1 before this one")
+        expect(two.page.locator(".wct-running")).to_contain_text("Waiting: 1 before this one")
         two.shot("waiting")
         two.page.locator("#wct-stop").click()
         expect(sheets[1]).to_contain_text("Stopped before it began")
         two.page.locator("#wct-steps input[type=number]").fill("40")
         two.page.locator("#wct-steps input[type=number]").press("Tab")
         two.page.locator("#wct-optimise").click()
-        expect(sheets[1]).to_contain_text("Waiting for its turn")
+        expect(sheets[1]).to_contain_text("Waiting: 1 before this one")
         expect(sheets[0]).to_contain_text("Step ")
         one.page.locator("#wct-stop").click()
         expect(sheets[0]).to_contain_text("Stopping")
@@ -600,17 +631,16 @@ def test_an_optimisation_that_cannot_begin_leaves_no_one_waiting(visit):
         somebody.after(lambda slider=slider: slider.fill("0"))
     somebody.tab("Optimise")
     page.locator("#wct-optimise").click()
-    page.wait_for_selector("text=the weights of all styles are 0")
+    page.wait_for_selector("text=The weights of all styles are 0")
     expect(page.locator("#wct-progress")).to_contain_text("Nothing is running")
 
 
-def test_measuring_without_two_results_says_what_to_do(visit):
+def test_comparing_without_two_results_says_what_to_do(visit):
     somebody = visit()
     page = somebody.page
     somebody.tab("Compare")
-    page.get_by_role("button", name="Measure A and B").click()
-    page.wait_for_selector("text=Choose A and B below two results")
-    expect(page.locator("#wct-figures .error")).to_be_hidden()
+    page.get_by_role("button", name="Fast | Optimised").click()
+    page.wait_for_selector("text=There is only one result so far")
     expect(page.locator("#wct-figures .wct-sheet")).to_contain_text("their figures appear here")
 
 
@@ -622,21 +652,23 @@ def arriving(service, visit):
     return somebody, service.sessions._items[key]
 
 
-def test_a_closed_tab_stops_its_job(served, visit, monkeypatch):
+def test_a_run_outlives_its_tab_until_the_session_is_forgotten(served, visit, monkeypatch):
     monkeypatch.setattr(run, "CHUNK_SECONDS", 1e-9)
-    somebody, session = arriving(served[0].service, visit)
+    monkeypatch.setattr(optimising, "GIVE_WAY_SECONDS", 0.2)
+    monkeypatch.setattr(server, "CLOSE_AFTER", 4)
+    service = served[0].service
+    somebody, session = arriving(service, visit)
     somebody.tab("Optimise")
     somebody.page.locator("#wct-steps input[type=number]").fill("400")
     somebody.page.locator("#wct-steps input[type=number]").press("Tab")
-    with served[
-        0
-    ].service.backend.priority.quick():  # each step gives way to this, so that minutes are left when it is closed
+    with service.backend.priority.quick():  # each step gives way to this, so that minutes are left when it is closed
         somebody.after(somebody.page.locator("#wct-optimise").click)
-        assert session.optimising == "running"
         somebody.close()
+        step = session.run.progress.step
+        until(lambda: session.run.progress.step > step)  # it goes on without its page
+        until(session.closed.is_set)
         until(lambda: not session.optimising)
-    assert [kept.kind for kept in session.history] == ["styled"]
-    assert not session.closed.is_set()
+    assert session.history == []
 
 
 def test_a_closed_tab_is_forgotten(served, visit, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from wctstyle.demo.backend import Backend
 from wctstyle.demo.composition import QUALITIES, Composition, from_recipe, recipe_for
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import StoredPicture, address, decode, public_name, sample, take_upload, thumbnail
-from wctstyle.demo.sessions import KEPT_FORMATS, HistoryEntry, Losses, ResultKind, Session, Sessions
+from wctstyle.demo.runs import Queue
+from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session, Sessions
 from wctstyle.errors import ImageError
 from wctstyle.recipe import Optimisation, Recipe
 
@@ -28,11 +29,12 @@ as the pictures are held."""
 
 @dataclass
 class Service:
-    """The backend, the limits and the sessions that all actions share."""
+    """The backend, the limits, the sessions and the queue of optimisations that all actions share."""
 
     backend: Backend
     limits: Limits
     sessions: Sessions
+    queue: Queue = field(default_factory=Queue)
 
     @classmethod
     def make(cls, backend: Backend, limits: Limits) -> Service:
@@ -52,7 +54,7 @@ def live(service: Service, session: Session, composition: Composition) -> dict[s
     height, width = made.image.shape[:2]
     note = "first picture at this size and quality" if made.first_of_size else ""
     stage: dict[str, Any] = {
-        "after": address(made.image),
+        "after": address(made.image, opacity(service, session, composition)),
         "width": width,
         "height": height,
         "milliseconds": round(1000 * made.seconds),
@@ -62,9 +64,16 @@ def live(service: Service, session: Session, composition: Composition) -> dict[s
     }
     shown = (composition.content, composition.size)
     if session.before_shown != shown:
-        stage["before"] = address(service.backend.content_rgb(session.picture(composition.content), composition.size))
+        photo = service.backend.content(session.picture(composition.content), composition.size)
+        stage["before"] = address(photo.rgb, photo.alpha)
         session.before_shown = shown
+    session.on_screen = None
     return stage
+
+
+def opacity(service: Service, session: Session, composition: Composition) -> np.ndarray | None:
+    """Return the opacity of the photo of a composition, which its results have too; None where it has none."""
+    return service.backend.content(session.picture(composition.content), composition.size).alpha
 
 
 def recipe_of(
@@ -111,11 +120,15 @@ def keep_image(
 ) -> HistoryEntry:
     """Put a picture into the history."""
     recipe = recipe_of(service, session, composition, max(image.shape[:2]), optimisation)
+    alpha = opacity(service, session, composition)
+    lossless = kind == "optimised" or alpha is not None  # it cannot be made again at once, or JPEG has no opacity
     kept = session.keep(
         kind=kind,
         composition=composition,
         recipe=recipe,
-        data=images.encode(image, format=KEPT_FORMATS[kind], quality=KEPT_QUALITY, recipe=recipe.to_json()),
+        data=images.encode(
+            image, alpha, format="png" if lossless else "jpeg", quality=KEPT_QUALITY, recipe=recipe.to_json()
+        ),
         thumb=thumbnail(image),
         width=image.shape[1],
         height=image.shape[0],

@@ -6,6 +6,7 @@ Gradio reads the annotations of these functions as they stand, so they are not p
 import functools
 import inspect
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +16,14 @@ import gradio as gr
 from gradio.events import api
 
 from wctstyle import images, samples
-from wctstyle.demo.actions import Service, recipe_of, stored_recipe
+from wctstyle.demo.actions import Service, opacity, recipe_of, stored_recipe
 from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe
-from wctstyle.demo.optimising import optimise
-from wctstyle.demo.page import LIVE_JOBS, friendly
+from wctstyle.demo.downloads import FORMATS, RESULT, write
+from wctstyle.demo.friendly import friendly
+from wctstyle.demo.optimising import Progress, submit
+from wctstyle.demo.page import LIVE_JOBS
 from wctstyle.demo.pictures import decode, public_name, take_upload
-from wctstyle.demo.results import FORMATS, RESULT, write
+from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
@@ -29,6 +32,12 @@ from wctstyle.settings import DEFAULT_STROKE_SCALE, Settings
 
 Picture = str | dict
 """`sample:NAME`, or an uploaded file as `gradio_client.handle_file` or POST /upload names it."""
+
+FOLLOW_SECONDS = 0.1
+"""How often a call looks for news of its optimisation."""
+
+FOLLOWERS = 16
+"""Calls that may wait for their optimisation at a time: each takes a thread."""
 
 FormatName = Literal["PNG", "JPEG", "WebP"]
 
@@ -91,7 +100,12 @@ class Endpoints:
         api(friendly(with_dials(self.stylize)), api_name="stylize", **quick)
         api(friendly(self.compare), api_name="compare", **quick)
         api(friendly(self.recipe), api_name="recipe", **quick)
-        api(with_dials(self.optimise, size=384), api_name="optimise", concurrency_id="optimise", concurrency_limit=1)
+        api(
+            with_dials(self.optimise, size=384),
+            api_name="optimise",
+            concurrency_id="follow",
+            concurrency_limit=FOLLOWERS,
+        )
 
     # ------------------------------------------------------------------------------------------------ the endpoints
 
@@ -117,7 +131,8 @@ class Endpoints:
         composition = self._composition(session, content, styles, weights, dials)
         made = self.service.backend.render(session, composition)
         recipe = recipe_of(self.service, session, composition, max(made.image.shape[:2]))
-        return self._file(made.image, recipe, format, quality), _report(made.image, recipe, seconds=made.seconds)
+        picture = images.Picture(made.image, opacity(self.service, session, composition))
+        return self._file(picture, recipe, format, quality), _report(picture, recipe, seconds=made.seconds)
 
     def optimise(
         self,
@@ -140,8 +155,8 @@ class Endpoints:
         session, progress = self._session(), gr.Progress()
         try:
             composition = friendly(self._composition)(session, content, styles, weights, dials)
-            run = friendly(optimise)(self.service, session, composition, steps, method, start)
-            while (now := friendly(next)(run, None)) is not None:
+            run = friendly(submit)(self.service, session, composition, steps, method, start)
+            for now in _follow(run):
                 progress((now.step, now.steps), desc=now.text)
                 report = {
                     "step": now.step,
@@ -152,9 +167,9 @@ class Endpoints:
                 if now.kept is None:
                     yield report
                 else:
-                    image, recipe = images.load(now.kept.data).rgb, now.kept.recipe
-                    file = self._file(image, recipe, format, quality)
-                    yield {**report, "file": file, **_report(image, recipe, seconds=now.kept.seconds)}
+                    picture, recipe = images.load(now.kept.data), now.kept.recipe
+                    file = self._file(picture, recipe, format, quality)
+                    yield {**report, "file": file, **_report(picture, recipe, seconds=now.kept.seconds)}
         finally:
             session.close()
 
@@ -176,7 +191,7 @@ class Endpoints:
         longest = min(max(held.pixels.shape[:2]), self.service.limits.max_size)
         dials = {"size": longest, "stroke_scale": stroke_scale, "model": None}
         composition = self._composition(session, content, styles, weights, dials)
-        return self.service.backend.figures(session, composition, held.at(longest))
+        return self.service.backend.figures(session, composition, held.as_content(longest).rgb)
 
     def recipe(self, picture: dict) -> dict:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
@@ -220,13 +235,29 @@ class Endpoints:
         model = self.service.backend.model if dials["model"] is None else dials["model"]
         return compose(self.service.limits, palette, **{**dials, "model": model})
 
-    def _file(self, image: Any, recipe: Recipe, format: str, quality: int) -> dict[str, Any]:
+    def _file(self, picture: images.Picture, recipe: Recipe, format: str, quality: int) -> dict[str, Any]:
         if format not in FORMATS:
             raise ConfigError(f"format is {format!r}, must be one of {', '.join(FORMATS)}")
         folder = Path(tempfile.mkdtemp(dir=self.export_folder))
-        path = write(folder / f"stylized.{FORMATS[format]}", image, quality=quality, recipe=recipe)
+        path = write(folder / f"stylized.{FORMATS[format]}", picture.rgb, picture.alpha, quality=quality, recipe=recipe)
         return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
 
 
-def _report(image: Any, recipe: Recipe, *, seconds: float) -> dict[str, Any]:
-    return {"seconds": round(seconds, 4), "width": image.shape[1], "height": image.shape[0], "recipe": recipe.to_json()}
+def _report(picture: images.Picture, recipe: Recipe, *, seconds: float) -> dict[str, Any]:
+    size = {"width": picture.width, "height": picture.height}
+    return {"seconds": round(seconds, 4), **size, "recipe": recipe.to_json()}
+
+
+def _follow(run: Run) -> Iterator[Progress]:
+    """Yield what a run makes, and raise what ended it."""
+    seen = None
+    while True:
+        ended, now = run.state == "ended", run.progress
+        if now is not None and now is not seen:
+            seen = now
+            yield now
+        if ended:
+            break
+        time.sleep(FOLLOW_SECONDS)
+    if run.error:
+        raise gr.Error(run.error, title="That did not work", print_exception=False)

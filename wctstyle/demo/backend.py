@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from wctstyle import weights
+from wctstyle import images, weights
 from wctstyle.codes import ContentCode, StyleCode
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.pictures import StoredPicture
@@ -99,7 +99,7 @@ class Backend:
         self._stylizers: dict[str, Stylizer] = {first.model: first}
         self._optimizers: dict[str, Optimizer] = {}
         self._making = threading.Lock()
-        self._pixels: Recent[np.ndarray] = Recent(128 * 2**20, lambda rgb: rgb.nbytes)
+        self._pixels: Recent[images.Picture] = Recent(128 * 2**20, lambda picture: picture.rgb.nbytes)
         self._contents: Recent[ContentCode] = Recent(code_bytes, lambda code: code.nbytes)
         self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
         self._estimates: Recent[float] = Recent(256)
@@ -145,20 +145,20 @@ class Backend:
         total = seconds * settings.steps / TRIAL_STEPS
         return total if settings.time_budget is None else min(total, settings.time_budget)
 
-    def content_rgb(self, held: StoredPicture, size: int) -> np.ndarray:
-        """Return a content at a long side of at most `size`: photos are never enlarged."""
-        return self._pixels.get((held.content_hash, size), lambda: held.at(size))
+    def content(self, held: StoredPicture, size: int) -> images.Picture:
+        """Return a content, with its opacity, at a long side of at most `size`: photos are never enlarged."""
+        return self._pixels.get((held.content_hash, size), lambda: held.as_content(size))
 
-    def style_rgb(self, held: StoredPicture, side: int) -> np.ndarray:
-        """Return a style picture at exactly this long side, so that the dial moves the strokes of any picture."""
-        return held.at(side, enlarge=True)
+    def content_rgb(self, held: StoredPicture, size: int) -> np.ndarray:
+        """Return the RGB of a content."""
+        return self.content(held, size).rgb
 
     def styles_rgb(
         self, session: Session, composition: Composition, result_side: int
     ) -> list[tuple[np.ndarray, float]]:
         """Return the style pictures of a composition at the size for a result of that long side, with their weights."""
         side = composition.style_side(result_side, session.limits)
-        return [(self.style_rgb(session.picture(id), side), weight) for id, weight in composition.styles]
+        return [(session.picture(id).as_style(side), weight) for id, weight in composition.styles]
 
     def content_code(self, held: StoredPicture, size: int, model: str, texture: float) -> ContentCode:
         """Encode a content once."""
@@ -171,7 +171,7 @@ class Backend:
     def style_code(self, held: StoredPicture, side: int, model: str) -> StyleCode:
         """Measure a style once."""
         stylizer = self.stylizer(model)
-        return self._styles.get((model, held.content_hash, side), lambda: stylizer.style(self.style_rgb(held, side)))
+        return self._styles.get((model, held.content_hash, side), lambda: stylizer.style(held.as_style(side)))
 
     def render(self, session: Session, composition: Composition) -> Rendered:
         """Make the picture of a composition.

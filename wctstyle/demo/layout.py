@@ -7,15 +7,19 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from wctstyle.demo import actions, results, sheets
+from wctstyle.demo import actions, downloads, sheets
 from wctstyle.demo.actions import Service
-from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, QUALITIES, Composition
+from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, QUALITIES, Composition, compose
+from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import LEAST_LOOK, MAX_STRENGTH, STROKE_SCALES
 
 SETTLE_MILLISECONDS = 1500
 """How long sliders rest before what is on screen goes into the history."""
+
+EXPORT_SIZES = (1024, 2048)
+"""Long sides that downloads are offered at, in pixels, beside the screen's and the largest."""
 
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
@@ -40,6 +44,20 @@ class Layout:
         self.controls: dict[str, Component] = {}
         self._build()
 
+    # What every handler asks of the page.
+
+    def _session(self, request: gr.Request) -> Session:
+        return self.service.sessions.get(request.session_hash or "")
+
+    def _composition(self, palette: Any, *values: Any) -> Composition:
+        return compose(self.service.limits, palette, **dict(zip(self.controls, values, strict=True)))
+
+    def _updates(self, composition: Composition) -> list[Any]:
+        """Return new values of the palette and of every control."""
+        return [composition.palette, *(composition.dials[name] for name in self.controls)]
+
+    # The components.
+
     def _build(self) -> None:
         gr.HTML(
             '<div class="wct-head"><h1>wctstyle</h1><p>Any photo in any blend of paintings. Move a slider and '
@@ -52,6 +70,7 @@ class Layout:
         with gr.Row(elem_id="wct-main"):
             with gr.Column(scale=6, elem_id="wct-left", min_width=320):
                 self.stage = html_part("stage", self.first_stage, elem_id="wct-stage")
+                self.running = html_part("running", sheets.NO_RUN, elem_id="wct-running")
                 self.strip = html_part("strip", [], elem_id="wct-strip", settle_ms=SETTLE_MILLISECONDS)
             with gr.Column(scale=5, elem_id="wct-right", min_width=320), gr.Tabs():
                 with gr.Tab("Blend"):
@@ -60,7 +79,7 @@ class Layout:
                     self._build_optimise()
                 with gr.Tab("Compare"):
                     self._build_compare()
-                with gr.Tab("Download"):
+                with gr.Tab("Download") as self.download_tab:
                     self._build_export()
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
 
@@ -131,14 +150,19 @@ class Layout:
 
     def _build_optimise(self) -> None:
         gr.Markdown(
-            "### Optimise\nRefines the picture step by step (Gatys et al. 2016). It takes minutes and brings more "
-            "texture. Strength above 1 counts as 1, and Color below one half keeps the photo's colors."
+            "### Optimise\nRefines the picture of this blend step by step (Gatys et al. 2016), and ends in a "
+            "comparison with the fast picture. It takes a minute or more and brings more texture."
         )
         steps = min(OptimizeSettings.steps, self.service.limits.optimise_steps)
         self.steps = gr.Slider(
             1, self.service.limits.optimise_steps, steps, step=1, label="Steps", buttons=[], elem_id="wct-steps",
             info="More steps come closer to the style, and take longer.",
         )  # fmt: skip
+        with gr.Row():
+            self.start = gr.Button("Optimise", variant="primary", elem_id="wct-optimise")
+            self.stop = gr.Button("Stop", elem_id="wct-stop")
+            self.ask = gr.Button("How long?", elem_id="wct-estimate")
+        self.progress = gr.HTML(sheets.IDLE, apply_default_css=False, elem_id="wct-progress", min_height=190)
         with gr.Row():
             self.method = gr.Radio(
                 [("L-BFGS", "lbfgs"), ("Adam", "adam")], value="lbfgs", label="Method", elem_id="wct-method",
@@ -148,23 +172,18 @@ class Layout:
                 [("Current blend", "fast"), ("Photo", "content"), ("Noise", "noise")], value="fast", label="Start from",
                 info="The blend on screen needs the fewest steps.", elem_id="wct-start-from",
             )  # fmt: skip
-        with gr.Row():
-            self.start = gr.Button("Optimise", variant="primary", elem_id="wct-optimise")
-            self.stop = gr.Button("Stop", elem_id="wct-stop")
-            self.ask = gr.Button("How long?", elem_id="wct-estimate")
-        self.ticket = gr.Number(0, visible=False)
-        self.progress = gr.HTML(
-            sheets.IDLE,
-            apply_default_css=False,
-            elem_id="wct-progress",
-            min_height=190,
+        gr.Markdown(
+            "Weights, Strength (up to 1), Detail, Faces and Stroke size act as in the blend. Color from one half on "
+            "takes the style's colors, below it the photo's. Texture, How the style is matched and Composed at act on "
+            "the picture it starts from, so not from Photo or Noise."
         )
 
     def _build_compare(self) -> None:
-        gr.Markdown("### Compare two results\nThey are laid over each other on the stage, with figures here.")
-        with gr.Row():
-            self.latest_pair = gr.Button("Compare the latest two", size="sm")
-            self.measure = gr.Button("Measure A and B", variant="primary", size="sm")
+        gr.Markdown(
+            "### Compare two results\nChoose A and B below two results in the history: both appear on the stage, and "
+            "their figures here."
+        )
+        self.latest_pair = gr.Button("Fast | Optimised of the last run, or the latest two", size="sm")
         self.sheet = gr.HTML(sheets.EMPTY_COMPARE, apply_default_css=False, elem_id="wct-figures")
         self.pair = gr.State({"a": None, "b": None})
 
@@ -172,20 +191,23 @@ class Layout:
         gr.Markdown("### Download\nThe settings are kept inside the file. Drop it on the page to restore them.")
         limits = self.service.limits
         self.which = gr.Radio(
-            [("Current blend, at the size below", "blend"), ("Result A", "a"), ("Result B", "b")],
-            value="blend", label="Picture",
-            info="Choose A and B in the history. They keep their own size; an optimised result is B.",
-            elem_id="wct-which",
+            [("On screen", "screen"), ("Result A", "a"), ("Result B", "b")],
+            value="screen", label="Picture", info="A and B are chosen in the history.", elem_id="wct-which",
+        )  # fmt: skip
+        sizes = [size for size in EXPORT_SIZES if size < limits.max_size] + [limits.max_size]
+        self.export_size = gr.Radio(
+            [("As on screen", downloads.AS_SHOWN), *((f"{size} pixels", size) for size in sizes)],
+            value=downloads.AS_SHOWN, label="Long side", elem_id="wct-export-size",
+            info="Strokes grow with the picture. A photo is never enlarged.",
         )  # fmt: skip
         self.format = gr.Radio(
-            list(results.FORMATS), value="PNG", label="Format", info="PNG is lossless; JPEG and WebP are smaller."
+            list(downloads.FORMATS), value="PNG", label="Format", info="PNG is lossless; JPEG and WebP are smaller."
         )
-        self.export_size = gr.Slider(
-            64, limits.max_size, min(1024, limits.max_size), step=64, label="Long side", buttons=[],
-            info="In pixels. A photo is never enlarged.",
-        )  # fmt: skip
         self.quality = gr.Slider(
             50, 100, 92, step=1, label="File quality", info="For JPEG and WebP. Higher makes larger files.", buttons=[]
+        )
+        self.plan = gr.HTML(
+            "", apply_default_css=False, elem_id="wct-plan", html_template='<p role="status">${value}</p>'
         )
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")

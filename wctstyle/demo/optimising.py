@@ -1,7 +1,8 @@
-"""Optimise on the page: how long it takes, and the run with its previews."""
+"""Optimise on the page: how long it takes, and a run with its previews."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 
 from wctstyle.demo.actions import Service, keep_image
 from wctstyle.demo.composition import Composition
-from wctstyle.demo.pictures import address
+from wctstyle.demo.pictures import address, thumbnail
+from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import HistoryEntry, Losses, Session
 from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError
@@ -27,13 +29,15 @@ KEEP_COLORS_BELOW = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an optimisation is: what the stage and the sheet show, and at the end the result that was kept."""
+    """How far an optimisation is: what the stage and the report show, and at the end the two results to compare."""
 
     stage: dict[str, Any]
+    thumb: str
     step: int
     steps: int
     text: str
     losses: Losses
+    fast: HistoryEntry | None = None
     kept: HistoryEntry | None = None
 
 
@@ -42,21 +46,24 @@ def optimise_settings(
 ) -> OptimizeSettings:
     """Make the optimiser's settings of a composition and of the choices on the page.
 
-    It goes as far as the style at most, and takes either the style's colours or the photo's.
+    It goes as far as the style at most, and takes either the style's colours or the photo's. Detail raises the weight
+    of the photo as it does for `refine`: four times as much at 1.
 
     Raises:
         ConfigError: more steps than are granted, or a choice that is not offered.
     """
     if not 1 <= steps <= service.limits.optimise_steps:
         raise ConfigError(f"steps is {steps:g}, must be from 1 to {service.limits.optimise_steps}")
+    chosen = composition.settings
     return OptimizeSettings(
         steps=int(steps),
         optimizer=method,  # pyright: ignore[reportArgumentType]
         init=start,  # pyright: ignore[reportArgumentType]
-        strength=min(composition.settings.strength, 1.0),
-        blend=composition.settings.blend,
-        original_colors=composition.settings.color < KEEP_COLORS_BELOW,
-        keep_faces=composition.settings.keep_faces,
+        strength=min(chosen.strength, 1.0),
+        blend=chosen.blend,
+        original_colors=chosen.color < KEEP_COLORS_BELOW,
+        content_weight=OptimizeSettings.content_weight * 4**chosen.detail,
+        keep_faces=chosen.keep_faces,
         time_budget=service.limits.optimise_seconds,
     )
 
@@ -73,6 +80,9 @@ def estimate(
     return f"{text}; it stops at {duration(service.limits.optimise_seconds)} in any case."
 
 
+# ---------------------------------------------------------------------------------------------------------- one run
+
+
 def optimise(
     service: Service,
     session: Session,
@@ -80,62 +90,106 @@ def optimise(
     steps: float,
     method: str = "lbfgs",
     start: str = "fast",
+    stop: threading.Event | None = None,
 ) -> Iterator[Progress]:
-    """Refine the picture of a composition; yields previews about once a second, the last with the result.
+    """Refine the picture of a composition; yields previews about once a second, the last with the results.
 
-    Stops within about a second when `session.stop` is set, and keeps what it has reached.
+    The fast picture of the same composition is in the history too, to be compared. Stops within about a second when
+    `stop` is set, and keeps what it has reached.
 
     Raises:
         ConfigError: a choice that is not offered, no style, or every weight 0.
     """
+    stop = stop or threading.Event()
     composition = replace(composition, size=min(composition.size, service.limits.optimise_size))
     settings = optimise_settings(service, composition, steps, method, start)
-    if composition.styles and not any(composition.shares):
-        raise ConfigError("The weights of all styles are 0. Raise one of the sliders of the blend, then optimise.")
+    check_weights(composition)
     made = service.backend.render(session, composition)
-    photo = service.backend.content_rgb(session.picture(composition.content), composition.size)
-    styles = service.backend.styles_rgb(session, composition, max(photo.shape[:2]))
-    network = optimizer_model(composition.model)
-    before = address(photo)
+    content = service.backend.content(session.picture(composition.content), composition.size)
+    photo, before = content.rgb, address(content.rgb, content.alpha)
 
-    def shown(image: np.ndarray, note: str) -> dict[str, Any]:
-        stage = {"after": address(image), "width": image.shape[1], "height": image.shape[0], "note": note}
-        return {**stage, "before": before, "labels": ["Photo", "Optimised"]}
+    def progress(image: np.ndarray, step: int, text: str, note: str, losses: Losses = ()) -> Progress:
+        stage = {
+            "after": address(image, content.alpha),
+            "width": image.shape[1],
+            "height": image.shape[0],
+            "note": note,
+        }
+        stage |= {"before": before, "labels": ["Photo", "Optimised"]}
+        return Progress(stage, thumbnail(image), step, settings.steps, text, losses)
 
-    yield Progress(shown(made.image, "the picture to start from"), 0, settings.steps, "Preparing the first step …", ())
-    losses: list[tuple[int, float, int]] = []
+    yield progress(made.image, 0, "Preparing the first step …", "the picture to start from")
+    run = service.backend.optimizer(optimizer_model(composition.model)).run(
+        photo,
+        service.backend.styles_rgb(session, composition, max(photo.shape[:2])),
+        settings,
+        init=made.image if start == "fast" else None,
+    )
     image, step, scales, seconds, reason = made.image, 0, 1, 0.0, ""
-    run = service.backend.optimizer(network).run(photo, styles, settings, init=made.image if start == "fast" else None)
+    losses: Losses = ()
     try:
         for iterate in run:
             image, step, scales, seconds = iterate.image, iterate.step, iterate.scales, iterate.seconds
             reason = iterate.reason
-            losses.append((step, float(iterate.losses["total"]), iterate.scale))
-            if session.stop.is_set() or iterate.done:
+            losses = (*losses, (step, float(iterate.losses["total"]), iterate.scale))
+            if stop.is_set() or session.closed.is_set() or iterate.done:
                 break
             text = (
                 f"Step {step} of {iterate.steps}, {iterate.steps_per_second:.1f} a second, loss {losses[-1][1]:.4g}, "
                 f"about {duration(iterate.seconds_left)} left"
             )
-            yield Progress(shown(image, f"step {step}"), step, iterate.steps, text, tuple(losses))
+            yield progress(image, step, text, f"step {step}", losses)
             service.backend.priority.give_way(GIVE_WAY_SECONDS)
     finally:
         run.close()  # pyright: ignore[reportAttributeAccessIssue]
     if session.closed.is_set():
         return
+    done = Optimisation(settings, optimizer_model(composition.model), start).ended(step, scales, reason)
+    fast = _fast_entry(service, session, composition, made.image, made.seconds)
     kept = keep_image(
-        service,
-        session,
-        composition,
-        image,
-        kind="optimised",
-        seconds=seconds,
-        losses=tuple(losses),
-        optimisation=Optimisation(settings, network, start).ended(step, scales, reason),
+        service, session, composition, image, kind="optimised", seconds=seconds, losses=losses, optimisation=done
     )
     session.before_shown = None
     ending = {"time": "the time limit was reached", "plateau": "no more progress"}.get(reason, "done")
-    if session.stop.is_set():
+    if stop.is_set():
         ending = "stopped, the best so far is kept"
     text = f"{ending.capitalize()}: {step} steps in {duration(seconds)}. It is in the history."
-    yield Progress(shown(image, f"optimised, {step} steps"), step, settings.steps, text, tuple(losses), kept)
+    yield replace(progress(image, step, text, f"optimised, {step} steps", losses), fast=fast, kept=kept)
+
+
+def check_weights(composition: Composition) -> None:
+    """Refuse a blend that has nothing to optimise for.
+
+    Raises:
+        ConfigError: no style, or every weight 0.
+    """
+    if not composition.styles:
+        raise ConfigError("There is no style in the blend. Add one from the gallery or your own.")
+    if not any(composition.shares):
+        raise ConfigError("The weights of all styles are 0. Raise one of the sliders of the blend, then optimise.")
+
+
+def _fast_entry(
+    service: Service, session: Session, composition: Composition, image: np.ndarray, seconds: float
+) -> HistoryEntry:
+    """Find the fast picture of a composition in the history, or put it there."""
+    for kept in reversed(session.history):
+        if kept.kind == "styled" and kept.composition == composition:
+            return kept
+    return keep_image(service, session, composition, image, kind="styled", seconds=seconds)
+
+
+def submit(service: Service, session: Session, composition: Composition, steps: float, method: str, start: str) -> Run:
+    """Put an optimisation in line; returns the one that runs already where there is one (`Queue.submit`).
+
+    Raises:
+        ConfigError: a choice that is not offered, no style, every weight 0, or too many waiting.
+    """
+    optimise_settings(service, composition, steps, method, start)
+    check_weights(composition)
+    run = Run(
+        session,
+        work=lambda stop: optimise(service, session, composition, steps, method, start, stop),
+        moves=session.moves,
+    )
+    return service.queue.submit(run, most=service.limits.queue_size)

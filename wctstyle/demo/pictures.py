@@ -23,7 +23,7 @@ LIVE_QUALITY = 86
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture that a session or the gallery holds: 8 bits per channel, opaque, at most `max_size` long.
+    """A picture that a session or the gallery holds: 8 bits per channel, with or without opacity, `max_size` at most.
 
     `content_hash` is that of the picture as it was uploaded, which is what recipes name.
     """
@@ -39,9 +39,13 @@ class StoredPicture:
         """Bytes of memory that it takes."""
         return self.pixels.nbytes + len(self.thumb)
 
-    def at(self, long_side: int, *, enlarge: bool = False) -> np.ndarray:
-        """Return it as float32 RGB in [0, 1], scaled to a long side."""
-        return images.resize(images.load(self.pixels), long_side=long_side, enlarge=enlarge).rgb
+    def as_content(self, long_side: int) -> images.Picture:
+        """Return it as a photo, with its opacity, at a long side of at most this; what is hidden is filled."""
+        return images.fill_hidden(images.resize(images.load(self.pixels), long_side=long_side))
+
+    def as_style(self, long_side: int) -> np.ndarray:
+        """Return it as a style, laid over white, at exactly this long side."""
+        return images.flatten(images.resize(images.load(self.pixels), long_side=long_side, enlarge=True)).rgb
 
 
 def data_address(data: bytes, kind: str = "jpeg") -> str:
@@ -49,9 +53,10 @@ def data_address(data: bytes, kind: str = "jpeg") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def address(rgb: np.ndarray, *, quality: int = LIVE_QUALITY) -> str:
-    """Encode RGB in [0, 1] as JPEG in a data address."""
-    return data_address(images.encode(rgb, format="jpeg", quality=quality))
+def address(rgb: np.ndarray, alpha: np.ndarray | None = None, *, quality: int = LIVE_QUALITY) -> str:
+    """Encode RGB in [0, 1] as JPEG in a data address; as WebP where there is opacity."""
+    kind = "jpeg" if alpha is None else "webp"
+    return data_address(images.encode(rgb, alpha, format=kind, quality=quality), kind)
 
 
 def thumbnail(rgb: np.ndarray) -> str:
@@ -61,10 +66,11 @@ def thumbnail(rgb: np.ndarray) -> str:
 
 
 def hold(picture: images.Picture, id: str, name: str, max_size: int) -> StoredPicture:
-    """Keep a picture: laid over white, shrunk to `max_size`, rounded to 8 bits."""
-    small = images.flatten(images.resize(picture, long_side=max_size))
-    pixels = np.rint(small.rgb * np.float32(255)).astype(np.uint8)
-    return StoredPicture(id, name, pixels, picture.content_hash, thumbnail(small.rgb))
+    """Keep a picture: shrunk to `max_size`, rounded to 8 bits."""
+    small = images.resize(picture, long_side=max_size)
+    planes = small.rgb if small.alpha is None else np.dstack([small.rgb, small.alpha])
+    pixels = np.rint(planes * np.float32(255)).astype(np.uint8)
+    return StoredPicture(id, name, pixels, picture.content_hash, thumbnail(images.flatten(small).rgb))
 
 
 @functools.lru_cache(maxsize=64)

@@ -16,6 +16,7 @@ from wctstyle import images, samples
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import StoredPicture, hold, sample
+from wctstyle.demo.runs import Run
 from wctstyle.errors import ConfigError
 from wctstyle.recipe import Recipe
 
@@ -23,8 +24,6 @@ ResultKind = Literal["styled", "optimised"]
 
 Losses = tuple[tuple[int, float, int], ...]
 """Step, loss, and the scale (from 1) it was measured at."""
-
-KEPT_FORMATS: dict[ResultKind, str] = {"styled": "jpeg", "optimised": "png"}
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class HistoryEntry:
 
     @property
     def format(self) -> str:
-        """Format of `data`: what cannot be made again at once is kept without loss."""
-        return KEPT_FORMATS[self.kind]
+        """Format of `data`: png or jpeg."""
+        return "png" if self.data.startswith(b"\x89PNG") else "jpeg"
 
     @property
     def nbytes(self) -> int:
@@ -57,16 +56,16 @@ class HistoryEntry:
 class Session:
     """What one open page holds. Safe to use from several threads.
 
-    ticket: number of the click on Optimise that counts. seen: when the page last asked for anything (`time.monotonic`).
+    run: the optimisation asked for last. on_screen: id of the result on the stage, None for the blend.
+    seen: when the page last asked for anything (`time.monotonic`).
     """
 
     key: str
     limits: Limits
-    stop: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
-    optimising: Literal["", "waiting", "running"] = ""
+    run: Run | None = None
+    on_screen: str | None = None
     before_shown: tuple[str, int] | None = None
-    ticket: int = 0
     seen: float = field(default_factory=time.monotonic)
     moves: int = 0
     latest: tuple[Composition, np.ndarray, float] | None = None
@@ -81,6 +80,11 @@ class Session:
         with self._lock:
             held = sum(p.nbytes for p in self._pictures.values()) + sum(k.nbytes for k in self._history.values())
             return held + (0 if self.latest is None else self.latest[1].nbytes)
+
+    @property
+    def optimising(self) -> bool:
+        """Whether an optimisation of this session waits or runs."""
+        return self.run is not None and self.run.state != "ended"
 
     @property
     def pictures(self) -> list[StoredPicture]:
@@ -157,8 +161,9 @@ class Session:
 
     def close(self) -> None:
         """Stop what runs for this session and let go of what it holds."""
-        self.stop.set()
         self.closed.set()
+        if self.run is not None:
+            self.run.stop()
         with self._lock:
             self._pictures.clear()
             self._history.clear()
@@ -196,10 +201,10 @@ class Sessions:
         return session
 
     def quiet_since(self, key: str, moment: float) -> bool:
-        """Say whether a session asked for nothing since a moment of `time.monotonic()`, and none of its jobs runs."""
+        """Say whether a session asked for nothing since a moment of `time.monotonic()`."""
         with self._lock:
             session = self._items.get(key)
-        return session is None or (session.seen <= moment and session.optimising != "running")
+        return session is None or session.seen <= moment
 
     def close(self, key: str) -> None:
         """Forget a session."""

@@ -20,9 +20,35 @@ def _says(text: str) -> str:
 
 
 IDLE = _says('Nothing is running. "How long?" makes a short trial and tells how long it will take.')
-WAITING = _says("Waiting for its turn. One optimisation runs at a time; Stop leaves the queue.")
+PREPARING = _says("Preparing the first step …")
 STOPPING = _says("Stopping. The best picture so far is kept.")
 STOPPED_EARLY = _says("Stopped before it began.")
+ESTIMATING = _says("Making a short trial …")
+MEASURING = _says("Measuring both results …")
+
+
+NO_RUN: dict[str, Any] = {"state": "", "text": "", "share": 0, "thumb": ""}
+"""What the bar below the stage shows of no run: it is hidden."""
+
+
+def place(ahead: int) -> str:
+    """Say how many come before one that waits."""
+    return f"Waiting: {ahead} before this one"
+
+
+def waiting(ahead: int) -> str:
+    """Say that an optimisation waits."""
+    return _says(f"{place(ahead)}. One optimisation runs at a time; Stop leaves the queue.")
+
+
+def failed(message: str) -> str:
+    """Say why something could not be done."""
+    return _says(html.escape(message))
+
+
+def ended(text: str, figures: str) -> str:
+    """Write how an optimisation ended, above the figures of its comparison."""
+    return _says(html.escape(text)) + figures
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,0 +1,111 @@
+"""The queue of optimisations: one runs at a time, and goes on when its page is reloaded."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from wctstyle.errors import ConfigError, WctStyleError
+
+log = logging.getLogger("wctstyle.demo")
+
+FAULT = "Something went wrong here. Please try once more, or load the page again."
+
+
+class Owner(Protocol):
+    """Who asks for runs: a session."""
+
+    run: Run | None
+
+
+@dataclass(eq=False)
+class Run:
+    """An optimisation that was asked for. Pages follow it: `version` grows with everything that is new.
+
+    work: makes the progress of the run, and ends early when the event it is given is set. moves: `Session.moves` when
+    it was asked for; the stage is left to what was shown on it since.
+    """
+
+    session: Owner
+    work: Callable[[threading.Event], Iterator[Any]]
+    moves: int = 0
+    state: Literal["waiting", "running", "ended"] = "waiting"
+    progress: Any = None
+    error: str = ""
+    version: int = 0
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def tell(self, **news: Any) -> None:
+        """Change fields, and let followers know."""
+        for name, value in news.items():
+            setattr(self, name, value)
+        self.version += 1
+
+    def stop(self) -> None:
+        """Ask the run to end: at once where it waits, after its step where it runs."""
+        self.stopped.set()
+        self.tell(**({"state": "ended"} if self.state == "waiting" else {}))
+
+
+class Queue:
+    """Runs one optimisation at a time, in the order they were asked for, whether or not a page is there to see it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Run] = []
+        self._lock = threading.Lock()
+        self._worker: threading.Thread | None = None
+
+    def submit(self, run: Run, *, most: int) -> Run:
+        """Put a run in line. One of its session that waits gives up its place; one that runs is returned instead.
+
+        Raises:
+            ConfigError: `most` runs are waiting.
+        """
+        session = run.session
+        with self._lock:
+            before = session.run
+            if before is not None and before.state == "running" and not before.stopped.is_set():
+                return before
+            if len([other for other in self._waiting if other.session is not session]) >= most:
+                raise ConfigError("Too many optimisations are waiting. Please try again later.")
+            if before is not None and before.state == "waiting":
+                before.stop()
+            session.run = run
+            self._waiting.append(run)
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="optimise", daemon=True)
+                self._worker.start()
+        return run
+
+    def ahead(self, run: Run) -> int:
+        """Count the runs that come before a waiting one, with the one that runs."""
+        with self._lock:
+            live = [other for other in self._waiting if other is run or not other.stopped.is_set()]
+        return live.index(run) + 1 if run in live else 0
+
+    def _next(self) -> Run | None:
+        with self._lock:
+            while self._waiting:
+                run = self._waiting.pop(0)
+                if run.state == "waiting":
+                    run.tell(state="running")
+                    for other in self._waiting:
+                        other.tell()  # it is nearer now
+                    return run
+            self._worker = None
+            return None
+
+    def _work(self) -> None:
+        while (run := self._next()) is not None:
+            try:
+                for progress in run.work(run.stopped):
+                    run.tell(progress=progress)
+            except WctStyleError as error:
+                run.error = str(error)
+            except Exception:
+                log.exception("a fault in an optimisation")
+                run.error = FAULT
+            run.tell(state="ended")
