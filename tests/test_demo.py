@@ -384,7 +384,7 @@ def test_a_session_that_was_asked_for_is_not_quiet():
     sessions = Sessions(SMALL)
     left = time.monotonic()
     assert sessions.quiet_since("unknown", left)
-    session = sessions.get("0")
+    sessions.get("0")
     assert not sessions.quiet_since("0", left)
     left = time.monotonic()
     assert sessions.quiet_since("0", left)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
-from demo_service import SMALL, narrow_backend, narrow_server
+from demo_service import SMALL, narrow_server
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from narrow import picture
@@ -296,6 +296,7 @@ def test_many_calls_leave_nothing_in_memory(served, client):
 
 def test_gradio_forgets_a_closed_page_too(served, monkeypatch):
     monkeypatch.setattr(server, "CLOSE_AFTER", 0.1)
+    monkeypatch.setenv("GRADIO_HEARTBEAT_INTERVAL", "0.25")  # seconds, not 15, until it sees that a page is closed
     blocks = served[0].blocks
     visitor = Client(served[1], verbose=False, analytics_enabled=False)
     key = visitor.session_hash
@@ -355,12 +356,13 @@ def test_old_files_are_cleaned(served):
 
 
 @pytest.mark.parametrize("port", [None, 7999])
-def test_a_host_that_is_not_here_is_told_before_anything_is_served_and_leaves_nothing(tmp_path, monkeypatch, port):
+def test_a_host_that_is_not_here_is_told_before_anything_is_served_and_leaves_nothing(
+    served, tmp_path, monkeypatch, port
+):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    with narrow_backend(tmp_path / "programs") as backend:
-        demo = server.build(backend, limits=SMALL)
-        assert demo.folder.exists()
-        monkeypatch.setattr(demo.blocks, "launch", lambda **_: pytest.fail("a server was started"))
-        with pytest.raises(ConfigError, match=r"--host 192\.0\.2\.1"):  # of no machine (RFC 5737)
-            server.launch(demo, host="192.0.2.1", port=port)
+    demo = server.build(served[0].service.backend, limits=SMALL)
+    assert demo.folder.exists()
+    monkeypatch.setattr(demo.blocks, "launch", lambda **_: pytest.fail("a server was started"))
+    with pytest.raises(ConfigError, match=r"--host 192\.0\.2\.1"):  # of no machine (RFC 5737)
+        server.launch(demo, host="192.0.2.1", port=port)
     assert not demo.folder.exists()

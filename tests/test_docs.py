@@ -8,13 +8,16 @@ import runpy
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from narrow import quick_compilation
+from typer.testing import CliRunner
 
-from wctstyle import images, samples
+from wctstyle import cli, images, samples
 from wctstyle.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +45,9 @@ def _commands() -> list[tuple[str, str]]:
 
 
 COMMANDS = [(page, line) for page, line in _commands() if not line.startswith(SETUP)]
+FIRST = {shlex.split(line)[1]: (page, line) for page, line in reversed(COMMANDS)}
+"""The first command of each subcommand."""
+
 SETUP_LINES = [line for _, line in _commands() if line.startswith(SETUP)]
 
 
@@ -79,22 +85,40 @@ def _prepare(words: list[str]) -> list[str]:
     return words
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compile each program once for all commands, and little: what they paint matters to other tests."""
+    with quick_compilation(tmp_path_factory.mktemp("programs")):
+        yield
+
+
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{p}: {c}" for p, c in COMMANDS])
-def test_command_works(page: str, line: str, desk: Path) -> None:
+def test_command_works(page: str, line: str, desk: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a process where it is the first of its subcommand, in this one otherwise: to import JAX takes long."""
     words = shlex.split(line)
     assert words[0] == "wctstyle", f"{page}: a command of another program: {line}"
     words = _prepare(words) if _is_run(words) else [*words, "--help"]
-    command = [sys.executable, "-m", "wctstyle", *words[1:]]
-    done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    if (page, line) in FIRST.values():
+        command = [sys.executable, "-m", "wctstyle", *words[1:]]
+        done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300)
+        code, told = done.returncode, f"{done.stdout}\n{done.stderr}"
+    else:
+        monkeypatch.chdir(desk)
+        result = CliRunner().invoke(cli.app, words[1:])
+        code, told = result.exit_code, f"{result.output}\n{result.exception!r}"
+    assert code == 0, f"{line}\n{told}"
 
 
 @pytest.mark.parametrize(("page", "code"), _blocks("python"))
-def test_python_works(page: str, code: str, desk: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, f"{page}\n{done.stderr}"
+def test_python_works(page: str, code: str, desk: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a process in the README, in this one otherwise."""
+    if page == "README.md":
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, f"{page}\n{done.stderr}"
+    else:
+        monkeypatch.chdir(desk)
+        exec(compile(code, page, "exec"), {"__name__": "__main__"})
 
 
 def test_readme_has_the_two_lines_that_ci_runs() -> None:

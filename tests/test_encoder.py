@@ -19,6 +19,16 @@ from wctstyle.model import build, extract
 convolved = jax.jit(conv3x3)
 
 
+def with_pull(fn, x, kernel, slope):
+    """The value of `fn(x, kernel)` and its gradient for a slope, in one program that is compiled at every call."""
+
+    def both(x, kernel, slope):
+        value, pull = jax.vjp(lambda x, kernel: fn(x, kernel), x, kernel)
+        return value, pull(slope)
+
+    return jax.jit(both)(x, kernel, slope)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _quick(tmp_path_factory):
     with quick_compilation(tmp_path_factory.mktemp("programs")):
@@ -83,11 +93,11 @@ def test_few_and_many_channels_agree_with_scipy_in_value_and_gradient(size, chan
         return jnp.sum(convolve(x, kernel, bias) * weight)
 
     with pytest.MonkeyPatch.context() as patch:
-        found = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
+        found = jax.jit(jax.grad(functools.partial(total, conv3x3), argnums=(0, 1)))(x, kernel)
         patch.setattr(convolution, "WIDE", ())
         patch.setattr(convolution, "THIN_ROW", 0)
         patch.setattr(convolution, "MANY_PRODUCTS", 10**9)
-        wanted = jax.grad(functools.partial(total, conv3x3), argnums=(0, 1))(x, kernel)
+        wanted = jax.jit(jax.grad(functools.partial(total, conv3x3), argnums=(0, 1)))(x, kernel)
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -96,15 +106,16 @@ def test_few_and_many_channels_agree_with_scipy_in_value_and_gradient(size, chan
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (12, 8)], ids=str)
 def test_other_backends_get_plain_convolutions_with_the_same_result(size, convolve):
     x, kernel, bias = random((2, *size, 3)), random((3, 3, 3, 16), 1), random(16, 2)
-    wanted, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, bias), x, kernel)
+    slope = random((2, *size, 16), 3)
+    wanted, pulled = with_pull(lambda x, kernel: convolve(x, kernel, bias), x, kernel, slope)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convolution, "on_cpu", lambda: False)
-        found, pull_found = jax.vjp(lambda x, kernel: convolve(x, kernel, bias), x, kernel)
+        found, pulled_found = with_pull(lambda x, kernel: convolve(x, kernel, bias), x, kernel, slope)
         program = str(jax.make_jaxpr(lambda x, kernel: convolve(x, kernel, bias))(x, kernel))
     assert program.count("conv_general_dilated[") == 1
     assert "custom_vjp" not in program
     np.testing.assert_allclose(found, wanted, atol=1e-4)
-    for a, b in zip(pull_found(wanted), pull(wanted), strict=True):
+    for a, b in zip(pulled_found, pulled, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-3)
 
 
@@ -116,17 +127,19 @@ def test_winograd_agrees_with_a_direct_correlation_in_value_and_gradient(size, p
     def direct(x, kernel):
         return jax.lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
-    wanted, pull = jax.vjp(direct, x, kernel)
-    np.testing.assert_allclose(winograd.correlate(x, kernel, pads), wanted, atol=1e-4)
-    slope = random(wanted.shape, 2)
-    np.testing.assert_allclose(winograd.kernel_gradient(x, slope, pads), pull(slope)[1], atol=1e-3)
+    slope = random(jax.eval_shape(direct, x, kernel).shape, 2)
+    wanted, pulled = with_pull(direct, x, kernel, slope)
+    found = jax.jit(lambda x, kernel: winograd.correlate(x, kernel, pads))(x, kernel)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    gradient = jax.jit(lambda x, slope: winograd.kernel_gradient(x, slope, pads))(x, slope)
+    np.testing.assert_allclose(gradient, pulled[1], atol=1e-3)
 
 
 @pytest.mark.parametrize("convolve", [conv3x3, conv3x3_zero])
 def test_large_convolutions_between_many_channels_agree_with_small_ones(convolve):
     x, kernel, bias = random((1, 20, 18, 8)), random((3, 3, 8, 8), 1), random(8, 2)
     slope = random(x.shape, 3)
-    wanted, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, bias), x, kernel)
+    wanted, pulled = with_pull(lambda x, kernel: convolve(x, kernel, bias), x, kernel, slope)
     assert not winograd.pays(x.shape[:3], kernel.shape)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "CHANNELS", 0)
@@ -134,10 +147,10 @@ def test_large_convolutions_between_many_channels_agree_with_small_ones(convolve
         patch.setattr(convolution, "MANY_PRODUCTS", 0)
         assert winograd.pays(x.shape[:3], kernel.shape)
         called = jax.make_jaxpr(lambda x, kernel: convolve(x, kernel, bias))(x, kernel)
-        found, pull_found = jax.vjp(lambda x, kernel: convolve(x, kernel, bias), x, kernel)
+        found, pulled_found = with_pull(lambda x, kernel: convolve(x, kernel, bias), x, kernel, slope)
     assert "36" in str(called)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
-    for a, b in zip(pull_found(slope), pull(slope), strict=True):
+    for a, b in zip(pulled_found, pulled, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-3)
 
 
@@ -224,9 +237,9 @@ def test_each_model_is_a_fraction_as_wide_and_less_so_at_relu5_1(name, above, de
 
 
 @pytest.mark.parametrize("after", ["conv1_1", "conv3_1", "conv4_4"])
-def test_going_on_from_a_layer_gives_what_follows_it(encoder, image, after):
-    whole = encoder.activations(image)
-    rest = encoder.activations(whole["relu" + after[4:]], after=after)
+def test_going_on_from_a_layer_gives_what_follows_it(encoder, activations, after):
+    whole = activations
+    rest = nnx.jit(lambda e, x: e.activations(x, after=after))(encoder, whole["relu" + after[4:]])
     names = list(whole)
     assert list(rest) == names[names.index("relu" + after[4:]) + 1 :]
     for name, found in rest.items():

@@ -189,7 +189,7 @@ def test_a_checkpointed_network_has_the_same_gradient(tensors: dict[str, np.ndar
             found = features(params, x, ("relu2_1", "relu4_2"), Network("avg", checkpointed))
             return sum(jnp.sum(value**2) for value in found.values())
 
-        return jax.grad(total)(image)
+        return jax.jit(jax.grad(total))(image)
 
     np.testing.assert_allclose(slope(True), slope(False), rtol=1e-4, atol=1e-4)
 
@@ -281,7 +281,7 @@ def test_what_is_out_of_range_counts_by_its_distance():
 def terms_of(params: Any, image: np.ndarray, settings: OptimizeSettings) -> Any:
     """The objective of a picture as photo and style, measured by numpy, and its features."""
     layers = content_layers(settings), style_layers(settings)
-    found = features(params, jnp.asarray(image[None]), {*layers[0], *layers[1]}, Network())
+    found = jax.jit(lambda p, x: features(p, x, {*layers[0], *layers[1]}, Network()))(params, jnp.asarray(image[None]))
     wide = {layer: np.asarray(x, np.float64)[0].reshape(-1, x.shape[-1]) for layer, x in found.items()}
     moments = {
         layer: Moments(jnp.asarray(len(x), jnp.float32), jnp.asarray(x.mean(0), jnp.float32),
@@ -976,9 +976,8 @@ def test_figures_are_those_of_metrics(tiny: Optimizer, content: np.ndarray, styl
     figures = tiny.figures(content, content, [(style, 2.0), (content, 2.0)])
     assert figures["style"] == pytest.approx(np.mean(figures["style_by_level"]))
     layers = style_layers(OptimizeSettings())
-    found = [
-        features(tiny._programs.params, jnp.asarray(rgb[None]), layers, Network()).values() for rgb in (content, style)
-    ]
+    look = jax.jit(lambda p, x: [features(p, x, layers, Network())[layer] for layer in layers])
+    found = [look(tiny._programs.params, jnp.asarray(rgb[None])) for rgb in (content, style)]
     grams = [[np.asarray(x[0], np.float64).reshape(-1, x.shape[-1]) for x in picture] for picture in found]
     grams = [[x.T @ x / len(x) for x in picture] for picture in grams]
     wanted = [np.linalg.norm(g - (g + h) / 2) / np.linalg.norm((g + h) / 2) for g, h in zip(*grams, strict=True)]

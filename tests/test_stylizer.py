@@ -578,6 +578,7 @@ def refiner(fresh, tensors):
 def test_refining_brings_the_moments_nearer_and_keeps_what_it_is_told(refiner, tensors, styles, photo_64):
     encoder, _ = build(NARROW, tensors)
 
+    @jax.jit
     def levels(image):
         return [measure(features) for features in encoder(image[None])]
 
