@@ -35,9 +35,12 @@ class OptimisePanel:
             "outputs": [page.stage, page.progress, page.running, page.strip, page.pair, page.sheet],
             "concurrency_id": "follow",
             "concurrency_limit": None,
+            "trigger_mode": "multiple",  # a run that was stopped may still be followed when the next one is asked for
             **quiet,
         }
-        page.start.click(self._start, asked, [page.progress, page.running], queue=False, **quiet).success(**follow)
+        page.start.click(
+            self._start, asked, [page.progress, page.running], concurrency_limit=None, trigger_mode="multiple", **quiet
+        ).success(**follow)
         opened.then(**follow)
         gr.on([page.stop.click, page.running.submit], self._stop, None, page.progress, queue=False, **quiet)
         page.ask.click(lambda: sheets.ESTIMATING, None, page.progress, queue=False, **quiet).then(

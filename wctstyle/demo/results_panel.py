@@ -31,9 +31,9 @@ class ResultsPanel:
         slow: dict[str, Any] = {**quiet, "concurrency_id": "slow", "concurrency_limit": 1}
         measured = {"fn": self._measure, "inputs": [page.pair], "outputs": page.sheet, **slow}
         picked.success(self._measuring, page.pair, page.sheet, queue=False, **quiet).success(**measured)
-        page.latest_pair.click(self._latest, None, [page.stage, page.pair, page.sheet], queue=False, **quiet).success(
-            **measured
-        )
+        page.latest_pair.click(
+            self._latest, None, [page.stage, page.pair, page.sheet], concurrency_limit=None, **quiet
+        ).success(**measured)
         chosen = [page.which, page.pair, page.format, page.export_size, page.quality]
         everything = [*chosen, page.palette, *page.controls.values()]
         plan = {"fn": self._plan, "inputs": everything, "outputs": [page.plan, page.file, page.command, page.python]}
@@ -52,7 +52,7 @@ class ResultsPanel:
         page.make_file.click(self._export, everything, [page.plan, page.file], **slow).then(
             None, js=BUSY.format("false"), **quiet
         )
-        page.write_code.click(self._code, everything, [page.command, page.python], queue=False, **quiet)
+        page.write_code.click(self._code, everything, [page.command, page.python], concurrency_limit=None, **quiet)
 
     # -------------------------------------------------------------------------------------------------------- compare
 
