@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from wctstyle.demo import build, launch
+from wctstyle.demo import build, is_private, launch
 
 if __name__ == "__main__":
-    launch(build(), host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    launch(build(keep=is_private(host)), host=host)

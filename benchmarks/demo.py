@@ -62,7 +62,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def server(arguments: Sequence[str]) -> Iterator[tuple[str, int, float]]:
     """Run `wctstyle demo` as a process; gives its address, its process id and the seconds until it served."""
-    command = [sys.executable, "-m", "wctstyle", "demo", "--port", str(free_port()), *arguments]
+    command = [sys.executable, "-m", "wctstyle", "demo", "--no-keep", "--port", str(free_port()), *arguments]
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:

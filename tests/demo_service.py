@@ -19,6 +19,7 @@ from wctstyle.demo import Demo, Limits
 from wctstyle.demo.actions import Service
 from wctstyle.demo.backend import Backend
 from wctstyle.demo.server import build, launch
+from wctstyle.demo.store import Store
 from wctstyle.encoder import MODELS
 from wctstyle.optimizer import Optimizer
 from wctstyle.stylizer import Stylizer
@@ -63,13 +64,16 @@ def narrow_service(folder: Path, limits: Limits = SMALL) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def narrow_server(folder: Path, limits: Limits = SMALL) -> Iterator[tuple[Demo, str]]:
+def narrow_server(
+    folder: Path, limits: Limits = SMALL, *, store: Store | None = None, port: int | None = None
+) -> Iterator[tuple[Demo, str]]:
+    """A server with that backend. It keeps nothing on disk but in a store that is given."""
     with narrow_backend(folder) as backend, pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "unused"))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        demo = build(backend, limits=limits)
+        demo = build(backend, limits=limits, keep=store or False)
         try:
-            yield demo, launch(demo, block=False, warm=False)
+            yield demo, launch(demo, port=port, block=False, warm=False)
         finally:
             demo.close()
             forget_loops()

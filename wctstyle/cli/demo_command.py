@@ -28,17 +28,25 @@ def demo(
         int, typer.Option(metavar="LONG_SIDE", help=f"Longest side rendered, in pixels, up to {MAX_SIDE}.")
     ] = 2048,
     queue_size: Annotated[int, typer.Option(help="Jobs that may wait before visitors are asked to come back.")] = 64,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep",
+            show_default="--keep where only this machine reaches the page, so not with --share or another --host",
+            help="Write the pictures and the history of pages to this disk, so that a restarted server has them.",
+        ),
+    ] = None,
     verbose: Verbose = 0,
 ) -> None:
     """Blend styles live in the browser."""
     from wctstyle.demo.limits import Limits
 
     limits = Limits(max_size=max_size, live_size=min(512, max_size), queue_size=queue_size)
-    from wctstyle.demo import build, check_address, launch
+    from wctstyle.demo import build, check_address, is_private, launch
 
     check_address(host, port)
     tell("Loading the model and making the first picture ...")
-    built = build(model=model, limits=limits)
+    built = build(model=model, limits=limits, keep=is_private(host, share) if keep is None else keep)
 
     def ready(address: str) -> None:
         typer.echo(address)

@@ -1,7 +1,8 @@
 """The page in the browser: blend styles live, compare, take the result away (Gradio).
 
-The modules import only downwards: server, guard, api, layout, theme, actions, sheets, backend, sessions, looks,
-pictures, limits, heaps. Importing `Limits` alone imports neither JAX nor Gradio.
+The modules import only downwards: server, guard, store, api, page, layout, theme, memory, optimising, results, actions,
+sheets, backend, sessions, composition, pictures, limits, heaps. Importing `Limits` alone imports neither JAX nor
+Gradio.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from wctstyle.demo.limits import Limits
 
 if TYPE_CHECKING:
-    from wctstyle.demo.server import Demo, build, check_address, launch, serving
+    from wctstyle.demo.server import Demo, build, check_address, is_private, launch, serving
 
-__all__ = ["Demo", "Limits", "build", "check_address", "launch", "serving"]
+__all__ = ["Demo", "Limits", "build", "check_address", "is_private", "launch", "serving"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Demo", "build", "check_address", "launch", "serving"):
+    if name in ("Demo", "build", "check_address", "is_private", "launch", "serving"):
         from wctstyle.demo import heaps
 
         heaps.share()

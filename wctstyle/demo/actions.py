@@ -16,7 +16,7 @@ from wctstyle.demo.composition import QUALITIES, Composition, from_recipe, recip
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import StoredPicture, address, decode, public_name, sample, take_upload, thumbnail
 from wctstyle.demo.runs import Queue
-from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session, Sessions
+from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session, Sessions, Storage
 from wctstyle.errors import ImageError
 from wctstyle.recipe import Optimisation, Recipe
 
@@ -37,9 +37,9 @@ class Service:
     queue: Queue = field(default_factory=Queue)
 
     @classmethod
-    def make(cls, backend: Backend, limits: Limits) -> Service:
-        """Set up a service with no sessions yet."""
-        return cls(backend, limits, Sessions(limits))
+    def make(cls, backend: Backend, limits: Limits, store: Storage | None = None) -> Service:
+        """Set up a service with no sessions yet but those in the store, if it has one."""
+        return cls(backend, limits, Sessions(limits, store))
 
 
 # ------------------------------------------------------------------------------------------------------ the picture
@@ -49,6 +49,7 @@ def live(service: Service, session: Session, composition: Composition) -> dict[s
     """Render a composition for the screen; returns what the stage shows."""
     composition = replace(composition, size=min(composition.size, service.limits.max_size))
     made = service.backend.render(session, composition)
+    session.composition = composition
     # The history shows its time, so not one with compiling in it.
     session.latest = None if made.first_of_size else (composition, made.image, made.seconds)
     height, width = made.image.shape[:2]
@@ -96,6 +97,7 @@ def recipe_of(
 
 def keep(service: Service, session: Session, composition: Composition) -> HistoryEntry:
     """Put the picture of a composition into the history; one that is its latest already is not put in twice."""
+    session.composition = composition
     latest = session.history[-1:]
     if latest and latest[0].kind == "styled" and latest[0].composition == composition:
         return latest[0]

@@ -10,6 +10,7 @@ from gradio.components import Component
 from wctstyle.demo import actions, downloads, sheets
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, QUALITIES, Composition, compose
+from wctstyle.demo.memory import page_key
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.optimizer.settings import OptimizeSettings
@@ -47,7 +48,7 @@ class Layout:
     # What every handler asks of the page.
 
     def _session(self, request: gr.Request) -> Session:
-        return self.service.sessions.get(request.session_hash or "")
+        return self.service.sessions.get(request.session_hash or "", page_key(request))
 
     def _composition(self, palette: Any, *values: Any) -> Composition:
         return compose(self.service.limits, palette, **dict(zip(self.controls, values, strict=True)))

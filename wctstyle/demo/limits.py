@@ -19,7 +19,7 @@ class Limits:
     uploads, history: pictures and results kept per session, the oldest go first. session_bytes, total_bytes: what one
     (see `held_bytes`) and all sessions hold together. sessions: how many are remembered. optimise_steps, optimise_size,
     optimise_seconds: most that one optimisation may ask for. queue_size: jobs waiting before newcomers are asked to
-    come back.
+    come back. store_bytes, store_seconds: what is kept of all sessions on disk, and how long after their last change.
 
     Raises:
         ConfigError: a limit that leaves nothing to work with.
@@ -39,6 +39,8 @@ class Limits:
     optimise_size: int = 768
     optimise_seconds: float = 900.0
     queue_size: int = 64
+    store_bytes: int = 512 * MIB
+    store_seconds: float = 7 * 86400.0
 
     @property
     def held_bytes(self) -> int:

@@ -9,13 +9,14 @@ from typing import Any, Literal
 import gradio as gr
 import numpy as np
 
-from wctstyle.demo import actions, results
+from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.layout import Layout
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.results_panel import ResultsPanel
+from wctstyle.demo.theme import asset
 from wctstyle.errors import WctStyleError
 
 LIVE_JOBS = 2
@@ -69,7 +70,9 @@ class Page(Layout):
         ).failure(None, js="() => document.dispatchEvent(new CustomEvent('wct:failed'))")
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         live: dict[str, Any] = {**quiet, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
-        opened = self.blocks.load(self._open, None, [self.strip], **live)
+        opened = self.blocks.load(
+            self._open, None, [self.strip, self.shelf, *everything], js=asset("memory.js"), **live
+        ).then(self._resume, self.shelf, self.stage, **live)
         self.palette.upload(
             self._upload,
             [self.palette],
@@ -88,13 +91,22 @@ class Page(Layout):
     # Each handler is one action of `actions` for the session of the page that asked.
 
     @friendly
-    def _open(self, request: gr.Request) -> list[dict[str, Any]]:
+    def _open(self, request: gr.Request) -> list[Any]:
+        """Begin, or go on where the page was left."""
         session = self._session(request)
         session.before_shown = (self.first.content, self.first.size)
         if not session.history:
             session.latest = self.first_rendered
             actions.keep(self.service, session, self.first)
-        return actions.strip(session)
+        composition = memory.resumed(self.service, session)
+        if composition is None:
+            return [actions.strip(session), *[gr.skip()] * (2 + len(self.controls))]
+        return [actions.strip(session), memory.news(session), *self._updates(composition)]
+
+    @friendly
+    def _resume(self, request: gr.Request, news: Any) -> Any:
+        session = self._session(request)
+        return memory.stage(self.service, session, news) or gr.skip()
 
     @friendly
     def _live(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
@@ -129,6 +141,8 @@ class Page(Layout):
             news |= {"restored": True, "note": _note(added.message, "good")}
             return [{**news, "pictures": actions.uploads(session)}, *self._updates(added.composition)]
         kind = "style" if data.get("kind") == "style" else "content"
+        if added.held is not None:
+            session.put_on_shelf(added.held.id, kind)
         news["added"] = {"id": added.held.id if added.held else None, "kind": kind}
         return [{**news, "pictures": actions.uploads(session)}, *untouched]
 
@@ -149,11 +163,9 @@ class Page(Layout):
         id, action = str(data.get("id")), data.get("action")
         if action == "open":
             session.moves += 1
-            return [
-                results.reopened(self.service, session, id),
-                gr.skip(),
-                *self._updates(session.result(id).composition),
-            ]
+            stage = results.reopened(self.service, session, id)
+            session.composition = session.result(id).composition
+            return [stage, gr.skip(), *self._updates(session.composition)]
         pair = {side: data.get(side) and str(data[side]) for side in ("a", "b")}
         if not (pair["a"] and pair["b"]):
             return [gr.skip(), pair, *untouched]

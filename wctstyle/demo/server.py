@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import ipaddress
 import os
 import shutil
 import signal
@@ -31,6 +32,8 @@ from wctstyle.demo.composition import Composition
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.page import Page
+from wctstyle.demo.sessions import Storage
+from wctstyle.demo.store import Store
 from wctstyle.demo.theme import HEAD, asset, theme
 from wctstyle.errors import ConfigError
 from wctstyle.settings import DEFAULT_MODEL
@@ -44,6 +47,9 @@ TRIM_EVERY = 30
 
 CLOSE_AFTER = 300
 """Seconds after which a page that lost its connection, and asked for nothing since, is taken for closed."""
+
+WRITE_EVERY = 2
+"""Seconds between looks at what changed on the pages, to write it to disk: most that a killed server loses."""
 
 WARM_SHAPES = ((512, 384), (384, 512), (512, 320), (320, 512))
 """Sizes of the family that photos of 4:3, 3:2 and 16:9 fall into at 512 pixels."""
@@ -63,18 +69,37 @@ class Demo:
         self.closed.set()
         with contextlib.suppress(Exception):
             self.blocks.close(verbose=False)
+        self.service.sessions.write()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def build(backend: Backend | None = None, *, model: str = DEFAULT_MODEL, limits: Limits | None = None) -> Demo:
+def is_private(host: str, share: bool = False) -> bool:
+    """Say whether only this machine reaches a server there."""
+    try:
+        return not share and ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return not share and host == "localhost"
+
+
+def build(
+    backend: Backend | None = None,
+    *,
+    model: str = DEFAULT_MODEL,
+    limits: Limits | None = None,
+    keep: bool | Storage = False,
+) -> Demo:
     """Load the model that is chosen at first, make its first picture (so that it is warm) and build the page.
+
+    `keep`: write what pages hold to disk, into the user's cache folder or a store that is given, so that they find it
+    again when the server is restarted.
 
     Raises:
         ConfigError: `model` is not in the table.
         WeightsError: its weights are missing or damaged.
     """
     limits = limits or Limits()
-    service = Service.make(backend or Backend(Stylizer(model)), limits)
+    store = Store.of_user(limits) if keep is True else keep or None
+    service = Service.make(backend or Backend(Stylizer(model)), limits, store)
     folder = Path(tempfile.mkdtemp(prefix="wctstyle-demo-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
     exports = folder / "files" / "exports"
@@ -103,14 +128,20 @@ def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Await
     Gradio calls this when a page's connection ends, which a closed lid does too. It ends the jobs of a page that does
     not listen any more by itself, but keeps what was last shown until many others have come, and the mailbox for good.
     All runs on Gradio's own event loop, so nothing comes in between; the mailbox of a job that still runs is left for
-    the next time.
+    the next time. An optimisation goes on without its page, and is waited for.
     """
     gone: set[str] = set()
 
+    def later(key: str, left: float) -> None:
+        asyncio.get_running_loop().call_later(CLOSE_AFTER, close, key, left)
+
     async def forget(request: gr.Request) -> None:
-        asyncio.get_running_loop().call_later(CLOSE_AFTER, close, request.session_hash or "", time.monotonic())
+        later(request.session_hash or "", time.monotonic())
 
     def close(key: str, left: float) -> None:
+        if service.sessions.optimising(key):
+            later(key, left)
+            return
         if not service.sessions.quiet_since(key, left):
             return
         gone.add(key)
@@ -149,6 +180,13 @@ def _clean_now_and_then(demo: Demo) -> None:
         if time.monotonic() - cleaned >= CLEAN_EVERY:
             cleaned = time.monotonic()
             clean(demo.folder / "files", CLEAN_AFTER)
+            if demo.service.sessions.store is not None:
+                demo.service.sessions.store.sweep()
+
+
+def _write_now_and_then(demo: Demo) -> None:
+    while not demo.closed.wait(WRITE_EVERY):
+        demo.service.sessions.write()
 
 
 def _terminate(*_: Any) -> None:
@@ -219,7 +257,8 @@ def launch(
     except BaseException:
         demo.close()
         raise
-    threading.Thread(target=_clean_now_and_then, args=(demo,), name="clean", daemon=True).start()
+    for name, chore in (("clean", _clean_now_and_then), ("write", _write_now_and_then)):
+        threading.Thread(target=chore, args=(demo,), name=name, daemon=True).start()
     if warm:
         work = functools.partial(demo.service.backend.warm, demo.service.limits.styles, WARM_SHAPES)
         threading.Thread(target=work, name="warm", daemon=True).start()

@@ -1,14 +1,20 @@
-"""Who is there and what they hold: pictures and results in memory, bounded per session and for all together."""
+"""Who is there and what they hold: pictures and results in memory, bounded per session and for all together.
+
+A page has a key of its own, which its browser makes and keeps as long as the tab is open. Its session is found by it
+again when the page is loaded anew. A page without one has a session until it is closed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -21,9 +27,16 @@ from wctstyle.errors import ConfigError
 from wctstyle.recipe import Recipe
 
 ResultKind = Literal["styled", "optimised"]
+PictureKind = Literal["content", "style"]
 
 Losses = tuple[tuple[int, float, int], ...]
 """Step, loss, and the scale (from 1) it was measured at."""
+
+KEY = re.compile(r"[0-9a-f]{32}")
+"""The form of a page's own key. It comes from a browser, so everything else is taken for none."""
+
+MOST_PAGES = 8
+"""Pages that are remembered for one session: each load of a page is a new one to Gradio."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +69,27 @@ class HistoryEntry:
 class Session:
     """What one open page holds. Safe to use from several threads.
 
-    run: the optimisation asked for last. on_screen: id of the result on the stage, None for the blend.
-    seen: when the page last asked for anything (`time.monotonic`).
+    lasting: it is found again by its key, which is the page's own. pages: Gradio's names for the page, one per load,
+    with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation
+    asked for last. on_screen: id of the result on the stage, None for the blend. composition: the one last shown.
+    shelf: own photos and styles by id, oldest first. files, written: for the store, its files by the id of what is in
+    them, and the state that it has.
     """
 
     key: str
     limits: Limits
+    lasting: bool = False
     closed: threading.Event = field(default_factory=threading.Event)
     run: Run | None = None
     on_screen: str | None = None
     before_shown: tuple[str, int] | None = None
     seen: float = field(default_factory=time.monotonic)
     moves: int = 0
+    pages: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    composition: Composition | None = None
+    shelf: dict[PictureKind, list[str]] = field(default_factory=lambda: {"content": [], "style": []})
+    files: dict[str, str] = field(default_factory=dict)
+    written: Hashable = None
     latest: tuple[Composition, np.ndarray, float] | None = None
     _pictures: OrderedDict[str, StoredPicture] = field(default_factory=OrderedDict)
     _history: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
@@ -97,6 +119,44 @@ class Session:
         """The results, oldest first."""
         with self._lock:
             return list(self._history.values())
+
+    @property
+    def state(self) -> Hashable:
+        """What would be lost: equal as long as there is nothing new to write."""
+        with self._lock:
+            pictures = frozenset((held.id, held.name) for held in self._pictures.values())
+            return self.composition, tuple(map(tuple, self.shelf.values())), pictures, tuple(self._history)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether there is nothing to lose: no more than the first picture that every page opens with."""
+        with self._lock:
+            return not self.moves and not self._pictures and len(self._history) <= 1
+
+    @classmethod
+    def remembered(
+        cls,
+        key: str,
+        limits: Limits,
+        *,
+        composition: Composition | None,
+        shelf: dict[PictureKind, list[str]],
+        pictures: Iterable[StoredPicture],
+        history: Iterable[HistoryEntry],
+    ) -> Session:
+        """Make a session of what a store kept, as far as today's limits allow."""
+        session = cls(key, limits, lasting=True, moves=1, composition=composition, shelf=shelf)
+        session._pictures.update((held.id, held) for held in list(pictures)[-limits.uploads :])
+        session._history.update((kept.id, kept) for kept in list(history)[-limits.history :])
+        session._numbers = itertools.count(1 + max((int(id.removeprefix("r")) for id in session._history), default=0))
+        session._shrink()
+        return session
+
+    def put_on_shelf(self, id: str, kind: PictureKind) -> None:
+        """Remember what an own picture is used as."""
+        with self._lock:
+            ids = [other for other in self.shelf[kind] if other != id and other in self._pictures]
+            self.shelf[kind] = [*ids, id]
 
     def add(self, picture: images.Picture, name: str) -> StoredPicture:
         """Hold an uploaded picture; the same one twice is held once."""
@@ -170,13 +230,32 @@ class Session:
             self.latest = None
 
 
-class Sessions:
-    """All sessions by key: made on first use, forgotten when closed or, the least recently used, for want of room."""
+class Storage(Protocol):
+    """Where sessions are kept beyond this process."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def save(self, session: Session) -> None:
+        """Keep a session as it is now."""
+
+    def load(self, key: str, limits: Limits) -> Session | None:
+        """Return the session of a key, None where there is none."""
+
+    def sweep(self) -> None:
+        """Drop what is too old or too much."""
+
+
+class Sessions:
+    """All sessions: made on first use, forgotten when their pages are closed or, the least recently used, for room.
+
+    With a store they are written to it first, by `write`, and come back from it when they are asked for.
+    """
+
+    def __init__(self, limits: Limits, store: Storage | None = None) -> None:
+        self.limits, self.store = limits, store
         self._items: OrderedDict[str, Session] = OrderedDict()
+        self._leaving: dict[str, Session] = {}
+        self._homes: dict[str, str] = {}
         self._lock = threading.RLock()
+        self._writing = threading.Lock()
 
     def __len__(self) -> int:
         with self._lock:
@@ -188,30 +267,58 @@ class Sessions:
         with self._lock:
             return sum(session.nbytes for session in self._items.values())
 
-    def get(self, key: str) -> Session:
-        """Return the session of a key, a new one if there is none."""
+    def get(self, page: str, key: str | None = None) -> Session:
+        """Return the session of a page: that of the page's own key where it has one. A new one if there is none."""
+        key = key if key is not None and KEY.fullmatch(key) else None
+        name = key or page
         with self._lock:
-            session = self._items.get(key)
-            if session is None:
-                session = self._items[key] = Session(key, self.limits)
-            session.seen = time.monotonic()
-            self._items.move_to_end(key)
+            known = name in self._items or name in self._leaving
+        stored = None
+        if not known and key is not None and self.store is not None:
+            stored = self.store.load(key, self.limits)  # reads pictures, so others do not wait for it
+        with self._lock:
+            session = self._items.get(name) or self._leaving.pop(name, None)
+            if session is None and stored is not None:
+                session, stored.written = stored, stored.state
+            session = self._items[name] = session or Session(name, self.limits, lasting=key is not None)
+            self._welcome(session, page)
+            self._items.move_to_end(name)
             while len(self._items) > self.limits.sessions:
                 self._forget_one()
         return session
 
-    def quiet_since(self, key: str, moment: float) -> bool:
-        """Say whether a session asked for nothing since a moment of `time.monotonic()`."""
-        with self._lock:
-            session = self._items.get(key)
-        return session is None or session.seen <= moment
+    def _welcome(self, session: Session, page: str) -> None:
+        """Note that a page asked for its session; one that it had before it told its key is let go."""
+        if self._homes.get(page, session.key) != session.key:
+            self.close(page)
+        session.seen = session.pages[page] = time.monotonic()
+        session.pages.move_to_end(page)
+        self._homes[page] = session.key
+        while len(session.pages) > MOST_PAGES:
+            self._homes.pop(session.pages.popitem(last=False)[0], None)
 
-    def close(self, key: str) -> None:
-        """Forget a session."""
+    def quiet_since(self, page: str, moment: float) -> bool:
+        """Say whether a page asked for nothing since a moment of `time.monotonic()`."""
         with self._lock:
-            session = self._items.pop(key, None)
-        if session is not None:
-            session.close()
+            session = self._items.get(self._homes.get(page, page))
+        return session is None or session.pages.get(page, 0.0) <= moment
+
+    def optimising(self, page: str) -> bool:
+        """Say whether an optimisation of a page's session waits or runs."""
+        with self._lock:
+            session = self._items.get(self._homes.get(page, page))
+        return session is not None and session.optimising
+
+    def close(self, page: str) -> None:
+        """Forget a page, and its session unless that has other pages, such as the same one loaded anew."""
+        with self._lock:
+            name = self._homes.pop(page, page)
+            session = self._items.get(name)
+            if session is None:
+                return
+            session.pages.pop(page, None)
+            if not session.pages:
+                self._let_go(self._items.pop(name))
 
     def make_room(self) -> None:
         """Forget the least recently used sessions until all together hold no more than allowed; the latest stays."""
@@ -219,8 +326,37 @@ class Sessions:
             while len(self._items) > 1 and self.nbytes > self.limits.total_bytes:
                 self._forget_one()
 
+    def write(self) -> None:
+        """Write what changed to the store, and let go of what has left. Takes its time, and nobody waits for it."""
+        if self.store is None:
+            return
+        with self._writing:
+            with self._lock:
+                left = list(self._leaving.values())
+                sessions = [session for session in [*self._items.values(), *left] if session.lasting]
+            for session in sessions:
+                state = session.state
+                if state != session.written and not (session.written is None and session.untouched):
+                    self.store.save(session)
+                    session.written = state
+            with self._lock:
+                for session in left:
+                    if self._leaving.pop(session.key, None) is not None:  # else it was asked for meanwhile
+                        session.close()
+
     def _forget_one(self) -> None:
         """Forget the least recently used session but the latest; one that waits for an optimisation only if all do."""
         older = list(self._items)[:-1]
         key = next((key for key in older if not self._items[key].optimising), older[0])
-        self._items.pop(key).close()
+        self._let_go(self._items.pop(key))
+
+    def _let_go(self, session: Session) -> None:
+        for page in session.pages:
+            self._homes.pop(page, None)
+        session.pages.clear()
+        if self.store is not None and session.lasting:
+            if session.run is not None:
+                session.run.stop()
+            self._leaving[session.key] = session
+        else:
+            session.close()

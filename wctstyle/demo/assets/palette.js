@@ -294,10 +294,11 @@ one(".wct-styles").addEventListener("drop", async (event) => {
 });
 
 document.addEventListener("wct:shelf", (event) => {
-  const { pictures, added, note } = event.detail;
+  const { pictures, added, note, shelf } = event.detail;
   if (note) document.dispatchEvent(new CustomEvent("wct:note", { detail: note }));
   for (const [id, item] of Object.entries(pictures)) known.set(id, { id, ...item });
-  for (const kind of ["content", "style"]) own[kind] = own[kind].filter((item) => item.id in pictures);
+  if (shelf) for (const kind of ["content", "style"]) own[kind] = shelf[kind].map((id) => known.get(id));
+  for (const kind of ["content", "style"]) own[kind] = own[kind].filter((item) => item && item.id in pictures);
   if (added && added.kind) {
     const item = known.get(added.id);
     own[added.kind] = [item, ...own[added.kind].filter((other) => other.id !== item.id)];

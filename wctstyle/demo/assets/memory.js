@@ -1,0 +1,36 @@
+async () => {
+  /* The key of this page, 128 random bits. It is kept as long as the tab is open, so that the server finds what the page
+     held when it is loaded anew, and goes with every request. A copy of a tab copies the key too; the lock tells which
+     page had it first, and the other one takes a new key. */
+  if (window.wctKey !== undefined) return [];
+  window.wctKey = null;
+  const NAME = "wctstyle-page";
+  const WAIT_MS = 1000; // a page that is loaded anew lets go of its lock a moment later
+  const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const claim = (key) =>
+    new Promise((resolve) => {
+      if (!navigator.locks) return resolve(true); // only where the address is no secure one
+      const held = () => (resolve(true), new Promise(() => {}));
+      const options = { signal: AbortSignal.timeout(WAIT_MS) };
+      navigator.locks.request(`${NAME}-${key}`, options, held).catch((error) => resolve(!/Timeout|Abort/.test(error.name)));
+    });
+  try {
+    let key = sessionStorage.getItem(NAME) || "";
+    if (!/^[0-9a-f]{32}$/.test(key) || !(await claim(key))) {
+      key = fresh();
+      sessionStorage.setItem(NAME, key);
+      await claim(key);
+    }
+    window.wctKey = key;
+  } catch (error) {
+    return []; // nothing may be stored here: the page is fresh each time
+  }
+  const send = window.fetch.bind(window);
+  window.fetch = (address, options) => {
+    if (!/\/gradio_api\/(queue\/join|run\/)/.test(String(address))) return send(address, options);
+    const headers = new Headers((options || {}).headers);
+    headers.set("x-wctstyle-page", window.wctKey);
+    return send(address, { ...options, headers });
+  };
+  return [];
+}

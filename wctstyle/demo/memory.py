@@ -1,0 +1,71 @@
+"""A page that comes back: its key, and what it held put in place again. Plain functions, no Gradio."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from wctstyle.demo import actions, results
+from wctstyle.demo.actions import Service
+from wctstyle.demo.composition import FIRST_CONTENT, FIRST_STYLES, LEAST_SIZE, MAX_SCREEN_SIZE, Composition
+from wctstyle.demo.sessions import Session
+from wctstyle.errors import ConfigError
+
+HEADER = "x-wctstyle-page"
+"""What carries the key of a page (assets/memory.js): with every request, so that a restarted server knows it too."""
+
+
+def page_key(request: Any) -> str | None:
+    """Return the key that a page sent, in whatever form it has; None if it sent none."""
+    headers = getattr(request, "headers", None) or {}
+    return headers.get(HEADER)
+
+
+def resumed(service: Service, session: Session) -> Composition | None:
+    """Return what the page showed last, as far as it can be made here today; None for one that nobody touched."""
+    if session.untouched or session.composition is None:
+        return None
+    session.composition = fitting(service, session, session.composition)
+    return session.composition
+
+
+def fitting(service: Service, session: Session, composition: Composition) -> Composition:
+    """Replace what is not here any more: pictures that were dropped, a model or a size of another server's."""
+    styles = tuple(style for style in composition.styles if _is_here(session, style[0]))[: service.limits.styles]
+    return replace(
+        composition,
+        content=composition.content if _is_here(session, composition.content) else FIRST_CONTENT,
+        styles=styles or FIRST_STYLES,
+        size=min(max(composition.size, LEAST_SIZE), MAX_SCREEN_SIZE, service.limits.max_size),
+        model=composition.model if composition.model in service.backend.offered else service.backend.model,
+    )
+
+
+def _is_here(session: Session, id: str) -> bool:
+    try:
+        session.picture(id)
+    except ConfigError:
+        return False
+    return True
+
+
+def news(session: Session) -> dict[str, Any]:
+    """Tell the page of its own pictures, as after an upload, and of the rows that they were in, the latest first."""
+    pictures = actions.uploads(session)
+    shelf = {kind: [id for id in reversed(ids) if id in pictures] for kind, ids in session.shelf.items()}
+    return {"pictures": pictures, "shelf": shelf, "added": None, "resumed": session.moves, "serial": time.time()}
+
+
+def stage(service: Service, session: Session, news: Any) -> dict[str, Any] | None:
+    """Return what the stage shows after `news`: the blend that was left; a result of the history is at hand at once.
+
+    None for a page that did not come back, or that was moved on meanwhile.
+    """
+    left = session.composition
+    if left is None or not isinstance(news, dict) or news.get("resumed") != session.moves:
+        return None
+    for kept in reversed(session.history):
+        if kept.kind == "styled" and kept.composition == left:
+            return {**results.reopened(service, session, kept.id), "note": "as you left it"}
+    return actions.live(service, session, left)
