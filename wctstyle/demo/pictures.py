@@ -92,8 +92,7 @@ def take_upload(path: object, folder: str, limits: Limits, *, keep: bool = False
         size = file.stat().st_size
         if size > limits.upload_bytes:
             raise ImageError(
-                f"This file has {size / MIB:.0f} MB; up to {limits.upload_bytes / MIB:.0f} MB are taken here. "
-                "Please save it smaller."
+                f"This file is too large, {size / MIB:.0f} MB. Files may have up to {limits.upload_bytes / MIB:.0f} MB."
             )
         return file.read_bytes()
     except OSError as error:

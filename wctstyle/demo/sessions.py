@@ -13,9 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.demo.awaited import Awaited
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import StoredPicture, hold, sample
+from wctstyle.demo.steps import Steps
 from wctstyle.errors import ConfigError
 from wctstyle.recipe import Recipe
 
@@ -70,6 +72,8 @@ class Session:
     seen: float = field(default_factory=time.monotonic)
     moves: int = 0
     latest: tuple[Composition, np.ndarray, float] | None = None
+    steps: Steps = field(default_factory=Steps)
+    awaited: Awaited = field(default_factory=Awaited)
     _pictures: OrderedDict[str, StoredPicture] = field(default_factory=OrderedDict)
     _history: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
     _numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
@@ -105,6 +109,17 @@ class Session:
                 self._pictures.popitem(last=False)
             self._shrink()
         return held
+
+    def remove(self, id: str) -> None:
+        """Let go of an uploaded picture; while an optimisation needs it, it is held on."""
+        with self._lock:
+            if not self.optimising:
+                self._pictures.pop(id, None)
+
+    def holds(self, id: str) -> bool:
+        """Say whether a picture is a sample or held here."""
+        with self._lock:
+            return id.startswith(samples.PREFIX) or id in self._pictures
 
     def keep(self, **values: Any) -> HistoryEntry:
         """Add a result to the history; `values` are the fields of `HistoryEntry` without the id."""
