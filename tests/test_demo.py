@@ -1082,6 +1082,20 @@ def test_steps_of_pictures_that_are_gone_are_repaired_or_passed_over(service, se
         actions.live(service, session, step)
 
 
+def test_undo_sets_palette_and_controls_and_live_moves_are_its_steps(service, session):
+    shown = page(service, session)
+    shown.controls = dict.fromkeys(DEFAULTS)
+    shown._updates = partial(Page._updates, shown)
+    event = partial(types.SimpleNamespace, _data={"redo": False})
+    for look in (LOOK, RICH):
+        told = shown._live(None, look.palette, *look.dials.values())
+    assert told["steps"] == {"undo": True, "redo": False}
+    assert shown._step(None, event(), RICH.palette, *RICH.dials.values()) == [LOOK.palette, *LOOK.dials.values()]
+    assert shown._step(None, event(), LOOK.palette, *LOOK.dials.values()) == [gr.skip()] * (1 + len(DEFAULTS))
+    redo = event(_data={"redo": True})
+    assert shown._step(None, redo, LOOK.palette, *LOOK.dials.values()) == [RICH.palette, *RICH.dials.values()]
+
+
 # ------------------------------------------------------------------------------------------------------ guard
 
 
