@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from typer.testing import CliRunner
 from wctstyle import color, images, samples
 from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
-from wctstyle.demo import Limits, actions, downloads, optimising, pictures, results, sheets
+from wctstyle.demo import Limits, actions, downloads, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
 from wctstyle.demo.guard import Guard, names_address
@@ -37,6 +38,7 @@ from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.page import Page
 from wctstyle.demo.runs import FAULT, Queue, Run
 from wctstyle.demo.sessions import Session, Sessions
+from wctstyle.demo.steps import DRAG_SECONDS, LATE_SECONDS, MAX_STEPS, Steps
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation, Recipe
@@ -277,6 +279,7 @@ def test_refusals_are_friendly_and_tell_nothing_of_the_server(service, session, 
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ImageError) as caught:
             actions.add_upload(service, session, str(tmp_path / name), str(tmp_path), name, current="")
+        assert str(caught.value).startswith(f"{name}: This file")
         assert str(tmp_path) not in str(caught.value)
         assert "--" not in str(caught.value)
         assert not (tmp_path / name).exists()
@@ -659,6 +662,97 @@ def test_own_pictures_are_found_again_by_their_content_or_named(service, session
     assert added.composition is not None
     assert added.composition.styles == (("sample:peacock", 0.5),)
     assert "painting.png" in added.message
+
+
+def restored(service, stranger, recipe, **current):
+    given = {"current": "sample:cat", "styles": (("sample:marbling", 1.0),), **current}
+    return actions.restore_recipe(service, stranger, recipe.to_json(), **given)
+
+
+def test_a_picture_that_is_awaited_takes_its_place_and_weight(service, session, tmp_path):
+    names = ("photo", "first", "last")
+    own = {name: images.encode(picture(48, 48, seed=seed)) for seed, name in enumerate(names)}
+    ids = {name: session.add(images.load(data), f"{name}.png").id for name, data in own.items()}
+    styles = ((ids["first"], 4.0), ("sample:peacock", 1.0), (ids["last"], 2.0))
+    recipe = actions.recipe_of(service, session, replace(LOOK, content=ids["photo"], styles=styles), 128)
+    stranger = Session("stranger", SMALL)
+    added = restored(service, stranger, recipe)
+    assert (added.composition.content, added.composition.styles) == ("sample:cat", (("sample:peacock", 0.25),))
+    palette, messages = added.composition.palette, []
+    for name in ("last", "photo", "first"):
+        path = upload(tmp_path, images.load(own[name]).rgb)
+        current = {"current": palette["content"], "styles": tuple(map(tuple, palette["styles"]))}
+        added = actions.add_upload(service, stranger, path, str(tmp_path), f"other-{name}.png", **current)
+        palette = added.palette
+        messages.append(added.message)
+    assert palette == {
+        "content": ids["photo"],
+        "styles": [[ids["first"], 1.0], ["sample:peacock", 0.25], [ids["last"], 0.5]],
+    }
+    assert messages[0] == "other-last.png is in its place in the blend again."
+    assert messages[1] == "other-photo.png is the photo again."
+    again = actions.add_upload(
+        service,
+        stranger,
+        upload(tmp_path, images.load(own["first"]).rgb),
+        str(tmp_path),
+        "first.png",
+        current="sample:cat",
+    )
+    assert (again.palette, again.kinds) == (None, ())  # it is not awaited any more
+
+
+def test_a_blend_of_which_nothing_is_here_keeps_what_is_shown_until_something_comes(service, session, tmp_path):
+    own = session.add(images.load(images.encode(picture(48, 48, seed=5))), "painting.png")
+    recipe = actions.recipe_of(service, session, replace(LOOK, styles=((own.id, 0.5),)), 128)
+    stranger = Session("stranger", SMALL)
+    added = restored(service, stranger, recipe)
+    assert added.composition.styles == (("sample:marbling", 1.0),)
+    path = upload(tmp_path, picture(48, 48, seed=5))
+    added = actions.add_upload(
+        service, stranger, path, str(tmp_path), "x.png", current="sample:cat", styles=added.composition.styles
+    )
+    assert added.palette == {"content": "sample:cat", "styles": [[own.id, 0.5]]}
+    assert added.kinds == ("style",)
+
+
+def test_another_recipe_ends_the_wait_and_a_full_blend_takes_nothing(service, session, tmp_path):
+    own = session.add(images.load(images.encode(picture(48, 48, seed=5))), "painting.png")
+    recipe = actions.recipe_of(service, session, replace(LOOK, styles=((own.id, 0.5), ("sample:peacock", 1.0))), 128)
+    stranger = Session("stranger", SMALL)
+    full = tuple((f"sample:{name}", 1.0) for name in samples.names("style")[: SMALL.styles])
+    for other, styles in ((True, ()), (False, full)):
+        restored(service, stranger, recipe)
+        if other:
+            restored(service, stranger, actions.recipe_of(service, session, LOOK, 128))
+        path = upload(tmp_path, picture(48, 48, seed=5))
+        added = actions.add_upload(service, stranger, path, str(tmp_path), "x.png", current="sample:cat", styles=styles)
+        assert added.held is not None
+        assert added.palette is None
+
+
+def test_a_result_becomes_a_picture_of_the_session(service, session):
+    kept = actions.keep(service, session, LOOK)
+    held = actions.use_result(service, session, kept.id)
+    assert held.name == "styled-r1.png"
+    np.testing.assert_array_equal(held.as_content(128).rgb, images.load(kept.data).rgb)
+    actions.live(service, session, replace(LOOK, content=held.id, styles=((held.id, 1.0),)))
+    with pytest.raises(ConfigError, match="not kept any more"):
+        actions.use_result(service, session, "r99")
+
+
+def test_a_removed_picture_is_let_go_unless_an_optimisation_needs_it(service, session):
+    held = session.add(images.load(picture(16, 16, seed=1)), "mine.png")
+    session.run = Run(session, work=lambda stop: iter(()), state="running")
+    session.remove(held.id)
+    assert session.holds(held.id)
+    session.run = None
+    session.remove(held.id)
+    assert not session.holds(held.id)
+    session.remove("upload:gone")
+    assert session.holds("sample:cat")
+    with pytest.raises(ConfigError, match="not kept here any more"):
+        session.picture(held.id)
 
 
 def test_a_recipe_of_the_command_line_is_understood(service, session):
@@ -1078,6 +1172,123 @@ def test_slow_work_gives_way_to_quick_work():
     with gate.quick():
         gate.give_way(0.05)
     assert time.perf_counter() - start > 0.04
+
+
+# ------------------------------------------------------------------------------------------------- undo and redo
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time of the steps; it stands still until it is set."""
+    now = types.SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(steps.time, "monotonic", lambda: now.seconds)
+    return now
+
+
+def strong(strength):
+    return replace(LOOK, settings=Settings(strength=strength))
+
+
+def as_it_is(step):
+    return step
+
+
+def test_steps_go_back_and_forth_and_a_move_ends_the_way_forth(clock):
+    steps = Steps()
+    looks = [LOOK, replace(LOOK, content="sample:cat"), replace(LOOK, content="sample:cat", model="medium")]
+    for look in looks:
+        steps.record(look)
+    assert steps.offered == {"undo": True, "redo": False}
+    assert [steps.undo(look, as_it_is) for look in reversed(looks)] == [looks[1], looks[0], None]
+    assert steps.offered == {"undo": False, "redo": True}
+    assert [steps.redo(look, as_it_is) for look in looks] == [looks[1], looks[2], None]
+    assert steps.undo(looks[2], as_it_is) == looks[1]
+    steps.record(strong(0.5))
+    assert steps.redo(strong(0.5), as_it_is) is None
+    assert steps.undo(strong(0.5), as_it_is) == looks[1]
+
+
+def test_a_drag_is_one_step_and_other_sliders_and_choices_are_others(clock):
+    steps = Steps()
+    steps.record(LOOK)
+    for strength in (0.9, 0.8, 0.7):
+        steps.record(strong(strength))
+        clock.seconds += 10  # which the picture takes
+        steps.rest()
+    assert len(steps.past) == 1
+    weighed = replace(strong(0.7), styles=((LOOK.styles[0][0], 0.1), LOOK.styles[1]))
+    steps.record(weighed)
+    steps.record(replace(weighed, styles=(weighed.styles[0], (LOOK.styles[1][0], 0.2))))
+    assert len(steps.past) == 3
+    clock.seconds += DRAG_SECONDS
+    steps.record(replace(weighed, styles=(weighed.styles[0], (LOOK.styles[1][0], 0.3))))
+    assert len(steps.past) == 4
+    for content in ("cat", "coffee"):  # not a drag, however quick
+        steps.record(replace(LOOK, content=f"sample:{content}"))
+    assert len(steps.past) == 6
+
+
+def test_what_is_on_the_page_but_not_yet_recorded_is_undone(clock):
+    steps = Steps()
+    steps.record(LOOK)
+    assert steps.undo(strong(0.5), as_it_is) == LOOK
+    assert steps.redo(LOOK, as_it_is) == strong(0.5)
+
+
+def test_a_move_that_arrives_after_its_undo_is_passed_over(clock):
+    steps = Steps()
+    steps.record(LOOK)
+    assert steps.undo(strong(0.5), as_it_is) == LOOK
+    steps.record(strong(0.5))
+    assert (steps.now, steps.offered) == (LOOK, {"undo": False, "redo": True})
+    clock.seconds += LATE_SECONDS
+    steps.record(strong(0.5))
+    assert steps.now == strong(0.5)
+
+
+def test_steps_are_bounded(clock):
+    steps = Steps()
+    for number in range(MAX_STEPS + 20):
+        clock.seconds += DRAG_SECONDS
+        steps.record(replace(LOOK, size=64 + number))
+    assert len(steps.past) == MAX_STEPS
+    assert steps.past[-1].size == 64 + MAX_STEPS + 18
+
+
+def test_steps_of_pictures_that_are_gone_are_repaired_or_passed_over(service, session):
+    held = [session.add(images.load(picture(16, 16, seed=seed)), f"{seed}.png") for seed in range(2)]
+    photo = replace(LOOK, content=held[0].id)
+    both = replace(LOOK, styles=((held[1].id, 1.0), ("sample:peacock", 0.5)))
+    only = replace(LOOK, styles=((held[1].id, 1.0),))
+    for look in (strong(0.5), photo, both, only, LOOK):
+        session.steps.record(look)
+    for picture_ in held:
+        session.remove(picture_.id)
+    seen, shown = [], LOOK
+    while (
+        step := session.steps.undo(shown, lambda step, shown=shown: actions.repaired(session, step, shown))
+    ) is not None:
+        seen.append(step)
+        shown = step
+    alone = replace(LOOK, styles=(("sample:peacock", 0.5),))
+    assert seen == [alone, replace(LOOK, styles=LOOK.styles), strong(0.5)]
+    for step in seen:
+        actions.live(service, session, step)
+
+
+def test_undo_sets_palette_and_controls_and_live_moves_are_its_steps(service, session):
+    shown = page(service, session)
+    shown.controls = dict.fromkeys(DEFAULTS)
+    shown._updates = partial(Page._updates, shown)
+    shown._composition = partial(Page._composition, shown)
+    event = partial(types.SimpleNamespace, _data={"redo": False})
+    for look in (LOOK, RICH):
+        told = shown._live(None, look.palette, *look.dials.values())
+    assert told["steps"] == {"undo": True, "redo": False}
+    assert shown._step(None, event(), RICH.palette, *RICH.dials.values()) == [LOOK.palette, *LOOK.dials.values()]
+    assert shown._step(None, event(), LOOK.palette, *LOOK.dials.values()) == [gr.skip()] * (1 + len(DEFAULTS))
+    redo = event(_data={"redo": True})
+    assert shown._step(None, redo, LOOK.palette, *LOOK.dials.values()) == [RICH.palette, *RICH.dials.values()]
 
 
 # ------------------------------------------------------------------------------------------------------ guard

@@ -11,13 +11,23 @@ from typing import Any
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.demo.awaited import Awaited, Styles
 from wctstyle.demo.backend import Backend
 from wctstyle.demo.composition import QUALITIES, Composition, from_recipe, recipe_for
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.pictures import StoredPicture, address, decode, public_name, sample, take_upload, thumbnail
+from wctstyle.demo.pictures import (
+    PictureKind,
+    StoredPicture,
+    address,
+    decode,
+    public_name,
+    sample,
+    take_upload,
+    thumbnail,
+)
 from wctstyle.demo.runs import Queue
 from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session, Sessions, Storage
-from wctstyle.errors import ImageError
+from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.recipe import Optimisation, Recipe
 
 log = logging.getLogger("wctstyle.demo")
@@ -169,28 +179,74 @@ def describe(kept: HistoryEntry) -> str:
 
 @dataclass(frozen=True)
 class Added:
-    """What came of an upload: a picture held, or a composition restored from the recipe in it."""
+    """What came of an upload: a picture held, or a composition restored from the recipe in it.
+
+    palette: the photo and the blend with the picture in the place where it was awaited; kinds: which of "content" and
+    "style" it became there.
+    """
 
     held: StoredPicture | None = None
     composition: Composition | None = None
+    palette: dict[str, Any] | None = None
+    kinds: tuple[PictureKind, ...] = ()
     message: str = ""
 
 
-def add_upload(service: Service, session: Session, path: object, folder: str, name: object, *, current: str) -> Added:
+def add_upload(
+    service: Service,
+    session: Session,
+    path: object,
+    folder: str,
+    name: object,
+    *,
+    current: str,
+    styles: Styles = (),
+) -> Added:
     """Take an uploaded file, which is deleted: hold it, or restore the settings it carries.
 
-    `current` is the content that stays where a recipe's own is not at hand.
+    `current` and `styles` are on the page: they stay where a recipe's own are not at hand, and a picture that is
+    awaited takes its place beside them.
 
     Raises:
-        ImageError: it is no picture, or too large.
+        WctStyleError: it is no picture, too large, or its recipe makes no sense; the message begins with its name.
     """
-    data = take_upload(path, folder, service.limits)
-    recipe = stored_recipe(data)
-    if recipe is not None:
-        return restore_recipe(service, session, recipe, current=current)
-    held = session.add(decode(data, service.limits), public_name(name))
+    name = public_name(name)
+    try:
+        data = take_upload(path, folder, service.limits)
+        recipe = stored_recipe(data)
+        if recipe is not None:
+            return restore_recipe(service, session, recipe, current=current, styles=styles)
+        held = session.add(decode(data, service.limits), name)
+    except WctStyleError as error:
+        kind = ImageError if isinstance(error, ImageError) else ConfigError
+        raise kind(f"{name}: {error}") from error
     service.sessions.make_room()
-    return Added(held=held)
+    session.awaited, content, styles, kinds = session.awaited.take(held, current, styles, service.limits.styles)
+    if not kinds:
+        return Added(held=held)
+    places = {"content": "the photo", "style": "in its place in the blend"}
+    message = f"{name} is {' and '.join(places[kind] for kind in kinds)} again."
+    palette = {"content": content, "styles": [[id, weight] for id, weight in styles]}
+    return Added(held=held, palette=palette, kinds=tuple(kinds), message=message)
+
+
+def use_result(service: Service, session: Session, id: str) -> StoredPicture:
+    """Make a result of the history a picture of the session.
+
+    Raises:
+        ConfigError: it is not kept any more.
+    """
+    kept = session.result(id)
+    held = session.add(images.load(kept.data), f"{kept.kind}-{kept.id}.png")
+    service.sessions.make_room()
+    return held
+
+
+def repaired(session: Session, composition: Composition, shown: Composition) -> Composition:
+    """Return a composition of pictures that are still held: those that are not leave it, or are as `shown`."""
+    styles = tuple((id, weight) for id, weight in composition.styles if session.holds(id))
+    content = composition.content if session.holds(composition.content) else shown.content
+    return replace(composition, content=content, styles=styles or shown.styles)
 
 
 def stored_recipe(data: bytes) -> dict[str, Any] | None:
@@ -201,22 +257,36 @@ def stored_recipe(data: bytes) -> dict[str, Any] | None:
         return None
 
 
-def restore_recipe(service: Service, session: Session, written: Mapping[str, Any], *, current: str) -> Added:
-    """Turn a recipe into a composition, with a message that tells what is missing.
+def restore_recipe(
+    service: Service, session: Session, written: Mapping[str, Any], *, current: str, styles: Styles = ()
+) -> Added:
+    """Turn a recipe into a composition, with a message that tells what is missing; the session awaits that.
 
     Raises:
         ConfigError: the recipe makes no sense, or has regions.
     """
     composition, recipe, missing = from_recipe(written, session.find, service.limits, fallback=current)
+    session.awaited = Awaited()
     message = "Settings restored from the picture."
     if missing:
-        message += " Not here: " + ", ".join(missing) + ". Add them again to get the same picture."
+        composition = _await(session, composition, recipe, styles)
+        message += f" Not here: {', '.join(missing)}. Add {'it' if len(missing) == 1 else 'them'} to complete it."
     if composition.model not in service.backend.offered:
         message += f" Its quality, {QUALITIES[composition.model]}, is not installed here."
         composition = replace(composition, model=service.backend.model)
     if recipe.settings.refine or recipe.optimisation is not None:
         message += " It was refined afterwards. Optimise does that here."
     return Added(composition=composition, message=message)
+
+
+def _await(session: Session, composition: Composition, recipe: Recipe, stand_ins: Styles) -> Composition:
+    """Let the session await what a recipe lacks; returns the composition for the meantime, with weights up to 1."""
+    has_style = [session.find(style.name, style.hash) is not None for style in recipe.styles]
+    has_content = session.find(recipe.content.name, recipe.content.hash) is not None
+    most = max(1.0, *(style.weight for style in recipe.styles))
+    styles = tuple((id, weight / most) for id, weight in composition.styles)
+    session.awaited = Awaited.of(recipe, has_content, has_style, most, () if styles else stand_ins)
+    return replace(composition, styles=styles or stand_ins)
 
 
 def uploads(session: Session) -> dict[str, dict[str, str]]:

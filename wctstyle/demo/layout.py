@@ -25,12 +25,12 @@ EXPORT_SIZES = (1024, 2048)
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
-def html_part(name: str, value: Any, *, elem_id: str, script: bool = True, **props: Any) -> gr.HTML:
-    """Make a component of the page's own: NAME.html and NAME.js of the assets."""
+def html_part(name: str, value: Any, *, elem_id: str, parts: tuple[str, ...] = (), **props: Any) -> gr.HTML:
+    """Make a component of the page's own: NAME.html and NAME.js of the assets, after the scripts of its `parts`."""
     return gr.HTML(
         value,
         html_template=asset(f"{name}.html") if name != "shelf" else "<span></span>",
-        js_on_load=asset(f"{name}.js") if script else None,
+        js_on_load="\n".join(asset(f"{part}.js") for part in (*parts, name)),
         apply_default_css=False,
         elem_id=elem_id,
         **props,
@@ -72,7 +72,7 @@ class Layout:
             with gr.Column(scale=6, elem_id="wct-left", min_width=320):
                 self.stage = html_part("stage", self.first_stage, elem_id="wct-stage")
                 self.running = html_part("running", sheets.NO_RUN, elem_id="wct-running")
-                self.strip = html_part("strip", [], elem_id="wct-strip", settle_ms=SETTLE_MILLISECONDS)
+                self.strip = html_part("strip", [], elem_id="wct-strip", parts=("rows",), settle_ms=SETTLE_MILLISECONDS)
             with gr.Column(scale=5, elem_id="wct-right", min_width=320), gr.Tabs():
                 with gr.Tab("Blend"):
                     self._build_blend()
@@ -90,6 +90,7 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
+            parts=("rows", "pad", "uploads", "camera", "steps"),
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,

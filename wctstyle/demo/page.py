@@ -11,10 +11,11 @@ import numpy as np
 
 from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
-from wctstyle.demo.composition import Composition
+from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.layout import Layout
 from wctstyle.demo.optimise_panel import OptimisePanel
+from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
 from wctstyle.demo.theme import asset
 from wctstyle.errors import WctStyleError
@@ -29,6 +30,10 @@ SLOW_DIALS = ("size", "look", "stroke_scale")
 def _note(text: str, kind: Literal["error", "good"]) -> dict[str, str]:
     """Say something on the stage."""
     return {"text": text, "kind": kind}
+
+
+def _kind(data: dict[str, Any]) -> PictureKind:
+    return "style" if data.get("kind") == "style" else "content"
 
 
 class Page(Layout):
@@ -79,8 +84,14 @@ class Page(Layout):
             [self.shelf, *everything],
             concurrency_id="upload",
             concurrency_limit=1,
+            trigger_mode="multiple",
             **quiet,
         ).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live)
+        self.palette.delete(self._remove, None, self.shelf, trigger_mode="multiple", **quiet)
+        self.palette.undo(self._step, everything, everything, trigger_mode="always_last", queue=False, **quiet).success(
+            self._live, everything, self.stage, **live
+        )
+        self.strip.upload(self._use, None, self.shelf, trigger_mode="multiple", **quiet)
         self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live)
         picked = self.strip.select(
             self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live
@@ -99,6 +110,7 @@ class Page(Layout):
             session.latest = self.first_rendered
             actions.keep(self.service, session, self.first)
         composition = memory.resumed(self.service, session)
+        session.steps.record(composition or self.first)
         if composition is None:
             return [actions.strip(session), *[gr.skip()] * (2 + len(self.controls))]
         return [actions.strip(session), memory.news(session), *self._updates(composition)]
@@ -112,7 +124,11 @@ class Page(Layout):
     def _live(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
         session = self._session(request)
         session.moves += 1
-        return actions.live(self.service, session, self._composition(palette, *values))
+        composition = self._composition(palette, *values)
+        session.steps.record(composition)
+        stage = actions.live(self.service, session, composition)
+        session.steps.rest()
+        return {**stage, "steps": session.steps.offered}
 
     @friendly
     def _settle(self, request: gr.Request, palette: Any, *values: Any) -> list[dict[str, Any]]:
@@ -127,30 +143,61 @@ class Page(Layout):
         untouched = [gr.skip()] * (1 + len(self.controls))
         news: dict[str, Any] = {"added": None, "restored": False, "serial": time.time()}
         try:
+            current, styles = read_palette(palette, self.service.limits)
             added = actions.add_upload(
                 self.service,
                 session,
                 data.get("path"),
                 self.upload_folder,
                 data.get("name"),
-                current=str((palette or {}).get("content")),
+                current=current,
+                styles=styles,
             )
         except WctStyleError as error:
             return [{**news, "pictures": actions.uploads(session), "note": _note(str(error), "error")}, *untouched]
         if added.composition is not None:
             news |= {"restored": True, "note": _note(added.message, "good")}
             return [{**news, "pictures": actions.uploads(session)}, *self._updates(added.composition)]
-        kind = "style" if data.get("kind") == "style" else "content"
-        if added.held is not None:
-            session.put_on_shelf(added.held.id, kind)
-        news["added"] = {"id": added.held.id if added.held else None, "kind": kind}
-        return [{**news, "pictures": actions.uploads(session)}, *untouched]
+        news["pictures"] = actions.uploads(session)
+        id = added.held.id if added.held else ""
+        if added.palette is not None:
+            for kind in added.kinds:
+                session.put_on_shelf(id, kind)
+            news |= {"restored": True, "note": _note(added.message, "good")}
+            news["added"] = {"id": id, "kinds": added.kinds, "use": False}
+            return [news, added.palette, *untouched[1:]]
+        session.put_on_shelf(id, _kind(data))
+        news["added"] = {"id": id, "kinds": [_kind(data)], "use": data.get("use") is not False}
+        return [news, *untouched]
 
     @friendly
     def _live_if_restored(self, request: gr.Request, news: Any, palette: Any, *values: Any) -> Any:
         if not (isinstance(news, dict) and news.get("restored")):
             return gr.skip()
         return self._live(request, palette, *values)
+
+    @friendly
+    def _remove(self, request: gr.Request, event: gr.EventData) -> dict[str, Any]:
+        session = self._session(request)
+        session.remove(str((event._data or {}).get("id")))
+        return {"added": None, "restored": False, "serial": time.time(), "pictures": actions.uploads(session)}
+
+    @friendly
+    def _use(self, request: gr.Request, event: gr.EventData) -> dict[str, Any]:
+        """Take a result of the history as photo or style."""
+        session, data = self._session(request), event._data or {}
+        held = actions.use_result(self.service, session, str(data.get("id")))
+        session.put_on_shelf(held.id, _kind(data))
+        added = {"id": held.id, "kinds": [_kind(data)], "use": True}
+        return {"added": added, "restored": False, "serial": time.time(), "pictures": actions.uploads(session)}
+
+    @friendly
+    def _step(self, request: gr.Request, event: gr.EventData, palette: Any, *values: Any) -> list[Any]:
+        """Undo or redo: set the palette and every control to the step before or after."""
+        session, shown = self._session(request), self._composition(palette, *values)
+        go = session.steps.redo if (event._data or {}).get("redo") else session.steps.undo
+        composition = go(shown, lambda step: actions.repaired(session, step, shown))
+        return [gr.skip()] * (1 + len(self.controls)) if composition is None else self._updates(composition)
 
     @friendly
     def _pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
@@ -163,9 +210,10 @@ class Page(Layout):
         id, action = str(data.get("id")), data.get("action")
         if action == "open":
             session.moves += 1
-            stage = results.reopened(self.service, session, id)
-            session.composition = session.result(id).composition
-            return [stage, gr.skip(), *self._updates(session.composition)]
+            stage, composition = results.reopened(self.service, session, id), session.result(id).composition
+            session.composition = composition
+            session.steps.record(composition)
+            return [{**stage, "steps": session.steps.offered}, gr.skip(), *self._updates(composition)]
         pair = {side: data.get(side) and str(data[side]) for side in ("a", "b")}
         if not (pair["a"] and pair["b"]):
             return [gr.skip(), pair, *untouched]

@@ -7,6 +7,7 @@ import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +20,10 @@ THUMB_SIDE = 132
 
 LIVE_QUALITY = 86
 """JPEG quality of what is on screen; downloads are made anew."""
+
+
+PictureKind = Literal["content", "style"]
+"""What a picture is used as."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,7 @@ def take_upload(path: object, folder: str, limits: Limits, *, keep: bool = False
         size = file.stat().st_size
         if size > limits.upload_bytes:
             raise ImageError(
-                f"This file has {size / MIB:.0f} MB; up to {limits.upload_bytes / MIB:.0f} MB are taken here. "
-                "Please save it smaller."
+                f"This file is too large, {size / MIB:.0f} MB. Files may have up to {limits.upload_bytes / MIB:.0f} MB."
             )
         return file.read_bytes()
     except OSError as error:

@@ -19,15 +19,16 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.demo.awaited import Awaited
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.pictures import StoredPicture, hold, sample
+from wctstyle.demo.pictures import PictureKind, StoredPicture, hold, sample
 from wctstyle.demo.runs import Run
+from wctstyle.demo.steps import Steps
 from wctstyle.errors import ConfigError
 from wctstyle.recipe import Recipe
 
 ResultKind = Literal["styled", "optimised"]
-PictureKind = Literal["content", "style"]
 
 Losses = tuple[tuple[int, float, int], ...]
 """Step, loss, and the scale (from 1) it was measured at."""
@@ -91,6 +92,8 @@ class Session:
     files: dict[str, str] = field(default_factory=dict)
     written: Hashable = None
     latest: tuple[Composition, np.ndarray, float] | None = None
+    steps: Steps = field(default_factory=Steps)
+    awaited: Awaited = field(default_factory=Awaited)
     _pictures: OrderedDict[str, StoredPicture] = field(default_factory=OrderedDict)
     _history: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
     _numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
@@ -169,6 +172,17 @@ class Session:
                 self._pictures.popitem(last=False)
             self._shrink()
         return held
+
+    def remove(self, id: str) -> None:
+        """Let go of an uploaded picture; while an optimisation needs it, it is held on."""
+        with self._lock:
+            if not self.optimising:
+                self._pictures.pop(id, None)
+
+    def holds(self, id: str) -> bool:
+        """Say whether a picture is a sample or held here."""
+        with self._lock:
+            return id.startswith(samples.PREFIX) or id in self._pictures
 
     def keep(self, **values: Any) -> HistoryEntry:
         """Add a result to the history; `values` are the fields of `HistoryEntry` without the id."""

@@ -1,0 +1,33 @@
+/* Undo and redo. The server keeps the steps of this page, with all dials; the page only asks. */
+
+const can = { undo: false, redo: false };
+function allow(undo, redo) {
+  Object.assign(can, { undo, redo });
+  for (const button of element.querySelectorAll("[data-step]")) button.setAttribute("aria-disabled", String(!can[button.dataset.step]));
+}
+function step(which) {
+  if (!can[which]) return;
+  trigger("undo", { redo: which === "redo" });
+  document.dispatchEvent(new CustomEvent("wct:moved"));
+}
+
+const TEXT = "textarea, [contenteditable], input:not([type=range], [type=radio], [type=checkbox], [type=file], [type=button])";
+document.addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(TEXT)) return; // text has its own undo
+  const key = event.key.toLowerCase();
+  const which = key === "z" ? (event.shiftKey ? "redo" : "undo") : key === "y" && event.ctrlKey ? "redo" : "";
+  if (!which) return;
+  event.preventDefault();
+  step(which);
+});
+for (const button of element.querySelectorAll("[data-step]")) button.addEventListener("click", () => step(button.dataset.step));
+document.addEventListener("input", (event) => event.target.closest?.("#wct-dials, #wct-more") && allow(true, false));
+document.addEventListener("wct:shown", (event) => {
+  const { steps } = event.detail.value;
+  if (steps) allow(steps.undo, steps.redo);
+});
+
+/* Who leaves while an optimisation runs or waits loses it, so the browser asks first. */
+document.addEventListener("wct:optimising", (event) => {
+  window.onbeforeunload = event.detail ? (leaving) => leaving.preventDefault() : null;
+}, true);
