@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import threading
 import time
 
 import pytest
-from demo_service import ROOT, chromium, narrow_server
 from narrow import picture
+from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect, until
 
-from benchmarks.demo import FLAGS
 from wctstyle import images
 from wctstyle.demo import actions, optimising, server
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import run
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
-
-WAIT_MS = 120_000
-"""How long the page may take; for faults only, as programs are compiled on the way, on a busy machine too."""
-
-expect.set_options(timeout=WAIT_MS)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-SHOTS = ROOT / "artifacts" / "demo"
-FAKE_CAMERA = "--use-fake-device-for-media-stream"
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-HAND = """([kind, selector, name, data]) => {
-  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([bytes], name, { type: "image/png" }));
-  const options = { bubbles: true, cancelable: true, clipboardData: transfer, dataTransfer: transfer };
-  const event = kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options);
-  return !document.querySelector(selector).dispatchEvent(event);
-}"""
+pytestmark = MARKS
+served, browser, visit = FIXTURES
 
 ASK_FIRST = """() => {
   const devices = navigator.mediaDevices, ask = devices.getUserMedia.bind(devices);
@@ -52,109 +25,6 @@ ASK_FIRST = """() => {
   });
 }"""
 """Leaves the camera waiting until `allow()`, as the question of a browser does."""
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    chromium()
-    with narrow_server(tmp_path_factory.mktemp("demo")) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def browser():
-    executable = chromium()
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, FAKE_CAMERA])
-        yield browser
-        browser.close()
-
-
-def until(condition):
-    """Wait for what the page or the server does in its own time; the limit is for faults only."""
-    end = time.monotonic() + WAIT_MS / 1000
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-class Visitor:
-    """One open page; `problems` collects what the console and the network complain of."""
-
-    def __init__(self, browser, address, viewport=DESK):
-        self.address, self.problems = address, []
-        self.context = browser.new_context(viewport=viewport, accept_downloads=True)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(WAIT_MS)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
-        self.page.on("request", self._request)
-        self.page.goto(address)
-        self.page.wait_for_selector(".wct-stage[data-shown]")
-        self.page.wait_for_selector(".wct-strip li")
-
-    def _console(self, message):
-        if message.type == "error" and "413" not in message.text:
-            self.problems.append(message.text)
-
-    def _request(self, request):
-        if not request.url.startswith((self.address, "data:", "blob:")):
-            self.problems.append(f"asked another server: {request.url}")
-
-    @property
-    def shown(self):
-        return int(self.page.locator(".wct-stage").get_attribute("data-shown") or 0)
-
-    @property
-    def source(self):
-        return self.page.locator(".wct-after").get_attribute("src")
-
-    def after(self, action):
-        """Do something and wait until another picture is on the stage."""
-        before = self.shown
-        action()
-        self.page.wait_for_function(f"Number(document.querySelector('.wct-stage').dataset.shown) > {before}")
-
-    def tab(self, name):
-        self.page.get_by_role("tab", name=name).click()
-
-    def slide(self, selector, value):
-        self.page.locator(selector).first.fill(str(value))
-
-    def hand(self, event, selector, name, rgb):
-        """Paste or drag a picture onto an element; says whether the browser leaves it to the page."""
-        data = base64.b64encode(images.encode(rgb)).decode()
-        return self.page.evaluate(HAND, [event, selector, name, data])
-
-    def chosen(self):
-        return self.page.locator(".wct-photos [aria-pressed=true]")
-
-    def history(self):
-        return self.page.locator(".wct-strip li").count()
-
-    def until_history(self, count):
-        self.page.wait_for_function(f"document.querySelectorAll('.wct-strip li').length >= {count}")
-
-    def shot(self, name):
-        self.page.screenshot(path=SHOTS / f"{name}.png")
-
-    def close(self):
-        self.context.close()
-
-
-@pytest.fixture
-def visit(served, browser):
-    visitors = []
-
-    def arrive(viewport=DESK):
-        visitors.append(Visitor(browser, served[1], viewport))
-        return visitors[-1]
-
-    yield arrive
-    for visitor in visitors:
-        visitor.close()
-    assert [problem for visitor in visitors for problem in visitor.problems] == []
 
 
 def test_the_first_picture_is_there_without_touching_anything(visit):
