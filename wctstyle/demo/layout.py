@@ -20,12 +20,16 @@ SETTLE_MILLISECONDS = 1500
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
-def html_part(name: str, value: Any, *, elem_id: str, script: bool = True, **props: Any) -> gr.HTML:
+UNSEEN = ("shelf", "told")
+"""Components that only pass on what the server sends to the others."""
+
+
+def html_part(name: str, value: Any, *, elem_id: str, **props: Any) -> gr.HTML:
     """Make a component of the page's own: NAME.html and NAME.js of the assets."""
     return gr.HTML(
         value,
-        html_template=asset(f"{name}.html") if name != "shelf" else "<span></span>",
-        js_on_load=asset(f"{name}.js") if script else None,
+        html_template="<span></span>" if name in UNSEEN else asset(f"{name}.html"),
+        js_on_load=asset(f"{name}.js"),
         apply_default_css=False,
         elem_id=elem_id,
         **props,
@@ -41,28 +45,25 @@ class Layout:
         self._build()
 
     def _build(self) -> None:
-        gr.HTML(
-            '<div class="wct-head"><h1>wctstyle</h1><p>Any photo in any blend of paintings. Move a slider and '
-            'the picture follows.</p><button type="button" aria-label="Switch between light and dark">◐ light / dark'
-            "</button></div>",
-            js_on_load="element.querySelector('button').addEventListener('click', () => "
-            "document.body.classList.toggle('dark'));",
-            apply_default_css=False,
-        )
+        html_part("header", None, elem_id="wct-header")
         with gr.Row(elem_id="wct-main"):
             with gr.Column(scale=6, elem_id="wct-left", min_width=320):
                 self.stage = html_part("stage", self.first_stage, elem_id="wct-stage")
-                self.strip = html_part("strip", [], elem_id="wct-strip", settle_ms=SETTLE_MILLISECONDS)
-            with gr.Column(scale=5, elem_id="wct-right", min_width=320), gr.Tabs():
-                with gr.Tab("Blend"):
+            with (
+                gr.Column(scale=5, elem_id="wct-right", min_width=320),
+                gr.Tabs(elem_id="wct-tabs", overflow_behavior="wrap"),
+            ):
+                with gr.Tab("Blend", elem_id="wct-tab-blend"):
                     self._build_blend()
-                with gr.Tab("Optimise") as self.optimise_tab:
+                with gr.Tab("Optimise", elem_id="wct-tab-optimise") as self.optimise_tab:
                     self._build_optimise()
-                with gr.Tab("Compare"):
+                with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()
-                with gr.Tab("Download"):
+                with gr.Tab("Download", elem_id="wct-tab-download"):
                     self._build_export()
+            self.strip = html_part("strip", [], elem_id="wct-strip", settle_ms=SETTLE_MILLISECONDS)
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
+        self.told = html_part("told", None, elem_id="wct-told")
 
     def _build_blend(self) -> None:
         limits = self.service.limits
@@ -131,7 +132,7 @@ class Layout:
 
     def _build_optimise(self) -> None:
         gr.Markdown(
-            "### Optimise\nRefines the picture step by step (Gatys et al. 2016). It takes minutes and brings more "
+            "## Optimise\nRefines the picture step by step (Gatys et al. 2016). It takes minutes and brings more "
             "texture. Strength above 1 counts as 1, and Color below one half keeps the photo's colors."
         )
         steps = min(OptimizeSettings.steps, self.service.limits.optimise_steps)
@@ -161,7 +162,7 @@ class Layout:
         )
 
     def _build_compare(self) -> None:
-        gr.Markdown("### Compare two results\nThey are laid over each other on the stage, with figures here.")
+        gr.Markdown("## Compare two results\nThey are laid over each other on the stage, with figures here.")
         with gr.Row():
             self.latest_pair = gr.Button("Compare the latest two", size="sm")
             self.measure = gr.Button("Measure A and B", variant="primary", size="sm")
@@ -169,7 +170,7 @@ class Layout:
         self.pair = gr.State({"a": None, "b": None})
 
     def _build_export(self) -> None:
-        gr.Markdown("### Download\nThe settings are kept inside the file. Drop it on the page to restore them.")
+        gr.Markdown("## Download\nThe settings are kept inside the file. Drop it on the page to restore them.")
         limits = self.service.limits
         self.which = gr.Radio(
             [("Current blend, at the size below", "blend"), ("Result A", "a"), ("Result B", "b")],
@@ -190,5 +191,6 @@ class Layout:
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
         self.write_code = gr.Button("Show as command and Python")
-        self.command = gr.Code(label="In the terminal", language="shell", visible=False, interactive=False)
-        self.python = gr.Code(label="In Python", language="python", visible=False, interactive=False)
+        code: dict[str, Any] = {"visible": False, "interactive": False, "wrap_lines": True, "buttons": ["copy"]}
+        self.command = gr.Code(label="In the terminal", language="shell", **code)
+        self.python = gr.Code(label="In Python", language="python", **code)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import gradio as gr
 import numpy as np
+from gradio.events import Dependency
 
 from wctstyle.demo import actions, optimising, results, sheets
 from wctstyle.demo.actions import Service
@@ -28,29 +30,55 @@ LIVE_JOBS = 2
 SLOW_DIALS = ("size", "look", "stroke_scale")
 """Sliders whose every value is measured anew, so that the picture follows when they are let go."""
 
+FAULT = "Something went wrong here. Please try once more, or load the page again."
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+@contextlib.contextmanager
+def refusals(action: str, session: Session | None = None) -> Iterator[None]:
+    """Turn errors into messages: ours as they are, all others without anything of the inside.
+
+    With a session, it keeps the message and Gradio only learns of a failure, so that it shows nothing itself:
+    `Page._tell` says it on the stage.
+    """
+    try:
+        yield
+        return
+    except gr.Error:
+        raise
+    except WctStyleError as error:
+        text = str(error)
+    except Exception:
+        log.exception("a fault in %s", action)
+        text = FAULT
+    if session is not None:
+        session.refusal = text
+    raise gr.Error(text, visible=session is None, print_exception=False)
+
+
 def friendly(action: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Turn errors into messages on the page: ours as they are, all others without anything of the inside."""
+    """Tell a client of the API of errors in words."""
 
     @functools.wraps(action)
     def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
+        with refusals(getattr(action, "__name__", "an action")):
             return action(*args, **kwargs)
-        except gr.Error:
-            raise
-        except WctStyleError as error:
-            raise gr.Error(str(error), title="That did not work", duration=8, print_exception=False) from None
-        except Exception:
-            log.exception("a fault in %s", getattr(action, "__name__", "an action"))
-            raise gr.Error(
-                "Something went wrong here. Please try once more, or load the page again.",
-                title="Sorry",
-                duration=8,
-                print_exception=False,
-            ) from None
+
+    return run
+
+
+_Handler = Callable[Concatenate[Any, gr.Request, _P], _R]
+
+
+def handler(action: _Handler[_P, _R]) -> _Handler[_P, _R]:
+    """Tell the page of errors, on its stage."""
+
+    @functools.wraps(action)
+    def run(self: Page, request: gr.Request, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with refusals(action.__name__, self._session(request)):
+            return action(self, request, *args, **kwargs)
 
     return run
 
@@ -92,7 +120,15 @@ class Page(Layout):
 
     def _connect(self) -> None:
         everything = [self.palette, *self.controls.values()]
-        gr.on(
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        live: dict[str, Any] = {**quiet, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
+
+        def told(event: Dependency, js: str | None = None) -> Dependency:
+            """Say on the stage why it failed, if it does."""
+            event.failure(self._tell, None, self.told, js=js, queue=False, **quiet)
+            return event
+
+        moved = gr.on(
             [
                 self.palette.input,
                 *(control.input for name, control in self.controls.items() if name not in SLOW_DIALS),  # pyright: ignore
@@ -102,26 +138,24 @@ class Page(Layout):
             everything,
             self.stage,
             trigger_mode="always_last",
-            show_progress="hidden",
-            concurrency_limit=LIVE_JOBS,
-            concurrency_id="live",
-            api_visibility="private",
-        ).failure(None, js="() => document.dispatchEvent(new CustomEvent('wct:failed'))")
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        live: dict[str, Any] = {**quiet, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
-        self.blocks.load(self._open, None, [self.strip], **live)
-        self.palette.upload(
+            **live,
+        )
+        told(moved, js="() => { document.dispatchEvent(new CustomEvent('wct:failed')); return []; }")
+        told(self.blocks.load(self._open, None, [self.strip], **live))
+        uploaded = self.palette.upload(
             self._upload,
             [self.palette],
             [self.shelf, *everything],
             concurrency_id="upload",
             concurrency_limit=1,
             **quiet,
-        ).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live)
-        self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live)
-        self.strip.select(self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live)
+        )
+        told(told(uploaded).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live))
+        told(self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live))
+        told(self.strip.select(self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live))
         optimiser = [self.steps, self.method, self.begin_with, *everything]
-        self.start.click(self._arm, None, [self.progress, self.ticket], queue=False, **quiet).then(
+        armed = told(self.start.click(self._arm, None, [self.progress, self.ticket], queue=False, **quiet))
+        optimised = armed.then(
             self._optimise,
             [self.ticket, *optimiser],
             [self.stage, self.progress, self.strip, self.pair],
@@ -131,28 +165,30 @@ class Page(Layout):
             concurrency_id="optimise",
             concurrency_limit=1,
             api_visibility="private",
-        ).failure(self._disarm, None, self.progress, queue=False, **quiet)
-        self.stop.click(self._stop, None, self.progress, queue=False, **quiet)
-        self.ask.click(
+        )
+        told(optimised).failure(self._disarm, None, self.progress, queue=False, **quiet)
+        told(self.stop.click(self._stop, None, self.progress, queue=False, **quiet))
+        estimated = self.ask.click(
             self._estimate, optimiser, self.progress, concurrency_id="estimate", concurrency_limit=1,
             show_progress="minimal", api_visibility="private",
         )  # fmt: skip
-        self.latest_pair.click(self._latest, None, [self.stage, self.pair, self.sheet], **live)
-        self.measure.click(
-            self._measure, [self.pair], self.sheet, concurrency_id="slow", concurrency_limit=1, api_visibility="private"
-        )
-        export: dict[str, Any] = {"concurrency_id": "slow", "concurrency_limit": 1, "api_visibility": "private"}
-        self.make_file.click(
-            self._export,
-            [self.which, self.pair, self.format, self.export_size, self.quality, *everything],
-            self.file,
-            **export,
-        )
-        self.write_code.click(self._code, [self.export_size, *everything], [self.command, self.python], **live)
+        told(estimated)
+        told(self.latest_pair.click(self._latest, None, [self.stage, self.pair, self.sheet], **live))
+        slow: dict[str, Any] = {"concurrency_id": "slow", "concurrency_limit": 1, "api_visibility": "private"}
+        told(self.measure.click(self._measure, [self.pair], self.sheet, **slow))
+        choices = [self.which, self.pair, self.format, self.export_size, self.quality]
+        told(self.make_file.click(self._export, [*choices, *everything], self.file, **slow))
+        told(self.write_code.click(self._code, [self.export_size, *everything], [self.command, self.python], **live))
+
+    def _tell(self, request: gr.Request) -> Any:
+        """Say on the stage why the latest action failed; of failures of its own Gradio tells itself."""
+        session = self._session(request)
+        text, session.refusal = session.refusal, ""
+        return {**_note(text, "error"), "serial": time.time()} if text else gr.skip()
 
     # Each handler is one action of `actions` for the session of the page that asked.
 
-    @friendly
+    @handler
     def _open(self, request: gr.Request) -> list[dict[str, Any]]:
         session = self._session(request)
         session.before_shown = (self.first.content, self.first.size)
@@ -161,19 +197,19 @@ class Page(Layout):
             actions.keep(self.service, session, self.first)
         return actions.strip(session)
 
-    @friendly
+    @handler
     def _live(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
         session = self._session(request)
         session.moves += 1
         return actions.live(self.service, session, self._composition(palette, *values))
 
-    @friendly
+    @handler
     def _settle(self, request: gr.Request, palette: Any, *values: Any) -> list[dict[str, Any]]:
         session = self._session(request)
         actions.keep(self.service, session, self._composition(palette, *values))
         return actions.strip(session)
 
-    @friendly
+    @handler
     def _upload(self, request: gr.Request, event: gr.EventData, palette: Any) -> list[Any]:
         """Take a file in. The page waits for news of its shelf, so a refusal is told there too."""
         session, data = self._session(request), event._data or {}
@@ -197,13 +233,13 @@ class Page(Layout):
         news["added"] = {"id": added.held.id if added.held else None, "kind": kind}
         return [{**news, "pictures": actions.uploads(session)}, *untouched]
 
-    @friendly
+    @handler
     def _live_if_restored(self, request: gr.Request, news: Any, palette: Any, *values: Any) -> Any:
         if not (isinstance(news, dict) and news.get("restored")):
             return gr.skip()
         return self._live(request, palette, *values)
 
-    @friendly
+    @handler
     def _pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """A result was tapped: show it with its settings, or take it as a side of the comparison.
 
@@ -225,7 +261,7 @@ class Page(Layout):
         session.moves += 1
         return [results.pair(session, pair["a"], pair["b"]), pair, *untouched]
 
-    @friendly
+    @handler
     def _arm(self, request: gr.Request) -> list[Any]:
         """Get in line, with a ticket: a job that waits with an older or used one will do nothing."""
         session = self._session(request)
@@ -236,7 +272,7 @@ class Page(Layout):
         session.ticket += 1
         return [sheets.WAITING, session.ticket]
 
-    @friendly
+    @handler
     def _disarm(self, request: gr.Request) -> Any:
         session = self._session(request)
         if session.optimising == "running":
@@ -244,7 +280,7 @@ class Page(Layout):
         session.optimising = ""
         return sheets.IDLE
 
-    @friendly
+    @handler
     def _stop(self, request: gr.Request) -> Any:
         session = self._session(request)
         session.stop.set()
@@ -253,7 +289,7 @@ class Page(Layout):
             return sheets.STOPPED_EARLY
         return sheets.STOPPING if session.optimising else gr.skip()
 
-    @friendly
+    @handler
     def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> Any:
         """Make a trial; the report of an optimisation of this page is left in its place."""
         session, composition = self._session(request), self._composition(palette, *values)
@@ -273,8 +309,8 @@ class Page(Layout):
         session.ticket += 1
         session.optimising = "running"
         try:
-            composition = friendly(self._composition)(palette, *values)
-            yield from self._previews(session, composition, steps, method, start)
+            with refusals("optimise", session):
+                yield from self._previews(session, self._composition(palette, *values), steps, method, start)
         finally:
             session.optimising = ""
 
@@ -282,9 +318,9 @@ class Page(Layout):
         self, session: Session, composition: Composition, steps: float, method: str, start: str
     ) -> Iterator[list[Any]]:
         """Run it; the stage is left alone as soon as something else is put there meanwhile."""
-        run = friendly(optimising.optimise)(self.service, session, composition, steps, method, start)
+        run = optimising.optimise(self.service, session, composition, steps, method, start)
         moves, fast = session.moves, session.history[-1].id if session.history else None
-        while (now := friendly(next)(run, None)) is not None:
+        for now in run:
             bar = sheets.progress(now.step, now.steps, text=now.text, losses=now.losses, finished=now.kept is not None)
             stage = gr.skip()
             if session.moves == moves:
@@ -297,14 +333,14 @@ class Page(Layout):
                 strip[0]["pair"] = [fast, now.kept.id]
                 yield [stage, bar, strip, {"a": fast, "b": now.kept.id}]
 
-    @friendly
+    @handler
     def _latest(self, request: gr.Request) -> list[Any]:
         session = self._session(request)
         a, b = results.latest_pair(session)
         session.moves += 1
         return [results.pair(session, a, b), {"a": a, "b": b}, self._sheet(session, a, b)]
 
-    @friendly
+    @handler
     def _measure(self, request: gr.Request, pair: dict[str, Any]) -> str:
         if not (pair["a"] and pair["b"]):
             raise ConfigError("Choose A and B below two results in the history first.")
@@ -313,7 +349,7 @@ class Page(Layout):
     def _sheet(self, session: Session, a: str, b: str) -> str:
         return sheets.figures(results.figures(self.service, session, [a, b]), ["A", "B"])
 
-    @friendly
+    @handler
     def _export(
         self,
         request: gr.Request,
@@ -342,7 +378,7 @@ class Page(Layout):
         label = f"Download {path.name}: {side} px, {path.stat().st_size / 2**20:.1f} MB"
         return gr.DownloadButton(label, value=path, visible=True)
 
-    @friendly
+    @handler
     def _code(self, request: gr.Request, size: float, palette: Any, *values: Any) -> list[gr.Code]:
         session, composition = self._session(request), self._composition(palette, *values)
         recipe = results.planned_recipe(self.service, session, composition, int(size))

@@ -58,6 +58,7 @@ class Session:
     """What one open page holds. Safe to use from several threads.
 
     ticket: number of the click on Optimise that counts. seen: when the page last asked for anything (`time.monotonic`).
+    refusal: why the latest action failed, until the page was told.
     """
 
     key: str
@@ -69,6 +70,7 @@ class Session:
     ticket: int = 0
     seen: float = field(default_factory=time.monotonic)
     moves: int = 0
+    refusal: str = ""
     latest: tuple[Composition, np.ndarray, float] | None = None
     _pictures: OrderedDict[str, StoredPicture] = field(default_factory=OrderedDict)
     _history: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
