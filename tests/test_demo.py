@@ -1041,7 +1041,8 @@ def test_two_results_are_compared_on_the_stage_and_in_a_table(service, session):
     rows = results.figures(service, session, [a.id, b.id])
     assert rows[1]["ssim"] > rows[0]["ssim"]
     html = sheets.figures(rows, ["A", "B"])
-    assert html.count("<tr>") == 3
+    assert html.count("<tr>") == 1 + len(("seconds", "style", *sheets.LEVELS, "content", "SSIM"))
+    assert '<th scope="row" title="relu1_1">finest</th>' in html
     assert f"{rows[0]['ssim']:.3f}" in html
 
 
@@ -1054,7 +1055,7 @@ def test_sheets_escape_and_draw():
     row = {"kind": "<b>", "seconds": 1, "content": 0.1, "ssim": None, "title": "<i>x"}
     html = sheets.figures([{**row, "style": None, "style_by_level": [], "losses": [(1, 10.0, 1), (2, 1.0, 1)]}], ["A"])
     assert "<b>" not in html.replace("<b>A</b>", "")
-    assert "<i>" not in html
+    assert "<i>x" not in html
     points = re.search(r'points="([^"]+)"', html)
     assert points is not None
     assert points[1].split() == ["0.0,4.0", "300.0,96.0"]
@@ -1062,7 +1063,31 @@ def test_sheets_escape_and_draw():
     assert sheets.curve(((1, float("nan"), 1), (2, -1.0, 1))) == ""
     assert "restarts" not in html
     assert "restarts at each larger size" in sheets.curve(((1, 10.0, 1), (2, 1.0, 2)))
+    assert html.count("</i>") == 2
+    assert 'role="img" aria-label="Loss from 10 to 1 in 2 steps"' in html
     assert [sheets.duration(s) for s in (0.2, 60, 600)] == ["1 s", "60 s", "10 min"]
+
+
+@given(
+    st.floats(1e-6, 1e6),
+    st.one_of(st.floats(1.0001, 1.01), st.floats(1.01, 10), st.floats(10, 1e9)),
+)
+def test_axes_have_two_to_four_round_labels_in_their_range(low, ratio):
+    for values in (sheets.round_values(low, low * ratio), sheets.round_powers(low, low * ratio)):
+        assert 2 <= len(values) <= 4
+        assert values == sorted(set(values))
+        assert low * (1 - 1e-6) <= values[0]
+        assert values[-1] <= low * ratio * (1 + 1e-6)
+
+
+def test_axes_are_labelled_as_people_would():
+    assert sheets.round_powers(0.028, 0.192) == [0.03, 0.1]
+    assert sheets.round_powers(0.02, 2e5) == [0.1, 10, 1000, 1e5]
+    assert sheets.round_powers(1.31, 1.84) == [1.4, 1.6, 1.8]
+    assert sheets.round_values(1, 60) == [20, 40, 60]
+    assert sheets.round_values(1, 400) == [100, 200, 300, 400]
+    assert sheets.round_values(5.1, 14.9) == [6, 10, 14]
+    assert sheets.round_values(3, 3) == sheets.round_powers(3, 3) == [3]
 
 
 # --------------------------------------------------------------------------------------------------- optimise

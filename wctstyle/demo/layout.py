@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 
 from wctstyle.demo import actions, downloads, sheets
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, QUALITIES, Composition, compose
+from wctstyle.demo.friendly import note
 from wctstyle.demo.memory import page_key
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
@@ -25,11 +28,15 @@ EXPORT_SIZES = (1024, 2048)
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
+UNSEEN = ("shelf", "told")
+"""Components that only pass on what the server sends to the others."""
+
+
 def html_part(name: str, value: Any, *, elem_id: str, parts: tuple[str, ...] = (), **props: Any) -> gr.HTML:
     """Make a component of the page's own: NAME.html and NAME.js of the assets, after the scripts of its `parts`."""
     return gr.HTML(
         value,
-        html_template=asset(f"{name}.html") if name != "shelf" else "<span></span>",
+        html_template="<span></span>" if name in UNSEEN else asset(f"{name}.html"),
         js_on_load="\n".join(asset(f"{part}.js") for part in (*parts, name)),
         apply_default_css=False,
         elem_id=elem_id,
@@ -57,32 +64,41 @@ class Layout:
         """Return new values of the palette and of every control."""
         return [composition.palette, *(composition.dials[name] for name in self.controls)]
 
+    def _told(self, event: Dependency, js: str | None = None) -> Dependency:
+        """Say on the stage why an action failed, if it does."""
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        event.failure(self._tell, None, self.told, js=js, queue=False, **quiet)
+        return event
+
+    def _tell(self, request: gr.Request) -> Any:
+        """Say on the stage why the latest action failed; of failures of its own Gradio tells itself."""
+        session = self._session(request)
+        text, session.refusal = session.refusal, ""
+        return {**note(text, "error"), "serial": time.time()} if text else gr.skip()
+
     # The components.
 
     def _build(self) -> None:
-        gr.HTML(
-            '<div class="wct-head"><h1>wctstyle</h1><p>Any photo in any blend of paintings. Move a slider and '
-            'the picture follows.</p><button type="button" aria-label="Switch between light and dark">◐ light / dark'
-            "</button></div>",
-            js_on_load="element.querySelector('button').addEventListener('click', () => "
-            "document.body.classList.toggle('dark'));",
-            apply_default_css=False,
-        )
+        html_part("header", None, elem_id="wct-header")
         with gr.Row(elem_id="wct-main"):
             with gr.Column(scale=6, elem_id="wct-left", min_width=320):
                 self.stage = html_part("stage", self.first_stage, elem_id="wct-stage")
                 self.running = html_part("running", sheets.NO_RUN, elem_id="wct-running")
-                self.strip = html_part("strip", [], elem_id="wct-strip", parts=("rows",), settle_ms=SETTLE_MILLISECONDS)
-            with gr.Column(scale=5, elem_id="wct-right", min_width=320), gr.Tabs():
-                with gr.Tab("Blend"):
+            with (
+                gr.Column(scale=5, elem_id="wct-right", min_width=320),
+                gr.Tabs(elem_id="wct-tabs", overflow_behavior="wrap"),
+            ):
+                with gr.Tab("Blend", elem_id="wct-tab-blend"):
                     self._build_blend()
-                with gr.Tab("Optimise") as self.optimise_tab:
+                with gr.Tab("Optimise", elem_id="wct-tab-optimise") as self.optimise_tab:
                     self._build_optimise()
-                with gr.Tab("Compare"):
+                with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()
-                with gr.Tab("Download") as self.download_tab:
+                with gr.Tab("Download", elem_id="wct-tab-download") as self.download_tab:
                     self._build_export()
+            self.strip = html_part("strip", [], elem_id="wct-strip", parts=("rows",), settle_ms=SETTLE_MILLISECONDS)
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
+        self.told = html_part("told", None, elem_id="wct-told")
 
     def _build_blend(self) -> None:
         limits = self.service.limits
@@ -152,7 +168,7 @@ class Layout:
 
     def _build_optimise(self) -> None:
         gr.Markdown(
-            "### Optimise\nRefines the picture of this blend step by step (Gatys et al. 2016), and ends in a "
+            "## Optimise\nRefines the picture of this blend step by step (Gatys et al. 2016), and ends in a "
             "comparison with the fast picture. It takes a minute or more and brings more texture."
         )
         steps = min(OptimizeSettings.steps, self.service.limits.optimise_steps)
@@ -182,7 +198,7 @@ class Layout:
 
     def _build_compare(self) -> None:
         gr.Markdown(
-            "### Compare two results\nChoose A and B below two results in the history: both appear on the stage, and "
+            "## Compare two results\nChoose A and B below two results in the history: both appear on the stage, and "
             "their figures here."
         )
         self.latest_pair = gr.Button("Fast | Optimised of the last run, or the latest two", size="sm")
@@ -190,7 +206,7 @@ class Layout:
         self.pair = gr.State({"a": None, "b": None})
 
     def _build_export(self) -> None:
-        gr.Markdown("### Download\nThe settings are kept inside the file. Drop it on the page to restore them.")
+        gr.Markdown("## Download\nThe settings are kept inside the file. Drop it on the page to restore them.")
         limits = self.service.limits
         self.which = gr.Radio(
             [("On screen", "screen"), ("Result A", "a"), ("Result B", "b")],
@@ -214,5 +230,6 @@ class Layout:
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
         self.write_code = gr.Button("Show as command and Python")
-        self.command = gr.Code(label="In the terminal", language="shell", visible=False, interactive=False)
-        self.python = gr.Code(label="In Python", language="python", visible=False, interactive=False)
+        code: dict[str, Any] = {"visible": False, "interactive": False, "wrap_lines": True, "buttons": ["copy"]}
+        self.command = gr.Code(label="In the terminal", language="shell", **code)
+        self.python = gr.Code(label="In Python", language="python", **code)

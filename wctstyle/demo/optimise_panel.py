@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from wctstyle.demo import actions, optimising, results, sheets
-from wctstyle.demo.friendly import friendly
+from wctstyle.demo.friendly import handler
 from wctstyle.demo.layout import Layout
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
@@ -23,6 +23,9 @@ class OptimisePanel:
 
     def __init__(self, page: Layout) -> None:
         self.page, self.service = page, page.service
+
+    def _session(self, request: gr.Request) -> Session:
+        return self.page._session(request)
 
     def connect(self, opened: Any) -> None:
         """Connect the buttons, and follow a run that goes on from before the page was opened."""
@@ -38,27 +41,29 @@ class OptimisePanel:
             "trigger_mode": "multiple",  # a run that was stopped may still be followed when the next one is asked for
             **quiet,
         }
-        page.start.click(
+        start = page.start.click(
             self._start, asked, [page.progress, page.running], concurrency_limit=None, trigger_mode="multiple", **quiet
-        ).success(**follow)
+        )
+        page._told(start).success(**follow)
         opened.then(**follow)
         gr.on([page.stop.click, page.running.submit], self._stop, None, page.progress, queue=False, **quiet)
-        page.ask.click(lambda: sheets.ESTIMATING, None, page.progress, queue=False, **quiet).then(
+        asking = page.ask.click(lambda: sheets.ESTIMATING, None, page.progress, queue=False, **quiet).then(
             self._estimate, asked, page.progress, concurrency_id="estimate", concurrency_limit=1, **quiet
-        ).failure(lambda: sheets.IDLE, None, page.progress, queue=False, **quiet)
+        )
+        page._told(asking).failure(lambda: sheets.IDLE, None, page.progress, queue=False, **quiet)
 
-    @friendly
+    @handler
     def _start(
         self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any
     ) -> list[Any]:
-        page, session = self.page, self.page._session(request)
+        page, session = self.page, self._session(request)
         composition = page._composition(palette, *values)
         run = optimising.submit(self.service, session, composition, steps, method, start)
         return [self._report(run), self._bar(run)]
 
     async def _follow(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """Stream previews; the stage is left alone as soon as something else was put there."""
-        session = self.page._session(request)
+        session = self._session(request)
         run, seen = session.run, -1
         if run is None or run.state == "ended":
             yield [gr.skip()] * 6
@@ -117,18 +122,18 @@ class OptimisePanel:
         share = 100 * now.step / now.steps if now is not None else 0
         return {"state": run.state, "text": text, "share": share, "thumb": now.thumb if now is not None else ""}
 
-    @friendly
+    @handler
     def _stop(self, request: gr.Request) -> Any:
-        run = self.page._session(request).run
+        run = self._session(request).run
         if run is None or run.state == "ended":
             return gr.skip()
         run.stop()
         return sheets.STOPPED_EARLY if run.state == "ended" else sheets.STOPPING
 
-    @friendly
+    @handler
     def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> Any:
         """Make a trial; the report of an optimisation of this page is left in its place."""
-        session, composition = self.page._session(request), self.page._composition(palette, *values)
+        session, composition = self._session(request), self.page._composition(palette, *values)
         if session.optimising:
             return gr.skip()
         text = optimising.estimate(self.service, session, composition, steps, method, start)

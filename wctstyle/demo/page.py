@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import Composition, read_palette
-from wctstyle.demo.friendly import friendly
+from wctstyle.demo.friendly import handler, note
 from wctstyle.demo.layout import Layout
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
@@ -25,11 +25,6 @@ LIVE_JOBS = 2
 
 SLOW_DIALS = ("size", "look", "stroke_scale")
 """Sliders whose every value is measured anew, so that the picture follows when they are let go."""
-
-
-def _note(text: str, kind: Literal["error", "good"]) -> dict[str, str]:
-    """Say something on the stage."""
-    return {"text": text, "kind": kind}
 
 
 def _kind(data: dict[str, Any]) -> PictureKind:
@@ -58,7 +53,10 @@ class Page(Layout):
 
     def _connect(self) -> None:
         everything = [self.palette, *self.controls.values()]
-        gr.on(
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        live: dict[str, Any] = {**quiet, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
+
+        moved = gr.on(
             [
                 self.palette.input,
                 *(control.input for name, control in self.controls.items() if name not in SLOW_DIALS),  # pyright: ignore
@@ -68,17 +66,14 @@ class Page(Layout):
             everything,
             self.stage,
             trigger_mode="always_last",
-            show_progress="hidden",
-            concurrency_limit=LIVE_JOBS,
-            concurrency_id="live",
-            api_visibility="private",
-        ).failure(None, js="() => document.dispatchEvent(new CustomEvent('wct:failed'))")
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        live: dict[str, Any] = {**quiet, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
+            **live,
+        )
+        self._told(moved, js="() => { document.dispatchEvent(new CustomEvent('wct:failed')); return []; }")
         opened = self.blocks.load(
             self._open, None, [self.strip, self.shelf, *everything], js=asset("memory.js"), **live
-        ).then(self._resume, self.shelf, self.stage, **live)
-        self.palette.upload(
+        )
+        opened = self._told(opened).then(self._resume, self.shelf, self.stage, **live)
+        uploaded = self.palette.upload(
             self._upload,
             [self.palette],
             [self.shelf, *everything],
@@ -86,22 +81,23 @@ class Page(Layout):
             concurrency_limit=1,
             trigger_mode="multiple",
             **quiet,
-        ).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live)
-        self.palette.delete(self._remove, None, self.shelf, trigger_mode="multiple", **quiet)
-        self.palette.undo(self._step, everything, everything, trigger_mode="always_last", queue=False, **quiet).success(
-            self._live, everything, self.stage, **live
         )
-        self.strip.upload(self._use, None, self.shelf, trigger_mode="multiple", **quiet)
-        self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live)
+        self._told(self._told(uploaded).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live))
+        self._told(self.palette.delete(self._remove, None, self.shelf, trigger_mode="multiple", **quiet))
+        step = self.palette.undo(self._step, everything, everything, trigger_mode="always_last", queue=False, **quiet)
+        self._told(self._told(step).success(self._live, everything, self.stage, **live))
+        self._told(self.strip.upload(self._use, None, self.shelf, trigger_mode="multiple", **quiet))
+        self._told(self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live))
         picked = self.strip.select(
             self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live
         )
+        self._told(picked)
         OptimisePanel(self).connect(opened)
         ResultsPanel(self, self.export_folder).connect(picked)
 
     # Each handler is one action of `actions` for the session of the page that asked.
 
-    @friendly
+    @handler
     def _open(self, request: gr.Request) -> list[Any]:
         """Begin, or go on where the page was left."""
         session = self._session(request)
@@ -115,12 +111,12 @@ class Page(Layout):
             return [actions.strip(session), *[gr.skip()] * (2 + len(self.controls))]
         return [actions.strip(session), memory.news(session), *self._updates(composition)]
 
-    @friendly
+    @handler
     def _resume(self, request: gr.Request, news: Any) -> Any:
         session = self._session(request)
         return memory.stage(self.service, session, news) or gr.skip()
 
-    @friendly
+    @handler
     def _live(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
         session = self._session(request)
         session.moves += 1
@@ -130,13 +126,13 @@ class Page(Layout):
         session.steps.rest()
         return {**stage, "steps": session.steps.offered}
 
-    @friendly
+    @handler
     def _settle(self, request: gr.Request, palette: Any, *values: Any) -> list[dict[str, Any]]:
         session = self._session(request)
         actions.keep(self.service, session, self._composition(palette, *values))
         return actions.strip(session)
 
-    @friendly
+    @handler
     def _upload(self, request: gr.Request, event: gr.EventData, palette: Any) -> list[Any]:
         """Take a file in. The page waits for news of its shelf, so a refusal is told there too."""
         session, data = self._session(request), event._data or {}
@@ -154,35 +150,35 @@ class Page(Layout):
                 styles=styles,
             )
         except WctStyleError as error:
-            return [{**news, "pictures": actions.uploads(session), "note": _note(str(error), "error")}, *untouched]
+            return [{**news, "pictures": actions.uploads(session), "note": note(str(error), "error")}, *untouched]
         if added.composition is not None:
-            news |= {"restored": True, "note": _note(added.message, "good")}
+            news |= {"restored": True, "note": note(added.message, "good")}
             return [{**news, "pictures": actions.uploads(session)}, *self._updates(added.composition)]
         news["pictures"] = actions.uploads(session)
         id = added.held.id if added.held else ""
         if added.palette is not None:
             for kind in added.kinds:
                 session.put_on_shelf(id, kind)
-            news |= {"restored": True, "note": _note(added.message, "good")}
+            news |= {"restored": True, "note": note(added.message, "good")}
             news["added"] = {"id": id, "kinds": added.kinds, "use": False}
             return [news, added.palette, *untouched[1:]]
         session.put_on_shelf(id, _kind(data))
         news["added"] = {"id": id, "kinds": [_kind(data)], "use": data.get("use") is not False}
         return [news, *untouched]
 
-    @friendly
+    @handler
     def _live_if_restored(self, request: gr.Request, news: Any, palette: Any, *values: Any) -> Any:
         if not (isinstance(news, dict) and news.get("restored")):
             return gr.skip()
         return self._live(request, palette, *values)
 
-    @friendly
+    @handler
     def _remove(self, request: gr.Request, event: gr.EventData) -> dict[str, Any]:
         session = self._session(request)
         session.remove(str((event._data or {}).get("id")))
         return {"added": None, "restored": False, "serial": time.time(), "pictures": actions.uploads(session)}
 
-    @friendly
+    @handler
     def _use(self, request: gr.Request, event: gr.EventData) -> dict[str, Any]:
         """Take a result of the history as photo or style."""
         session, data = self._session(request), event._data or {}
@@ -191,7 +187,7 @@ class Page(Layout):
         added = {"id": held.id, "kinds": [_kind(data)], "use": True}
         return {"added": added, "restored": False, "serial": time.time(), "pictures": actions.uploads(session)}
 
-    @friendly
+    @handler
     def _step(self, request: gr.Request, event: gr.EventData, palette: Any, *values: Any) -> list[Any]:
         """Undo or redo: set the palette and every control to the step before or after."""
         session, shown = self._session(request), self._composition(palette, *values)
@@ -199,7 +195,7 @@ class Page(Layout):
         composition = go(shown, lambda step: actions.repaired(session, step, shown))
         return [gr.skip()] * (1 + len(self.controls)) if composition is None else self._updates(composition)
 
-    @friendly
+    @handler
     def _pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """A result was tapped: show it with its settings, or take it as a side of the comparison.
 

@@ -10,8 +10,9 @@ import gradio as gr
 
 from wctstyle.demo import downloads, results, sheets
 from wctstyle.demo.downloads import RESULT, Target
-from wctstyle.demo.friendly import friendly
+from wctstyle.demo.friendly import handler
 from wctstyle.demo.layout import Layout
+from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WctStyleError
 
 BUSY = "() => document.dispatchEvent(new CustomEvent('wct:busy', {{ detail: {0} }}))"
@@ -24,6 +25,9 @@ class ResultsPanel:
     def __init__(self, page: Layout, export_folder: Path) -> None:
         self.page, self.service, self.export_folder = page, page.service, export_folder
 
+    def _session(self, request: gr.Request) -> Session:
+        return self.page._session(request)
+
     def connect(self, picked: Any) -> None:
         """Connect the buttons and choices."""
         page = self.page
@@ -31,9 +35,10 @@ class ResultsPanel:
         slow: dict[str, Any] = {**quiet, "concurrency_id": "slow", "concurrency_limit": 1}
         measured = {"fn": self._measure, "inputs": [page.pair], "outputs": page.sheet, **slow}
         picked.success(self._measuring, page.pair, page.sheet, queue=False, **quiet).success(**measured)
-        page.latest_pair.click(
+        latest = page.latest_pair.click(
             self._latest, None, [page.stage, page.pair, page.sheet], concurrency_limit=None, **quiet
-        ).success(**measured)
+        )
+        page._told(latest).success(**measured)
         chosen = [page.which, page.pair, page.format, page.export_size, page.quality]
         everything = [*chosen, page.palette, *page.controls.values()]
         plan = {"fn": self._plan, "inputs": everything, "outputs": [page.plan, page.file, page.command, page.python]}
@@ -41,7 +46,7 @@ class ResultsPanel:
             [
                 page.download_tab.select,
                 *(component.change for component in (page.which, page.format, page.export_size)),  # pyright: ignore
-                page.quality.release,
+                page.quality.change,
             ],
             **plan,
             queue=False,
@@ -49,28 +54,29 @@ class ResultsPanel:
         )
         picked.success(**plan, queue=False, **quiet)
         page.make_file.click(None, js=BUSY.format("'Preparing the file'"), **quiet)
-        page.make_file.click(self._export, everything, [page.plan, page.file], **slow).then(
-            None, js=BUSY.format("false"), **quiet
+        made = page.make_file.click(self._export, everything, [page.plan, page.file], **slow)
+        page._told(made).then(None, js=BUSY.format("false"), **quiet)
+        page._told(
+            page.write_code.click(self._code, everything, [page.command, page.python], concurrency_limit=None, **quiet)
         )
-        page.write_code.click(self._code, everything, [page.command, page.python], concurrency_limit=None, **quiet)
 
     # -------------------------------------------------------------------------------------------------------- compare
 
     def _measuring(self, pair: dict[str, Any]) -> Any:
         return sheets.MEASURING if pair["a"] and pair["b"] else gr.skip()
 
-    @friendly
+    @handler
     def _latest(self, request: gr.Request) -> list[Any]:
-        session = self.page._session(request)
+        session = self._session(request)
         a, b = results.latest_pair(session)
         session.moves += 1
         return [results.pair(session, a, b), {"a": a, "b": b}, sheets.MEASURING]
 
-    @friendly
+    @handler
     def _measure(self, request: gr.Request, pair: dict[str, Any]) -> Any:
         if not (pair["a"] and pair["b"]):
             return gr.skip()
-        return results.report(self.service, self.page._session(request), pair["a"], pair["b"])
+        return results.report(self.service, self._session(request), pair["a"], pair["b"])
 
     # ------------------------------------------------------------------------------------------------------- download
 
@@ -78,7 +84,7 @@ class ResultsPanel:
         self, request: gr.Request, which: str, pair: dict[str, Any], size: Any, palette: Any, values: tuple[Any, ...]
     ) -> Target:
         """Say what was chosen: what is on screen, the blend or a finished result, or a side of the comparison."""
-        session = self.page._session(request)
+        session = self._session(request)
         if which in ("a", "b"):
             if not pair[which]:
                 raise ConfigError(f"Choose {which.upper()} below a result in the history first.")
@@ -87,7 +93,7 @@ class ResultsPanel:
             chosen = session.on_screen or self.page._composition(palette, *values)
         return downloads.target(self.service, session, chosen, int(size))
 
-    @friendly
+    @handler
     def _plan(
         self,
         request: gr.Request,
@@ -102,12 +108,12 @@ class ResultsPanel:
         """Say what file comes; one that was made before is of another picture, and goes."""
         try:
             wanted = self._target(request, which, pair, size, palette, values)
-            text = downloads.preview(self.service, self.page._session(request), wanted, format, int(quality))
+            text = downloads.preview(self.service, self._session(request), wanted, format, int(quality))
         except WctStyleError as error:
             text = str(error)
         return [text, gr.DownloadButton(visible=False), gr.Code(visible=False), gr.Code(visible=False)]
 
-    @friendly
+    @handler
     def _export(
         self,
         request: gr.Request,
@@ -119,14 +125,14 @@ class ResultsPanel:
         palette: Any,
         *values: Any,
     ) -> list[Any]:
-        session, folder = self.page._session(request), Path(tempfile.mkdtemp(dir=self.export_folder))
+        session, folder = self._session(request), Path(tempfile.mkdtemp(dir=self.export_folder))
         wanted = self._target(request, which, pair, size, palette, values)
         path, _ = downloads.export(self.service, session, wanted, format=format, quality=int(quality), folder=folder)
         text = downloads.preview(self.service, session, wanted, format, int(quality))
         label = f"Download {path.name} ({path.stat().st_size / 2**20:.1f} MB)"
         return [text, gr.DownloadButton(label, value=path, visible=True)]
 
-    @friendly
+    @handler
     def _code(
         self,
         request: gr.Request,
@@ -139,5 +145,5 @@ class ResultsPanel:
         *values: Any,
     ) -> list[gr.Code]:
         wanted = self._target(request, which, pair, size, palette, values)
-        recipe = downloads.recipe_for(self.service, self.page._session(request), wanted)
+        recipe = downloads.recipe_for(self.service, self._session(request), wanted)
         return [gr.Code(recipe.command(RESULT), visible=True), gr.Code(recipe.program(RESULT), visible=True)]

@@ -74,7 +74,7 @@ class Session:
     with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation
     asked for last. on_screen: id of the result on the stage, None for the blend. composition: the one last shown.
     shelf: own photos and styles by id, oldest first. files, written: for the store, its files by the id of what is in
-    them, and the state that it has.
+    them, and the state that it has. refusal: why the latest action failed, until the page was told.
     """
 
     key: str
@@ -91,6 +91,7 @@ class Session:
     shelf: dict[PictureKind, list[str]] = field(default_factory=lambda: {"content": [], "style": []})
     files: dict[str, str] = field(default_factory=dict)
     written: Hashable = None
+    refusal: str = ""
     latest: tuple[Composition, np.ndarray, float] | None = None
     steps: Steps = field(default_factory=Steps)
     awaited: Awaited = field(default_factory=Awaited)

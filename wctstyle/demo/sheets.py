@@ -16,7 +16,7 @@ EMPTY_COMPARE = (
 
 
 def _says(text: str) -> str:
-    return f'<div class="wct-sheet" role="status"><p>{text}</p></div>'
+    return f'<div class="wct-sheet"><p role="status">{text}</p></div>'
 
 
 IDLE = _says('Nothing is running. "How long?" makes a short trial and tells how long it will take.')
@@ -51,16 +51,24 @@ def ended(text: str, figures: str) -> str:
     return _says(html.escape(text)) + figures
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table; the first column is its rows' heads."""
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)
+LEVELS = {"finest": "relu1_1", "fine": "relu2_1", "middle": "relu3_1", "coarse": "relu4_1", "coarsest": "relu5_1"}
+"""Levels by the size of what they see, and the features of VGG-19 that each one compares."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], titles: Mapping[str, str]) -> str:
+    """Write a table; the first column is its rows' heads, and `titles` explains some of them."""
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header[1:])
     body = "".join(
-        f'<tr><th scope="row">{html.escape(row[0])}</th>'
+        f'<tr><th scope="row"{_title(titles.get(row[0]))}>{html.escape(row[0])}</th>'
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )
-    return f'<div class="wct-scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f"<table><thead><tr><td>{html.escape(header[0])}</td>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _title(text: str | None) -> str:
+    return "" if text is None else f' title="{html.escape(text)}"'
 
 
 def _figure(value: float | None, digits: int = 3) -> str:
@@ -68,19 +76,18 @@ def _figure(value: float | None, digits: int = 3) -> str:
 
 
 def figures(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """Write what `actions.figures` measured, and the loss curves of those that were optimised."""
-    header = ["", "seconds", "style", *(f"L{k}" for k in range(1, 6)), "content", "SSIM"]
-    cells = [
-        [
-            name,
-            _figure(row["seconds"], 2),
-            _figure(row["style"]),
-            *([_figure(v) for v in row["style_by_level"]] or ["–"] * 5),
-            _figure(row["content"]),
-            _figure(row["ssim"]),
-        ]
-        for name, row in zip(names, rows, strict=True)
+    """Write what `actions.figures` measured, a column each, and the loss curves of those that were optimised."""
+    columns = [
+        {
+            "seconds": _figure(row["seconds"], 2),
+            "style": _figure(row["style"]),
+            **dict(zip(LEVELS, [_figure(v) for v in row["style_by_level"]] or ["–"] * len(LEVELS), strict=True)),
+            "content": _figure(row["content"]),
+            "SSIM": _figure(row["ssim"]),
+        }
+        for row in rows
     ]
+    cells = [[head, *(column[head] for column in columns)] for head in columns[0]]
     notes = "".join(
         f"<p><b>{html.escape(name)}</b> {html.escape(row['title'])}</p>" for name, row in zip(names, rows, strict=True)
     )
@@ -90,28 +97,71 @@ def figures(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
         if len(row["losses"]) > 1
     )
     legend = (
-        "<p>Style: distance to the styles' textures and colors, as a mean and by level from fine (L1) to coarse (L5); "
+        "<p>Style: distance to the styles' textures and colors, as a mean and by level from finest to coarsest; "
         "0 is the same. Content: distance to the photo's shapes; 0 is the same, 2 unrelated. SSIM: likeness to the "
         "photo; 1 is the same. All results are measured with the same network, whatever their quality.</p>"
     )
-    return f'<div class="wct-sheet">{notes}{table(header, cells)}{curves}{legend}</div>'
+    return f'<div class="wct-sheet">{notes}{table(["", *names], cells, LEVELS)}{curves}{legend}</div>'
+
+
+MOST_TICKS = 4
+
+
+def _thinned(values: Sequence[float]) -> list[float]:
+    """Take at most `MOST_TICKS` of them, evenly."""
+    return list(values[:: -(-len(values) // MOST_TICKS)])
+
+
+def round_values(low: float, high: float) -> list[float]:
+    """Return two to four round numbers from low to high at even distances; low alone if it is not below high."""
+    if not low < high:
+        return [low]
+    power = math.floor(math.log10(high - low))
+    found = []
+    for step in (factor * 10.0**exponent for exponent in (power - 1, power) for factor in (1, 2, 5)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        found.append([float(f"{k * step:.9g}") for k in range(first, last + 1)])
+    fitting = (values for values in found if 2 <= len(values) <= MOST_TICKS)
+    return next(fitting, None) or _thinned(min((values for values in found if len(values) > 1), key=len))
+
+
+def round_powers(low: float, high: float) -> list[float]:
+    """Return two to four numbers that are round on a logarithmic scale, or on a plain one where that is too coarse."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1,), (1, 3), (1, 2, 5)):
+        found = [value for e in exponents for f in factors if low <= (value := float(f"{f}e{e}")) <= high]
+        if len(found) > 1:
+            return _thinned(found)
+    return round_values(low, high)
 
 
 def curve(points: Losses) -> str:
-    """Draw a loss over steps, on a logarithmic scale where it is positive."""
-    usable = [(step, math.log10(loss)) for step, loss, _ in points if loss > 0 and math.isfinite(loss)]
+    """Draw a loss over steps, on a logarithmic scale where it is positive, with both axes."""
+    usable = [(step, loss) for step, loss, _ in points if loss > 0 and math.isfinite(loss)]
     if len(usable) < 2:
         return ""
     first, last = usable[0][0], usable[-1][0]
-    low, high = min(y for _, y in usable), max(y for _, y in usable)
-    width, height = max(last - first, 1), (high - low) or 1.0
-    line = " ".join(f"{300 * (x - first) / width:.1f},{96 - 92 * (y - low) / height:.1f}" for x, y in usable)
-    spoken = f"Loss from {10 ** usable[0][1]:.3g} to {10 ** usable[-1][1]:.3g} in {last} steps"
+    low, high = min(loss for _, loss in usable), max(loss for _, loss in usable)
+    width, height = max(last - first, 1), math.log(high / low) or 1.0
+
+    def across(step: float) -> float:
+        return 100 * (step - first) / width
+
+    def down(loss: float) -> float:
+        return 96 - 92 * math.log(loss / low) / height
+
+    line = " ".join(f"{3 * across(step):.1f},{down(loss):.1f}" for step, loss in usable)
+    spoken = f"Loss from {usable[0][1]:.3g} to {usable[-1][1]:.3g} in {last} steps"
     if len({scale for _, _, scale in points}) > 1:
         spoken += ". The curve restarts at each larger size"
+    losses, steps = round_powers(low, high), round_values(first, last)
+    grid = "".join(f'<line x1="0" y1="{down(loss):.1f}" x2="300" y2="{down(loss):.1f}"/>' for loss in losses)
+    labels = "".join(f'<span class="wct-loss" style="top:{down(loss):.1f}%">{loss:g}</span>' for loss in losses)
+    labels += "".join(f'<span class="wct-step" style="left:{across(step):.1f}%">{step:g}</span>' for step in steps)
     return (
-        f'<svg class="wct-curve" viewBox="0 0 300 100" preserveAspectRatio="none" role="img" aria-label="{spoken}">'
-        f'<line x1="0" y1="99" x2="300" y2="99"/><polyline points="{line}"/></svg><p>{spoken}.</p>'
+        f'<div class="wct-plot" role="img" aria-label="{spoken}"><i>loss, on a logarithmic scale</i><div>'
+        '<svg class="wct-curve" viewBox="0 0 300 100" preserveAspectRatio="none">'
+        f'{grid}<polyline points="{line}"/></svg>{labels}</div><i>step</i></div><p aria-hidden="true">{spoken}.</p>'
     )
 
 
@@ -126,7 +176,7 @@ def progress(step: int, steps: int, *, text: str, losses: Losses = (), finished:
     """Draw how far an optimisation is."""
     share = 100 * step / steps if steps else 0
     return (
-        f'<div class="wct-sheet" role="status"><p>{html.escape(text)}</p>'
+        f'<div class="wct-sheet"><p role="status">{html.escape(text)}</p>'
         f'<div class="wct-bar" role="progressbar" aria-valuemin="0" aria-valuemax="{steps}" aria-valuenow="{step}" '
         f'aria-label="Steps"><div style="width:{100 if finished else share:.1f}%"></div></div>{curve(losses)}</div>'
     )
