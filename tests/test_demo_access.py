@@ -5,19 +5,13 @@ from __future__ import annotations
 from importlib.resources import files
 
 import pytest
-from test_demo_browser import DESK, PHONE, browser, served, sync_api, visit  # noqa: F401
+from visitor import DESK, FIXTURES, MARKS, PHONE, expect
 
 from wctstyle.demo import actions
 from wctstyle.errors import ConfigError
 
-expect = sync_api.expect
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = MARKS
+served, browser, visit = FIXTURES
 
 LANDSCAPE = {"width": 844, "height": 390}
 ZOOMED = {"width": 320, "height": 256}

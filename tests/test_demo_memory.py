@@ -7,23 +7,17 @@ import re
 import socket
 
 import pytest
-import test_demo_browser
 from demo_service import SMALL, chromium, narrow_server
 from narrow import picture
-from test_demo_browser import Visitor, expect, until
+from visitor import FIXTURES, MARKS, Visitor, expect, until
 
 from wctstyle import images
 from wctstyle.demo import server
 from wctstyle.demo.store import Store
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = MARKS
 
-browser = test_demo_browser.browser
+_, browser, _ = FIXTURES
 
 NO_STORAGE = (
     """Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("no", "SecurityError"); } });"""

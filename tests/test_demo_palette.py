@@ -6,21 +6,15 @@ import base64
 import re
 
 import pytest
-import test_demo_browser
 from demo_service import chromium
 from narrow import picture
-from test_demo_browser import FLAGS, PHONE, SHOTS, expect, sync_api
+from visitor import FIXTURES, FLAGS, MARKS, PHONE, SHOTS, expect, sync_api
 
 from wctstyle import images
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = MARKS
 
-served, visit = test_demo_browser.served, test_demo_browser.visit
+served, _, visit = FIXTURES
 TWO_CAMERAS = "--use-fake-device-for-media-stream=device-count=2"
 
 FILES = """([kind, selector, files]) => {
