@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import platformdirs
 import pytest
@@ -29,9 +30,11 @@ from wctstyle import images
 from wctstyle.cli import app
 from wctstyle.demo import Limits, actions, memory, optimising, server, sessions, store
 from wctstyle.demo.composition import FIRST_CONTENT, FIRST_STYLES, Composition
+from wctstyle.demo.page import Page
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.demo.store import RECORD, Store
+from wctstyle.errors import ConfigError
 from wctstyle.settings import Settings
 
 KEY, OTHER = "0123456789abcdef" * 2, "f" * 32
@@ -189,18 +192,45 @@ def test_what_another_server_does_not_have_is_replaced(service, kept, full):
     assert memory.news(back)["shelf"] == {"content": [], "style": []}
 
 
-def test_a_restored_stage_is_of_the_history_or_rendered_but_not_over_a_newer_move(service, kept, full):
+def test_a_restored_stage_is_of_the_history_or_rendered(service, kept, full):
     kept.save(full)
     back = kept.load(KEY, SMALL)
     assert back is not None
-    assert memory.resumed(service, back) == full.composition
-    news = json.loads(json.dumps(memory.news(back)))
-    assert memory.stage(service, back, news)["milliseconds"] >= 0
-    back.composition = full.history[1].composition
-    assert "milliseconds" not in memory.stage(service, back, news)  # it is in the history, so it is not to settle anew
-    back.moves += 1
-    assert memory.stage(service, back, news) is None
-    assert memory.stage(service, back, None) is None
+    left = memory.resumed(service, back)
+    assert left == full.composition
+    assert memory.stage(service, back, left)["milliseconds"] >= 0
+    old = full.history[1].composition
+    assert "milliseconds" not in memory.stage(service, back, old)  # it is in the history, so it is not to settle anew
+    assert back.composition == old
+
+
+def test_a_page_resumes_whatever_its_last_load_still_asked_for_but_not_over_its_own_moves(service, full):
+    session = Session.remembered(
+        KEY, SMALL, composition=full.composition, shelf=full.shelf, pictures=full.pictures, history=full.history
+    )
+    page = Page.__new__(Page)
+    page.service, page.controls = service, dict.fromkeys(full.composition.dials)
+    page._session = lambda request: session
+    before, now = SimpleNamespace(session_hash="before"), SimpleNamespace(session_hash="now")
+    news = json.loads(json.dumps(memory.news(session)))
+    values = [full.composition.palette, *full.composition.dials.values()]
+    page._live(before, *values)
+    assert "after" in page._resume(now, news, *values)
+    assert page._resume(now, None, *values) == gr.skip()
+    page._live(now, *values)
+    assert page._resume(now, news, *values) == gr.skip()
+
+
+def test_a_move_is_remembered_even_if_nobody_waits_for_its_picture(service, monkeypatch):
+    session, composition = Session(KEY, SMALL, lasting=True), Composition(size=64)
+
+    def gone(*_):
+        raise ConfigError("the page was left")
+
+    monkeypatch.setattr(service.backend, "render", gone)
+    with pytest.raises(ConfigError):
+        actions.live(service, session, composition)
+    assert session.composition == composition
 
 
 # ---------------------------------------------------------------------------------------------------------- damage

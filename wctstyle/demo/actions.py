@@ -58,8 +58,8 @@ class Service:
 def live(service: Service, session: Session, composition: Composition) -> dict[str, Any]:
     """Render a composition for the screen; returns what the stage shows."""
     composition = replace(composition, size=min(composition.size, service.limits.max_size))
+    session.composition = composition  # before it is made: the page may be left meanwhile
     made = service.backend.render(session, composition)
-    session.composition = composition
     # The history shows its time, so not one with compiling in it.
     session.latest = None if made.first_of_size else (composition, made.image, made.seconds)
     height, width = made.image.shape[:2]

@@ -54,18 +54,13 @@ def news(session: Session) -> dict[str, Any]:
     """Tell the page of its own pictures, as after an upload, and of the rows that they were in, the latest first."""
     pictures = actions.uploads(session)
     shelf = {kind: [id for id in reversed(ids) if id in pictures] for kind, ids in session.shelf.items()}
-    return {"pictures": pictures, "shelf": shelf, "added": None, "resumed": session.moves, "serial": time.time()}
+    return {"pictures": pictures, "shelf": shelf, "added": None, "resumed": True, "serial": time.time()}
 
 
-def stage(service: Service, session: Session, news: Any) -> dict[str, Any] | None:
-    """Return what the stage shows after `news`: the blend that was left; a result of the history is at hand at once.
-
-    None for a page that did not come back, or that was moved on meanwhile.
-    """
-    left = session.composition
-    if left is None or not isinstance(news, dict) or news.get("resumed") != session.moves:
-        return None
+def stage(service: Service, session: Session, composition: Composition) -> dict[str, Any]:
+    """Return what the stage shows of a blend that was left; a result of the history is at hand at once."""
     for kept in reversed(session.history):
-        if kept.kind == "styled" and kept.composition == left:
+        if kept.kind == "styled" and kept.composition == composition:
+            session.composition = composition
             return {**results.reopened(service, session, kept.id), "note": "as you left it"}
-    return actions.live(service, session, left)
+    return actions.live(service, session, composition)

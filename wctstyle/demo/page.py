@@ -72,7 +72,7 @@ class Page(Layout):
         opened = self.blocks.load(
             self._open, None, [self.strip, self.shelf, *everything], js=asset("memory.js"), **live
         )
-        opened = self._told(opened).then(self._resume, self.shelf, self.stage, **live)
+        opened = self._told(opened).then(self._resume, [self.shelf, *everything], self.stage, **live)
         uploaded = self.palette.upload(
             self._upload,
             [self.palette],
@@ -112,14 +112,17 @@ class Page(Layout):
         return [actions.strip(session), memory.news(session), *self._updates(composition)]
 
     @handler
-    def _resume(self, request: gr.Request, news: Any) -> Any:
+    def _resume(self, request: gr.Request, news: Any, palette: Any, *values: Any) -> Any:
+        """Show the blend of a page that came back, unless it was moved on from there already."""
         session = self._session(request)
-        return memory.stage(self.service, session, news) or gr.skip()
+        if not (isinstance(news, dict) and news.get("resumed")) or session.mover == request.session_hash:
+            return gr.skip()
+        return memory.stage(self.service, session, self._composition(palette, *values))
 
     @handler
     def _live(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
         session = self._session(request)
-        session.moves += 1
+        session.moves, session.mover = session.moves + 1, getattr(request, "session_hash", None)
         composition = self._composition(palette, *values)
         session.steps.record(composition)
         stage = actions.live(self.service, session, composition)

@@ -73,8 +73,9 @@ class Session:
     lasting: it is found again by its key, which is the page's own. pages: Gradio's names for the page, one per load,
     with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation
     asked for last. on_screen: id of the result on the stage, None for the blend. composition: the one last shown.
-    shelf: own photos and styles by id, oldest first. files, written: for the store, its files by the id of what is in
-    them, and the state that it has. refusal: why the latest action failed, until the page was told.
+    mover: the page that moved last. shelf: own photos and styles by id, oldest first. files, written: for the store,
+    its files by the id of what is in them, and the state that it has. refusal: why the latest action failed, until the
+    page was told.
     """
 
     key: str
@@ -88,6 +89,7 @@ class Session:
     moves: int = 0
     pages: OrderedDict[str, float] = field(default_factory=OrderedDict)
     composition: Composition | None = None
+    mover: str | None = None
     shelf: dict[PictureKind, list[str]] = field(default_factory=lambda: {"content": [], "style": []})
     files: dict[str, str] = field(default_factory=dict)
     written: Hashable = None
