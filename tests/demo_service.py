@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import shutil
+import socket
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -63,6 +64,13 @@ def narrow_service(folder: Path, limits: Limits = SMALL) -> Iterator[Service]:
         yield Service.make(backend, limits)
 
 
+def free_port() -> int:
+    """Choose a port: two servers of tests that look for one at a time may find the same."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextlib.contextmanager
 def narrow_server(
     folder: Path, limits: Limits = SMALL, *, store: Store | None = None, port: int | None = None
@@ -73,7 +81,7 @@ def narrow_server(
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         demo = build(backend, limits=limits, keep=store or False)
         try:
-            yield demo, launch(demo, port=port, block=False, warm=False)
+            yield demo, launch(demo, port=port or free_port(), block=False, warm=False)
         finally:
             demo.close()
             forget_loops()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 
 import pytest
@@ -91,7 +92,8 @@ def test_axe_would_find_what_was_wrong(visit):  # noqa: F811
     page = somebody.page
     page.add_style_tag(
         content=".gradio-container .tab-container button.selected { color: #d6512e !important; transition: none; }"
-        ".wct-remove { min-height: 0 !important; height: 16px; }"
+        ".wct-presets { gap: 0 !important; flex-wrap: nowrap; } .wct-presets button { padding: 0 !important; width: 9px; "
+        "min-width: 0; min-height: 0; height: 9px; font-size: 4px; overflow: hidden; }"
     )
     page.evaluate(
         "document.querySelector('#wct-strip-title').outerHTML = '<h4 id=wct-strip-title>History</h4>';"
@@ -106,8 +108,8 @@ def test_the_page_has_a_language_headings_and_landmarks(visit):  # noqa: F811
     assert page.evaluate("document.documentElement.lang") == "en"
     expect(page.get_by_role("main")).to_have_count(1)
     for name in ("Photo", "Styles", "Blend", "History"):
-        expect(page.get_by_role("region", name=name)).to_have_count(1)
-        expect(page.get_by_role("heading", level=2, name=name)).to_have_count(1)
+        expect(page.get_by_role("region", name=re.compile(f"^{name}"))).to_have_count(1)
+        expect(page.get_by_role("heading", level=2, name=re.compile(f"^{name}"))).to_have_count(1)
     expect(page.get_by_role("heading", level=1)).to_have_text("wctstyle")
     expect(page.get_by_role("figure", name="Picture")).to_have_count(1)
 
@@ -123,7 +125,9 @@ def test_the_first_link_skips_to_the_blend_from_any_tab(visit):  # noqa: F811
     skip.press("Enter")
     expect(page.locator("#wct-blend-title")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Remove impasto night")).to_be_focused()
+    assert (
+        page.evaluate("document.activeElement.closest('section').getAttribute('aria-labelledby')") == "wct-blend-title"
+    )
 
 
 def test_arrow_keys_move_between_the_tabs(visit):  # noqa: F811
@@ -178,7 +182,7 @@ def test_every_control_is_large_enough_marked_and_uncovered(visit, viewport):  #
             if not look["own"]:
                 break
             passed.append(look)
-        assert len(passed) >= 10
+        assert len(passed) >= 8
         assert [look["name"] for look in passed if not look["marked"]] == []
         assert [look["name"] for look in passed if look["covered"]] == []
 

@@ -30,6 +30,9 @@ SHOTS = ROOT / "artifacts" / "demo"
 FAKE_CAMERA = "--use-fake-device-for-media-stream"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
+LEFT = ("AbortError", "signal is aborted", "signal timed out", "TimeoutError")
+"""What a browser says of requests that end because their page is left."""
+
 HAND = """([kind, selector, name, data]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   const transfer = new DataTransfer();
@@ -74,7 +77,7 @@ class Visitor:
         self.page = self.context.new_page()
         self.page.set_default_timeout(WAIT_MS)
         self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        self.page.on("pageerror", lambda error: self._note(f"error: {error}"))
         self.page.on("request", self._request)
         self.page.goto(address)
         self.page.wait_for_selector(".wct-stage[data-shown]")
@@ -82,7 +85,11 @@ class Visitor:
 
     def _console(self, message):
         if message.type == "error" and "413" not in message.text:
-            self.problems.append(message.text)
+            self._note(message.text)
+
+    def _note(self, problem):
+        if not any(left in problem for left in LEFT):
+            self.problems.append(problem)
 
     def _request(self, request):
         if not request.url.startswith((self.address, "data:", "blob:")):
