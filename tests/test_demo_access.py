@@ -92,8 +92,9 @@ def test_axe_would_find_what_was_wrong(visit):  # noqa: F811
     page = somebody.page
     page.add_style_tag(
         content=".gradio-container .tab-container button.selected { color: #d6512e !important; transition: none; }"
-        ".wct-presets { gap: 0 !important; flex-wrap: nowrap; } .wct-presets button { padding: 0 !important; width: 9px; "
-        "min-width: 0; min-height: 0; height: 9px; font-size: 4px; overflow: hidden; }"
+        ".wct-presets { gap: 0 !important; flex-wrap: nowrap; }"
+        ".wct-presets button { padding: 0 !important; width: 9px; height: 9px; font-size: 4px; overflow: hidden; }"
+        ".wct-presets button { min-width: 0; min-height: 0; }"
     )
     page.evaluate(
         "document.querySelector('#wct-strip-title').outerHTML = '<h4 id=wct-strip-title>History</h4>';"

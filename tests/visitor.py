@@ -147,7 +147,8 @@ def visit(served, browser):
     yield arrive
     for visitor in visitors:
         visitor.close()
-    assert [problem for visitor in visitors for problem in visitor.problems] == []
+    problems = [problem for visitor in visitors for problem in visitor.problems]
+    assert not problems, problems
 
 
 FIXTURES = (served, browser, visit)
