@@ -16,7 +16,7 @@ from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import HistoryEntry, Losses, Session
 from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError
-from wctstyle.optimizer import OptimizeSettings
+from wctstyle.optimizer import Iterate, OptimizeSettings
 from wctstyle.recipe import Optimisation
 from wctstyle.settings import optimizer_model
 
@@ -25,6 +25,10 @@ GIVE_WAY_SECONDS = 0.5
 
 KEEP_COLORS_BELOW = 0.5
 """From this Color on Optimise paints in the style's colours, below it in the photo's: there is nothing between."""
+
+
+ENDINGS = {"time": "The time limit was reached", "plateau": "No more progress"}
+"""What ended a run before its last step."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +113,7 @@ def optimise(
     photo, before = content.rgb, address(content.rgb, content.alpha)
 
     def progress(image: np.ndarray, step: int, text: str, note: str, losses: Losses = ()) -> Progress:
-        stage = {
-            "after": address(image, content.alpha),
-            "width": image.shape[1],
-            "height": image.shape[0],
-            "note": note,
-        }
-        stage |= {"before": before, "labels": ["Photo", "Optimised"]}
+        stage = {**_stage(image, content.alpha, note), "before": before}
         return Progress(stage, thumbnail(image), step, settings.steps, text, losses)
 
     yield progress(made.image, 0, "Preparing the first step …", "the picture to start from")
@@ -134,11 +132,7 @@ def optimise(
             losses = (*losses, (step, float(iterate.losses["total"]), iterate.scale))
             if stop.is_set() or session.closed.is_set() or iterate.done:
                 break
-            text = (
-                f"Step {step} of {iterate.steps}, {iterate.steps_per_second:.1f} a second, loss {losses[-1][1]:.4g}, "
-                f"about {duration(iterate.seconds_left)} left"
-            )
-            yield progress(image, step, text, f"step {step}", losses)
+            yield progress(image, step, _course(iterate), f"step {step}", losses)
             service.backend.priority.give_way(GIVE_WAY_SECONDS)
     finally:
         run.close()  # pyright: ignore[reportAttributeAccessIssue]
@@ -150,11 +144,23 @@ def optimise(
         service, session, composition, image, kind="optimised", seconds=seconds, losses=losses, optimisation=done
     )
     session.before_shown = None
-    ending = {"time": "the time limit was reached", "plateau": "no more progress"}.get(reason, "done")
-    if stop.is_set():
-        ending = "stopped, the best so far is kept"
-    text = f"{ending.capitalize()}: {step} steps in {duration(seconds)}. It is in the history."
+    ending = "Stopped, the best so far is kept" if stop.is_set() else ENDINGS.get(reason, "Done")
+    text = f"{ending}: {step} steps in {duration(seconds)}. It is in the history."
     yield replace(progress(image, step, text, f"optimised, {step} steps", losses), fast=fast, kept=kept)
+
+
+def _stage(image: np.ndarray, alpha: np.ndarray | None, note: str) -> dict[str, Any]:
+    """Say what the stage shows of a step."""
+    size = {"width": image.shape[1], "height": image.shape[0]}
+    return {"after": address(image, alpha), **size, "labels": ["Photo", "Optimised"], "note": note}
+
+
+def _course(iterate: Iterate) -> str:
+    """Say how far a run is."""
+    return (
+        f"Step {iterate.step} of {iterate.steps}, {iterate.steps_per_second:.1f} a second, "
+        f"loss {float(iterate.losses['total']):.4g}, about {duration(iterate.seconds_left)} left"
+    )
 
 
 def check_weights(composition: Composition) -> None:

@@ -80,10 +80,18 @@ class ResultsPanel:
 
     # ------------------------------------------------------------------------------------------------------- download
 
-    def _target(
-        self, request: gr.Request, which: str, pair: dict[str, Any], size: Any, palette: Any, values: tuple[Any, ...]
-    ) -> Target:
-        """Say what was chosen: what is on screen, the blend or a finished result, or a side of the comparison."""
+    def _asked(
+        self,
+        request: gr.Request,
+        which: str,
+        pair: dict[str, Any],
+        format: str,
+        size: Any,
+        quality: float,
+        palette: Any,
+        *values: Any,
+    ) -> tuple[Target, str, int]:
+        """Return what was chosen (what is on screen, the blend or a result, or A or B), its format and quality."""
         session = self._session(request)
         if which in ("a", "b"):
             if not pair[which]:
@@ -91,59 +99,28 @@ class ResultsPanel:
             chosen = str(pair[which])
         else:
             chosen = session.on_screen or self.page._composition(palette, *values)
-        return downloads.target(self.service, session, chosen, int(size))
+        return downloads.target(self.service, session, chosen, int(size)), format, int(quality)
 
     @handler
-    def _plan(
-        self,
-        request: gr.Request,
-        which: str,
-        pair: dict[str, Any],
-        format: str,
-        size: Any,
-        quality: float,
-        palette: Any,
-        *values: Any,
-    ) -> list[Any]:
+    def _plan(self, request: gr.Request, *asked: Any) -> list[Any]:
         """Say what file comes; one that was made before is of another picture, and goes."""
         try:
-            wanted = self._target(request, which, pair, size, palette, values)
-            text = downloads.preview(self.service, self._session(request), wanted, format, int(quality))
+            text = downloads.preview(self.service, self._session(request), *self._asked(request, *asked))
         except WctStyleError as error:
             text = str(error)
         return [text, gr.DownloadButton(visible=False), gr.Code(visible=False), gr.Code(visible=False)]
 
     @handler
-    def _export(
-        self,
-        request: gr.Request,
-        which: str,
-        pair: dict[str, Any],
-        format: str,
-        size: Any,
-        quality: float,
-        palette: Any,
-        *values: Any,
-    ) -> list[Any]:
+    def _export(self, request: gr.Request, *asked: Any) -> list[Any]:
         session, folder = self._session(request), Path(tempfile.mkdtemp(dir=self.export_folder))
-        wanted = self._target(request, which, pair, size, palette, values)
-        path, _ = downloads.export(self.service, session, wanted, format=format, quality=int(quality), folder=folder)
-        text = downloads.preview(self.service, session, wanted, format, int(quality))
+        wanted, format, quality = self._asked(request, *asked)
+        path, _ = downloads.export(self.service, session, wanted, format=format, quality=quality, folder=folder)
+        text = downloads.preview(self.service, session, wanted, format, quality)
         label = f"Download {path.name} ({path.stat().st_size / 2**20:.1f} MB)"
         return [text, gr.DownloadButton(label, value=path, visible=True)]
 
     @handler
-    def _code(
-        self,
-        request: gr.Request,
-        which: str,
-        pair: dict[str, Any],
-        format: str,
-        size: Any,
-        quality: float,
-        palette: Any,
-        *values: Any,
-    ) -> list[gr.Code]:
-        wanted = self._target(request, which, pair, size, palette, values)
+    def _code(self, request: gr.Request, *asked: Any) -> list[gr.Code]:
+        wanted = self._asked(request, *asked)[0]
         recipe = downloads.recipe_for(self.service, self._session(request), wanted)
         return [gr.Code(recipe.command(RESULT), visible=True), gr.Code(recipe.program(RESULT), visible=True)]

@@ -211,6 +211,33 @@ def check_address(host: str, port: int | None) -> None:
         raise ConfigError(f"{where}: cannot be served there: {reason}; choose {other}") from error
 
 
+def _serve(demo: Demo, host: str, port: int | None, share: bool, more: dict[str, Any]) -> str:
+    """Start the server; returns its address."""
+    _, address, _ = demo.blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        prevent_thread_lock=True,
+        quiet=True,
+        show_error=False,
+        max_file_size=demo.service.limits.upload_bytes,
+        theme=theme(),
+        css=asset("demo.css"),
+        head=HEAD,
+        run_history=False,
+        footer_links=["api"],
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        app_kwargs={"middleware": [Middleware(Guard)]},
+        state_session_capacity=demo.service.limits.sessions,
+        _frontend=False,  # else Gradio gives up where its own first page takes three seconds on a busy machine
+        **more,
+    )
+    return address
+
+
 def launch(
     demo: Demo,
     *,
@@ -232,28 +259,7 @@ def launch(
     """
     try:
         check_address(host, port)
-        _, address, _ = demo.blocks.launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            prevent_thread_lock=True,
-            quiet=True,
-            show_error=False,
-            max_file_size=demo.service.limits.upload_bytes,
-            theme=theme(),
-            css=asset("demo.css"),
-            head=HEAD,
-            run_history=False,
-            footer_links=["api"],
-            enable_monitoring=False,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            app_kwargs={"middleware": [Middleware(Guard)]},
-            state_session_capacity=demo.service.limits.sessions,
-            _frontend=False,  # else Gradio gives up where its own first page takes three seconds on a busy machine
-            **more,
-        )
+        address = _serve(demo, host, port, share, more)
     except BaseException:
         demo.close()
         raise
