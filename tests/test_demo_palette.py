@@ -6,9 +6,8 @@ import base64
 import re
 
 import pytest
-from demo_service import chromium
 from narrow import picture
-from visitor import FIXTURES, FLAGS, MARKS, PHONE, SHOTS, expect, sync_api
+from visitor import FIXTURES, MARKS, PHONE, expect, launched
 
 from wctstyle import images
 
@@ -34,12 +33,8 @@ UNDO_KEY = """(node) => !node.dispatchEvent(
 
 @pytest.fixture(scope="module")
 def browser():
-    executable = chromium()
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, TWO_CAMERAS])
+    with launched(TWO_CAMERAS) as browser:
         yield browser
-        browser.close()
 
 
 def drag(somebody, event, selector, **files):

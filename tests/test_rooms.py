@@ -36,7 +36,7 @@ ORDER = (
     "regions",
     "faces texture look",
     "images color",
-    "settings errors types threads compilation files recent",
+    "settings errors types threads compilation files recent laps",
 )
 """Rooms from the top down; a room may import those on lines below its own. A folder is one room."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
 
 import pytest
@@ -50,14 +51,21 @@ def served(tmp_path_factory):
         yield served
 
 
-@pytest.fixture(scope="module")
-def browser():
+@contextlib.contextmanager
+def launched(camera):
+    """Start Chromium with a camera."""
     executable = chromium()
     SHOTS.mkdir(parents=True, exist_ok=True)
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, FAKE_CAMERA])
+        browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, camera])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched(FAKE_CAMERA) as browser:
+        yield browser
 
 
 def until(condition):

@@ -12,6 +12,7 @@ import numpy as np
 
 from wctstyle import images
 from wctstyle.inputs import Sizes, StyleSpec, fit_style, read_masks, read_photo, read_style, regions_for
+from wctstyle.laps import Laps
 from wctstyle.recipe import Recipe, Source, mask_sources, public_name, style_sources
 from wctstyle.settings import Settings
 
@@ -22,22 +23,8 @@ CONTENT_SIZE = 1024
 """Long side, in pixels, to which larger photos are shrunk unless a size is given."""
 
 
-class _Laps:
-    """Wall seconds since the last lap, added up by name."""
-
-    def __init__(self) -> None:
-        self.start = self.last = time.perf_counter()
-        parts = ("load_model", "read", "encode", "blend", "render", "refine", "write")
-        self.seconds: dict[str, float] = dict.fromkeys(parts, 0.0)
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] += now - self.last
-        self.last = now
-
-    def total(self) -> dict[str, float]:
-        laps = self.seconds | {"total": time.perf_counter() - self.start}
-        return {name: round(value, 4) for name, value in laps.items()}
+LAPS = ("load_model", "read", "encode", "blend", "render", "refine", "write")
+"""The steps of a picture whose seconds are told."""
 
 
 class Batch:
@@ -65,7 +52,7 @@ class Batch:
         images.check_quality(quality)
         self.settings, self.model, self.sizes, self.quality = settings, model, sizes, quality
         self._specs, self._warn = styles, warn
-        self._first_laps: _Laps | None = _Laps()
+        self._first_laps: Laps | None = Laps(*LAPS)
         self._masks = read_masks(masks, sizes.max_pixels)
         full = self._read_styles()
         self._style_sources = style_sources(styles, full)
@@ -98,32 +85,32 @@ class Batch:
 
         `refining`: see `Stylizer.stylize`.
         """
-        laps, self._first_laps = self._first_laps or _Laps(), None
+        laps, self._first_laps = self._first_laps or Laps(*LAPS), None
         full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
         styles = self._styles_at(self.sizes.strokes.long_side(max(picture.height, picture.width)))
         recipe = self._recipe_for(full, picture, content)
-        laps.lap("read")
+        laps.end("read")
         if self._stylizer is None:
             from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
 
             self._stylizer = Stylizer(self.model)
-            laps.lap("load_model")
+            laps.end("load_model")
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
         regions = regions_for(picture, styles, self._specs, self._masks, self._warn)
         result = stylizer.stylize(picture.rgb, regions, self.settings, refining=refining)
-        for name, seconds in result.seconds.items():
-            laps.seconds[name] += seconds
-        laps.last = time.perf_counter()
+        laps.include(result.seconds)
+        laps.skip()
         images.make_folder(output.parent)
         images.save(output, result.image, picture.alpha, quality=self.quality, recipe=recipe.to_json())
-        laps.lap("write")
+        laps.end("write")
+        total = time.perf_counter() - laps.began
         return {
             "content": content,
             "output": str(output),
             "width": picture.width,
             "height": picture.height,
-            "seconds": laps.total(),
+            "seconds": {name: round(value, 4) for name, value in {**laps.seconds, "total": total}.items()},
             "model": stylizer.model,
             "device": _device(),
             "first_call": sum(stylizer.traces.values()) > traced,

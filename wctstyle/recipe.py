@@ -7,14 +7,14 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
 from wctstyle.images import Picture
 from wctstyle.inputs import Mask, StyleSpec
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, ModelName, Settings, style_long_side
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, Settings, checked_model, style_long_side
 
 START = "start.png"
 """What a command calls the fast picture that an optimisation starts from, where that picture has dials of its own."""
@@ -271,7 +271,7 @@ def _read(written: Mapping[str, Any]) -> Recipe:
         ),
         size=size,
         settings=Settings(**settings),
-        model=_model(written["model"]),
+        model=checked_model(written["model"]),
         style_size=None if own is None else _whole("style_size", own, least=0),
         stroke_scale=scale,
         masks=tuple(MaskSource(**_texts(mask, "name", "hash", "region")) for mask in written.get("masks", ())),
@@ -286,7 +286,7 @@ def _optimisation(written: Mapping[str, Any]) -> Optimisation:
     stopped = written.get("stopped")
     return Optimisation(
         settings=OptimizeSettings(**chosen),
-        model=_model(written["model"]),
+        model=checked_model(written["model"]),
         init=_texts(written, "init")["init"],
         stopped=None if stopped is None else _whole("stopped", stopped),
     )
@@ -309,12 +309,6 @@ def _number(name: str, value: Any, *, least: float = float("-inf")) -> float:
 def _whole(name: str, value: Any, *, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name} is {value!r}, must be a whole number from {least}")
-    return value
-
-
-def _model(value: Any) -> str:
-    if value not in get_args(ModelName):
-        raise ConfigError(f"model is {value!r}, must be one of {', '.join(get_args(ModelName))}")
     return value
 
 

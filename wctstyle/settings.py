@@ -23,6 +23,17 @@ DEFAULT_OPTIMIZER_MODEL: ModelName = "medium"
 """The network of `refine` and `optimize`, unless the model is vgg19."""
 
 
+def checked_model(value: object) -> str:
+    """Return the name of a model.
+
+    Raises:
+        ConfigError: it is none of the table's.
+    """
+    if value not in get_args(ModelName):
+        raise ConfigError(f"model is {value!r}, must be one of {', '.join(get_args(ModelName))}")
+    return str(value)
+
+
 def optimizer_model(model: str) -> ModelName:
     """Return the network that `refine` and `optimize` use when `model` paints."""
     return "vgg19" if model == "vgg19" else DEFAULT_OPTIMIZER_MODEL

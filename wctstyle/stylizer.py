@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from wctstyle import color, images
 from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Part, Rgb, StyleCode
 from wctstyle.encoder import CELL
+from wctstyle.laps import Laps
 from wctstyle.measuring import CONTENT_BYTES, Measurer, checked, content_hash
 from wctstyle.moments import Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
@@ -50,25 +50,6 @@ class Result:
     image: Rgb
     parts: Sequence[Part]
     seconds: Mapping[str, float]
-
-
-class _Laps:
-    """Adds up the seconds that each step of a pass takes."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def end(self, step: str) -> None:
-        """Count what has passed since the last call for this step."""
-        now = time.perf_counter()
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._since
-        self._since = now
-
-    def include(self, seconds: Mapping[str, float]) -> None:
-        """Take over what another pass has counted since the last call."""
-        self.seconds |= seconds
-        self._since += sum(seconds.values())
 
 
 def _with_own_colors(image: Rgb, photo: Rgb, settings: Settings) -> Rgb:
@@ -159,7 +140,7 @@ class Stylizer(Measurer):
         ahead: Future[None] | None,
     ) -> Result:
         """Paint a picture in one pass."""
-        laps = _Laps()
+        laps = Laps()
 
         def encoded() -> ContentCode:
             code = self._at_texture(content, settings.texture)
@@ -223,7 +204,7 @@ class Stylizer(Measurer):
         ahead: Future[None] | None,
     ) -> Result:
         """Compose a picture at the sides `small`, enlarge it and paint it once more (`wctstyle.look`)."""
-        laps = _Laps()
+        laps = Laps()
         regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
         reduced = images.resize_planes(photo, height=small[0], width=small[1])
         base = self._composed(reduced, regions, max(small) / max(photo.shape[:2]), settings)

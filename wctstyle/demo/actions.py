@@ -294,6 +294,12 @@ def uploads(session: Session) -> dict[str, dict[str, str]]:
     return {held.id: {"name": held.name, "thumb": held.thumb} for held in session.pictures}
 
 
+def shelf_news(session: Session, **more: Any) -> dict[str, Any]:
+    """Tell the page of the session's own pictures, and of what more there is."""
+    news = {"pictures": uploads(session), "added": None, "restored": False, "serial": time.time()}
+    return news | more
+
+
 def gallery() -> dict[str, list[dict[str, str]]]:
     """List the samples for the page, photos and styles."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from wctstyle import samples
 from wctstyle.demo.limits import Limits
@@ -17,8 +17,8 @@ from wctstyle.settings import (
     DEFAULT_STROKE_SCALE,
     MAX_SIDE,
     STROKE_SCALES,
-    ModelName,
     Settings,
+    checked_model,
     optimizer_model,
     style_long_side,
 )
@@ -125,9 +125,7 @@ def compose(limits: Limits, palette: Any, **dials: Any) -> Composition:
     size = _pixels(values.pop("size"), "size", 32, limits.max_size)
     scale = _number(values.pop("stroke_scale"), "stroke_scale")
     style_long_side(size, scale)  # checks it
-    model = values.pop("model")
-    if model not in get_args(ModelName):
-        raise ConfigError(f"model is {model!r}, must be one of {', '.join(get_args(ModelName))}")
+    model = checked_model(values.pop("model"))
     look = _pixels(values.pop("look"), "look", 0, MAX_SIDE)
     numbers = {name: _number(value, name) for name, value in values.items() if isinstance(DEFAULTS[name], float)}
     return Composition(content, styles, Settings(**{**values, **numbers, "look": look}), size, scale, model)

@@ -57,7 +57,7 @@ def target(service: Service, session: Session, chosen: Composition | str, size: 
         raise ConfigError(f"size is {size}, must be from 32 to {service.limits.max_size} pixels")
     entry = session.result(chosen) if isinstance(chosen, str) else None
     composition = chosen if isinstance(chosen, Composition) else session.result(chosen).composition
-    if entry is not None and (size in (AS_SHOWN, max(entry.width, entry.height))):
+    if entry is not None and size in (AS_SHOWN, max(entry.width, entry.height)):
         return Target(composition, entry, entry.height, entry.width)
     if entry is not None and entry.kind == "optimised":
         raise ConfigError(

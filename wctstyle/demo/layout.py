@@ -28,6 +28,9 @@ EXPORT_SIZES = (1024, 2048)
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""For events that show by themselves what they do, and are no endpoints."""
+
 UNSEEN = ("shelf", "told")
 """Components that only pass on what the server sends to the others."""
 
@@ -66,8 +69,7 @@ class Layout:
 
     def _told(self, event: Dependency, js: str | None = None) -> Dependency:
         """Say on the stage why an action failed, if it does."""
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        event.failure(self._tell, None, self.told, js=js, queue=False, **quiet)
+        event.failure(self._tell, None, self.told, js=js, queue=False, **QUIET)
         return event
 
     def _tell(self, request: gr.Request) -> Any:
@@ -90,7 +92,7 @@ class Layout:
             ):
                 with gr.Tab("Blend", elem_id="wct-tab-blend"):
                     self._build_blend()
-                with gr.Tab("Optimise", elem_id="wct-tab-optimise") as self.optimise_tab:
+                with gr.Tab("Optimise", elem_id="wct-tab-optimise"):
                     self._build_optimise()
                 with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
 from wctstyle.demo import actions, results
 from wctstyle.demo.actions import Service
-from wctstyle.demo.composition import FIRST_CONTENT, FIRST_STYLES, LEAST_SIZE, MAX_SCREEN_SIZE, Composition
+from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, Composition
 from wctstyle.demo.sessions import Session
-from wctstyle.errors import ConfigError
 
 HEADER = "x-wctstyle-page"
 """What carries the key of a page (assets/memory.js): with every request, so that a restarted server knows it too."""
@@ -32,35 +30,25 @@ def resumed(service: Service, session: Session) -> Composition | None:
 
 def fitting(service: Service, session: Session, composition: Composition) -> Composition:
     """Replace what is not here any more: pictures that were dropped, a model or a size of another server's."""
-    styles = tuple(style for style in composition.styles if _is_here(session, style[0]))[: service.limits.styles]
+    here = actions.repaired(session, composition, Composition())
     return replace(
-        composition,
-        content=composition.content if _is_here(session, composition.content) else FIRST_CONTENT,
-        styles=styles or FIRST_STYLES,
+        here,
+        styles=here.styles[: service.limits.styles],
         size=min(max(composition.size, LEAST_SIZE), MAX_SCREEN_SIZE, service.limits.max_size),
         model=composition.model if composition.model in service.backend.offered else service.backend.model,
     )
 
 
-def _is_here(session: Session, id: str) -> bool:
-    try:
-        session.picture(id)
-    except ConfigError:
-        return False
-    return True
-
-
 def news(session: Session) -> dict[str, Any]:
     """Tell the page of its own pictures, as after an upload, and of the rows that they were in, the latest first."""
-    pictures = actions.uploads(session)
-    shelf = {kind: [id for id in reversed(ids) if id in pictures] for kind, ids in session.shelf.items()}
-    return {"pictures": pictures, "shelf": shelf, "added": None, "resumed": True, "serial": time.time()}
+    shelf = {kind: [id for id in reversed(ids) if session.holds(id)] for kind, ids in session.shelf.items()}
+    return actions.shelf_news(session, shelf=shelf, resumed=True)
 
 
 def stage(service: Service, session: Session, composition: Composition) -> dict[str, Any]:
     """Return what the stage shows of a blend that was left; a result of the history is at hand at once."""
-    for kept in reversed(session.history):
-        if kept.kind == "styled" and kept.composition == composition:
-            session.composition = composition
-            return {**results.reopened(service, session, kept.id), "note": "as you left it"}
-    return actions.live(service, session, composition)
+    kept = session.styled(composition)
+    if kept is None:
+        return actions.live(service, session, composition)
+    session.composition = composition
+    return {**results.reopened(service, session, kept.id), "note": "as you left it"}

@@ -10,7 +10,7 @@ import gradio as gr
 
 from wctstyle.demo import actions, optimising, results, sheets
 from wctstyle.demo.friendly import handler
-from wctstyle.demo.layout import Layout
+from wctstyle.demo.layout import QUIET, Layout
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 
@@ -30,7 +30,6 @@ class OptimisePanel:
     def connect(self, opened: Any) -> None:
         """Connect the buttons, and follow a run that goes on from before the page was opened."""
         page = self.page
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         asked = [page.steps, page.method, page.begin_with, page.palette, *page.controls.values()]
         follow: dict[str, Any] = {
             "fn": self._follow,
@@ -39,18 +38,18 @@ class OptimisePanel:
             "concurrency_id": "follow",
             "concurrency_limit": None,
             "trigger_mode": "multiple",  # a run that was stopped may still be followed when the next one is asked for
-            **quiet,
+            **QUIET,
         }
         start = page.start.click(
-            self._start, asked, [page.progress, page.running], concurrency_limit=None, trigger_mode="multiple", **quiet
+            self._start, asked, [page.progress, page.running], concurrency_limit=None, trigger_mode="multiple", **QUIET
         )
         page._told(start).success(**follow)
         opened.then(**follow)
-        gr.on([page.stop.click, page.running.submit], self._stop, None, page.progress, queue=False, **quiet)
-        asking = page.ask.click(lambda: sheets.ESTIMATING, None, page.progress, queue=False, **quiet).then(
-            self._estimate, asked, page.progress, concurrency_id="estimate", concurrency_limit=1, **quiet
+        gr.on([page.stop.click, page.running.submit], self._stop, None, page.progress, queue=False, **QUIET)
+        asking = page.ask.click(lambda: sheets.ESTIMATING, None, page.progress, queue=False, **QUIET).then(
+            self._estimate, asked, page.progress, concurrency_id="estimate", concurrency_limit=1, **QUIET
         )
-        page._told(asking).failure(lambda: sheets.IDLE, None, page.progress, queue=False, **quiet)
+        page._told(asking).failure(lambda: sheets.IDLE, None, page.progress, queue=False, **QUIET)
 
     @handler
     def _start(
@@ -118,7 +117,7 @@ class OptimisePanel:
         elif run.stopped.is_set():
             text = "Stopping"
         else:
-            text = now.text if now is not None else "Preparing the first step …"
+            text = now.text if now is not None else sheets.FIRST_STEP
         share = 100 * now.step / now.steps if now is not None else 0
         return {"state": run.state, "text": text, "share": share, "thumb": now.thumb if now is not None else ""}
 

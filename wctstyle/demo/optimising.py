@@ -14,7 +14,7 @@ from wctstyle.demo.composition import Composition
 from wctstyle.demo.pictures import address, thumbnail
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import HistoryEntry, Losses, Session
-from wctstyle.demo.sheets import duration
+from wctstyle.demo.sheets import FIRST_STEP, duration
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import Iterate, OptimizeSettings
 from wctstyle.recipe import Optimisation
@@ -116,7 +116,7 @@ def optimise(
         stage = {**_stage(image, content.alpha, note), "before": before}
         return Progress(stage, thumbnail(image), step, settings.steps, text, losses)
 
-    yield progress(made.image, 0, "Preparing the first step …", "the picture to start from")
+    yield progress(made.image, 0, FIRST_STEP, "the picture to start from")
     run = service.backend.optimizer(optimizer_model(composition.model)).run(
         photo,
         service.backend.styles_rgb(session, composition, max(photo.shape[:2])),
@@ -179,10 +179,8 @@ def _fast_entry(
     service: Service, session: Session, composition: Composition, image: np.ndarray, seconds: float
 ) -> HistoryEntry:
     """Find the fast picture of a composition in the history, or put it there."""
-    for kept in reversed(session.history):
-        if kept.kind == "styled" and kept.composition == composition:
-            return kept
-    return keep_image(service, session, composition, image, kind="styled", seconds=seconds)
+    kept = session.styled(composition)
+    return kept or keep_image(service, session, composition, image, kind="styled", seconds=seconds)
 
 
 def submit(service: Service, session: Session, composition: Composition, steps: float, method: str, start: str) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.friendly import handler, note
-from wctstyle.demo.layout import Layout
+from wctstyle.demo.layout import QUIET, Layout
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
@@ -53,8 +52,7 @@ class Page(Layout):
 
     def _connect(self) -> None:
         everything = [self.palette, *self.controls.values()]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        live: dict[str, Any] = {**quiet, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
+        live: dict[str, Any] = {**QUIET, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
 
         moved = gr.on(
             [
@@ -80,13 +78,13 @@ class Page(Layout):
             concurrency_id="upload",
             concurrency_limit=1,
             trigger_mode="multiple",
-            **quiet,
+            **QUIET,
         )
         self._told(self._told(uploaded).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live))
-        self._told(self.palette.delete(self._remove, None, self.shelf, trigger_mode="multiple", **quiet))
-        step = self.palette.undo(self._step, everything, everything, trigger_mode="always_last", queue=False, **quiet)
+        self._told(self.palette.delete(self._remove, None, self.shelf, trigger_mode="multiple", **QUIET))
+        step = self.palette.undo(self._step, everything, everything, trigger_mode="always_last", queue=False, **QUIET)
         self._told(self._told(step).success(self._live, everything, self.stage, **live))
-        self._told(self.strip.upload(self._use, None, self.shelf, trigger_mode="multiple", **quiet))
+        self._told(self.strip.upload(self._use, None, self.shelf, trigger_mode="multiple", **QUIET))
         self._told(self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live))
         picked = self.strip.select(
             self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live
@@ -140,7 +138,6 @@ class Page(Layout):
         """Take a file in. The page waits for news of its shelf, so a refusal is told there too."""
         session, data = self._session(request), event._data or {}
         untouched = [gr.skip()] * (1 + len(self.controls))
-        news: dict[str, Any] = {"added": None, "restored": False, "serial": time.time()}
         try:
             current, styles = read_palette(palette, self.service.limits)
             added = actions.add_upload(
@@ -153,21 +150,19 @@ class Page(Layout):
                 styles=styles,
             )
         except WctStyleError as error:
-            return [{**news, "pictures": actions.uploads(session), "note": note(str(error), "error")}, *untouched]
+            return [actions.shelf_news(session, note=note(str(error), "error")), *untouched]
+        restored = {"restored": True, "note": note(added.message, "good")}
         if added.composition is not None:
-            news |= {"restored": True, "note": note(added.message, "good")}
-            return [{**news, "pictures": actions.uploads(session)}, *self._updates(added.composition)]
-        news["pictures"] = actions.uploads(session)
+            return [actions.shelf_news(session, **restored), *self._updates(added.composition)]
         id = added.held.id if added.held else ""
+        kinds = (_kind(data),) if added.palette is None else added.kinds
+        for kind in kinds:
+            session.put_on_shelf(id, kind)
         if added.palette is not None:
-            for kind in added.kinds:
-                session.put_on_shelf(id, kind)
-            news |= {"restored": True, "note": note(added.message, "good")}
-            news["added"] = {"id": id, "kinds": added.kinds, "use": False}
+            news = actions.shelf_news(session, added={"id": id, "kinds": kinds, "use": False}, **restored)
             return [news, added.palette, *untouched[1:]]
-        session.put_on_shelf(id, _kind(data))
-        news["added"] = {"id": id, "kinds": [_kind(data)], "use": data.get("use") is not False}
-        return [news, *untouched]
+        use = data.get("use") is not False
+        return [actions.shelf_news(session, added={"id": id, "kinds": kinds, "use": use}), *untouched]
 
     @handler
     def _live_if_restored(self, request: gr.Request, news: Any, palette: Any, *values: Any) -> Any:
@@ -179,7 +174,7 @@ class Page(Layout):
     def _remove(self, request: gr.Request, event: gr.EventData) -> dict[str, Any]:
         session = self._session(request)
         session.remove(str((event._data or {}).get("id")))
-        return {"added": None, "restored": False, "serial": time.time(), "pictures": actions.uploads(session)}
+        return actions.shelf_news(session)
 
     @handler
     def _use(self, request: gr.Request, event: gr.EventData) -> dict[str, Any]:
@@ -187,8 +182,7 @@ class Page(Layout):
         session, data = self._session(request), event._data or {}
         held = actions.use_result(self.service, session, str(data.get("id")))
         session.put_on_shelf(held.id, _kind(data))
-        added = {"id": held.id, "kinds": [_kind(data)], "use": True}
-        return {"added": added, "restored": False, "serial": time.time(), "pictures": actions.uploads(session)}
+        return actions.shelf_news(session, added={"id": held.id, "kinds": [_kind(data)], "use": True})
 
     @handler
     def _step(self, request: gr.Request, event: gr.EventData, palette: Any, *values: Any) -> list[Any]:

@@ -11,7 +11,7 @@ import gradio as gr
 from wctstyle.demo import downloads, results, sheets
 from wctstyle.demo.downloads import RESULT, Target
 from wctstyle.demo.friendly import handler
-from wctstyle.demo.layout import Layout
+from wctstyle.demo.layout import QUIET, Layout
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WctStyleError
 
@@ -31,12 +31,11 @@ class ResultsPanel:
     def connect(self, picked: Any) -> None:
         """Connect the buttons and choices."""
         page = self.page
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        slow: dict[str, Any] = {**quiet, "concurrency_id": "slow", "concurrency_limit": 1}
+        slow: dict[str, Any] = {**QUIET, "concurrency_id": "slow", "concurrency_limit": 1}
         measured = {"fn": self._measure, "inputs": [page.pair], "outputs": page.sheet, **slow}
-        picked.success(self._measuring, page.pair, page.sheet, queue=False, **quiet).success(**measured)
+        picked.success(self._measuring, page.pair, page.sheet, queue=False, **QUIET).success(**measured)
         latest = page.latest_pair.click(
-            self._latest, None, [page.stage, page.pair, page.sheet], concurrency_limit=None, **quiet
+            self._latest, None, [page.stage, page.pair, page.sheet], concurrency_limit=None, **QUIET
         )
         page._told(latest).success(**measured)
         chosen = [page.which, page.pair, page.format, page.export_size, page.quality]
@@ -50,14 +49,14 @@ class ResultsPanel:
             ],
             **plan,
             queue=False,
-            **quiet,
+            **QUIET,
         )
-        picked.success(**plan, queue=False, **quiet)
-        page.make_file.click(None, js=BUSY.format("'Preparing the file'"), **quiet)
+        picked.success(**plan, queue=False, **QUIET)
+        page.make_file.click(None, js=BUSY.format("'Preparing the file'"), **QUIET)
         made = page.make_file.click(self._export, everything, [page.plan, page.file], **slow)
-        page._told(made).then(None, js=BUSY.format("false"), **quiet)
+        page._told(made).then(None, js=BUSY.format("false"), **QUIET)
         page._told(
-            page.write_code.click(self._code, everything, [page.command, page.python], concurrency_limit=None, **quiet)
+            page.write_code.click(self._code, everything, [page.command, page.python], concurrency_limit=None, **QUIET)
         )
 
     # -------------------------------------------------------------------------------------------------------- compare

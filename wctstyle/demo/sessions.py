@@ -184,8 +184,10 @@ class Session:
 
     def holds(self, id: str) -> bool:
         """Say whether a picture is a sample or held here."""
+        if id.startswith(samples.PREFIX):
+            return id.removeprefix(samples.PREFIX) in {*samples.names("content"), *samples.names("style")}
         with self._lock:
-            return id.startswith(samples.PREFIX) or id in self._pictures
+            return id in self._pictures
 
     def keep(self, **values: Any) -> HistoryEntry:
         """Add a result to the history; `values` are the fields of `HistoryEntry` without the id."""
@@ -229,11 +231,15 @@ class Session:
                 return self._history[id]
         raise ConfigError("This result is not kept any more. The history holds only the latest results.")
 
+    def styled(self, composition: Composition) -> HistoryEntry | None:
+        """Return the latest fast result of a composition; None where there is none."""
+        found = (kept for kept in reversed(self.history) if kept.kind == "styled" and kept.composition == composition)
+        return next(found, None)
+
     def find(self, name: str, content_hash: str) -> str | None:
         """Return the id of a picture that a recipe names: a sample by name, an upload by its hash."""
         if name.startswith(samples.PREFIX):
-            known = {*samples.names("content"), *samples.names("style")}
-            return name if name.removeprefix(samples.PREFIX) in known else None
+            return name if self.holds(name) else None
         return next((held.id for held in self.pictures if held.content_hash == content_hash), None)
 
     def close(self) -> None:

@@ -20,7 +20,8 @@ def _says(text: str) -> str:
 
 
 IDLE = _says('Nothing is running. "How long?" makes a short trial and tells how long it will take.')
-PREPARING = _says("Preparing the first step …")
+FIRST_STEP = "Preparing the first step …"
+PREPARING = _says(FIRST_STEP)
 STOPPING = _says("Stopping. The best picture so far is kept.")
 STOPPED_EARLY = _says("Stopped before it began.")
 ESTIMATING = _says("Making a short trial …")
