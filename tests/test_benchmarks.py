@@ -15,7 +15,7 @@ from original import ORIGINAL, needs_original
 from PIL import Image
 
 from benchmarks import judge as judges
-from benchmarks import peers, quality, report, sheets, sizes, speed
+from benchmarks import dials, peers, quality, report, sheets, sizes, speed
 from benchmarks.judge import FIGURES, Judge
 from wctstyle import feature_metrics, images, pixel_metrics, weights
 from wctstyle.encoder import MODELS, ModelConfig
@@ -801,3 +801,39 @@ def test_each_size_is_painted_with_and_without_the_look(tmp_path, capsys, monkey
     assert found["600 at once"]["levels"] == pytest.approx(102, abs=2)
     assert "| photo x painting |" in capsys.readouterr().out
     assert sizes.main(["--content", str(tmp_path / "gone"), *options[2:]]) == 2
+
+
+# --------------------------------------------------------------------------------------------------------- dials
+
+
+def test_a_dial_that_moves_evenly_has_even_steps(tmp_path, capsys, monkeypatch):
+    """The stand-in painter fades to grey by strength, and leaps in the middle by color."""
+
+    class Painter:
+        def __init__(self, model):
+            pass
+
+        def content(self, picture):
+            return picture
+
+        style = content
+
+        def stylize(self, content, style, settings):
+            color = 1.0 if settings.color == 1 else float(settings.color > 0.55)
+            return SimpleNamespace(image=content * (0.5 + 0.5 * color) * (1 - settings.strength / 3))
+
+    monkeypatch.setattr(dials, "Stylizer", Painter)
+    monkeypatch.setattr(dials, "Judge", lambda file: Judge(random_vgg()))
+    monkeypatch.setattr(dials, "vgg19_file", lambda file: file)
+    for name in ("photo", "painting"):
+        (tmp_path / name).mkdir()
+        noise = np.random.default_rng(0).uniform(0.2, 0.8, (40, 60, 3)).astype(np.float32)
+        images.save(tmp_path / name / f"{name}.png", noise)
+    options = ["--content", str(tmp_path / "photo"), "--style", str(tmp_path / "painting"), "--pairs", "1"]
+    assert dials.main([*options, "--dials", "strength", "color", "--json", str(tmp_path / "found.json")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())["steps"]
+    assert len(found["strength"][0]) == 15
+    assert max(found["strength"][0]) < 3 * min(found["strength"][0])
+    assert max(found["color"][0]) == pytest.approx(sum(found["color"][0]))
+    assert "| strength " in capsys.readouterr().out
+    assert dials.main(["--content", str(tmp_path / "gone"), *options[2:]]) == 2
