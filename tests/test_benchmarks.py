@@ -14,8 +14,8 @@ from narrow import NARROW, VGG_WIDTHS, random_vgg
 from original import ORIGINAL, needs_original
 from PIL import Image
 
-from benchmarks import judge as judges
 from benchmarks import dials, peers, quality, report, sheets, sizes, speed
+from benchmarks import judge as judges
 from benchmarks.judge import FIGURES, Judge
 from wctstyle import feature_metrics, images, pixel_metrics, weights
 from wctstyle.encoder import MODELS, ModelConfig
