@@ -799,6 +799,25 @@ def test_the_program_of_a_recipe_makes_the_same_picture(here: Path, one_model: A
     assert "--json and --python contradict each other" in fails("recipe", "first.png", "--json", "--python")
 
 
+def test_a_cut_out_gives_the_same_result_on_a_larger_canvas(here: Path, one_model: Any):
+    """With strokes by the default scale; its recipe's program and command agree."""
+    sea = images.load("sea.png").rgb
+    wide, opacity = np.zeros((90, 160, 3), np.float32), np.zeros((90, 160), np.float32)
+    wide[11:75, 70:118], opacity[11:75, 70:118] = sea, 1
+    images.save(here / "canvas.png", wide, opacity)
+    for name, options in (("stylize", ("--refine", "1")), ("optimize", ("--steps", "2"))):
+        for photo, result in (("sea.png", "opaque.png"), ("canvas.png", "cut.png")):
+            assert invoke(name, photo, "--style", "waves.png", "--size", "0", *options, "-o", result,
+                          "--overwrite").exit_code == 0  # fmt: skip
+        opaque, cut = images.load("opaque.png"), images.load("cut.png")
+        np.testing.assert_allclose(cut.rgb[11:75, 70:118], opaque.rgb, atol=1.01 / 255)
+        assert cut.alpha is not None
+        np.testing.assert_array_equal(cut.alpha, opacity)
+        program = invoke("recipe", "cut.png", "--python").stdout
+        exec(compile(program, "recipe", "exec"), {})
+        assert images.load("result.png").content_hash == cut.content_hash
+
+
 def test_a_mask_alone_leaves_the_photo_there(here: Path, one_model: Any):
     half = np.zeros((48, 64, 3), np.float32)
     half[:, :32] = 1

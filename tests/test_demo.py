@@ -96,7 +96,7 @@ def test_a_weight_moves_the_picture_and_strength_0_is_the_photo(service, session
     one, two = shown(marbling=1.0, peacock=0.0), shown(marbling=0.0, peacock=1.0)
     assert np.abs(one - two).mean() > 0.01
     none = shown(marbling=0.0)
-    np.testing.assert_allclose(none, service.backend.content_rgb(session.picture("sample:astronaut"), 128), atol=1e-6)
+    np.testing.assert_allclose(none, service.backend.content(session.picture("sample:astronaut"), 128).rgb, atol=1e-6)
 
 
 def test_strength_goes_beyond_the_style_and_the_limit_is_told(service, session):
@@ -759,7 +759,7 @@ def test_a_recipe_of_the_command_line_is_understood(service, session):
     stylized = actions.keep(service, session, LOOK).recipe.to_json() | {"size": 500, "stroke_scale": 2.0}
     look = actions.restore_recipe(service, session, stylized, current="").composition
     assert (look.size, look.stroke_scale) == (SMALL.max_size, 2)
-    assert "long_side=1000, enlarge=True" in Recipe.from_json(stylized).program()
+    assert "visible_sides(photo)), 2.0)" in Recipe.from_json(stylized).program()
     for own, scale, fitted in ((750, 1.5, "images.resize(p, long_side=750"), (5000, 4, "=5000"), (0, 1, "flatten(p)")):
         sized = stylized | {"style_size": own, "stroke_scale": None}
         assert actions.restore_recipe(service, session, sized, current="").composition.stroke_scale == scale
@@ -1009,7 +1009,7 @@ def test_hidden_pixels_of_the_photo_do_not_show(service, session):
 def test_figures_are_zero_for_the_photo_itself_and_for_the_style_itself(service, session):
     held = session.add(images.load(samples_at("peacock", 128)), "style.png")
     look = replace(LOOK, content="sample:cat", styles=((held.id, 1.0),))
-    photo = service.backend.content_rgb(session.picture("sample:cat"), 128)
+    photo = service.backend.content(session.picture("sample:cat"), 128).rgb
     own = service.backend.figures(session, look, photo)
     assert own["content"] == pytest.approx(0, abs=1e-5)
     assert own["ssim"] == pytest.approx(1)
@@ -1124,7 +1124,7 @@ def test_optimising_goes_as_far_as_the_style_and_keeps_colors_below_one_half(ser
     assert (chosen.strength, chosen.original_colors) == (1, True)
     assert not optimising.optimise_settings(service, TINY, 5, "adam", "content").original_colors
     kept = list(optimising.optimise(service, session, beyond, 2, "adam", "content"))[-1].kept
-    photo = service.backend.content_rgb(session.picture(beyond.content), 64)
+    photo = service.backend.content(session.picture(beyond.content), 64).rgb
     made, own = (color.rgb_to_oklab(rgb)[..., 1:] for rgb in (images.load(kept.data).rgb, photo))
     assert np.median(np.abs(made - own)) < 0.01
     assert "--original-colors" in kept.recipe.command()

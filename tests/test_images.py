@@ -163,13 +163,14 @@ def test_alpha_of_the_other_formats(kind: str):
     np.testing.assert_allclose(picture.alpha * 255, gradient()[..., 2], atol=12)
 
 
-def test_what_is_hidden_takes_the_mean_colour_of_what_is_seen():
-    rgb, alpha = np.zeros((2, 2, 3), np.float32), np.float32([[1, 0.5], [0, 0]])
-    rgb[0] = [[0.9, 0.6, 0.3], [0.3, 0, 0.3]]
+def test_what_is_hidden_takes_the_colour_of_the_nearest_pixel_that_is_seen():
+    rgb, alpha = np.zeros((2, 4, 3), np.float32), np.float32([[1, 0.1, 0, 0], [0, 0, 0, 0.5]])
+    rgb[0, :2], rgb[1, 3] = [[0.9, 0.6, 0.3], [0.3, 0, 0.3]], [0.1, 0.2, 0.3]
     filled = images.fill_hidden(images.Picture(rgb, alpha))
-    np.testing.assert_allclose(filled.rgb, [rgb[0], [[0.7, 0.4, 0.3]] * 2], atol=1e-6)
+    wanted = [[rgb[0, 0], rgb[0, 1], rgb[1, 3], rgb[1, 3]], [rgb[0, 0], rgb[0, 0], rgb[1, 3], rgb[1, 3]]]
+    np.testing.assert_array_equal(filled.rgb, wanted)
     np.testing.assert_array_equal(filled.alpha, alpha)
-    assert (images.fill_hidden(images.Picture(rgb, np.zeros((2, 2), np.float32))).rgb == 1).all()
+    assert (images.fill_hidden(images.Picture(rgb, np.zeros((2, 4), np.float32))).rgb == 1).all()
     opaque = images.Picture(rgb)
     assert images.fill_hidden(opaque) is opaque
 

@@ -32,6 +32,7 @@ ORDER = (
     "convolution winograd",
     "moments transforms losses feature_metrics pixel_metrics masks",
     "inputs",
+    "cutout",
     "samples",
     "regions",
     "faces texture look",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wctstyle import images
+from wctstyle.cutout import visible_sides
 from wctstyle.inputs import Sizes, StyleSpec, fit_style, read_masks, read_photo, read_style, regions_for
 from wctstyle.laps import Laps
 from wctstyle.recipe import Recipe, Source, mask_sources, public_name, style_sources
@@ -87,7 +88,7 @@ class Batch:
         """
         laps, self._first_laps = self._first_laps or Laps(*LAPS), None
         full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
-        styles = self._styles_at(self.sizes.strokes.long_side(max(picture.height, picture.width)))
+        styles = self._styles_at(self.sizes.strokes.long_side(max(visible_sides(picture))))
         recipe = self._recipe_for(full, picture, content)
         laps.end("read")
         if self._stylizer is None:
@@ -98,7 +99,7 @@ class Batch:
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
         regions = regions_for(picture, styles, self._specs, self._masks, self._warn)
-        result = stylizer.stylize(picture.rgb, regions, self.settings, refining=refining)
+        result = stylizer.stylize(picture, regions, self.settings, refining=refining)
         laps.include(result.seconds)
         laps.skip()
         images.make_folder(output.parent)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from wctstyle.cutout import Cutout
 from wctstyle.faces import face_map
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
@@ -31,7 +32,8 @@ class ContentCode:
     """An encoded content picture: code, moments, pixels padded to the size family, and its unpadded size in pixels.
 
     The code is computed with `texture` added to plain areas; the pixels are without it. For an enlarged painting
-    (`wctstyle.look`), `original` is the photo it was made from, whose faces are kept; for a photo it is None.
+    (`wctstyle.look`), `original` is the photo it was made from, whose faces are kept; for a photo it is None. `cutout`
+    is set where the picture has transparency: all else here is of what is inside its box.
     """
 
     code: Features
@@ -42,6 +44,7 @@ class ContentCode:
     texture: float
     key: str
     original: ContentCode | None = None
+    cutout: Cutout | None = None
 
     @property
     def nbytes(self) -> int:
@@ -53,20 +56,29 @@ class ContentCode:
         """The picture without padding."""
         return self.pixels[0, : self.height, : self.width]
 
+    def counted(self, share: Float[np.ndarray, "1 H W 1"] | None = None) -> Float[np.ndarray, "1 H W 1"] | None:
+        """Return how much each pixel counts, 0..1: its `share` of a region times its opacity; None for all alike."""
+        opacity = None if self.cutout is None else self.cutout.opacity
+        if opacity is None:
+            return share
+        seen = self.padded(opacity)[None, :, :, None]
+        return seen if share is None else share * seen
+
     @property
-    def _counted(self) -> tuple[slice, slice]:
+    def _inside(self) -> tuple[slice, slice]:
         """Rows and columns that count in the moments."""
         return slice(counted_side(self.height)), slice(counted_side(self.width))
 
     @functools.cached_property
-    def mean_color(self) -> Float[np.ndarray, "3"]:
-        """Mean colour of the pixels that count in the moments."""
-        return self.pixels[0][self._counted].mean(axis=(0, 1))
+    def _mean_color(self) -> Float[np.ndarray, "3"]:
+        return self.pixels[0][self._inside].mean(axis=(0, 1))
 
-    def mean_color_of(self, share: Float[np.ndarray, "1 H W 1"]) -> Float[np.ndarray, "3"]:
-        """Return the mean colour of these pixels, weighted by `share`."""
-        weights = share[0][self._counted]
-        return (weights * self.pixels[0][self._counted]).sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
+    def mean_color(self, counted: Float[np.ndarray, "1 H W 1"] | None) -> Float[np.ndarray, "3"]:
+        """Return the mean colour of the pixels that count in the moments, weighted by `counted`; None for all alike."""
+        if counted is None:
+            return self._mean_color
+        weights = counted[0][self._inside]
+        return (weights * self.pixels[0][self._inside]).sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
 
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:

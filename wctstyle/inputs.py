@@ -86,9 +86,9 @@ def read(source: str, max_pixels: int) -> images.Picture:
 
 
 def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Picture, images.Picture]:
-    """Read a photo; returns it as it is, and at the result's size with what its transparency hides filled."""
+    """Read a photo; returns it as it is, and at the result's size."""
     full = read(source, sizes.max_pixels)
-    return full, images.fill_hidden(fit_photo(full, sizes.size, usual))
+    return full, fit_photo(full, sizes.size, usual)
 
 
 def read_style(source: str, max_pixels: int) -> images.Picture:
@@ -128,8 +128,8 @@ def fit_photo(picture: images.Picture, size: int | None, usual: int) -> images.P
 
 
 def fit_style(picture: images.Picture, side: int) -> images.Picture:
-    """Scale a style to a long side and lay it over white, as paper shows through."""
-    return images.flatten(_fit(picture, side, "style_size"))
+    """Cut off a style's transparent border, scale it to a long side and lay it over white, as paper shows through."""
+    return images.flatten(_fit(images.trimmed(picture), side, "style_size"))
 
 
 def _fit(picture: images.Picture, side: int, name: str) -> images.Picture:
@@ -157,7 +157,7 @@ def regions_for(
     def faces() -> np.ndarray | None:
         from wctstyle.faces import face_map  # here, as most runs ask the stylizer
 
-        found = face_map(photo.rgb)
+        found = face_map(images.fill_hidden(photo).rgb)
         if found is None:
             warn(f"{photo.source}: no face was found, so the style of @{FACE} is not used")
         return found

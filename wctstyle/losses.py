@@ -29,17 +29,28 @@ def relative_error(
     return jnp.sqrt(error / (scale + epsilon) + epsilon)
 
 
-def standardize(features: Features) -> Features:
-    """Give each channel of each picture zero mean and unit variance over its positions."""
-    mean = features.mean(axis=(1, 2), keepdims=True)
-    variance = features.var(axis=(1, 2), keepdims=True)
+def standardize(features: Features, counted: Float[Array, "n h w 1"] | None = None) -> Features:
+    """Give each channel of each picture zero mean and unit variance over its positions, weighted by `counted`."""
+    if counted is None:
+        mean = features.mean(axis=(1, 2), keepdims=True)
+        variance = features.var(axis=(1, 2), keepdims=True)
+    else:
+        share = counted / jnp.maximum(counted.sum(axis=(1, 2), keepdims=True), 1e-6)
+        mean = (share * features).sum(axis=(1, 2), keepdims=True)
+        variance = (share * (features - mean) ** 2).sum(axis=(1, 2), keepdims=True)
     return (features - mean) / jnp.sqrt(variance + 1e-5)
 
 
-def content_error(features: Features, target: Features) -> Float[Array, " n"]:
-    """Squared error of standardised features, divided by the target's square (0 for the same, 2 for unrelated)."""
-    a, b = standardize(features), standardize(target)
-    return jnp.sum((a - b) ** 2, axis=(1, 2, 3)) / (jnp.sum(b**2, axis=(1, 2, 3)) + 1e-12)
+def content_error(
+    features: Features, target: Features, counted: Float[Array, "n h w 1"] | None = None
+) -> Float[Array, " n"]:
+    """Squared error of standardised features, divided by the target's square (0 for the same, 2 for unrelated).
+
+    `counted`, 0..1, is how much each position counts; None counts each once.
+    """
+    a, b = standardize(features, counted), standardize(target, counted)
+    weights = 1.0 if counted is None else counted
+    return jnp.sum(weights * (a - b) ** 2, axis=(1, 2, 3)) / (jnp.sum(weights * b**2, axis=(1, 2, 3)) + 1e-12)
 
 
 def total_variation(image: Image) -> Float[Array, " n"]:
@@ -71,16 +82,22 @@ def out_of_range(image: Image) -> Float[Array, " n"]:
 
 
 def standardized_error(
-    features: Features, target: Features, weights: Float[Array, "n h w 1"] | float = 1.0
+    features: Features,
+    target: Features,
+    weights: Float[Array, "n h w 1"] | float = 1.0,
+    counted: Float[Array, "n h w 1"] | None = None,
 ) -> Float[Array, " n"]:
     """Mean squared difference between features and `target`, each channel of both standardised over positions.
 
     Like `content_error`, but divided by the number of values instead of the target's square, so that it stays bounded
     for a flat target (0 for the same, 2 for unrelated, 1 for anything against one colour). Both are first divided by
-    the target's RMS. `weights` weighs positions; 1 is the default.
+    the target's RMS. `weights` weighs positions; 1 is the default. `counted`, 0..1, is how much each position counts.
     """
-    scale = jnp.sqrt(jnp.mean(target**2, axis=(1, 2, 3), keepdims=True) + 1e-12)
-    return jnp.mean(weights * (standardize(features / scale) - standardize(target / scale)) ** 2, axis=(1, 2, 3))
+    whole = jnp.ones_like(target[..., :1]) if counted is None else counted
+    positions = jnp.maximum(whole.sum(axis=(1, 2, 3), keepdims=True), 1e-6)
+    scale = jnp.sqrt((whole * target**2).sum(axis=(1, 2, 3), keepdims=True) / positions / target.shape[3] + 1e-12)
+    apart = standardize(features / scale, counted) - standardize(target / scale, counted)
+    return (whole * weights * apart**2).sum(axis=(1, 2, 3)) / positions[:, 0, 0, 0] / target.shape[3]
 
 
 @jax.custom_vjp

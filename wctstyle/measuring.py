@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from wctstyle import plan as core
 from wctstyle import weights as weight_files
 from wctstyle.codes import ContentCode, Rgb, StyleCode
 from wctstyle.compilation import enable_compilation_cache
+from wctstyle.cutout import Content, cut_out, pixels_of
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.moments import Moments
@@ -104,17 +106,37 @@ class Measurer:
         """Return the moments of a picture's code."""
         return self.style(image).moments
 
-    def content(self, image: Rgb, *, texture: float = DEFAULT_TEXTURE) -> ContentCode:
-        """Encode a content picture (RGB in [0, 1]) once; changing any setting except `texture` reuses the code."""
-        rgb = checked(image, "content picture")
+    def content(self, image: Content, *, texture: float = DEFAULT_TEXTURE) -> ContentCode:
+        """Encode a content picture (RGB in [0, 1]) once; changing any setting except `texture` reuses the code.
+
+        Of a `Picture` with transparency only what is visible is encoded, and opacity weighs its moments.
+        """
+        cutout = cut_out(image)
+        rgb = checked(pixels_of(image if cutout is None else cutout), "content picture")
         key = content_hash(rgb)
+        if cutout is not None:
+            key += repr((cutout.box, cutout.canvas)) + ("" if cutout.opacity is None else content_hash(cutout.opacity))
 
         def make() -> ContentCode:
             height, width = rgb.shape[:2]
             code, moments = self._programs.encode(pad_to_family(textured(rgb, texture)), height, width)
-            return ContentCode(code, moments, pad_to_family(rgb), height, width, texture, key)
+            made = ContentCode(code, moments, pad_to_family(rgb), height, width, texture, key, cutout=cutout)
+            return self._weighed(made)
 
         return self._contents.get((key, texture), make)
+
+    def _weighed(self, code: ContentCode) -> ContentCode:
+        """Measure a code anew by the opacity of its pixels, where it has any."""
+        counted = code.counted()
+        if counted is None:
+            return code
+        return replace(code, moments=self._programs.measured(code.code, code.height, code.width, counted, None))
+
+    def _textured(self, code: ContentCode, texture: float) -> ContentCode:
+        """Encode a photo that is encoded already with another texture."""
+        if code.texture == texture:
+            return code
+        return self.content(code.cutout or np.ascontiguousarray(code.photo), texture=texture)
 
     def target(self, styles: Sequence[tuple[StyleCode, float]], *, kind: BlendKind = "barycenter") -> Moments | None:
         """Blend styles by their weights (any scale; normalised here). Return None if all weights are zero.
@@ -150,16 +172,16 @@ class Measurer:
         hide that photo and style are the same. This takes another measurement, made only if the mean colours of photo
         and target are close. The photo's mean colour is taken from its pixels, without texture.
         """
+        counted = content.counted(share)
 
         def measured(code: ContentCode) -> Moments:
-            if share is None:
+            if share is None or counted is None:
                 return code.moments
-            return self._programs.measured(code.code, code.height, code.width, share, code.moments)
+            return self._programs.measured(code.code, code.height, code.width, counted, code.moments)
 
         moments = own = measured(content)
         if content.texture:
-            color = content.mean_color if share is None else content.mean_color_of(share)
-            apart = color - np.asarray(core.colors(target).mean)
+            apart = content.mean_color(counted) - np.asarray(core.colors(target).mean)
             if np.linalg.norm(apart) < NEAR_COLOR:
-                own = measured(self.content(np.ascontiguousarray(content.photo), texture=0.0))
+                own = measured(self._textured(content, 0.0))
         return self._programs.plan(moments, target, own=own, kind=transform)

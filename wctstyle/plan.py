@@ -99,13 +99,16 @@ def measured(
     height: Float[Array, ""] | int,
     width: Float[Array, ""] | int,
     share: Float[Array, "1 h w 1"],
-    whole: Moments,
+    whole: Moments | None,
 ) -> Moments:
     """Return the moments of a region, with cells weighted by `share`.
 
-    If the region has fewer than `LEAST_CELLS` cells, the moments of the `whole` picture fill up the difference.
+    If the region has fewer than `LEAST_CELLS` cells, the moments of the `whole` picture, if given, fill up the
+    difference.
     """
     own = measure(code, counted(height, width, code.shape[1:3]) * share[..., 0])
+    if whole is None:
+        return own
     return pool([own, whole._replace(count=jnp.maximum(LEAST_CELLS - own.count, 0))])
 
 

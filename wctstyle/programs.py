@@ -86,7 +86,7 @@ class Programs:
         return self.painted(code, [self.nothing], [0.0])
 
     def measured(
-        self, code: Features, height: int, width: int, share: Float[np.ndarray, "1 H W 1"], whole: Moments
+        self, code: Features, height: int, width: int, share: Float[np.ndarray, "1 H W 1"], whole: Moments | None
     ) -> Moments:
         """Return the moments of a region, given as a map over pixels (`plan.measured`)."""
         return self._measured(code, counted_side(height), counted_side(width), of_cells(share), whole)

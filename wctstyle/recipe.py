@@ -327,19 +327,21 @@ def _written(values: Mapping[str, Any]) -> str:
 def _program(recipe: Recipe, output: str) -> list[str]:
     done = recipe.optimisation
     own = recipe.style_size
-    side = style_long_side(recipe.size, recipe.stroke_scale or DEFAULT_STROKE_SCALE) if own is None else own
-    fitted = f"images.resize(p, long_side={side}, enlarge=True)" if side else "p"  # 0: as large as they are
+    side = f"style_long_side(max(visible_sides(photo)), {recipe.stroke_scale or DEFAULT_STROKE_SCALE!r})"
+    fit = f"fit_style(p, {side if own is None else own})"
     lines = [
         "from wctstyle import images, samples",
+        *(["from wctstyle.cutout import visible_sides"] if own is None else []),
+        "from wctstyle.inputs import fit_style",
         *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if done else []),
+        *(["from wctstyle.settings import style_long_side"] if own is None else []),
         "from wctstyle.stylizer import Settings, Stylizer",
         "",
         f"photo = images.resize({_loaded(recipe.content.name)}, long_side={recipe.size}, enlarge=True)",
-        "photo = images.fill_hidden(photo)",
         "pictures = [",
         *(f"    ({_loaded(style.name)}, {style.weight!r})," for style in recipe.styles),
         "]",
-        f"styles = [(images.flatten({fitted}).rgb, weight) for p, weight in pictures]",
+        f"styles = [({fit}.rgb, weight) for p, weight in pictures]",
     ]
     if recipe.has_regions:
         names = [style.region for style in recipe.styles]
@@ -348,10 +350,10 @@ def _program(recipe: Recipe, output: str) -> list[str]:
         lines += [
             f"named = [(style, weight, name) for (style, weight), name in zip(styles, {names!r}, strict=True)]",
             f"masks = {{{masks}}}",
-            "styles = named_regions(named, masks, lambda: face_map(photo.rgb))",
+            "styles = named_regions(named, masks, lambda: face_map(images.fill_hidden(photo).rgb))",
         ]
     made = (
-        f"Stylizer({recipe.model!r}).stylize(photo.rgb, styles, "
+        f"Stylizer({recipe.model!r}).stylize(photo, styles, "
         f"Settings({_written(dataclasses.asdict(recipe.settings))})).image"
     )
     if done:
@@ -360,7 +362,7 @@ def _program(recipe: Recipe, output: str) -> list[str]:
         lines += [
             f"init = {starts.get(done.init, f'images.flatten({scaled}).rgb')}",
             f"settings = OptimizeSettings({_written(done.settings.as_json())})",
-            f"*_, last = Optimizer({done.model!r}).run(photo.rgb, styles, settings, init=init)",
+            f"*_, last = Optimizer({done.model!r}).run(photo, styles, settings, init=init)",
             "image = last.image",
         ]
     else:

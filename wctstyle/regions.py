@@ -118,13 +118,18 @@ def shares(regions: Sequence[Region], height: int, width: int) -> list[Float[np.
     """
     if all(region.mask is None for region in regions):
         return [None] * len(regions)
-    masks = [None if region.mask is None else _fitted(region.mask, height, width) for region in regions]
+    masks = [None if region.mask is None else fitted(region.mask, height, width) for region in regions]
     total = np.sum([mask for mask in masks if mask is not None], axis=0)
     scale = np.maximum(total, 1)
     return [(np.maximum(1 - total, 0) if mask is None else mask / scale).astype(np.float32) for mask in masks]
 
 
-def _fitted(mask: Any, height: int, width: int) -> Float[np.ndarray, "h w"]:
+def fitted(mask: Any, height: int, width: int) -> Float[np.ndarray, "h w"]:
+    """Check a region's mask and resize it.
+
+    Raises:
+        ImageError: wrong shape, type or range.
+    """
     array = np.asarray(mask)
     if array.dtype == np.bool_:
         array = array.astype(np.float32)

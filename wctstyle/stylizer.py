@@ -16,6 +16,7 @@ from jaxtyping import Float
 from wctstyle import color, images
 from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Part, Rgb, StyleCode
+from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import CELL
 from wctstyle.laps import Laps
 from wctstyle.measuring import CONTENT_BYTES, Measurer, checked, content_hash
@@ -65,7 +66,7 @@ def _style_pixels(style: Rgb | StyleCode) -> Rgb:
 
 def _shape(content: Any) -> tuple[int, int] | None:
     """Return the height and width of a photo or its code; None for what is no picture."""
-    shape = np.shape(content.photo if isinstance(content, ContentCode) else content)
+    shape = np.shape(content.photo if isinstance(content, ContentCode) else pixels_of(content))
     return shape[:2] if len(shape) == 3 and 0 < min(shape) <= max(shape) <= MAX_SIDE else None
 
 
@@ -103,7 +104,7 @@ class Stylizer(Measurer):
 
     def stylize(
         self,
-        content: Rgb | ContentCode,
+        content: Content | ContentCode,
         styles: Any,
         settings: Settings = Settings(),  # noqa: B008
         *,
@@ -114,6 +115,7 @@ class Stylizer(Measurer):
         `styles` is a style (RGB in [0, 1], or what `style` returns), a list or tuple of styles, each alone or with its
         weight (style, weight), or a list or tuple of `Region`. What is new among the pictures is encoded side by side:
         convolutions between few channels keep one core busy.
+        Of a `Picture` with transparency only what is visible is measured and painted (`wctstyle.cutout`).
         `seconds` of the result has the parts encode, blend, render and, where there is one, refine; `refining` is told
         now and then which step of how many that is at.
 
@@ -122,17 +124,26 @@ class Stylizer(Measurer):
             ImageError: a picture or mask of the wrong shape, type or range.
             NonFiniteError: the result is not finite.
         """
-        shape, regions = _shape(content), regions_of(styles)
+        regions = regions_of(styles)
+        cutout = content.cutout if isinstance(content, ContentCode) else cut_out(content)
+        if cutout is not None:
+            regions = cutout.regions(regions)
+            content = content if isinstance(content, ContentCode) else cutout
+        shape = _shape(content)
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
         ahead = self._compile_ahead(shape, regions, settings.transform) if settings.strength else None
         if small is not None:
-            photo = content.photo if isinstance(content, ContentCode) else checked(content, "content picture")
-            return self._enlarged(photo, small, regions, settings, refining=refining, ahead=ahead)
-        return self._at_once(content, regions, settings, refining=refining, ahead=ahead)
+            photo = (
+                content.photo if isinstance(content, ContentCode) else checked(pixels_of(content), "content picture")
+            )
+            made = self._enlarged(photo, cutout, small, regions, settings, refining=refining, ahead=ahead)
+        else:
+            made = self._at_once(content, regions, settings, refining=refining, ahead=ahead)
+        return made if cutout is None else replace(made, image=cutout.pasted(made.image))
 
     def _at_once(
         self,
-        content: Rgb | ContentCode,
+        content: Content | ContentCode,
         regions: Sequence[Region],
         settings: Settings,
         *,
@@ -143,7 +154,11 @@ class Stylizer(Measurer):
         laps = Laps()
 
         def encoded() -> ContentCode:
-            code = self._at_texture(content, settings.texture)
+            code = (
+                self._textured(content, settings.texture)
+                if isinstance(content, ContentCode)
+                else self.content(content, texture=settings.texture)
+            )
             if settings.keep_faces and settings.strength:
                 _ = code.faces  # here, beside the encoding
             jax.block_until_ready(code.code)
@@ -165,7 +180,9 @@ class Stylizer(Measurer):
         if settings.refine:
             faces = code.faces if settings.keep_faces else None
             whole = [replace(region, styles=blend) for region, blend in zip(regions, styled, strict=True)]
-            out = self._refined(out, code.photo, faces, whole, settings, refining)
+            out = self._refined(
+                out, code.cutout.alone() if code.cutout else code.photo, faces, whole, settings, refining
+            )
             laps.end("refine")
         return Result(out, parts, laps.seconds)
 
@@ -196,6 +213,7 @@ class Stylizer(Measurer):
     def _enlarged(
         self,
         photo: Rgb,
+        cutout: Cutout | None,
         small: tuple[int, int],
         regions: Sequence[Region],
         settings: Settings,
@@ -206,14 +224,16 @@ class Stylizer(Measurer):
         """Compose a picture at the sides `small`, enlarge it and paint it once more (`wctstyle.look`)."""
         laps = Laps()
         regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
-        reduced = images.resize_planes(photo, height=small[0], width=small[1])
+        reduced = (
+            images.resize_planes(photo, height=small[0], width=small[1]) if cutout is None else cutout.resized(*small)
+        )
         base = self._composed(reduced, regions, max(small) / max(photo.shape[:2]), settings)
         if not base.parts:
             return Result(photo.copy(), (), base.seconds)
         laps.include(base.seconds)
         laps.end("render")  # what scaling took
         styled = self._measured(regions)
-        second = self._lifted(base, reduced, photo, settings)
+        second = self._lifted(base, reduced, cutout or photo, settings)
         laps.end("encode")
         if ahead is not None:
             ahead.result()
@@ -227,11 +247,11 @@ class Stylizer(Measurer):
         laps.end("render")
         if settings.refine:
             faces = None if second.original is None else second.original.faces
-            out = self._refined(out, photo, faces, regions, settings, refining)
+            out = self._refined(out, cutout.alone() if cutout else photo, faces, regions, settings, refining)
             laps.end("refine")
         return Result(out, base.parts, laps.seconds)
 
-    def _composed(self, reduced: Rgb, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
+    def _composed(self, reduced: Rgb | Cutout, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
         """Paint a picture that was made smaller, after styles that are as much smaller."""
         fitted = [
             replace(region, styles=[(looks.shrunk(_style_pixels(style), ratio), w) for style, w in region.styles])
@@ -239,19 +259,21 @@ class Stylizer(Measurer):
         ]
         return self.stylize(reduced, fitted, replace(settings, color=1.0, refine=0, look=0))
 
-    def _lifted(self, base: Result, reduced: Rgb, photo: Rgb, settings: Settings) -> ContentCode:
+    def _lifted(self, base: Result, reduced: Rgb | Cutout, photo: Rgb | Cutout, settings: Settings) -> ContentCode:
         """Enlarge a small painting and encode it; its `original` is the photo where that has faces to keep."""
-        height, width = photo.shape[:2]
+        height, width = pixels_of(photo).shape[:2]
         near = self.content(reduced, texture=settings.texture)
         kept = kept_share(base.parts, settings)
         if isinstance(kept, np.ndarray):
             kept = images.resize_planes(kept[0, : near.height, : near.width], height=height, width=width)
-        lifted = looks.enlarged(base.image, photo, kept)
+        lifted = looks.enlarged(base.image, pixels_of(photo), kept)
         pixels = pad_to_family(lifted)
         code, moments = jax.block_until_ready(self._programs.encode(pixels, height, width))
+        cutout = photo if isinstance(photo, Cutout) else None
         keeps = settings.keep_faces and near.faces is not None
         original = self.content(photo, texture=settings.texture) if keeps else None
-        return ContentCode(code, moments, pixels, height, width, 0.0, content_hash(lifted), original)
+        key = content_hash(lifted)
+        return self._weighed(ContentCode(code, moments, pixels, height, width, 0.0, key, original, cutout))
 
     def _painted_over(self, second: ContentCode, parts: Sequence[Part], small: Rgb, settings: Settings) -> Rgb:
         """Paint an enlarged painting once more, and give it the broad light and colour of the small one."""
@@ -304,7 +326,7 @@ class Stylizer(Measurer):
     def _refined(
         self,
         image: Rgb,
-        photo: Rgb,
+        content: Rgb | Cutout,
         faces: Float[np.ndarray, "H W"] | None,
         regions: Sequence[Region],
         settings: Settings,
@@ -316,6 +338,7 @@ class Stylizer(Measurer):
         """
         if min(image.shape[:2]) < LEAST_SIDE:
             return image
+        photo: Rgb = pixels_of(content)
         if faces is not None:
             faces = faces[: photo.shape[0], : photo.shape[1]]
         chosen = OptimizeSettings(
@@ -337,18 +360,10 @@ class Stylizer(Measurer):
         ]
         if not any(weight > 0 for region in wanted for _, weight in region.styles):
             return image
-        for iterate in self._optimizer.run(photo, wanted, chosen, init=image, faces=faces):
+        for iterate in self._optimizer.run(content, wanted, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)
         return _with_own_colors(image, photo, settings)
-
-    def _at_texture(self, content: Rgb | ContentCode, texture: float) -> ContentCode:
-        """Encode a photo, or one that is encoded already with another texture."""
-        if not isinstance(content, ContentCode):
-            return self.content(content, texture=texture)
-        if content.texture == texture:
-            return content
-        return self.content(np.ascontiguousarray(content.photo), texture=texture)
 
     def _weighted(self, style: Rgb | StyleCode, weight: float) -> tuple[StyleCode, float]:
         code = style if isinstance(style, StyleCode) else self.style(style)

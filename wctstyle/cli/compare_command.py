@@ -81,7 +81,7 @@ def compare(
     with waiting("measuring"):
         judge, judged_by = _judge(made.engine)
         entries = [
-            Entry(name, COMPARED[name], made.seconds[name], judge.figures(picture, photo, request.regions))
+            Entry(name, COMPARED[name], made.seconds[name], judge.figures(picture, request.content, request.regions))
             for name, picture in made.pictures.items()
         ]
     shown = [picture for region in request.regions for picture, weight in region.styles if weight > 0]
@@ -115,7 +115,7 @@ def _make(request: Request, out: Path, *, as_json: bool) -> _Made:
     fast, fast_seconds = paint_fast(request)
     trace: list[dict[str, Any]] = []
     photo = request.content.rgb
-    iterates = engine.run(photo, request.regions, request.settings, init=fast)
+    iterates = engine.run(request.content, request.regions, request.settings, init=fast)
     last, _ = watch(iterates, request.settings.steps, as_json=as_json, trace=trace)
     seconds = {"photo": None, "fast": fast_seconds, "optimised": time.perf_counter() - clock}
     pictures = {"photo": photo, "fast": fast, "optimised": last.image}

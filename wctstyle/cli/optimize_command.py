@@ -29,6 +29,7 @@ from wctstyle.cli.optimize_run import (
 from wctstyle.cli.options import from_options, sizes_from
 from wctstyle.cli.outputs import check_free, plan_outputs
 from wctstyle.cli.specs import named_photo, parse_layers
+from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
@@ -144,13 +145,13 @@ def _run(wanted: Wanted, path: Path, previews: _Previews, *, resume: bool, as_js
     engine = optimizer_for(request)
     images.make_folder(path.parent)
     if request.model == "vgg19" and not resume:
-        seconds = engine.estimate(photo.rgb.shape, settings)
+        seconds = engine.estimate(visible_sides(photo), settings)
         tell(f"this will take about {seconds:.0f} seconds here, and some more where a size is new and is compiled")
     start = request.init.rgb if request.init is not None else None
     if settings.init == "fast" and not resume:
         start = paint_fast(request)[0]
     iterates = engine.run(
-        photo.rgb, request.regions, settings, init=start, checkpoint=state,
+        photo, request.regions, settings, init=start, checkpoint=state,
         resume=state if resume else None, every=previews.every or None,
     )  # fmt: skip
     last, kept = watch(iterates, settings.steps, as_json=as_json, each=lambda now: previews.see(now, photo.alpha))

@@ -19,6 +19,7 @@ from wctstyle.cli.console import progress_bar, say, tell, waiting, warn
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
 from wctstyle.cli.options import option_names
 from wctstyle.cli.specs import Named
+from wctstyle.cutout import visible_sides
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.inputs import (
     Sizes,
@@ -88,10 +89,10 @@ def read_request(wanted: Wanted) -> Request:
     content, specs, settings = wanted.content, wanted.named.styles, wanted.settings
     init, model, strokes, max_pixels = wanted.init, wanted.model, wanted.sizes.strokes, wanted.sizes.max_pixels
     full, photo = read_photo(content, wanted.sizes, usual=OPTIMIZE_SIZE)
-    side = max(photo.height, photo.width)
+    side = strokes.long_side(max(visible_sides(photo)))
     read_in = read_masks(wanted.named.masks, max_pixels)
     pictures = [read_style(spec.source, max_pixels) for spec in specs]
-    fitted = [fit_style(picture, strokes.long_side(side)) for picture in pictures]
+    fitted = [fit_style(picture, side) for picture in pictures]
     _check_thickness(content, full, photo, "--size")
     strokes_option = "--style-size" if strokes.stroke_scale is None else "--stroke-scale"
     for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):
@@ -100,7 +101,7 @@ def read_request(wanted: Wanted) -> Request:
     recipe = Recipe(
         content=Source(public_name(content), full.content_hash),
         styles=style_sources(specs, pictures),
-        size=side,
+        size=max(photo.height, photo.width),
         settings=fast_settings(settings),
         style_size=strokes.style_size,
         stroke_scale=strokes.stroke_scale,
@@ -137,7 +138,7 @@ def paint_fast(request: Request) -> tuple[np.ndarray, float]:
     clock = time.perf_counter()
     with waiting("painting the fast picture"):
         fast = request.recipe.fast
-        result = Stylizer(fast.model).stylize(request.content.rgb, request.regions, fast.settings)
+        result = Stylizer(fast.model).stylize(request.content, request.regions, fast.settings)
     return result.image, time.perf_counter() - clock
 
 
@@ -161,7 +162,7 @@ def optimizer_for(request: Request) -> Optimizer:
     """Return the optimiser that a request asks for; one that there is no memory for is refused."""
     with waiting("getting ready"):
         engine = load_optimizer(request.model)
-        engine.check_memory(request.content.rgb.shape, request.settings, request.regions)
+        engine.check_memory(request.content, request.settings, request.regions)
     return engine
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.cutout import visible_sides
 from wctstyle.demo.awaited import Awaited, Styles
 from wctstyle.demo.backend import Backend
 from wctstyle.demo.composition import QUALITIES, Composition, from_recipe, recipe_for
@@ -95,12 +96,13 @@ def recipe_of(
     optimisation: Optimisation | None = None,
 ) -> Recipe:
     """Return the recipe of a composition whose result has this long side, in pixels."""
+    photo = service.backend.content(session.picture(composition.content), size)
     return recipe_for(
         composition,
         session.picture(composition.content),
         [(session.picture(id), weight) for id, weight in composition.styles],
-        limits=service.limits,
         size=size,
+        style_size=composition.limited_side(max(visible_sides(photo)), service.limits),
         optimisation=optimisation,
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from wctstyle import images, weights
 from wctstyle.codes import ContentCode, StyleCode
+from wctstyle.cutout import visible_sides
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.demo.sessions import Session
@@ -149,15 +150,11 @@ class Backend:
         """Return a content, with its opacity, at a long side of at most `size`: photos are never enlarged."""
         return self._pixels.get((held.content_hash, size), lambda: held.as_content(size))
 
-    def content_rgb(self, held: StoredPicture, size: int) -> np.ndarray:
-        """Return the RGB of a content."""
-        return self.content(held, size).rgb
-
     def styles_rgb(
-        self, session: Session, composition: Composition, result_side: int
+        self, session: Session, composition: Composition, photo: images.Picture
     ) -> list[tuple[np.ndarray, float]]:
-        """Return the style pictures of a composition at the size for a result of that long side, with their weights."""
-        side = composition.style_side(result_side, session.limits)
+        """Return the style pictures of a composition at the size for a result of this photo, with their weights."""
+        side = composition.style_side(max(visible_sides(photo)), session.limits)
         return [(session.picture(id).as_style(side), weight) for id, weight in composition.styles]
 
     def content_code(self, held: StoredPicture, size: int, model: str, texture: float) -> ContentCode:
@@ -165,7 +162,7 @@ class Backend:
         stylizer = self.stylizer(model)
         return self._contents.get(
             (model, held.content_hash, size, texture),
-            lambda: stylizer.content(self.content_rgb(held, size), texture=texture),
+            lambda: stylizer.content(self.content(held, size), texture=texture),
         )
 
     def style_code(self, held: StoredPicture, side: int, model: str) -> StyleCode:
@@ -185,13 +182,14 @@ class Backend:
         with self.priority.quick():
             stylizer = self.stylizer(composition.model)
             traces = sum(stylizer.traces.values())
-            photo = self.content_rgb(session.picture(composition.content), composition.size)
-            side = composition.style_side(max(photo.shape[:2]), session.limits)
+            photo = self.content(session.picture(composition.content), composition.size)
+            shape = visible_sides(photo)
+            side = composition.style_side(max(shape), session.limits)
             blend = [
                 (self.style_code(session.picture(id), side, composition.model), weight)
                 for id, weight in composition.styles
             ]
-            if small_sides(photo.shape, composition.settings.look):  # it is scaled before it is encoded
+            if small_sides(shape, composition.settings.look):  # it is scaled before it is encoded
                 content = photo
             else:
                 content = self.content_code(
@@ -225,10 +223,11 @@ class Backend:
         is 0.
         """
         longest = max(image.shape[:2])
-        photo = self.content_rgb(session.picture(composition.content), longest)
-        styles = self.styles_rgb(session, composition, longest)
+        photo = self.content(session.picture(composition.content), longest)
+        same = image.shape == photo.rgb.shape
+        styles = self.styles_rgb(session, composition, photo if same else images.Picture(image))
         judge = self.optimizer(DEFAULT_OPTIMIZER_MODEL)
-        same, styled = image.shape == photo.shape, any(weight > 0 for _, weight in styles)
+        styled = any(weight > 0 for _, weight in styles)
         figures = judge.figures(image, photo if same else image, styles if styled else [(image, 1.0)])
         if not same:
             figures |= {"content": None, "ssim": None}

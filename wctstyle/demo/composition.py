@@ -79,6 +79,11 @@ class Composition:
         """Return the long side of the style pictures for a result of that long side, as far as `max_size` allows."""
         return min(style_long_side(result_side, self.stroke_scale), limits.max_size)
 
+    def limited_side(self, result_side: int, limits: Limits) -> int | None:
+        """Return that long side where `max_size` limits it."""
+        side = self.style_side(result_side, limits)
+        return None if side == style_long_side(result_side, self.stroke_scale) else side
+
 
 def _number(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -141,19 +146,22 @@ def recipe_for(
     content: StoredPicture,
     styles: Sequence[tuple[StoredPicture, float]],
     *,
-    limits: Limits,
     size: int,
+    style_size: int | None = None,
     optimisation: Optimisation | None = None,
 ) -> Recipe:
-    """Return the recipe of a composition; `size` is the long side of the result, `optimisation` what refined it."""
-    side = composition.style_side(size, limits)
+    """Return the recipe of a composition.
+
+    size: long side of the result. style_size: that of the style pictures where limits make them smaller than asked for.
+    optimisation: what refined it.
+    """
     return Recipe(
         content=Source(recipe_name(content), content.content_hash),
         styles=tuple(StyleSource(recipe_name(held), held.content_hash, weight) for held, weight in styles),
         size=size,
         settings=composition.settings,
         model=composition.model,
-        style_size=None if side == style_long_side(size, composition.stroke_scale) else side,
+        style_size=style_size,
         stroke_scale=composition.stroke_scale,
         optimisation=optimisation,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from wctstyle.cutout import visible_sides
 from wctstyle.demo.actions import Service, keep_image
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.pictures import address, thumbnail
@@ -78,7 +79,8 @@ def estimate(
     """Say how long an optimisation will take."""
     settings = optimise_settings(service, composition, steps, method, start)
     size = min(composition.size, service.limits.optimise_size)
-    height, width = service.backend.content_rgb(session.picture(composition.content), size).shape[:2]
+    photo = service.backend.content(session.picture(composition.content), size)
+    height, width = visible_sides(photo)
     seconds = service.backend.estimate((height, width), settings, optimizer_model(composition.model))
     text = f"About {duration(seconds)} for {settings.steps} steps at {width} × {height} on this machine, alone"
     return f"{text}; it stops at {duration(service.limits.optimise_seconds)} in any case."
@@ -109,17 +111,17 @@ def optimise(
     settings = optimise_settings(service, composition, steps, method, start)
     check_weights(composition)
     made = service.backend.render(session, composition)
-    content = service.backend.content(session.picture(composition.content), composition.size)
-    photo, before = content.rgb, address(content.rgb, content.alpha)
+    photo = service.backend.content(session.picture(composition.content), composition.size)
+    before = address(photo.rgb, photo.alpha)
 
     def progress(image: np.ndarray, step: int, text: str, note: str, losses: Losses = ()) -> Progress:
-        stage = {**_stage(image, content.alpha, note), "before": before}
+        stage = {**_stage(image, photo.alpha, note), "before": before}
         return Progress(stage, thumbnail(image), step, settings.steps, text, losses)
 
     yield progress(made.image, 0, FIRST_STEP, "the picture to start from")
     run = service.backend.optimizer(optimizer_model(composition.model)).run(
         photo,
-        service.backend.styles_rgb(session, composition, max(photo.shape[:2])),
+        service.backend.styles_rgb(session, composition, photo),
         settings,
         init=made.image if start == "fast" else None,
     )

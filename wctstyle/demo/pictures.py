@@ -14,6 +14,7 @@ import numpy as np
 from wctstyle import images, samples
 from wctstyle.demo.limits import MIB, Limits
 from wctstyle.errors import ImageError
+from wctstyle.inputs import fit_style
 
 THUMB_SIDE = 132
 """Long side of thumbnails in pixels: about 5 kB each as JPEG."""
@@ -45,12 +46,12 @@ class StoredPicture:
         return self.pixels.nbytes + len(self.thumb)
 
     def as_content(self, long_side: int) -> images.Picture:
-        """Return it as a photo, with its opacity, at a long side of at most this; what is hidden is filled."""
-        return images.fill_hidden(images.resize(images.load(self.pixels), long_side=long_side))
+        """Return it as a photo, with its opacity, at a long side of at most this."""
+        return images.resize(images.load(self.pixels), long_side=long_side)
 
     def as_style(self, long_side: int) -> np.ndarray:
         """Return it as a style, laid over white, at exactly this long side."""
-        return images.flatten(images.resize(images.load(self.pixels), long_side=long_side, enlarge=True)).rgb
+        return fit_style(images.load(self.pixels), long_side).rgb
 
 
 def data_address(data: bytes, kind: str = "jpeg") -> str:

@@ -8,7 +8,17 @@ The modules import only downwards: writing, recipes, reading, modes, profiles, f
 from wctstyle.images.arrays import checked_rgb, checked_values
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
-from wctstyle.images.picture import Picture, fill_hidden, flatten, resize, resize_planes, resize_to, scaled_sides
+from wctstyle.images.picture import (
+    Picture,
+    fill_hidden,
+    flatten,
+    resize,
+    resize_planes,
+    resize_to,
+    scaled_sides,
+    trimmed,
+    visible_box,
+)
 from wctstyle.images.reading import BinaryStream, is_image_file, load
 from wctstyle.images.recipes import read_recipe
 from wctstyle.images.writing import DEFAULT_QUALITY, check_quality, encode, make_folder, save
@@ -34,4 +44,6 @@ __all__ = [
     "resize_to",
     "save",
     "scaled_sides",
+    "trimmed",
+    "visible_box",
 ]

@@ -12,6 +12,9 @@ from PIL import Image
 
 from wctstyle.errors import ConfigError
 
+LEAST_OPACITY = 0.5 / 255
+"""Opacity up to which a pixel is hidden: 8 bits hold none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -101,7 +104,7 @@ def resize_to(picture: Picture, *, height: int, width: int) -> Picture:
         return frozen(np.clip(rgb, 0.0, 1.0), None, picture.source)
     alpha = np.clip(_resample(picture.alpha[..., None], height, width), 0.0, 1.0)
     weighted = _resample(picture.rgb * picture.alpha[..., None], height, width)
-    visible = alpha > 0.5 / 255  # below, 8 bits hold no opacity and the quotient is noise
+    visible = alpha > LEAST_OPACITY  # below, the quotient is noise
     rgb = np.where(visible, weighted / np.where(visible, alpha, 1.0), rgb)
     return frozen(np.clip(rgb, 0.0, 1.0), alpha[..., 0], picture.source)
 
@@ -138,17 +141,41 @@ def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 
     return frozen(over(picture.rgb, picture.alpha, background), None, picture.source)
 
 
-def fill_hidden(picture: Picture) -> Picture:
-    """Give what is fully transparent the mean colour of what is seen (white without any); the opacity stays.
+def visible_box(picture: Picture) -> tuple[slice, slice]:
+    """Return the rows and columns of the smallest box that holds all visible pixels; all of them if there are none."""
+    box = []
+    for side, axis in ((picture.height, 1), (picture.width, 0)):
+        seen = np.arange(side) if picture.alpha is None else np.flatnonzero((picture.alpha > LEAST_OPACITY).any(axis))
+        box.append(slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, side))
+    return box[0], box[1]
 
-    What a file holds there is anything, and nobody sees it, but whoever measures or encodes the picture would.
+
+def trimmed(picture: Picture) -> Picture:
+    """Cut off a transparent border."""
+    if picture.alpha is None:
+        return picture
+    box = visible_box(picture)
+    return frozen(picture.rgb[box], picture.alpha[box], picture.source)
+
+
+def fill_hidden(picture: Picture) -> Picture:
+    """Give hidden pixels the colour of the nearest visible one (white without any); the opacity stays.
+
+    What a file holds there is anything, and nobody sees it, but an encoder would. Nearly transparent pixels often
+    show a background that was cut away, so colours come from pixels that are at least half opaque, where there are any.
     """
     if picture.alpha is None:
         return picture
-    opacity = picture.alpha[..., None]
-    total = float(opacity.sum(dtype=np.float64))
-    seen = (picture.rgb * opacity).sum(axis=(0, 1), dtype=np.float64) / total if total else np.ones(3)
-    rgb = np.where(opacity > 0.5 / 255, picture.rgb, np.clip(seen, 0, 1).astype(np.float32))
+    hidden = picture.alpha <= LEAST_OPACITY
+    if not hidden.any():
+        return picture
+    if hidden.all():
+        return frozen(np.ones_like(picture.rgb), picture.alpha, picture.source)
+    from scipy.ndimage import distance_transform_edt
+
+    known = picture.alpha >= min(0.5, float(picture.alpha.max()))
+    rows, columns = np.asarray(distance_transform_edt(~known, return_distances=False, return_indices=True))
+    rgb = np.where(hidden[..., None], picture.rgb[rows, columns], picture.rgb)
     return frozen(rgb, picture.alpha, picture.source)
 
 

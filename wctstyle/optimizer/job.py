@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import color, images
+from wctstyle.cutout import Cutout, cut_out, pixels_of
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
 from wctstyle.optimizer.checkpoint import fingerprint
@@ -26,26 +27,25 @@ Rgb = Float[np.ndarray, "h w 3"]
 class Styled:
     """A checked region of a run: its styles, their weights (which sum to 1), its mask and its strength.
 
-    mask: 0..1 at the content's size, None for the whole picture. strength: 0..1, a factor on the settings' strength.
-    With original colours the styles are grey.
+    mask: 0..1 at the content's size, None for the whole picture. counted: the same times the content's opacity. area:
+    as a share of what is visible. strength: 0..1, a factor on the settings' strength. With original colours the styles
+    are grey.
     """
 
     styles: tuple[Rgb, ...]
     shares: Float[np.ndarray, " n"]
-    mask: Float[np.ndarray, "h w"] | None = None
+    mask: Float[np.ndarray, "h w"] | None
+    counted: Float[np.ndarray, "h w"] | None
+    area: np.float32
     strength: float = 1.0
-
-    @property
-    def area(self) -> np.float32:
-        """Area as a share of the picture."""
-        return np.float32(1 if self.mask is None else self.mask.mean())
 
 
 @dataclass(frozen=True)
 class Job:
     """The checked pictures and settings of a run.
 
-    faces: 0 everywhere if faces are not protected. sizes, counts: (height, width) and number of steps of each scale,
+    faces: 0 everywhere if faces are not protected. cutout: where the content has transparency, of which all pictures
+    and maps here are the inside. sizes, counts: (height, width) and number of steps of each scale,
     coarsest first.
     """
 
@@ -56,6 +56,17 @@ class Job:
     settings: OptimizeSettings
     sizes: list[tuple[int, int]]
     counts: list[int]
+    cutout: Cutout | None = None
+
+    @property
+    def opacity(self) -> Float[np.ndarray, "h w"] | None:
+        """Opacity of the content; None where all of it is opaque."""
+        return None if self.cutout is None else self.cutout.opacity
+
+    @property
+    def visible(self) -> float:
+        """Opaque share of the content."""
+        return 1.0 if self.opacity is None else max(float(self.opacity.mean()), 1e-6)
 
     @property
     def channels(self) -> int:
@@ -77,7 +88,7 @@ class Job:
     @property
     def structure(self) -> tuple[Any, ...]:
         """What determines the compiled program besides the size: the structure of the objective and the network."""
-        masked = tuple(region.mask is not None for region in self.regions)
+        masked = (self.opacity is not None, *(region.counted is not None for region in self.regions))
         settings = self.settings
         layers = content_layers(settings), style_layers(settings)
         return (*layers, settings.statistic, self.network, masked, self.channels, settings.optimizer, settings.history)
@@ -94,16 +105,19 @@ class Job:
     ) -> Job:
         """Check the input, and detect faces if they are needed and not given.
 
-        `styles` are pictures with weights, or regions.
+        `styles` are pictures with weights, or regions. Of a content with transparency, `init` and `faces` belong to all
+        of it and are cut as it is.
 
         Raises:
             ConfigError: no styles, an invalid weight, or a missing `init`. A `resumed` run needs no `init`.
             ImageError: a picture or mask of the wrong shape, type or range, or `faces` of another size than the
                 content.
         """
-        rgb = images.checked_rgb(content, "content picture", least_side=LEAST_SIDE)
-        regions = _checked_regions(styles, rgb.shape[:2], settings)
+        cutout = cut_out(content)
+        rgb = images.checked_rgb(pixels_of(cutout or content), "content picture", least_side=LEAST_SIDE)
+        regions = _checked_regions(styles, rgb.shape[:2], settings, cutout)
         if init is not None:
+            init = init if cutout is None else cutout.inside(init, "picture to start from")
             init = images.checked_rgb(init, "picture to start from", least_side=LEAST_SIDE)
             if init.shape != rgb.shape:
                 raise ImageError(
@@ -115,6 +129,7 @@ class Job:
                 "or choose init content, noise or style"
             )
         sizes = settings.scales(rgb.shape[0], rgb.shape[1])
+        faces = faces if faces is None or cutout is None else cutout.inside(faces, "faces")
         if faces is not None and np.shape(faces) != rgb.shape[:2]:
             raise ImageError(f"faces: has shape {np.shape(faces)}, the content {rgb.shape[:2]}; resize it to that")
         if not settings.keep_faces or not content_layers(settings):
@@ -122,7 +137,11 @@ class Job:
         elif faces is None:
             faces = face_map(rgb)
         faces = np.zeros(rgb.shape[:2], np.float32) if faces is None else np.asarray(faces, np.float32)
-        return Job(rgb, regions, init, faces, settings, sizes, share_out(settings.steps, len(sizes)))
+        return Job(rgb, regions, init, faces, settings, sizes, share_out(settings.steps, len(sizes)), cutout)
+
+    def pasted(self, image: Rgb) -> Rgb:
+        """Put a result back into the canvas of a cut-out."""
+        return image if self.cutout is None else self.cutout.pasted(image)
 
     def about(self) -> dict[str, Any]:
         """Return metadata that identifies this run's state, as JSON types: fingerprints of pictures, and settings."""
@@ -130,6 +149,7 @@ class Job:
             "settings": json.loads(json.dumps(self.settings.as_json())),
             "content": fingerprint(self.content),
             "faces": fingerprint(self.faces),
+            **({} if self.opacity is None else {"opacity": fingerprint(self.opacity)}),
             "styles": [
                 {
                     "pictures": [[fingerprint(s), float(w)] for s, w in zip(part.styles, part.shares, strict=True)],
@@ -142,17 +162,24 @@ class Job:
         }
 
 
-def _checked_regions(styles: Any, size: tuple[int, ...], settings: OptimizeSettings) -> tuple[Styled, ...]:
+def _checked_regions(
+    styles: Any, size: tuple[int, ...], settings: OptimizeSettings, cutout: Cutout | None
+) -> tuple[Styled, ...]:
     """Check the regions and drop those that are empty or have no style; the photo stays there."""
-    found = regions_of(styles)
+    found = regions_of(styles) if cutout is None else cutout.regions(regions_of(styles))
+    opacity = None if cutout is None else cutout.opacity
     kept = []
     for region, mask in zip(found, shares(found, size[0], size[1]), strict=True):
         pictures, weights = _checked_styles(weighted_styles(region.styles))
-        if weights is None or (mask is not None and not mask.any()):
+        counted = mask if opacity is None else opacity if mask is None else mask * opacity
+        if weights is None or (counted is not None and not counted.any()):
             continue
+        area = np.float32(
+            1 if mask is None or counted is None else counted.sum() / (mask.size if opacity is None else opacity.sum())
+        )
         if settings.original_colors:
             pictures = [grey(picture) for picture in pictures]
-        kept.append(Styled(tuple(pictures), weights, mask, min(region.strength, 1.0)))
+        kept.append(Styled(tuple(pictures), weights, mask, counted, area, min(region.strength, 1.0)))
     if kept:
         return tuple(kept)
     if any(weight > 0 for region in found for _, weight in weighted_styles(region.styles)):

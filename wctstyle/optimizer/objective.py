@@ -75,15 +75,26 @@ def content_targets(
     params: Parameters,
     image: Image,
     emphasis: Float[Array, "h w"],
+    opacity: Float[Array, "h w"] | None,
     *,
     layers: tuple[str, ...],
     network: Network,
-) -> dict[str, dict[str, Array]]:
-    """Return the content's features at some layers with position weights 1 + `emphasis`, which may have any size."""
+) -> dict[str, dict[str, Any]]:
+    """Return the content's features at some layers with position weights 1 + `emphasis`, and how much each counts.
+
+    Maps may have any size.
+    """
     if not layers:
         return {}
     found = features(params, image, layers, network)
-    return {layer: {"target": x, "emphasis": 1 + at_layer(emphasis, x)[..., None]} for layer, x in found.items()}
+    return {
+        layer: {
+            "target": x,
+            "emphasis": 1 + at_layer(emphasis, x)[..., None],
+            "counted": None if opacity is None else at_layer(opacity, x)[..., None],
+        }
+        for layer, x in found.items()
+    }
 
 
 def style_targets(
@@ -134,9 +145,15 @@ def _target(moments: Moments, statistic: str) -> dict[str, Array]:
 
 
 def objective(
-    settings: OptimizeSettings, content: Mapping[str, Mapping[str, Array]], goals: Sequence[Goal]
+    settings: OptimizeSettings,
+    content: Mapping[str, Mapping[str, Any]],
+    goals: Sequence[Goal],
+    visible: float = 1.0,
 ) -> Objective:
-    """Assemble the terms. Layer weights split the weight of a kind, and regions' areas split the weight of a layer."""
+    """Assemble the terms. Layer weights split the weight of a kind, and regions' areas split the weight of a layer.
+
+    `visible` is the opaque share of the picture. Terms that average over all pixels weigh as much more.
+    """
 
     def share(layer: str, layers: Mapping[str, float], total: float) -> float:
         whole = sum(layers.values())
@@ -161,6 +178,6 @@ def objective(
             for goal in goals
             for layer in style_layers(settings)
         ),
-        VariationTerm(np.float32(settings.tv_weight)),
-        RangeTerm(np.float32(RANGE_WEIGHT)),
+        VariationTerm(np.float32(settings.tv_weight / visible)),
+        RangeTerm(np.float32(RANGE_WEIGHT / visible)),
     )

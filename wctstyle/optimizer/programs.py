@@ -92,10 +92,15 @@ class Programs:
         return self._measured.get(key, make)
 
     def kept(
-        self, picture: Rgb, emphasis: Float[np.ndarray, "h w"], layers: tuple[str, ...], network: Network
-    ) -> dict[str, dict[str, Array]]:
+        self,
+        picture: Rgb,
+        emphasis: Float[np.ndarray, "h w"],
+        opacity: Float[np.ndarray, "h w"] | None,
+        layers: tuple[str, ...],
+        network: Network,
+    ) -> dict[str, dict[str, Any]]:
         """Return a picture's `content_targets`."""
-        return self._content(self.params, picture[None], emphasis, layers=layers, network=network)
+        return self._content(self.params, picture[None], emphasis, opacity, layers=layers, network=network)
 
     def objective(self, job: Job, size: tuple[int, int]) -> Objective:
         """Measure content and styles at this scale and assemble the terms."""
@@ -111,12 +116,13 @@ class Programs:
         for part in job.regions:
             styles = [self.measured(fitted(style), layers, job.network) for style in part.styles]
             strength = settings.strength * part.strength
-            own = self.measured(content, layers, job.network, part.mask) if strength < 1 else {}
+            own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
             targets = style_targets(styles, part.shares, own, settings, strength=strength)
-            masks = None if part.mask is None else layer_masks(part.mask, size=size, layers=layers)
+            masks = None if part.counted is None else layer_masks(part.counted, size=size, layers=layers)
             goals.append(Goal(targets, masks, part.area))
         emphasis = FACE_WEIGHT * settings.keep_faces * job.faces
-        return objective(settings, self.kept(content, emphasis, content_layers(settings), job.network), goals)
+        kept = self.kept(content, emphasis, job.opacity, content_layers(settings), job.network)
+        return objective(settings, kept, goals, job.visible)
 
     def balanced(self, terms: Objective, job: Job, size: tuple[int, int], carry: Any) -> Objective:
         """Weigh the terms for this scale: with `normalize_gradients`, by their gradients at its start.
@@ -182,8 +188,15 @@ class Programs:
             measured = style_moments(self.params, picture, layers=layers, network=job.network)
             targets = style_targets([measured], np.ones(1), {}, settings, strength=1.0)
             masks = layer_masks(plane, size=size, layers=layers)
-            goals = [Goal(targets, None if part.mask is None else masks, part.area) for part in job.regions]
-            content = content_targets(self.params, picture, plane, layers=content_layers(settings), network=job.network)
+            goals = [Goal(targets, None if part.counted is None else masks, part.area) for part in job.regions]
+            content = content_targets(
+                self.params,
+                picture,
+                plane,
+                None if job.opacity is None else plane,
+                layers=content_layers(settings),
+                network=job.network,
+            )
             return objective(settings, content, goals)
 
         picture, plane = (jax.ShapeDtypeStruct(sides, jnp.float32) for sides in ((1, *size, 3), size))

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from wctstyle import __version__, feature_metrics, pixel_metrics
 from wctstyle import weights as weight_files
+from wctstyle.cutout import Content, pixels_of
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, NonFiniteError, WeightsError
 from wctstyle.losses import content_error
@@ -98,7 +99,7 @@ class Optimizer:
 
     def run(
         self,
-        content: Rgb,
+        content: Content,
         styles: Sequence[tuple[Rgb, float]] | Sequence[Region],
         settings: OptimizeSettings = OptimizeSettings(),  # noqa: B008
         *,
@@ -111,7 +112,7 @@ class Optimizer:
         """Optimise a picture; yields every second or two, the last iterate with `done`.
 
         Args:
-            content: sRGB in [0, 1], at the size of the result.
+            content: sRGB in [0, 1], at the size of the result; or a `Picture`, of which hidden pixels do not count.
             styles: pictures at the size their strokes are to have, each with its weight (any scale); or regions of the
                 photo, each with such styles (`wctstyle.regions`). Outside of all regions the content alone counts.
             settings: see `OptimizeSettings`.
@@ -169,7 +170,7 @@ class Optimizer:
 
     def check_memory(
         self,
-        content_shape: Sequence[int],
+        content: Content,
         settings: OptimizeSettings = OptimizeSettings(),  # noqa: B008
         styles: Sequence[Region] | None = None,
     ) -> None:
@@ -181,13 +182,13 @@ class Optimizer:
             ConfigError: the regions are bad, or none covers anything.
             ImageError: the size does not fit into memory; names one that does, as far as it can be told.
         """
-        grey = np.zeros((int(content_shape[0]), int(content_shape[1]), 3), np.float32)
         settings = dataclasses.replace(settings, keep_faces=0.0)
-        job = Job.checked(grey, [(grey, 1.0)] if styles is None else styles, settings, None, resumed=True)
+        styles = [Region(None, pixels_of(content))] if styles is None else styles
+        job = Job.checked(content, styles, settings, None, resumed=True)
         self._programs.steps(job, job.sizes[-1])
 
     def figures(
-        self, result: Rgb, content: Rgb, styles: Sequence[tuple[Rgb, float]] | Sequence[Region]
+        self, result: Rgb, content: Content, styles: Sequence[tuple[Rgb, float]] | Sequence[Region]
     ) -> dict[str, Any]:
         """Judge a picture with this model's encoder; with `vgg19` those are the figures of the original VGG-19.
 
@@ -216,17 +217,20 @@ class Optimizer:
                 jnp.asarray(sum(float(share) * found[k] for share, found in zip(region.shares, measured, strict=True)))
                 for k in range(len(LEVELS))
             ]
-            errors.append(np.asarray(feature_metrics.gram_errors(grams(job.init, region.mask), targets), np.float64)[0])
+            errors.append(
+                np.asarray(feature_metrics.gram_errors(grams(job.init, region.counted), targets), np.float64)[0]
+            )
         by_level = np.average(errors, axis=0, weights=[region.area for region in job.regions])
-        seen = [
-            self._programs.kept(picture, job.faces, ("relu4_2",), Network())["relu4_2"]["target"]
+        made, own = (
+            self._programs.kept(picture, job.faces, job.opacity, ("relu4_2",), Network())["relu4_2"]
             for picture in (job.init, job.content)
-        ]
+        )
+        seen = job.init if job.opacity is None else job.content + job.opacity[..., None] * (job.init - job.content)
         return {
             "style": float(by_level.mean()),
             "style_by_level": [float(v) for v in by_level],
-            "content": float(content_error(*seen)[0]),
-            "ssim": pixel_metrics.ssim(job.init, job.content) if min(job.content.shape[:2]) >= 11 else float("nan"),
+            "content": float(content_error(made["target"], own["target"], own["counted"])[0]),
+            "ssim": pixel_metrics.ssim(seen, job.content) if min(job.content.shape[:2]) >= 11 else float("nan"),
         }
 
     def _about(self, job: Job) -> dict[str, Any]:
@@ -311,7 +315,7 @@ class _Run:
                 seconds=elapsed,
                 steps_per_second=pace.rate,
                 seconds_left=0.0 if done else pace.left(count - step, elapsed),
-                image=programs.picture(job, carry, size),
+                image=job.pasted(programs.picture(job, carry, size)),
                 done=done,
                 reason="" if not done else "plateau" if flat else "time" if late else "steps",
                 unsaved=unsaved,

@@ -51,10 +51,14 @@ class Term:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class ContentTerm(Term):
-    """Distance of features from the photo's (`losses.standardized_error`); `emphasis` weighs positions."""
+    """Distance of features from the photo's (`losses.standardized_error`); `emphasis` weighs positions.
+
+    `counted` is the opacity of each position; None where nothing is transparent.
+    """
 
     target: Any = None
     emphasis: Any = None
+    counted: Any = None
 
     @property
     def name(self) -> str:
@@ -63,14 +67,14 @@ class ContentTerm(Term):
 
     def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
         """Compare the layer's features with the photo's."""
-        return standardized_error(found[self.layer], self.target, self.emphasis)[0]
+        return standardized_error(found[self.layer], self.target, self.emphasis, self.counted)[0]
 
 
 @dataclass(frozen=True)
 class StyleTerm(Term):
     """Squared distance between the statistics of a region's features and the target's, relative to the target.
 
-    `mask` weighs positions; None weighs all equally. `area` is the region's share of the picture.
+    `mask` weighs positions; None weighs all equally. `area` is the region's share of what is visible.
     """
 
     target: Any = None

@@ -1,0 +1,102 @@
+"""Cut-outs: the visible part of a picture with transparency, which alone is measured and painted.
+
+A transparent border is cut off before and put back after, so a cut-out gives the same result on every canvas. Inside,
+hidden pixels take the colour of the nearest visible one, and opacity weighs what is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle import images
+from wctstyle.errors import ImageError
+from wctstyle.regions import Region, fitted
+
+Rgb = Float[np.ndarray, "h w 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """The smallest box that holds all of a picture's visible pixels.
+
+    rgb, opacity: inside the box; None where all of it is opaque. box: its rows and columns. canvas: height and width of
+    the whole picture.
+    """
+
+    rgb: Rgb
+    opacity: Float[np.ndarray, "h w"] | None
+    box: tuple[slice, slice]
+    canvas: tuple[int, int]
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the box."""
+        return self.rgb.shape[:2]
+
+    def inside(self, plane: Float[np.ndarray, "H W ..."], what: str) -> Float[np.ndarray, "h w ..."]:
+        """Cut a map or picture of the canvas as this is cut.
+
+        Raises:
+            ImageError: it has another size than the canvas.
+        """
+        if np.shape(plane)[:2] != self.canvas:
+            raise ImageError(f"{what}: has shape {np.shape(plane)}, the content {self.canvas}; resize it to that")
+        return np.asarray(plane)[self.box]
+
+    def regions(self, regions: Sequence[Region]) -> list[Region]:
+        """Cut the masks of regions."""
+        return [
+            region if region.mask is None else replace(region, mask=fitted(region.mask, *self.canvas)[self.box])
+            for region in regions
+        ]
+
+    def pasted(self, image: Rgb) -> Rgb:
+        """Put a result back into the canvas, white outside: what was cut away is not to be in a result."""
+        if self.sides == self.canvas:
+            return image
+        whole = np.ones((*self.canvas, 3), np.float32)
+        whole[self.box] = image
+        return whole
+
+    def alone(self) -> Cutout:
+        """Return what is inside the box as a canvas of its own."""
+        return replace(self, box=(slice(None), slice(None)), canvas=self.sides)
+
+    def resized(self, height: int, width: int) -> Cutout:
+        """Scale what is inside the box; the result is a canvas of its own."""
+        small = images.resize_to(images.Picture(self.rgb, self.opacity), height=height, width=width)
+        return Cutout(small.rgb, small.alpha, (slice(None), slice(None)), (height, width))
+
+
+Content = Rgb | images.Picture | Cutout
+"""A picture to work on: pixels in [0, 1], or what may have transparency."""
+
+
+def cut_out(picture: Any) -> Cutout | None:
+    """Cut out what is visible of a `Picture`; None for anything without transparency."""
+    if isinstance(picture, Cutout):
+        return picture
+    if not isinstance(picture, images.Picture) or picture.alpha is None:
+        return None
+    box = images.visible_box(picture)
+    inside = images.fill_hidden(images.trimmed(picture))
+    return Cutout(inside.rgb, inside.alpha, box, (picture.height, picture.width))
+
+
+def pixels_of(picture: Any) -> Any:
+    """Return the array of a `Picture` or `Cutout`, and anything else as it is."""
+    return picture.rgb if isinstance(picture, images.Picture | Cutout) else picture
+
+
+def visible_sides(picture: Content) -> tuple[int, int]:
+    """Return height and width of the visible part of a picture, in pixels: what sizes of strokes are relative to."""
+    if isinstance(picture, images.Picture) and picture.alpha is not None:
+        rows, columns = images.visible_box(picture)
+        return rows.stop - rows.start, columns.stop - columns.start
+    height, width, *_ = pixels_of(picture).shape
+    return height, width
