@@ -537,3 +537,12 @@ def test_names_in_the_report_are_escaped():
     page = comparison.report_page("<i>", [("<u>", 1.0)], [entry], trace, {"<k>": "<v>"})
     for raw in ("<b>", "<i>", "<u>", "<k>", "<v>"):
         assert raw not in page
+
+
+def test_faces_that_no_content_weight_keeps_are_told(here: Path):
+    told = "--content-weight 0 does not keep faces either"
+    result = invoke(*STYLED, *QUICK, "--content-weight", "0", "-o", "free.png")
+    assert told in " ".join(result.stderr.split())
+    result = invoke(*STYLED, *QUICK, "--content-weight", "0", "--keep-faces", "0", "-o", "freer.png")
+    assert result.exit_code == 0
+    assert told not in " ".join(result.stderr.split())

@@ -43,6 +43,7 @@ from wctstyle.optimizer.objective import Goal, content_layers, objective, style_
 from wctstyle.optimizer.settings import LAYERS, Start, level_of, pyramid, share_out
 from wctstyle.optimizer.terms import pulls, values, variation
 from wctstyle.recent import Recent
+from wctstyle.regions import Region
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.weights import folding
 
@@ -672,8 +673,19 @@ def test_strength_0_leaves_the_photo_and_more_of_it_goes_further(
         settings = dataclasses.replace(SHORT, strength=strength, smallest=40, tv_weight=0.0, steps=20)
         last = finish(tiny.run(content, [(style, 1.0)], settings))
         moved.append(float(np.sqrt(np.mean((last.image - content) ** 2))))
-    assert moved[0] < 1 / 255
+    assert moved[0] == 0
     assert moved[0] < moved[1] < moved[2]
+
+
+def test_strength_0_is_the_photo_whatever_the_start_and_the_weights(tiny, content, style):
+    settings = dataclasses.replace(SHORT, strength=0, tv_weight=1.0, init="noise", steps=2)
+    np.testing.assert_array_equal(finish(tiny.run(content, [(style, 1.0)], settings)).image, content)
+    half = np.zeros(content.shape[:2], np.float32)
+    half[:, :20] = 1
+    regions = [Region(half, style, 0.0), Region(None, style)]
+    image = finish(tiny.run(content, regions, dataclasses.replace(SHORT, init="noise", steps=2))).image
+    np.testing.assert_array_equal(image[:, :20], content[:, :20])
+    assert np.abs(image[:, 20:] - content[:, 20:]).max() > 0.05
 
 
 def test_styles_blend_by_their_weights(tiny: Optimizer, content: np.ndarray, style: np.ndarray):

@@ -92,6 +92,8 @@ def optimize(
         normalize_gradients=normalize_gradients, time_budget=time_budget, plateau=plateau,
         **_layers(content_layers, style_layers),
     )  # fmt: skip
+    if keep_faces and not content_weight:
+        warn("--content-weight 0 does not keep faces either; give a small weight, or --keep-faces 0")
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
     wanted = Wanted(named_photo("optimize", content, style, mask), settings, init, model, sizes)
     path = _plan_result(wanted, output, resume=resume, overwrite=overwrite)

@@ -75,8 +75,9 @@ class Job:
 
     @property
     def covered(self) -> Float[np.ndarray, "h w 1"] | None:
-        """Share of each pixel that belongs to any region, 0..1; the rest is the photo. None means 1 everywhere."""
-        masks = [part.mask for part in self.regions]
+        """Share of each pixel that is painted, 0..1; the rest is the photo, as at strength 0. None: 1 everywhere."""
+        nowhere = np.zeros(self.content.shape[:2], np.float32)
+        masks = [part.mask if self.settings.strength * part.strength else nowhere for part in self.regions]
         found = [mask for mask in masks if mask is not None]
         return np.minimum(np.sum(found, axis=0), 1)[..., None] if len(found) == len(masks) else None
 
