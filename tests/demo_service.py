@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from narrow import NARROW, part, quick_compilation, random_tensors
@@ -48,8 +49,8 @@ def narrow_backend(folder: Path) -> Iterator[Backend]:
             patch.setitem(MODELS, name, replace(NARROW, name=name))
         known = {name: random_tensors(seed) for seed, name in enumerate(MODELS)}
 
-        def stylizer(name: str) -> Stylizer:
-            return Stylizer(name, tensors=known[name])
+        def stylizer(name: str, cache: Any = None) -> Stylizer:
+            return Stylizer(name, tensors=known[name], cache=cache)
 
         def optimizer(name: str) -> Optimizer:
             encoder = {f"encoder/{key}": value for key, value in part(known[name], "encoder").items()}

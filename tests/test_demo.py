@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_a_model_is_made_when_it_is_first_chosen_and_once(service, session, monk
     backend = Backend(
         service.backend.stylizer("slim"),
         offered=("slim", "medium"),
-        make_stylizer=lambda name: made.append(name) or service.backend.stylizer(name),
+        make_stylizer=lambda name, cache: made.append(name) or service.backend.stylizer(name),
         make_optimizer=service.backend.optimizer,
     )
     fast = backend.render(session, LOOK).image
@@ -153,11 +154,50 @@ def test_a_model_is_made_when_it_is_first_chosen_and_once(service, session, monk
 
 def test_what_was_measured_belongs_to_its_model(service, session):
     held = session.picture("sample:cat")
-    for code in (partial(service.backend.content_code, texture=0.5), service.backend.style_code):
-        fast, better = (code(held, 128, model) for model in ("slim", "medium"))
+    for code in (
+        lambda model: service.backend.stylizer(model).content(service.backend.content(held, 128)),
+        lambda model: service.backend.style_code(held, 128, model),
+    ):
+        fast, better = code("slim"), code("medium")
         assert not np.allclose(fast.moments.mean, better.moments.mean)
-        assert code(held, 128, "slim") is fast
-        assert code(held, 128, "medium") is better
+        assert code("slim") is fast
+        assert code("medium") is better
+
+
+def test_all_models_keep_what_they_encoded_in_one_bounded_cache(service, session):
+    backend = service.backend
+    assert backend.stylizer("slim").cache is backend.stylizer("medium").cache
+    for model in ("slim", "medium"):
+        backend.render(session, replace(LOOK, model=model))
+    cache = backend.stylizer("slim").cache
+    kinds = {(kind, model) for kind, model, *_ in cache._items}
+    assert {(kind, model) for kind in ("content", "style") for model in ("slim", "medium")} <= kinds
+    assert cache.total == sum(int(code.nbytes) for code, _ in cache._items.values())
+
+
+def test_the_first_picture_of_a_size_is_marked_and_nobody_elses(service, session):
+    """Another visitor's new size, compiled meanwhile, is not this picture's."""
+    odd = session.add(images.Picture(picture(90, 230, seed=3)), "odd.png").id
+    backend, wide = service.backend, replace(LOOK, size=230)
+    assert backend.render(session, replace(wide, content=odd)).first_of_size
+    begun, release = threading.Event(), threading.Event()
+    stylizer = backend.stylizer(LOOK.model)
+    plain = stylizer.stylize
+
+    def held_up(*args, **kwargs):
+        begun.set()
+        release.wait(60)
+        return plain(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(stylizer, "stylize", held_up)
+        known = pool.submit(backend.render, session, replace(wide, content=odd))
+        begun.wait(60)
+        patch.setattr(stylizer, "stylize", plain)
+        other = session.add(images.Picture(picture(230, 90, seed=4)), "other.png").id
+        assert backend.render(session, replace(wide, content=other)).first_of_size
+        release.set()
+        assert not known.result().first_of_size
 
 
 def test_only_what_is_installed_is_offered(monkeypatch, tmp_path):
@@ -178,7 +218,7 @@ def test_a_model_that_is_not_offered_is_told(service, session):
 
 
 def test_a_model_that_cannot_be_loaded_is_told_without_its_path(service, session):
-    def broken(name):
+    def broken(name, cache):
         raise WeightsError(["/home/somebody/medium.safetensors: is damaged"])
 
     backend = Backend(service.backend.stylizer("slim"), offered=("slim", "medium"), make_stylizer=broken)
@@ -557,17 +597,18 @@ def test_stop_keeps_what_was_reached_and_of_one_that_waits_nothing(service, sess
 
 def test_an_estimate_leaves_the_report_of_ones_own_optimisation_in_place(service, session, monkeypatch):
     panel = OptimisePanel(page(service, session))
-    monkeypatch.setattr(service.backend, "estimate", lambda shape, settings, network: 1.0)
+    optimizer = service.backend.optimizer("medium")
+    monkeypatch.setattr(optimizer, "estimate", lambda shape, settings: 1.0)
     assert "About 1 s" in panel._estimate(None, 10, "adam", "fast", None)
     session.run = Run(session, work=lambda stop: iter(()), state="running")
     assert panel._estimate(None, 10, "adam", "fast", None) == gr.skip()
     session.run = None
 
-    def meanwhile(shape, settings, network):
+    def meanwhile(shape, settings):
         session.run = Run(session, work=lambda stop: iter(()))
         return 1.0
 
-    monkeypatch.setattr(service.backend, "estimate", meanwhile)
+    monkeypatch.setattr(optimizer, "estimate", meanwhile)
     assert panel._estimate(None, 10, "adam", "fast", None) == gr.skip()
 
 
@@ -760,7 +801,7 @@ def test_a_recipe_of_the_command_line_is_understood(service, session):
     look = actions.restore_recipe(service, session, stylized, current="").composition
     assert (look.size, look.stroke_scale) == (SMALL.max_size, 2)
     assert "visible_sides(photo)), 2.0)" in Recipe.from_json(stylized).program()
-    for own, scale, fitted in ((750, 1.5, "images.resize(p, long_side=750"), (5000, 4, "=5000"), (0, 1, "flatten(p)")):
+    for own, scale, fitted in ((750, 1.5, "fit_style(p, 750)"), (5000, 4, "(p, 5000)"), (0, 1, "(p, 0)")):
         sized = stylized | {"style_size": own, "stroke_scale": None}
         assert actions.restore_recipe(service, session, sized, current="").composition.stroke_scale == scale
         assert fitted in Recipe.from_json(sized).program()
@@ -1168,15 +1209,6 @@ def test_optimising_is_limited(service, session):
         next(optimising.optimise(service, session, TINY, 5, "sgd"))
     first = next(optimising.optimise(service, session, LOOK, 5))
     assert first.stage["width"] == SMALL.optimise_size
-
-
-def test_an_estimate_belongs_to_a_start(service, monkeypatch):
-    asked = []
-    optimizer = service.backend.optimizer("medium")
-    monkeypatch.setattr(optimizer, "estimate", lambda shape, settings: asked.append(settings.init) or 1.0)
-    for start in ("fast", "noise", "fast"):
-        service.backend.estimate((61, 67), OptimizeSettings(init=start), "medium")
-    assert asked == ["fast", "noise"]
 
 
 def test_an_estimate_is_said_before(service, session):

@@ -866,11 +866,14 @@ def test_an_estimate_goes_by_the_area_of_every_scale(tiny: Optimizer, content: n
     probe = finish(tiny.run(content, [(content, 1.0)], dataclasses.replace(SHORT, steps=1, smallest=WIDTH)))
     probe = dataclasses.replace(probe, steps_per_second=10.0)
     monkeypatch.setattr(tiny, "run", lambda *_, **__: iter([probe]))
+    monkeypatch.setattr(tiny, "_probes", Recent(4))
     settings = OptimizeSettings(steps=100, smallest=256)
     for shape, wanted in (((256, 256, 3), 2 + 10), ((512, 512, 3), 2 * 2 + 50 * 0.1 + 50 * 0.4)):
         clock = iter([7.0, 9.5])
         monkeypatch.setattr(runs, "time", SimpleNamespace(perf_counter=lambda clock=clock: next(clock)))
         assert tiny.estimate(shape, settings) == pytest.approx(wanted)
+    more = dataclasses.replace(settings, steps=200, strength=0.5, init="noise")
+    assert tiny.estimate((256, 256), more) == pytest.approx(2 + 20)  # no other probe, no longer compiling
 
 
 def test_an_estimate_is_at_most_the_time_budget(tiny: Optimizer, content: np.ndarray):

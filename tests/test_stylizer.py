@@ -193,7 +193,7 @@ def test_contents_and_styles_are_remembered_by_what_they_show(fresh, photo_64):
 
 def test_the_contents_used_longest_ago_are_forgotten(fresh):
     pictures = [picture(20, 20, seed=seed) for seed in range(4)]
-    fresh._contents.capacity = 3 * fresh.content(pictures[0]).nbytes
+    fresh.cache.capacity = 3 * fresh.content(pictures[0]).nbytes
     codes = [fresh.content(rgb) for rgb in pictures[:-1]]
     assert fresh.content(pictures[0]) is codes[0]
     fresh.content(pictures[-1])

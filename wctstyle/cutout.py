@@ -6,6 +6,7 @@ hidden pixels take the colour of the nearest visible one, and opacity weighs wha
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,8 +82,11 @@ def cut_out(picture: Any) -> Cutout | None:
     """Cut out what is visible of a `Picture`; None for anything without transparency."""
     if isinstance(picture, Cutout):
         return picture
-    if not isinstance(picture, images.Picture) or picture.alpha is None:
-        return None
+    return _cut(picture) if isinstance(picture, images.Picture) and picture.alpha is not None else None
+
+
+@functools.lru_cache(maxsize=4)  # a slider asks for the same picture again and again
+def _cut(picture: images.Picture) -> Cutout:
     box = images.visible_box(picture)
     inside = images.fill_hidden(images.trimmed(picture))
     return Cutout(inside.rgb, inside.alpha, box, (picture.height, picture.width))

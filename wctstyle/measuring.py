@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,9 @@ from jaxtyping import Float
 from wctstyle import images
 from wctstyle import plan as core
 from wctstyle import weights as weight_files
-from wctstyle.codes import ContentCode, Rgb, StyleCode
+from wctstyle.codes import ContentCode, Rgb, StyleCode, codes_cache
 from wctstyle.compilation import enable_compilation_cache
-from wctstyle.cutout import Content, cut_out, pixels_of
+from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.moments import Moments
@@ -29,10 +29,6 @@ from wctstyle.texture import textured
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import Barycenters
 
-CONTENT_BYTES = 256 * 2**20
-"""Limit of the cache of encoded photos. The newest is kept whatever its size; 512 x 512 takes 8 MiB with `slim`."""
-
-STYLE_BYTES = 256 * 2**20
 BLEND_CACHE = 8
 
 NEAR_COLOR = 0.05
@@ -66,14 +62,21 @@ def checked(rgb: Any, what: str) -> Rgb:
 class Measurer:
     """Measures pictures and plans with one model.
 
-    It caches recent styles and contents by their pixels, and the barycenters of recent sets of styles.
+    It caches recent styles and contents by their pixels, in a cache of its own or one that it shares with other models
+    (`codes.codes_cache`), and the barycenters of recent sets of styles.
 
     Raises:
         ConfigError: `model` is not in the table.
         WeightsError: its weights are missing or damaged.
     """
 
-    def __init__(self, model: str = DEFAULT_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        tensors: Mapping[str, np.ndarray] | None = None,
+        cache: Recent[Any] | None = None,
+    ) -> None:
         if model not in MODELS:
             raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
         enable_compilation_cache()
@@ -82,8 +85,7 @@ class Measurer:
             tensors, _ = weight_files.load(model)
         self.model = model
         self._programs = Programs(model, tensors)
-        self._contents: Recent[ContentCode] = Recent(CONTENT_BYTES, lambda code: code.nbytes)
-        self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
+        self.cache = codes_cache() if cache is None else cache
         self._barycenters: Recent[Barycenters] = Recent(BLEND_CACHE)
 
     @property
@@ -94,13 +96,17 @@ class Measurer:
     def style(self, image: Rgb) -> StyleCode:
         """Measure a style picture (RGB in [0, 1], at the size at which its strokes should appear)."""
         rgb = checked(image, "style picture")
-        key = content_hash(rgb)
+        return self.style_of(content_hash(rgb), lambda: rgb)
+
+    def style_of(self, key: str, read: Callable[[], Rgb]) -> StyleCode:
+        """Measure the style picture that `read` gives, unless that of this key has been measured."""
 
         def make() -> StyleCode:
+            rgb = checked(read(), "style picture")
             _, moments = self._programs.encode(pad_to_family(rgb), *rgb.shape[:2])
             return StyleCode(moments, rgb, key)
 
-        return self._styles.get(key, make)
+        return self.cache.get(("style", self.model, key), make)
 
     def measure(self, image: Rgb) -> Moments:
         """Return the moments of a picture's code."""
@@ -111,19 +117,28 @@ class Measurer:
 
         Of a `Picture` with transparency only what is visible is encoded, and opacity weighs its moments.
         """
-        cutout = cut_out(image)
-        rgb = checked(pixels_of(image if cutout is None else cutout), "content picture")
-        key = content_hash(rgb)
-        if cutout is not None:
-            key += repr((cutout.box, cutout.canvas)) + ("" if cutout.opacity is None else content_hash(cutout.opacity))
+        if isinstance(image, images.Picture):
+            return self.content_of(image.content_hash, lambda: image, texture=texture)
+        if isinstance(image, Cutout):
+            opacity = "" if image.opacity is None else content_hash(image.opacity)
+            key = content_hash(image.rgb) + opacity + repr((image.box, image.canvas))
+            return self.content_of(key, lambda: image, texture=texture)
+        rgb = checked(image, "content picture")
+        return self.content_of(content_hash(rgb), lambda: rgb, texture=texture)
+
+    def content_of(self, key: str, read: Callable[[], Content], *, texture: float = DEFAULT_TEXTURE) -> ContentCode:
+        """Encode the content picture that `read` gives, unless that of this key has been encoded."""
 
         def make() -> ContentCode:
+            image = read()
+            cutout = cut_out(image)
+            rgb = checked(pixels_of(image if cutout is None else cutout), "content picture")
             height, width = rgb.shape[:2]
             code, moments = self._programs.encode(pad_to_family(textured(rgb, texture)), height, width)
             made = ContentCode(code, moments, pad_to_family(rgb), height, width, texture, key, cutout=cutout)
             return self._weighed(made)
 
-        return self._contents.get((key, texture), make)
+        return self.cache.get(("content", self.model, key, texture), make)
 
     def _weighed(self, code: ContentCode) -> ContentCode:
         """Measure a code anew by the opacity of its pixels, where it has any."""

@@ -12,12 +12,16 @@ from jaxtyping import Float
 
 from wctstyle import plan as core
 from wctstyle.compilation import compiler_options
-from wctstyle.encoder import MODELS
+from wctstyle.encoder import CELL, MODELS
 from wctstyle.model import build, extract
 from wctstyle.moments import Affine, Moments
+from wctstyle.recent import Recent
 from wctstyle.sizes import counted_side, of_cells
 from wctstyle.transforms import barycenters, blend
 from wctstyle.types import Features
+
+SIZES = 8
+"""Sizes whose compiled programs are kept, about 13 MB each; others are read from the cache on disk again."""
 
 
 class Programs:
@@ -47,9 +51,11 @@ class Programs:
         def render(params: Any, *args: Any) -> Any:
             return core.render(nnx.merge(self._decoder_def, params), *args)
 
-        self._encode = counted("encode", encode)
-        self._render = counted("render", render)
-        self._measured = counted("measure", core.measured)
+        def sized() -> Mapping[str, Callable[..., Any]]:
+            return {fn.__name__: counted(fn.__name__, fn) for fn in (encode, render, core.measured)}
+
+        self._make_sized = sized
+        self._sized: Recent[Mapping[str, Callable[..., Any]]] = Recent(SIZES)
         self.plan = counted("plan", core.plan, static_argnames="kind")
         self.blend = counted("blend", blend, static_argnames="kind")
         self.meet = counted("meet", barycenters)
@@ -60,9 +66,15 @@ class Programs:
         """The encoder's weights by name."""
         return extract(nnx.merge(self._encoder_def, self._encoder), "encoder")
 
+    def _at(self, rows: int, columns: int) -> Mapping[str, Callable[..., Any]]:
+        """Return the programs of one size, by that of its code."""
+        return self._sized.get((rows, columns), self._make_sized)
+
     def encode(self, pixels: Float[np.ndarray, "1 H W 3"], height: int, width: int) -> tuple[Features, Moments]:
         """Return the code and the moments of padded pixels; `height` x `width` is the unpadded size."""
-        return self._encode(self._encoder, pixels, counted_side(height), counted_side(width))
+        _, rows, columns, _ = pixels.shape
+        encode = self._at(rows // CELL, columns // CELL)["encode"]
+        return encode(self._encoder, pixels, counted_side(height), counted_side(width))
 
     def painted(
         self,
@@ -79,7 +91,8 @@ class Programs:
         n, height, width, _ = code.shape
         cells = np.zeros((n, height, width, 1), np.float32) if share is None else of_cells(share)
         drawn = code if face_code is None else face_code
-        return np.asarray(self._render(self._decoder, code, tuple(steps), tuple(amounts), drawn, cells))
+        render = self._at(*code.shape[1:3])["render"]
+        return np.asarray(render(self._decoder, code, tuple(steps), tuple(amounts), drawn, cells))
 
     def decoded(self, code: Features) -> Float[np.ndarray, "1 H W 3"]:
         """Decode a code without mapping it."""
@@ -89,4 +102,5 @@ class Programs:
         self, code: Features, height: int, width: int, share: Float[np.ndarray, "1 H W 1"], whole: Moments | None
     ) -> Moments:
         """Return the moments of a region, given as a map over pixels (`plan.measured`)."""
-        return self._measured(code, counted_side(height), counted_side(width), of_cells(share), whole)
+        measured = self._at(*code.shape[1:3])["measured"]
+        return measured(code, counted_side(height), counted_side(width), of_cells(share), whole)

@@ -20,20 +20,31 @@ class Recent(Generic[_V]):
         self.capacity, self.weigh, self.total = capacity, weigh, 0
         self._items: OrderedDict[Hashable, tuple[_V, int]] = OrderedDict()
         self._lock = threading.Lock()
+        self._making: dict[Hashable, threading.Lock] = {}
 
     def get(self, key: Hashable, make: Callable[[], _V]) -> _V:
-        """Return the value cached for a key, or make it; no lock is held during `make`."""
+        """Return the value cached for a key, or make it. Who asks for a key that is being made waits for that one."""
         with self._lock:
             if key in self._items:
-                self._items.move_to_end(key)
-                return self._items[key][0]
-        value = make()
-        weight = self.weigh(value)
-        with self._lock:
-            if key in self._items:
-                return self._items[key][0]
-            self._items[key] = value, weight
-            self.total += weight
-            while self.total > self.capacity and len(self._items) > 1:
-                self.total -= self._items.popitem(last=False)[1][1]
+                return self._found(key)
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._items:
+                    return self._found(key)
+            try:
+                value = make()
+                weight = self.weigh(value)
+                with self._lock:
+                    self._items[key] = value, weight
+                    self.total += weight
+                    while self.total > self.capacity and len(self._items) > 1:
+                        self.total -= self._items.popitem(last=False)[1][1]
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
         return value
+
+    def _found(self, key: Hashable) -> _V:
+        self._items.move_to_end(key)
+        return self._items[key][0]

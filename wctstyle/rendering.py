@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import color
-from wctstyle.codes import ContentCode, Part, Rgb
+from wctstyle.codes import ContentCode, FaceCode, Part, Rgb
 from wctstyle.errors import NonFiniteError
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
 from wctstyle.settings import MAX_STRENGTH, Settings
 from wctstyle.sizes import of_cells
-from wctstyle.types import Features
 
 FACE_DETAIL = 0.5
 """How much of what the decoder loses of a face is restored, times `keep_faces`; all of it would look pasted in."""
@@ -47,14 +46,13 @@ def kept_share(parts: Sequence[Part], settings: Settings) -> Spread:
 
 
 class Renderer:
-    """Paints photos with one model's programs. Caches what the decoder loses of recent photos, and their faces."""
+    """Paints photos with one model's programs.
 
-    def __init__(self, programs: Programs, *, kept_bytes: int) -> None:
-        self._programs = programs
-        self._lost: Recent[np.ndarray] = Recent(kept_bytes, lambda lost: lost.nbytes)
-        self._faces: Recent[tuple[Features, np.ndarray]] = Recent(
-            kept_bytes, lambda drawn: sum(int(part.nbytes) for part in drawn)
-        )
+    What the decoder loses of recent photos, and their faces, are kept in `cache` under `model`.
+    """
+
+    def __init__(self, programs: Programs, model: str, cache: Recent[Any]) -> None:
+        self._programs, self._model, self._cache = programs, model, cache
 
     def paint(self, content: ContentCode, parts: Sequence[Part], settings: Settings) -> Rgb:
         """Paint the content by its parts, with all settings except `color` and `refine`.
@@ -71,9 +69,9 @@ class Renderer:
         full = spread(parts, lambda part: min(strength_of(part, settings), 1.0))
         if settings.keep_faces and any(strengths) and content.faces is not None:
             share: Any = settings.keep_faces * full * content.faces[None, :, :, None]
-            drawn, lost = self._drawn_faces(content.original or content, parts)
-            image = self._programs.painted(content.code, steps, amounts, drawn, share)
-            image = image + FACE_DETAIL * share * lost
+            drawn = self._drawn_faces(content.original or content, parts)
+            image = self._programs.painted(content.code, steps, amounts, drawn.code, share)
+            image = image + FACE_DETAIL * share * drawn.lost
         else:
             share = 0.0
             image = self._programs.painted(content.code, steps, amounts)
@@ -90,14 +88,13 @@ class Renderer:
     def lost(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:
         """Return what the decoder loses of a photo: photo - D(E(photo))."""
         decoded = self._programs.decoded
-        return self._lost.get((content.key, content.texture), lambda: content.pixels - decoded(content.code))
+        key = "lost", self._model, content.key, content.texture
+        return self._cache.get(key, lambda: content.pixels - decoded(content.code))
 
-    def _drawn_faces(
-        self, content: ContentCode, parts: Sequence[Part]
-    ) -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
-        """Return the code of the photo in the target's colours, which faces use, and what the decoder loses of it.
+    def _drawn_faces(self, content: ContentCode, parts: Sequence[Part]) -> FaceCode:
+        """Return the code that a photo's faces use.
 
-        Both are cached for recent palettes, so that a changed strength does not recompute them. The decoding of the
+        It is cached for recent palettes, so that a changed strength does not recompute them. The decoding of the
         recoloured photo is approximated by recolouring the decoded photo, which saves a decoding.
         """
         palettes = [tuple(np.asarray(piece) for piece in part.plan.palette) for part in parts]
@@ -108,14 +105,14 @@ class Renderer:
                 total = total + (1.0 if part.share is None else part.share) * (pixels @ matrix.T + bias - pixels)
             return np.clip(total, 0, 1)
 
-        def make() -> tuple[Features, Float[np.ndarray, "1 H W 3"]]:
+        def make() -> FaceCode:
             wanted = recolored(content.pixels)
             decoded = recolored(content.pixels - self.lost(content))
-            return self._programs.encode(wanted, content.height, content.width)[0], wanted - decoded
+            return FaceCode(self._programs.encode(wanted, content.height, content.width)[0], wanted - decoded)
 
         colors = tuple(piece.tobytes() for palette in palettes for piece in palette)
         places = tuple(b"" if part.share is None else hashlib.sha256(part.share.data).digest() for part in parts)
-        return self._faces.get((content.key, content.texture, colors, places), make)
+        return self._cache.get(("faces", self._model, content.key, content.texture, colors, places), make)
 
     def _fine(self, content: ContentCode) -> Float[np.ndarray, "1 H W 1"]:
         """Return the fine light and dark of what the decoder loses, without broad differences."""

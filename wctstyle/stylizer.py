@@ -19,10 +19,11 @@ from wctstyle.codes import ContentCode, Part, Rgb, StyleCode
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import CELL
 from wctstyle.laps import Laps
-from wctstyle.measuring import CONTENT_BYTES, Measurer, checked, content_hash
+from wctstyle.measuring import Measurer, checked, content_hash
 from wctstyle.moments import Moments
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
+from wctstyle.recent import Recent
 from wctstyle.regions import Region, regions_of, shares, weighted_styles
 from wctstyle.rendering import Renderer, kept_share, spread
 from wctstyle.settings import (
@@ -46,11 +47,15 @@ REFINE_CONTENT = 0.05
 
 @dataclass(frozen=True)
 class Result:
-    """A stylised picture, its parts with their plans (none without a style) and the seconds each step took."""
+    """A stylised picture, its parts with their plans (none without a style) and the seconds each step took.
+
+    first_of_size: whether programs had to be compiled, or read from the cache on disk, for its size.
+    """
 
     image: Rgb
     parts: Sequence[Part]
     seconds: Mapping[str, float]
+    first_of_size: bool = False
 
 
 def _with_own_colors(image: Rgb, photo: Rgb, settings: Settings) -> Rgb:
@@ -83,9 +88,15 @@ class Stylizer(Measurer):
         WeightsError: its weights are missing or damaged.
     """
 
-    def __init__(self, model: str = DEFAULT_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
-        super().__init__(model, tensors=tensors)
-        self._renderer = Renderer(self._programs, kept_bytes=CONTENT_BYTES)
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        tensors: Mapping[str, np.ndarray] | None = None,
+        cache: Recent[Any] | None = None,
+    ) -> None:
+        super().__init__(model, tensors=tensors, cache=cache)
+        self._renderer = Renderer(self._programs, model, self.cache)
         self._compiled: set[tuple[tuple[int, ...], str, int]] = set()
         self._compiling = threading.Lock()
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
@@ -139,7 +150,8 @@ class Stylizer(Measurer):
             made = self._enlarged(photo, cutout, small, regions, settings, refining=refining, ahead=ahead)
         else:
             made = self._at_once(content, regions, settings, refining=refining, ahead=ahead)
-        return made if cutout is None else replace(made, image=cutout.pasted(made.image))
+        image = made.image if cutout is None else cutout.pasted(made.image)
+        return replace(made, image=image, first_of_size=made.first_of_size or ahead is not None)
 
     def _at_once(
         self,
@@ -229,7 +241,7 @@ class Stylizer(Measurer):
         )
         base = self._composed(reduced, regions, max(small) / max(photo.shape[:2]), settings)
         if not base.parts:
-            return Result(photo.copy(), (), base.seconds)
+            return Result(photo.copy(), (), base.seconds, base.first_of_size)
         laps.include(base.seconds)
         laps.end("render")  # what scaling took
         styled = self._measured(regions)
@@ -249,7 +261,7 @@ class Stylizer(Measurer):
             faces = None if second.original is None else second.original.faces
             out = self._refined(out, cutout.alone() if cutout else photo, faces, regions, settings, refining)
             laps.end("refine")
-        return Result(out, base.parts, laps.seconds)
+        return Result(out, base.parts, laps.seconds, base.first_of_size)
 
     def _composed(self, reduced: Rgb | Cutout, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
         """Paint a picture that was made smaller, after styles that are as much smaller."""

@@ -8,32 +8,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
 from wctstyle import images, weights
-from wctstyle.codes import ContentCode, StyleCode
+from wctstyle.codes import StyleCode
 from wctstyle.cutout import visible_sides
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WeightsError
-from wctstyle.look import small_sides
-from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.optimizer import Optimizer
 from wctstyle.recent import Recent
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.stylizer import Stylizer
 
 log = logging.getLogger("wctstyle.demo")
 
-CODE_BYTES = 768 * 2**20
-"""Memory for encoded contents of all sessions: about 10 MiB each at 512 pixels with `slim`."""
+CODE_BYTES = 128 * 2**20
+"""Memory for encoded pictures of all sessions and models."""
 
-STYLE_BYTES = 256 * 2**20
-
-TRIAL_STEPS = 100
+PIXEL_BYTES = 32 * 2**20
+"""Memory for photos at the sizes that were asked for last."""
 
 _T = TypeVar("_T")
 
@@ -78,10 +77,11 @@ class Rendered:
 
 
 class Backend:
-    """Renders looks. Safe to share between threads.
+    """Renders compositions. Safe to share between threads.
 
     There is one `Stylizer` a model and one `Optimizer` a network; but for `first`, each is made when it is first asked
-    for. `offered` are the models that may be chosen, by default those that are installed.
+    for. All stylizers share the cache of the first. `offered` are the models that may be chosen, by default those that
+    are installed.
     """
 
     def __init__(
@@ -89,21 +89,18 @@ class Backend:
         first: Stylizer,
         *,
         offered: Sequence[str] | None = None,
-        make_stylizer: Callable[[str], Stylizer] = Stylizer,
+        make_stylizer: Callable[..., Stylizer] = Stylizer,
         make_optimizer: Callable[[str], Optimizer] = Optimizer,
-        code_bytes: int = CODE_BYTES,
     ) -> None:
         self.model = first.model
         self.offered = tuple(dict.fromkeys([*(installed() if offered is None else offered), first.model]))
         self.priority = Priority()
-        self._make_stylizer, self._make_optimizer = make_stylizer, make_optimizer
+        self._make_stylizer = partial(make_stylizer, cache=first.cache)
+        self._make_optimizer = make_optimizer
         self._stylizers: dict[str, Stylizer] = {first.model: first}
         self._optimizers: dict[str, Optimizer] = {}
         self._making = threading.Lock()
-        self._pixels: Recent[images.Picture] = Recent(128 * 2**20, lambda picture: picture.rgb.nbytes)
-        self._contents: Recent[ContentCode] = Recent(code_bytes, lambda code: code.nbytes)
-        self._styles: Recent[StyleCode] = Recent(STYLE_BYTES, lambda code: code.pixels.nbytes)
-        self._estimates: Recent[float] = Recent(256)
+        self._pixels: Recent[images.Picture] = Recent(PIXEL_BYTES, lambda picture: picture.rgb.nbytes)
 
     def stylizer(self, model: str) -> Stylizer:
         """Return the stylizer of a model.
@@ -135,17 +132,6 @@ class Backend:
                     raise ConfigError(f"The model {name} cannot be loaded here. Choose another quality.") from error
             return kept[name]
 
-    def estimate(self, shape: tuple[int, int], settings: OptimizeSettings, network: str) -> float:
-        """Return about how many seconds an optimisation takes here, from a trial, one per size, method and start.
-
-        Steps beyond those of the trial count in proportion.
-        """
-        trial = replace(settings, steps=TRIAL_STEPS, time_budget=None)
-        key = (network, shape, settings.optimizer, settings.init)
-        seconds = self._estimates.get(key, lambda: self.optimizer(network).estimate(shape, trial))
-        total = seconds * settings.steps / TRIAL_STEPS
-        return total if settings.time_budget is None else min(total, settings.time_budget)
-
     def content(self, held: StoredPicture, size: int) -> images.Picture:
         """Return a content, with its opacity, at a long side of at most `size`: photos are never enlarged."""
         return self._pixels.get((held.content_hash, size), lambda: held.as_content(size))
@@ -157,18 +143,9 @@ class Backend:
         side = composition.style_side(max(visible_sides(photo)), session.limits)
         return [(session.picture(id).as_style(side), weight) for id, weight in composition.styles]
 
-    def content_code(self, held: StoredPicture, size: int, model: str, texture: float) -> ContentCode:
-        """Encode a content once."""
-        stylizer = self.stylizer(model)
-        return self._contents.get(
-            (model, held.content_hash, size, texture),
-            lambda: stylizer.content(self.content(held, size), texture=texture),
-        )
-
     def style_code(self, held: StoredPicture, side: int, model: str) -> StyleCode:
         """Measure a style once."""
-        stylizer = self.stylizer(model)
-        return self._styles.get((model, held.content_hash, side), lambda: stylizer.style(held.as_style(side)))
+        return self.stylizer(model).style_of(f"{held.content_hash} {side}", lambda: held.as_style(side))
 
     def render(self, session: Session, composition: Composition) -> Rendered:
         """Make the picture of a composition.
@@ -181,26 +158,14 @@ class Backend:
         start = time.perf_counter()
         with self.priority.quick():
             stylizer = self.stylizer(composition.model)
-            traces = sum(stylizer.traces.values())
             photo = self.content(session.picture(composition.content), composition.size)
-            shape = visible_sides(photo)
-            side = composition.style_side(max(shape), session.limits)
+            side = composition.style_side(max(visible_sides(photo)), session.limits)
             blend = [
                 (self.style_code(session.picture(id), side, composition.model), weight)
                 for id, weight in composition.styles
             ]
-            if small_sides(shape, composition.settings.look):  # it is scaled before it is encoded
-                content = photo
-            else:
-                content = self.content_code(
-                    session.picture(composition.content),
-                    composition.size,
-                    composition.model,
-                    composition.settings.texture,
-                )
-            result = stylizer.stylize(content, blend, composition.settings)
-        seconds = time.perf_counter() - start
-        return Rendered(result.image, seconds, sum(stylizer.traces.values()) > traces)
+            result = stylizer.stylize(photo, blend, composition.settings)
+        return Rendered(result.image, time.perf_counter() - start, result.first_of_size)
 
     def warm(self, styles: int, shapes: Sequence[tuple[int, int]] = ()) -> None:
         """Compile what visitors will need next: blends of up to so many styles, and pictures of these shapes.

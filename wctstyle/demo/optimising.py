@@ -81,7 +81,7 @@ def estimate(
     size = min(composition.size, service.limits.optimise_size)
     photo = service.backend.content(session.picture(composition.content), size)
     height, width = visible_sides(photo)
-    seconds = service.backend.estimate((height, width), settings, optimizer_model(composition.model))
+    seconds = service.backend.optimizer(optimizer_model(composition.model)).estimate((height, width), settings)
     text = f"About {duration(seconds)} for {settings.steps} steps at {width} × {height} on this machine, alone"
     return f"{text}; it stops at {duration(service.limits.optimise_seconds)} in any case."
 

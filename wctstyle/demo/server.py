@@ -24,10 +24,11 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 from starlette.middleware import Middleware
 
+from wctstyle.codes import codes_cache
 from wctstyle.demo import actions, heaps
 from wctstyle.demo.actions import Service
 from wctstyle.demo.api import Endpoints
-from wctstyle.demo.backend import Backend
+from wctstyle.demo.backend import CODE_BYTES, Backend
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.limits import Limits
@@ -99,7 +100,7 @@ def build(
     """
     limits = limits or Limits()
     store = Store.of_user(limits) if keep is True else keep or None
-    service = Service.make(backend or Backend(Stylizer(model)), limits, store)
+    service = Service.make(backend or Backend(Stylizer(model, cache=codes_cache(CODE_BYTES))), limits, store)
     folder = Path(tempfile.mkdtemp(prefix="wctstyle-demo-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
     exports = folder / "files" / "exports"

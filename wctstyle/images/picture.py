@@ -99,36 +99,41 @@ def resize_to(picture: Picture, *, height: int, width: int) -> Picture:
     """Scales a picture to exactly `height` x `width` pixels, as `resize` does."""
     if (picture.height, picture.width) == (height, width):
         return picture
-    rgb = _resample(picture.rgb, height, width)
+    rgb = resample(picture.rgb, height=height, width=width)
     if picture.alpha is None:
         return frozen(np.clip(rgb, 0.0, 1.0), None, picture.source)
-    alpha = np.clip(_resample(picture.alpha[..., None], height, width), 0.0, 1.0)
-    weighted = _resample(picture.rgb * picture.alpha[..., None], height, width)
+    alpha = np.clip(resample(picture.alpha[..., None], height=height, width=width), 0.0, 1.0)
+    weighted = resample(picture.rgb * picture.alpha[..., None], height=height, width=width)
     visible = alpha > LEAST_OPACITY  # below, the quotient is noise
     rgb = np.where(visible, weighted / np.where(visible, alpha, 1.0), rgb)
     return frozen(np.clip(rgb, 0.0, 1.0), alpha[..., 0], picture.source)
 
 
-def _resample(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scales each of the planes "h w c" by Lanczos in float32, unclipped."""
-    return np.stack(
-        [
-            np.asarray(
-                Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(
-                    (width, height), Image.Resampling.LANCZOS
-                )
-            )
-            for c in range(planes.shape[-1])
-        ],
-        axis=-1,
+_KERNELS = {
+    "linear": Image.Resampling.BILINEAR,
+    "cubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def resample(
+    planes: Float[np.ndarray, "h w c"], *, height: int, width: int, kernel: str = "lanczos"
+) -> Float[np.ndarray, "H W c"]:
+    """Scales planes of any values in float32, antialiased, unclipped. `kernel`: linear, cubic or lanczos."""
+    scaled = (
+        Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(
+            (width, height), _KERNELS[kernel]
+        )
+        for c in range(planes.shape[-1])
     )
+    return np.stack([np.asarray(plane) for plane in scaled], axis=-1)
 
 
 def resize_planes(planes: Float[np.ndarray, "h w c"], *, height: int, width: int) -> Float[np.ndarray, "H W c"]:
     """Scales planes in [0, 1] to exactly `height` x `width` pixels, as `resize` does."""
     if planes.shape[:2] == (height, width):
         return planes
-    return np.clip(_resample(planes, height, width), 0.0, 1.0)
+    return np.clip(resample(planes, height=height, width=width), 0.0, 1.0)
 
 
 def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Picture:

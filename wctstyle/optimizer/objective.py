@@ -57,7 +57,6 @@ def style_moments(
     return {layer: measure(x, None if mask is None else at_layer(mask, x)) for layer, x in found.items()}
 
 
-@partial(jax.jit, static_argnames=("size", "layers"))
 def layer_masks(
     mask: Float[Array, "h w"], *, size: tuple[int, int], layers: tuple[str, ...]
 ) -> dict[str, Float[Array, "1 h w"]]:

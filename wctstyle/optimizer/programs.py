@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wctstyle import color
+from wctstyle import color, images
 from wctstyle.encoder import ModelConfig
 from wctstyle.moments import Moments
 from wctstyle.optimizer import descent, memory
@@ -33,8 +32,11 @@ from wctstyle.optimizer.settings import FACE_WEIGHT, LEAST_SIDE
 from wctstyle.optimizer.terms import Objective, pulls, weighing
 from wctstyle.recent import Recent
 
-KEPT = 16
-"""Number of compiled programs kept, one for each size."""
+KEPT = 4
+"""Number of compiled programs kept, about 20 MB for each size; others are read from the cache on disk again."""
+
+KEPT_SIZED = 12
+"""Sizes whose small programs are kept, those of style pictures too."""
 
 MOMENTS_BYTES = 64 * 2**20
 """Limit of the cache of moments. One painting takes 1.3 MiB with `medium` and 2.3 MiB with `vgg19`."""
@@ -46,17 +48,27 @@ NOISE = 0.1
 """Standard deviation of the noise that a picture starts from, around mid grey."""
 
 
-@partial(jax.jit, static_argnames=("size", "method"))
-def resize(x: Float[Array, "h w c"], size: tuple[int, int], method: str) -> Float[Array, "h2 w2 c"]:
-    """Resize to `size` (height, width)."""
-    return jax.image.resize(x, (*size, x.shape[2]), method)
-
-
 def scaled(rgb: Rgb, size: tuple[int, int]) -> Rgb:
     """Resize a picture to exactly `size`, antialiased (Lanczos)."""
-    if rgb.shape[:2] == size:
-        return rgb
-    return np.clip(np.asarray(resize(jnp.asarray(rgb), size, "lanczos3")), 0, 1)
+    return images.resize_planes(rgb, height=size[0], width=size[1])
+
+
+class _Sized:
+    """The small programs of one size. Closures of its own, so that JAX lets go of them when this is dropped."""
+
+    def __init__(self) -> None:
+        def content(*args: Any, layers: Any, network: Any) -> Any:
+            return content_targets(*args, layers=layers, network=network)
+
+        def moments(*args: Any, layers: Any, network: Any) -> Any:
+            return style_moments(*args, layers=layers, network=network)
+
+        self.content = jax.jit(content, static_argnames=("layers", "network"))
+        self.moments = jax.jit(moments, static_argnames=("layers", "network"))
+        self.masks = jax.jit(lambda mask, **size: layer_masks(mask, **size), static_argnames=("size", "layers"))
+        self.pulls = jax.jit(lambda *args, network: pulls(*args, network=network), static_argnames="network")
+        self.coordinates = jax.jit(lambda image: descent.coordinates(image))
+        self.shown = jax.jit(lambda x, size: descent.picture(x, size), static_argnames="size")
 
 
 class Programs:
@@ -71,12 +83,11 @@ class Programs:
         self._measured: Recent[dict[str, Moments]] = Recent(
             MOMENTS_BYTES, lambda measured: sum(leaf.nbytes for leaf in jax.tree.leaves(measured))
         )
-        self._lock = threading.Lock()
-        self._content = jax.jit(content_targets, static_argnames=("layers", "network"))
-        self._moments = jax.jit(style_moments, static_argnames=("layers", "network"))
-        self._pulls = jax.jit(pulls, static_argnames="network")
-        self._coordinates = jax.jit(lambda image: descent.coordinates(image))
-        self._shown = jax.jit(lambda x, size: descent.picture(x, size), static_argnames="size")
+        self._sized: Recent[_Sized] = Recent(KEPT_SIZED)
+
+    def _at(self, picture: Any) -> _Sized:
+        """Return the programs of a picture's size."""
+        return self._sized.get(np.shape(picture)[:2], _Sized)
 
     # ----------------------------------------------------------------------------------------------------- measuring
 
@@ -87,7 +98,7 @@ class Programs:
         key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling
 
         def make() -> dict[str, Moments]:
-            return self._moments(self.params, picture[None], mask, layers=layers, network=network)
+            return self._at(picture).moments(self.params, picture[None], mask, layers=layers, network=network)
 
         return self._measured.get(key, make)
 
@@ -100,7 +111,7 @@ class Programs:
         network: Network,
     ) -> dict[str, dict[str, Any]]:
         """Return a picture's `content_targets`."""
-        return self._content(self.params, picture[None], emphasis, opacity, layers=layers, network=network)
+        return self._at(picture).content(self.params, picture[None], emphasis, opacity, layers=layers, network=network)
 
     def objective(self, job: Job, size: tuple[int, int]) -> Objective:
         """Measure content and styles at this scale and assemble the terms."""
@@ -118,7 +129,7 @@ class Programs:
             strength = settings.strength * part.strength
             own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
             targets = style_targets(styles, part.shares, own, settings, strength=strength)
-            masks = None if part.counted is None else layer_masks(part.counted, size=size, layers=layers)
+            masks = None if part.counted is None else self._at(content).masks(part.counted, size=size, layers=layers)
             goals.append(Goal(targets, masks, part.area))
         emphasis = FACE_WEIGHT * settings.keep_faces * job.faces
         kept = self.kept(content, emphasis, job.opacity, content_layers(settings), job.network)
@@ -134,7 +145,7 @@ class Programs:
             return terms
         image = descent.picture(carry.state.x, (*size, job.channels))[None]
         network = job.network._replace(checkpointed=True)  # once per scale; should not need more memory than a step
-        found = np.asarray(self._pulls(terms, self.params, image, network=network), np.float64)
+        found = np.asarray(self._at(image[0]).pulls(terms, self.params, image, network=network), np.float64)
         weights = np.array([term.weight for term in terms], np.float32)
         chosen = np.array([bool(term.layer) for term in terms]) & (weights > 0)
         chosen &= found > LEAST_PULL * found[chosen].max(initial=0.0)
@@ -150,9 +161,7 @@ class Programs:
         Raises:
             ImageError: the size does not fit into memory.
         """
-        key = job.structure, size
-        with self._lock:  # two runs of one size must not compile it twice
-            return self._compiled.get(key, lambda: self._compile(job, size))
+        return self._compiled.get((job.structure, size), lambda: self._compile(job, size))
 
     def _compile(self, job: Job, size: tuple[int, int]) -> Any:
         """Compile the steps at this size from shapes only; if they do not fit, compile a version with less memory.
@@ -211,25 +220,35 @@ class Programs:
         settings = job.settings
         make = _start(job, terms)
         if before is None:
-            return make(self._coordinates(first_picture(job, size)))
+            first = first_picture(job, size)
+            return make(self._at(first).coordinates(first))
         old_size, carry = before
 
-        def enlarged(x: Array, method: str = "cubic") -> Array:
-            return resize(x.reshape(*old_size, job.channels), size, method).ravel()
+        def enlarged(x: Any, kernel: str = "cubic") -> np.ndarray:
+            planes = np.asarray(x).reshape(*old_size, job.channels)
+            return images.resample(planes, height=size[0], width=size[1], kernel=kernel)
 
-        shown = self._shown(descent.shown(carry, settings.average), size=(*old_size, job.channels))
-        x = self._coordinates(resize(shown, size, "cubic"))
+        shown = enlarged(self._pixels(job, carry, old_size))
+        x = self._at(shown).coordinates(shown)
         if settings.optimizer == "adam":
             moments = carry.state.moments
-            moments = moments._replace(mu=enlarged(moments.mu), nu=jnp.maximum(enlarged(moments.nu, "linear"), 0))
+            moments = moments._replace(
+                mu=enlarged(moments.mu).ravel(), nu=np.maximum(enlarged(moments.nu, "linear"), 0).ravel()
+            )
             carry = carry._replace(state=carry.state._replace(moments=moments))
         return make(x, before=carry)
 
+    def _pixels(self, job: Job, carry: Any, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]:
+        """Return the picture of a state, unclipped."""
+        x = descent.shown(carry, job.settings.average)
+        return np.asarray(self._sized.get(size, _Sized).shown(x, size=(*size, job.channels)))
+
     def picture(self, job: Job, carry: Any, size: tuple[int, int]) -> Rgb:
         """Return the picture of a state at the content's size; outside all regions it is the photo."""
-        x = self._shown(descent.shown(carry, job.settings.average), size=(*size, job.channels))
-        full = job.content.shape[:2]
-        rgb = np.clip(np.asarray(x if size == full else resize(x, full, "cubic")), 0, 1)
+        pixels, (height, width) = self._pixels(job, carry, size), job.content.shape[:2]
+        if size != (height, width):
+            pixels = images.resample(pixels, height=height, width=width, kernel="cubic")
+        rgb = np.clip(pixels, 0, 1)
         if job.settings.original_colors:
             rgb = color.original_colors(np.repeat(rgb, 3, axis=2), job.content).astype(np.float32)
         covered = job.covered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.programs import Programs, dials_of
 from wctstyle.optimizer.settings import OptimizeSettings, share_out
 from wctstyle.optimizer.terms import Objective, report, weighing
+from wctstyle.recent import Recent
 from wctstyle.regions import Region
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, LEVELS
 
@@ -94,6 +96,7 @@ class Optimizer:
             tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
         self._programs = Programs(MODELS[model], tensors)
+        self._probes: Recent[tuple[float, float]] = Recent(16)
 
     # ------------------------------------------------------------------------------------------------ what is asked
 
@@ -148,7 +151,7 @@ class Optimizer:
         return _Run(self._programs, job, checkpoint, about, every, kept).iterates()
 
     def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
-        """Return the seconds a run will take, from one of a few steps on a small picture on this machine.
+        """Return the seconds a run will take, from one of a few steps on a small picture, made once on this machine.
 
         That picture has one size whatever the content's, so that its program is compiled once. What compiling it took
         is counted for each scale; where programs are kept on disk, a size that is new takes that much longer. Whether
@@ -156,17 +159,23 @@ class Optimizer:
         """
         height, width = int(content_shape[0]), int(content_shape[1])
         sizes = settings.scales(height, width)
-        noise = np.random.default_rng(0).uniform(size=(PROBE_SIDE, PROBE_SIDE, 3)).astype(np.float32)
-        short = dataclasses.replace(
-            settings, steps=5, smallest=PROBE_SIDE, init="content", keep_faces=0.0, time_budget=None, plateau=0.0
-        )
-        began = time.perf_counter()
-        rate = max(iterate.steps_per_second for iterate in self.run(noise, [(noise, 1.0)], short))
-        setup = max(0.0, time.perf_counter() - began - short.steps / rate)
-        per_pixel = 1 / (rate * PROBE_SIDE**2)
+        short = OptimizeSettings(
+            steps=5, optimizer=settings.optimizer, history=settings.history, statistic=settings.statistic,
+            pooling=settings.pooling, content_layers=settings.content_layers, style_layers=settings.style_layers,
+            original_colors=settings.original_colors, init="content", smallest=PROBE_SIDE, keep_faces=0.0, plateau=0.0,
+        )  # fmt: skip
+        setup, per_pixel = self._probes.get(json.dumps(short.as_json()), lambda: self._probe(short))
         work = sum(n * h * w for n, (h, w) in zip(share_out(settings.steps, len(sizes)), sizes, strict=True))
         total = work * per_pixel + setup * len(sizes)
         return total if settings.time_budget is None else min(total, settings.time_budget)
+
+    def _probe(self, short: OptimizeSettings) -> tuple[float, float]:
+        """Return the seconds that a run takes beside its steps, and those of a step by pixel."""
+        noise = np.random.default_rng(0).uniform(size=(PROBE_SIDE, PROBE_SIDE, 3)).astype(np.float32)
+        began = time.perf_counter()
+        rate = max(iterate.steps_per_second for iterate in self.run(noise, [(noise, 1.0)], short))
+        setup = max(0.0, time.perf_counter() - began - short.steps / rate)
+        return setup, 1 / (rate * PROBE_SIDE**2)
 
     def check_memory(
         self,
