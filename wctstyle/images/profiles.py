@@ -83,7 +83,9 @@ def _converter(mode: str, profile: ImageCms.ImageCmsProfile | None) -> Callable[
     """Makes what converts 8-bit pixels of a mode to sRGB by their profile; None where no profile has a say."""
     space = str(getattr(profile.profile, "xcolor_space", "")).strip() if profile else ""
     if mode == "LAB":
-        convert = _transform(ImageCms.createProfile("LAB"), "LAB")
+        convert = _transform(
+            ImageCms.createProfile("LAB"), "LAB", ImageCms.Flags.NOOPTIMIZE
+        )  # its table is 4 levels off
         if convert is None:
             raise ValueError("its CIELAB colours cannot be converted")
         return convert
@@ -95,7 +97,9 @@ def _converter(mode: str, profile: ImageCms.ImageCmsProfile | None) -> Callable[
     return None if convert is None or _is_identity(convert) else convert
 
 
-def _transform(profile: Any, mode: str) -> Callable[[Image.Image], Image.Image] | None:
+def _transform(
+    profile: Any, mode: str, flags: ImageCms.Flags = ImageCms.Flags.NONE
+) -> Callable[[Image.Image], Image.Image] | None:
     """Makes what converts 8-bit pixels from a profile to sRGB; None if the profile cannot do it."""
     try:
         transform = ImageCms.buildTransform(
@@ -104,7 +108,7 @@ def _transform(profile: Any, mode: str) -> Callable[[Image.Image], Image.Image] 
             mode,
             "RGB",
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | flags,
         )
     except ImageCms.PyCMSError:
         return None

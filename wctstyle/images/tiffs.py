@@ -24,7 +24,8 @@ _BIG_ENDIAN, _LITTLE_ENDIAN = b"MM\0+", b"II+\0"
 def open_tiff(file: io.BytesIO) -> TiffImageFile | DeepTiff:
     """Opens the first page that is not marked as a reduced copy of another.
 
-    Pillow decodes what it decodes rightly, whole numbers of up to 8 bits and 12-bit grey, `DeepTiff` the rest.
+    Pillow decodes what it decodes rightly, whole numbers of up to 8 bits and 12-bit grey, not a plane for each channel;
+    `DeepTiff` decodes the rest.
 
     Raises:
         UnsupportedError: it is a camera raw file, or its pixels are of a kind that is not read.
@@ -32,7 +33,8 @@ def open_tiff(file: io.BytesIO) -> TiffImageFile | DeepTiff:
     number, tags = _picture(file)
     bits = numbers(tags, Tag.BitsPerSample, 1)[0]
     plain = set(numbers(tags, Tag.SampleFormat, 1)) == {1} and bits not in (16, 32, 64)
-    if number is None or not plain or _head(file)[:4] == _BIG_ENDIAN:
+    planar = tags.get(Tag.PlanarConfiguration, 1) == 2 and tags.get(Tag.SamplesPerPixel, 1) > 1
+    if number is None or planar or 1 in numbers(tags, Tag.ExtraSamples) or not plain or _head(file)[:4] == _BIG_ENDIAN:
         return DeepTiff(file, tags)
     file.seek(0)
     try:
