@@ -168,6 +168,11 @@ def by_pillow() -> Iterator[Case]:
             yield case("TIFF", f"{image.mode} {packing}", image, "TIFF", wanted, alpha=ALPHA, compression=packing)
         ink_image = Image.frombytes("CMYK", rgb.size, whole(ink(COLOR)).tobytes())
         yield case("TIFF", f"CMYK {packing}", ink_image, "TIFF", COLOR, compression=packing)
+    for mode in ("YCbCr", "LAB"):
+        converted = rgb.convert(mode) if mode == "YCbCr" else _lab_by_pillow()
+        wanted = COLOR if mode == "YCbCr" else MUTED
+        for packing in (None, "tiff_lzw", "tiff_adobe_deflate"):
+            yield case("TIFF", f"{mode} {packing}", converted, "TIFF", wanted, compression=packing, lossy=True)
     for packing in ("group3", "group4"):
         yield case("TIFF", f"1 {packing}", one, "TIFF", BITS, compression=packing)
     yield case("TIFF", "JPEG", rgb, "TIFF", COLOR, compression="jpeg", quality=95, lossy=True)
@@ -188,6 +193,11 @@ def by_pillow() -> Iterator[Case]:
     yield case("AVIF", "RGB", rgb, "AVIF", COLOR, lossy=True, quality=95, subsampling="4:4:4")
     yield case("AVIF", "RGBA", with_alpha, "AVIF", COLOR, alpha=ALPHA, lossy=True, quality=95, subsampling="4:4:4")
     yield from _colors_by_pillow(case)
+
+
+def _lab_by_pillow() -> Image.Image:
+    stored = np.rint(lab(MUTED) * [2.55, 1, 1] + [0, 128, 128]).astype(np.uint8)
+    return Image.merge("LAB", [Image.fromarray(np.ascontiguousarray(stored[..., c])) for c in range(3)])
 
 
 def _colors_by_pillow(case: Any) -> Iterator[Case]:
@@ -310,6 +320,13 @@ def _rare_by_tifffile(case: Any) -> Iterator[Case]:
             wanted = shown(MUTED, primaries, gamma)
             icc = profile(primaries, gamma)
             yield case("TIFF profile", f"{name} {dtype}", values, wanted, None, photometric="rgb", iccprofile=icc)
+    flat = np.unique(whole(FEW).reshape(-1, 3), axis=0)
+    places = (whole(FEW)[:, :, None] == flat).all(axis=-1).argmax(axis=-1)
+    for dtype, byteorder in itertools.product(("u1", "u2"), "<>"):
+        colors = np.zeros((3, 2 ** (8 * int(dtype[1]))), np.uint16)
+        colors[:, : len(flat)] = flat.T * np.uint16(257)
+        options = {"photometric": "palette", "colormap": colors, "byteorder": byteorder}
+        yield case("TIFF palette", f"{dtype} {byteorder}", places.astype(dtype), FEW, None, **options)
     for orientation in range(1, 9):
         tag = [(274, 3, 1, orientation, True)]
         stored = COLOR.swapaxes(0, 1) if orientation > 4 else COLOR

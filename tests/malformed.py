@@ -82,11 +82,18 @@ def png(
     return PNG_SIGNATURE + header + extra + body + (chunk(b"IEND", b"") if end is None else end)
 
 
-def tiff(tags: dict[int, tuple[int, ...]], pixels: bytes, *, order: str = "<") -> bytes:
-    """An uncompressed one-strip TIFF: tag numbers to SHORT values; strip offset and length are added."""
+def tiff(
+    tags: dict[int, tuple[int, ...]],
+    pixels: bytes,
+    *,
+    order: str = "<",
+    strips: list[tuple[int, int]] | None = None,
+) -> bytes:
+    """A TIFF: tag numbers to SHORT values; offsets and lengths of strips in `pixels`, of one strip, are added."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     entries = {tag: (3, values) for tag, values in tags.items()}
-    entries |= {273: (4, (8,)), 279: (4, (len(pixels),))}
+    offsets, lengths = zip(*(strips or [(8, len(pixels))]), strict=True)
+    entries |= {273: (4, offsets), 279: (4, lengths)}
     start = 8 + len(pixels)
     extra_at, directory, extra = start + 2 + 12 * len(entries) + 4, b"", b""
     for tag, (kind, values) in sorted(entries.items()):

@@ -90,7 +90,7 @@ def white_of(values: np.ndarray, kind: np.dtype) -> float:
         raise UnsupportedError("has pixels that are NaN or infinite; export it as PNG")
     whites = (np.iinfo(kind).max,) if whole and kind.itemsize <= 2 else _WHITES[whole]
     white = next((white for white in whites if high <= white * (1 + _OVERSHOOT)), None)
-    if low < -_OVERSHOOT or white is None or (not whole and white > 1 >= values.mean(dtype=np.float64)):
+    if low < -_OVERSHOOT or white is None or (not whole and white > 1 >= np.median(values)):
         raise UnsupportedError(f"has pixels from {low:g} to {high:g}, a range not known here; convert them to 0..1")
     return white
 

@@ -39,7 +39,7 @@ _HDR = {16: "PQ", 18: "HLG"}
 _SAME_GAMMA, _SAME_PRIMARIES = 0.05, 0.01
 
 
-def cicp_profile(primaries: int, transfer: int, grey: bool) -> bytes | None:
+def cicp_profile(primaries: int, transfer: int) -> bytes | None:
     """Makes the profile of CICP's codes; None for sRGB, and for what H.273 leaves open.
 
     Raises:
@@ -52,10 +52,10 @@ def cicp_profile(primaries: int, transfer: int, grey: bool) -> bytes | None:
             f"has colours of a rare space (CICP primaries {primaries}, transfer {transfer}); export it as sRGB"
         )
     space, curve = _PRIMARIES[primaries], _CURVES[transfer]
-    return None if space is _BT709 and curve is _SRGB_CURVE else _profile(space, curve, grey)
+    return None if space is _BT709 and curve is _SRGB_CURVE else _profile(space, curve)
 
 
-def png_profile(gamma: float | None, primaries: Sequence[float] | None, grey: bool) -> bytes | None:
+def png_profile(gamma: float | None, primaries: Sequence[float] | None) -> bytes | None:
     """Makes the profile of PNG's gAMA and cHRM, without gAMA none, as in browsers; None for sRGB.
 
     sRGB itself is written so by programs that leave the sRGB chunk out, ImageMagick for one. It is taken for that also
@@ -67,32 +67,28 @@ def png_profile(gamma: float | None, primaries: Sequence[float] | None, grey: bo
     standard = np.abs(np.subtract(space, _BT709)).max() < _SAME_PRIMARIES
     if standard and abs(gamma * 2.2 - 1) < _SAME_GAMMA:
         return None
-    return _profile(_BT709 if standard else space, (1 / gamma,), grey)
+    return _profile(_BT709 if standard else space, (1 / gamma,))
 
 
-def _profile(space: Sequence[float], curve: tuple[float, ...], grey: bool) -> bytes | None:
-    """Writes an ICC profile of version 4 with one curve, and the primaries unless it is grey."""
-    form = struct.pack(">4s4xHxx", b"para", 0 if len(curve) == 1 else 3)
-    tone = form + struct.pack(f">{len(curve)}i", *(round(value * 65536) for value in curve))
-    tags = {b"wtpt": _xyz(_D50)}
-    if grey:
-        tags[b"kTRC"] = tone
-    else:
+def _profile(space: Sequence[float], curve: tuple[float, ...]) -> bytes | None:
+    """Writes an ICC profile of version 4; None if the primaries span no space."""
+    with np.errstate(all="ignore"):
         try:
             columns = _adapted(space).T
         except (np.linalg.LinAlgError, ZeroDivisionError):
             return None
-        if not np.abs(columns).max() < 100:  # primaries on one line, all but
-            return None
-        for name, column in zip((b"r", b"g", b"b"), columns, strict=True):
-            tags |= {name + b"XYZ": _xyz(column), name + b"TRC": tone}
+    if not np.abs(columns).max() < 100:  # all but on one line
+        return None
+    form = struct.pack(">4s4xHxx", b"para", 0 if len(curve) == 1 else 3)
+    tone = form + struct.pack(f">{len(curve)}i", *(round(value * 65536) for value in curve))
+    tags = {b"wtpt": _xyz(_D50)}
+    for name, column in zip((b"r", b"g", b"b"), columns, strict=True):
+        tags |= {name + b"XYZ": _xyz(column), name + b"TRC": tone}
     table, body, start = b"", b"", 132 + 12 * len(tags)
     for name, data in tags.items():
         table += struct.pack(">4sII", name, start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
-    head = struct.pack(
-        ">I4xI4s4s4s12x4s28x", start + len(body), 0x04200000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ ", b"acsp"
-    )
+    head = struct.pack(">I4xI4s4s4s12x4s28x", start + len(body), 0x04200000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
     return (head + _xyz(_D50)[8:]).ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 

@@ -11,8 +11,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 _END = b"\xff\xd9"
 
-#: What the lost bits of a scan might have been; two bits tell all beginnings apart.
-_GUESSES = (b"\0", b"\x55", b"\xaa", b"\xff\0")
+#: What might follow in a scan that is not whole: bits, of which two tell all beginnings apart, or any restart.
+_GUESSES = tuple(bits * 16 for bits in (b"\0", b"\x55", b"\xaa", b"\xff\0")) + tuple(
+    bytes((0xFF, 0xD0 + number)) + b"\x55" * 16 for number in range(8)
+)
 
 _MARKER = re.compile(rb"\xff+([^\0\xff\xd0-\xd7])", re.DOTALL)
 """In coded pixels: not a stuffed byte, not a restart (ITU-T T.81, B.1.1)."""
@@ -22,13 +24,13 @@ def open_jpeg(file: io.BytesIO) -> Image.Image:
     """Opens a JPEG; gives it an end marker if that is all it lacks.
 
     libjpeg fills what is missing before an end marker with grey and does not say so. So the marker is only added where
-    all scans are there and the pixels are the same whatever bits come before it.
+    all scans are there and the pixels are the same whatever comes before it.
     """
     image, data = JpegImageFile(file), file.getvalue()
     if data.endswith(_END) or not _lacks_end(data):
         return image
     body = data.removesuffix(b"\xff")
-    ended, *others = (JpegImageFile(io.BytesIO(body + bits * 16 + _END)) for bits in _GUESSES)
+    ended, *others = (JpegImageFile(io.BytesIO(body + guess + _END)) for guess in _GUESSES)
     pixels = ended.tobytes()
     return ended if all(other.tobytes() == pixels for other in others) else image
 

@@ -14,6 +14,9 @@ from wctstyle.images.tiff_pixels import DeepTiff
 
 _SRGB = ImageCms.createProfile("sRGB")
 
+#: Without the tables that Little CMS makes of a profile, which for CIELAB and grey are up to 7 levels off.
+_EXACT = ImageCms.Flags.NOOPTIMIZE
+
 #: Rows of deep pixels that are converted at once, as many as hold about this many pixels.
 _BAND = 1 << 20
 
@@ -24,14 +27,14 @@ def embedded_profile(image: Image.Image | DeepTiff) -> ImageCms.ImageCmsProfile 
     CICP (PNG's cICP, the "nclx" of HEIC and AVIF) goes before ICC, ICC before PNG's sRGB, that before its gAMA and
     cHRM, as in browsers (PNG third edition, 4.3).
     """
-    info, grey = image.info, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+    info = image.info
     if info.get("cicp"):
         primaries, transfer = info["cicp"]
-        data = cicp_profile(primaries, transfer, grey)
+        data = cicp_profile(primaries, transfer)
     elif info.get("icc_profile"):
         data = info["icc_profile"]
     else:
-        data = None if "srgb" in info else png_profile(info.get("gamma"), info.get("chromaticity"), grey)
+        data = None if "srgb" in info else png_profile(info.get("gamma"), info.get("chromaticity"))
     if not isinstance(data, bytes) or not data:
         return None
     try:
@@ -92,7 +95,7 @@ def _converter(mode: str, profile: ImageCms.ImageCmsProfile | None) -> Callable[
     if mode == "CMYK":
         return _transform(profile, "CMYK") if space == "CMYK" else None
     if space == "GRAY" and mode in ("1", "L"):
-        return _transform(profile, "L")
+        return _transform(profile, "L", _EXACT)
     convert = _transform(profile, "RGB") if space == "RGB" else None
     return None if convert is None or _is_identity(convert) else convert
 

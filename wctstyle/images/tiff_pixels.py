@@ -46,7 +46,7 @@ class DeepTiff:
         Raises:
             UnsupportedError: its pixels are of a kind that is not read.
         """
-        self._data, self._tags = file.getbuffer(), tags
+        self._data, self._tags = memoryview(file.getvalue()), tags
         self.size = (int(tags.get(Tag.ImageWidth, 0)), int(tags.get(Tag.ImageLength, 0)))
         self.info: dict[str, Any] = {"icc_profile": tags.get(Tag.InterColorProfile)}
         self._photometric, self._compression = tags.get(Tag.PhotometricInterpretation, 1), tags.get(Tag.Compression, 1)
