@@ -300,6 +300,13 @@ def test_only_so_many_pages_are_looked_at(monkeypatch: pytest.MonkeyPatch):
     assert len(looked) < 100
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_missing_strips_are_no_black_ones(bits: int):
+    tags = {256: (4,), 257: (9,), 258: (bits,), 259: (1,), 262: (1,), 277: (1,), 278: (4,)}
+    with pytest.raises(ImageError, match="cannot decode this TIFF: strips or tiles are missing"):
+        images.load(malformed.tiff(tags, bytes(100)))
+
+
 def pages(*, beneath: bool, whole: np.ndarray, photometric: str = "rgb", **options: Any) -> bytes:
     """A TIFF that begins with a reduced page; the whole one follows or is beneath it."""
     buffer = io.BytesIO()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from wctstyle.images.arrays import upright, white_of
 from wctstyle.images.guards import DECODER_ERRORS
 from wctstyle.images.picture import Picture, frozen
 from wctstyle.images.profiles import deep_to_srgb, embedded_profile, to_srgb
-from wctstyle.images.tiff_pixels import DeepTiff
+from wctstyle.images.tiff_pixels import DeepTiff, blocks
 
 
 def decoded(image: Image.Image | DeepTiff, name: str) -> Picture:
@@ -17,6 +18,8 @@ def decoded(image: Image.Image | DeepTiff, name: str) -> Picture:
     if isinstance(image, DeepTiff):
         values, alpha = image.read()
         return frozen(deep_to_srgb(values, image.mode, embedded_profile(image)), alpha, name)
+    if isinstance(image, TiffImageFile):
+        blocks(image.tag_v2)
     raw_mode = _raw_mode(image)
     image.load()
     if min(image.size) < 1:

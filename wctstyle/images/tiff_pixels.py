@@ -37,6 +37,32 @@ def numbers(tags: ImageFileDirectory_v2, tag: int, *default: int) -> tuple[int, 
     return value if isinstance(value, tuple) else (value,)
 
 
+def planes(tags: ImageFileDirectory_v2) -> int:
+    """Returns how many planes there are, each of so many strips or tiles."""
+    return tags.get(Tag.SamplesPerPixel, 1) if tags.get(Tag.PlanarConfiguration, 1) == 2 else 1
+
+
+def blocks(tags: ImageFileDirectory_v2) -> tuple[int, int, tuple[int, ...]]:
+    """Returns rows and columns of a page's strips or tiles, and where they are.
+
+    Raises:
+        ValueError: some are missing, which Pillow shows black, or their size makes no sense.
+    """
+    width, height = int(tags.get(Tag.ImageWidth, 0)), int(tags.get(Tag.ImageLength, 0))
+    tiled = Tag.TileWidth in tags
+    rows, columns = (
+        int(tags.get(Tag.TileLength if tiled else Tag.RowsPerStrip, height)),
+        int(tags.get(Tag.TileWidth, width)),
+    )
+    rows = rows if tiled else min(rows, height)
+    if min(width, height, rows, columns) < 1 or rows > height + 4096 or columns > width + 4096:
+        raise ValueError("its strips or tiles have no sensible size")
+    offsets = numbers(tags, Tag.TileOffsets if tiled else Tag.StripOffsets)
+    if len(offsets) != planes(tags) * math.ceil(height / rows) * math.ceil(width / columns):
+        raise ValueError("strips or tiles are missing")
+    return rows, columns, offsets
+
+
 class DeepTiff:
     """An opened page, to be decoded by `read`; has the `size`, `mode`, `info` and `getexif` of a Pillow image."""
 
@@ -104,29 +130,24 @@ class DeepTiff:
     def _upright(self) -> np.ndarray:
         """Decodes the strips or tiles to upright float32 "h w c" as the file counts; the pixels are held once."""
         tags, (width, height) = self._tags, self.size
-        tiled = Tag.TileWidth in tags
-        rows = int(tags.get(Tag.TileLength if tiled else Tag.RowsPerStrip, height))
-        columns = int(tags.get(Tag.TileWidth, width))
-        rows = rows if tiled else min(rows, height)
-        planes = self._samples if tags.get(Tag.PlanarConfiguration, 1) == 2 else 1
-        depth = self._samples // planes
-        if min(width, height, rows, columns) < 1 or rows > height + 4096 or columns > width + 4096:
-            raise ValueError("its strips or tiles have no sensible size")
-        down, across = math.ceil(height / rows), math.ceil(width / columns)
-        offsets = numbers(tags, Tag.TileOffsets if tiled else Tag.StripOffsets)
-        counts = numbers(tags, Tag.TileByteCounts if tiled else Tag.StripByteCounts)
-        if not len(offsets) == len(counts) == planes * down * across:
-            raise ValueError("strips or tiles are missing")
+        rows, columns, offsets = blocks(tags)
+        counts = numbers(tags, Tag.TileByteCounts if Tag.TileWidth in tags else Tag.StripByteCounts)
+        depth = self._samples // planes(tags)
+        across = math.ceil(width / columns)
+        down = math.ceil(height / rows)
         orientation = tags.get(Tag.Orientation, 1)
         shape = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
         values = np.empty((*shape, self._samples), np.float32)
         stored = upright(values, {6: 8, 8: 6}.get(orientation, orientation))  # the way back
-        for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
+        for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):  # unequal is damage
             plane, place = divmod(number, down * across)
             top, left = place // across * rows, place % across * columns
-            block = self._block(offset, count, (rows if tiled else min(rows, height - top), columns, depth))
+            block = self._block(
+                offset, count, (rows if Tag.TileWidth in tags else min(rows, height - top), columns, depth)
+            )
             target = stored[top : top + rows, left : left + columns, plane : plane + depth]
-            target[...] = block[: target.shape[0], : target.shape[1]]
+            with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite, and refused as that
+                target[...] = block[: target.shape[0], : target.shape[1]]
         return values
 
     def _block(self, offset: int, count: int, shape: tuple[int, int, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from PIL.ExifTags import Base as Tag
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from wctstyle.images.guards import UnsupportedError
-from wctstyle.images.tiff_pixels import DeepTiff, numbers
+from wctstyle.images.tiff_pixels import DeepTiff, numbers, planes
 
 #: Photometric interpretations of sensors' pixels (DNG 1.7, chapter 4): a mosaic of colours, linear raw.
 _RAW = (32803, 34892)
@@ -55,9 +55,8 @@ def _is_for_pillow(tags: ImageFileDirectory_v2) -> bool:
     """
     bits = numbers(tags, Tag.BitsPerSample, 1)[0]
     whole = set(numbers(tags, Tag.SampleFormat, 1)) == {1} and (bits <= 8 or bits == 12)
-    planar = tags.get(Tag.PlanarConfiguration, 1) == 2 and tags.get(Tag.SamplesPerPixel, 1) > 1
     plain_ycbcr = tags.get(Tag.PhotometricInterpretation) == 6 and tags.get(Tag.Compression, 1) == 1
-    return whole and not planar and not plain_ycbcr and 1 not in numbers(tags, Tag.ExtraSamples)
+    return whole and planes(tags) == 1 and not plain_ycbcr and 1 not in numbers(tags, Tag.ExtraSamples)
 
 
 def _picture(file: io.BytesIO) -> tuple[int | None, ImageFileDirectory_v2]:
