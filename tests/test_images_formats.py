@@ -342,6 +342,7 @@ def test_a_lone_page_marked_as_reduced_is_the_picture():
             made(gradient(), photometric="rgb", extratags=[(50706, 1, 4, bytes((1, 4, 0, 0)), True)]), id="DNG"
         ),
         pytest.param(b"II*\0\x10\0\0\0CR\x02\0" + bytes(500), id="CR2"),
+        pytest.param(b"II*\0\0\1\0\0IIIITwaR" + bytes(500), id="IIQ"),
         pytest.param(b"IIRO\x08\0\0\0" + bytes(500), id="ORF"),
         pytest.param(b"MMOR\0\0\0\x08" + bytes(500), id="old ORF"),
         pytest.param(b"IIU\0\x18\0\0\0" + bytes(500), id="RW2"),
@@ -355,6 +356,12 @@ def test_camera_raw_files_are_said_to_be_that(data: bytes):
     for read in (images.load, images.read_recipe):
         with pytest.raises(ImageError, match=r"<bytes>: is a camera raw file; develop it to JPEG, PNG or TIFF"):
             read(data)
+
+
+@pytest.mark.parametrize("first", [b"IIIIIIII", b"CR\2\0" * 4, b"MMMMMMMM"])
+def test_pixels_that_look_like_a_mark_of_raw_are_pixels(first: bytes):
+    tags = {256: (len(first),), 257: (1,), 258: (8,), 259: (1,), 262: (1,), 277: (1,), 278: (1,)}
+    assert (levels(images.load(malformed.tiff(tags, first)))[0, :, 0] == list(first)).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"bigtiff": True, "byteorder": ">"}], ids=str)

@@ -73,8 +73,8 @@ _TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: Camera raw files that are no TIFF, or one whose pages do not tell: Canon, Olympus, Panasonic and Leica, Phase One,
 #: Fujifilm, Sigma, Minolta.
 _CAMERA_RAW = re.compile(
-    rb"....ftypcrx |II\*\0....CR\x02|II\x1a\0\0\0HEAPCCDR|II(RO|RS|U\0)|MMOR|(II\*\0|MM\0\*)....(IIII|MMMMRaw)"
-    rb"|FUJIFILMCCD-RAW|FOVb|\0MRM",
+    rb"(?-i:....ftypcrx |II\*\0\x10\0\0\0CR\x02|II\x1a\0\0\0HEAPCCDR|II(RO|RS|U\0)|MMOR"
+    rb"|(II\*\0|MM\0\*)....(IIII.waR|MMMMRaw.)|FUJIFILMCCD-RAW|FOVb|\0MRM)",
     re.DOTALL,
 )
 

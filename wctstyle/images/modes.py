@@ -25,9 +25,9 @@ def decoded(image: Image.Image | DeepTiff, name: str) -> Picture:
     if min(image.size) < 1:
         raise ValueError(f"it is {image.width} x {image.height} pixels")
     alpha = _color_key_alpha(image, raw_mode)
-    profile = embedded_profile(image)
+    profile, orientation = embedded_profile(image), _orientation(image)
     if image.mode == "F" or image.mode.startswith("I"):
-        rgb = deep_to_srgb(_deep_grey(image, raw_mode)[..., None], "L", profile)
+        rgb = deep_to_srgb(upright(_deep_grey(image, raw_mode), orientation)[..., None], "L", profile)
     else:
         if image.mode in ("La", "RGBa"):
             image = image.convert(image.mode.upper())
@@ -36,9 +36,8 @@ def decoded(image: Image.Image | DeepTiff, name: str) -> Picture:
         if image.mode in ("LA", "RGBA"):
             alpha = np.asarray(image.getchannel("A")) / np.float32(255)
             image = image.convert(image.mode[:-1])
-        rgb = np.asarray(to_srgb(image, profile)) / np.float32(255)
-    orientation = _orientation(image)
-    return frozen(upright(rgb, orientation), None if alpha is None else upright(alpha, orientation), name)
+        rgb = np.divide(upright(np.asarray(to_srgb(image, profile)), orientation), np.float32(255), order="C")
+    return frozen(rgb, None if alpha is None else upright(alpha, orientation), name)
 
 
 def _raw_mode(image: Image.Image) -> str:
