@@ -82,11 +82,18 @@ def png(
     return PNG_SIGNATURE + header + extra + body + (chunk(b"IEND", b"") if end is None else end)
 
 
-def tiff(tags: dict[int, tuple[int, ...]], pixels: bytes, *, order: str = "<") -> bytes:
-    """An uncompressed one-strip TIFF: tag numbers to SHORT values; strip offset and length are added."""
+def tiff(
+    tags: dict[int, tuple[int, ...]],
+    pixels: bytes,
+    *,
+    order: str = "<",
+    strips: list[tuple[int, int]] | None = None,
+) -> bytes:
+    """A TIFF: tag numbers to SHORT values; offsets and lengths of strips in `pixels`, of one strip, are added."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     entries = {tag: (3, values) for tag, values in tags.items()}
-    entries |= {273: (4, (8,)), 279: (4, (len(pixels),))}
+    offsets, lengths = zip(*(strips or [(8, len(pixels))]), strict=True)
+    entries |= {273: (4, offsets), 279: (4, lengths)}
     start = 8 + len(pixels)
     extra_at, directory, extra = start + 2 + 12 * len(entries) + 4, b"", b""
     for tag, (kind, values) in sorted(entries.items()):
@@ -185,7 +192,6 @@ def _damaged_png() -> dict[str, Case]:
     flipped_header[header_at + 4 + 3] ^= 1
     flipped_data = bytearray(good)
     flipped_data[data_at - 4 + 8 + zlib.compress(rows).__len__()] ^= 1  # the checksum itself
-    text_bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80_000_000)))
     says = "cannot decode this PNG: .*export it as PNG"
     return {
         "png header checksum": Case(bytes(flipped_header), "cannot decode this PNG: .*checksum.*IHDR"),
@@ -194,14 +200,11 @@ def _damaged_png() -> dict[str, Case]:
         "png zero width": Case(png((0, 4), b""), "PNG: its header is broken"),
         "png zero height": Case(png((4, 0), b""), says),
         "png 3 bits": Case(png((4, 4), rows, depth=3), says),
-        "png no data": Case(
-            PNG_SIGNATURE + good[8 : data_at - 4] + chunk(b"IEND", b""), "PNG: its structure is broken"
-        ),
+        "png no data": Case(PNG_SIGNATURE + good[8 : data_at - 4] + chunk(b"IEND", b""), says),
         "png no end": Case(png((4, 4), rows, end=b""), "cannot decode this PNG: truncated"),
         "png not zlib": Case(png((4, 4), rows, data=b"not compressed"), says),
         "png rows missing": Case(png((4, 4), rows[:20]), says),
         "png short tRNS": Case(png((4, 4), rows, extra=chunk(b"tRNS", b"\0\0")), says),
-        "png text bomb": Case(png((4, 4), rows, extra=text_bomb), says),
         "png bomb": Case(png((60000, 60000), b""), r"60000 x 60000 = 3,600,000,000 pixels.*--max-pixels"),
         "png 2^31 wide": Case(png((2**31 - 1, 2**31 - 1), b""), "over the limit of 100,000,000"),
     }
@@ -237,7 +240,10 @@ def _damaged_others() -> dict[str, Case]:
         "tiff unknown depth": Case(tiff(grey | {258: (7,)}, bytes(16)), "TIFF: unknown pixel mode"),
         "tiff nan": Case(tiff(float_grey, floats.tobytes()), "NaN or infinite"),
         "tiff negative": Case(tiff(float_grey, np.full(16, -3, "<f4").tobytes()), "from -3 to -3"),
-        "tiff huge values": Case(tiff(float_grey, np.full(16, 1e9, "<f4").tobytes()), "no range of grey"),
+        "tiff huge values": Case(
+            tiff(float_grey, np.full(16, 1e9, "<f4").tobytes()),
+            "has pixels from 1e.09 to 1e.09, a range not known here; convert",
+        ),
         "webp bomb": Case(b"RIFF" + struct.pack("<I", 22) + b"WEBP" + vp8x, f"268,435,456 pixels, {bomb}"),
         "heic brand only": Case(b"\0\0\0\x14ftypheic\0\0\0\0mif1" + bytes(40), "cannot decode this HEIC"),
         "avif brand only": Case(b"\0\0\0\x14ftypavif\0\0\0\0mif1" + bytes(40), "cannot decode this AVIF"),

@@ -8,12 +8,17 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle.errors import ImageError
+from wctstyle.images.guards import UnsupportedError
 
 #: Floats this far outside [0, 1] are rounding and are clipped; further out is an error.
 _ROUNDING = 1e-5
 
 #: The same for pictures that were computed, where resampling overshoots.
 _OVERSHOOT = 1e-3
+
+
+#: Whites of floats and of whole numbers of more than 16 bits, which any program chooses as it likes.
+_WHITES = ((1, 255, 65535), (255, 65535, 2**31 - 1, 2**32 - 1))
 
 
 def checked_rgb(rgb: Any, what: str, *, least_side: int = 1) -> Float[np.ndarray, "h w 3"]:
@@ -69,3 +74,29 @@ def checked_values(array: np.ndarray, name: str) -> np.ndarray:
             f"{name}: has float values from {low:g} to {high:g}, wanted [0, 1]; divide by 255 or clip them"
         )
     return np.clip(array, 0, 1).astype(np.float32)
+
+
+def white_of(values: np.ndarray, kind: np.dtype) -> float:
+    """Says which value of decoded pixels of a kind is white: the largest there is to 16 bits, else by `load`'s rule.
+
+    Raises:
+        UnsupportedError: pixels are not finite, are negative, or fit no range.
+    """
+    whole = kind.kind != "f"
+    if whole and kind.itemsize <= 2 and kind.kind == "u":
+        return np.iinfo(kind).max
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise UnsupportedError("has pixels that are NaN or infinite; export it as PNG")
+    whites = (np.iinfo(kind).max,) if whole and kind.itemsize <= 2 else _WHITES[whole]
+    white = next((white for white in whites if high <= white * (1 + _OVERSHOOT)), None)
+    if low < -_OVERSHOOT or white is None or (not whole and white > 1 >= np.median(values)):
+        raise UnsupportedError(f"has pixels from {low:g} to {high:g}, a range not known here; convert them to 0..1")
+    return white
+
+
+def upright(plane: np.ndarray, orientation: int) -> np.ndarray:
+    """Shows stored rows and columns upright, by EXIF's orientation (tag 0x0112, CIPA DC-008); copies nothing."""
+    plane = plane.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else plane
+    plane = plane[::-1] if orientation in (3, 4, 7, 8) else plane
+    return plane[:, ::-1] if orientation in (2, 3, 6, 7) else plane

@@ -12,12 +12,14 @@ from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from wctstyle.errors import ImageError
+from wctstyle.images.isomedia import named_colors
+from wctstyle.images.jpegs import open_jpeg
+from wctstyle.images.pngs import open_png
+from wctstyle.images.tiff_pixels import DeepTiff
+from wctstyle.images.tiffs import RAW_ADVICE, open_tiff
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class _Reader:
 
     suffixes: tuple[str, ...]
     matches: Callable[[bytes], bool]
-    opener: Callable[[io.BytesIO], Image.Image]
+    opener: Callable[[io.BytesIO], Image.Image | DeepTiff]
 
 
 def _ftyp_brands(head: bytes) -> set[bytes]:
@@ -51,22 +53,46 @@ def _open_heif(file: io.BytesIO) -> Image.Image:
         from pillow_heif import HeifImageFile  # here, as it loads a codec that few pictures need
     except ImportError as error:
         raise OSError(f"the HEIC decoder is not there ({error}); pip install pillow-heif") from error
-    return HeifImageFile(file)
+    return _with_colors(HeifImageFile(file), file)
+
+
+def _open_avif(file: io.BytesIO) -> Image.Image:
+    return _with_colors(AvifImageFile(file), file)
+
+
+def _with_colors(image: Image.Image, file: io.BytesIO) -> Image.Image:
+    """Puts the colour space that the file names into `info`, where there is no profile (ISO/IEC 23000-22, 7.3.6.4)."""
+    if "icc_profile" not in image.info:
+        image.info["cicp"] = named_colors(file.getvalue())
+    return image
 
 
 #: Of either byte order, of TIFF and of BigTIFF.
 _TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
+#: Camera raw files that are no TIFF, or one whose pages do not tell: Canon, Olympus, Panasonic and Leica, Phase One,
+#: Fujifilm, Sigma, Minolta.
+_CAMERA_RAW = re.compile(
+    rb"(?-i:....ftypcrx |II\*\0\x10\0\0\0CR\x02|II\x1a\0\0\0HEAPCCDR|II(RO|RS|U\0)|MMOR"
+    rb"|(II\*\0|MM\0\*)....(IIII.waR|MMMMRaw.)|FUJIFILMCCD-RAW|FOVb|\0MRM)",
+    re.DOTALL,
+)
+
+
+def _is_tiff(head: bytes) -> bool:
+    return head[:4] in _TIFF_BEGINNINGS and not _CAMERA_RAW.match(head)
+
+
 #: Every format that can be read.
 READERS: dict[str, _Reader] = {
-    "JPEG": _Reader((".jpg", ".jpeg", ".jpe", ".jfif"), lambda head: head.startswith(b"\xff\xd8\xff"), JpegImageFile),
-    "PNG": _Reader((".png", ".apng"), lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), PngImageFile),
+    "JPEG": _Reader((".jpg", ".jpeg", ".jpe", ".jfif"), lambda head: head.startswith(b"\xff\xd8\xff"), open_jpeg),
+    "PNG": _Reader((".png", ".apng"), lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), open_png),
     "WebP": _Reader((".webp",), lambda head: head.startswith(b"RIFF") and head[8:12] == b"WEBP", WebPImageFile),
-    "TIFF": _Reader((".tif", ".tiff"), lambda head: head[:4] in _TIFF_BEGINNINGS, TiffImageFile),
+    "TIFF": _Reader((".tif", ".tiff"), _is_tiff, open_tiff),
     "GIF": _Reader((".gif",), lambda head: head.startswith((b"GIF87a", b"GIF89a")), GifImageFile),
     "BMP": _Reader((".bmp",), lambda head: head.startswith(b"BM"), BmpImageFile),
     "HEIC": _Reader((".heic", ".heif", ".hif"), _is_heif, _open_heif),
-    "AVIF": _Reader((".avif",), _is_avif, AvifImageFile),
+    "AVIF": _Reader((".avif",), _is_avif, _open_avif),
 }
 
 #: Suffixes of the files that `load` reads. It goes by the contents; these are for choosing files in a folder.
@@ -81,7 +107,7 @@ _STRANGERS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"[^\0]{0,400}?<svg", "is an SVG drawing; export it as PNG at the size you want"),
         (rb"\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body)", "is a web page; save the picture itself"),
         (rb"version https://git-lfs", "is a Git LFS pointer, not the picture; run `git lfs pull`"),
-        (rb"....ftypcrx ", "is a camera raw file; develop it to JPEG, PNG or TIFF"),
+        (_CAMERA_RAW.pattern, RAW_ADVICE),
         (rb"(....ftyp|\x1aE\xdf\xa3|RIFF....AVI )", "is a video; save one frame as PNG"),
         (rb"(\0\0\0\x0cjP  |\xff\x4f\xff\x51)", "is JPEG 2000; convert it to PNG or JPEG"),
         (rb"(\0\0\0\x0cJXL |\xff\x0a)", "is JPEG XL; convert it to PNG or JPEG"),

@@ -36,6 +36,11 @@ DECODER_ERRORS = (
     zlib.error,
 )
 
+
+class UnsupportedError(ValueError):
+    """A sound file of a kind that is not read; the words say what it is and what to do."""
+
+
 _DAMAGED = "the file is damaged, incomplete or of a rare kind: export it as PNG, or download it again"
 
 
@@ -125,6 +130,8 @@ def decoding(name: str, kind: str, limit: int) -> Iterator[None]:
     except Image.DecompressionBombError as error:  # from within an opener, so the size is only in the words
         found = re.search(r"\((\d+) pixels\)", str(error))
         raise _too_large(name, f"{int(found[1]):,}" if found else "too many", limit) from error
+    except UnsupportedError as error:
+        raise ImageError(f"{name}: {error}") from error
     except DECODER_ERRORS as error:
         reason = str(error).strip().rstrip(".")
         if not reason or not isinstance(error, OSError | SyntaxError | ValueError | RuntimeError):

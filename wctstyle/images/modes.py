@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import TiffImageFile
 
+from wctstyle.images.arrays import upright, white_of
 from wctstyle.images.guards import DECODER_ERRORS
 from wctstyle.images.picture import Picture, frozen
-from wctstyle.images.profiles import embedded_profile, grey_to_srgb, to_srgb
-
-#: EXIF orientation (tag 0x0112, CIPA DC-008) to the change that makes the stored rows and columns upright.
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
-    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
-    8: lambda a: a.swapaxes(0, 1)[::-1],
-}
-
-#: TIFF tag 262, PhotometricInterpretation; 0 means that white is zero (TIFF 6.0, page 37).
-_PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 262, 0
+from wctstyle.images.profiles import deep_to_srgb, embedded_profile, to_srgb
+from wctstyle.images.tiff_pixels import DeepTiff, blocks
 
 
-def decoded(image: Image.Image, name: str) -> Picture:
+def decoded(image: Image.Image | DeepTiff, name: str) -> Picture:
     """Decodes an opened image of any mode."""
+    if isinstance(image, DeepTiff):
+        values, alpha = image.read()
+        return frozen(deep_to_srgb(values, image.mode, embedded_profile(image)), alpha, name)
+    if isinstance(image, TiffImageFile):
+        blocks(image.tag_v2)
     raw_mode = _raw_mode(image)
     image.load()
     if min(image.size) < 1:
         raise ValueError(f"it is {image.width} x {image.height} pixels")
     alpha = _color_key_alpha(image, raw_mode)
-    profile = embedded_profile(image)
+    profile, orientation = embedded_profile(image), _orientation(image)
     if image.mode == "F" or image.mode.startswith("I"):
-        rgb = grey_to_srgb(_deep_grey(image, raw_mode), profile)
+        rgb = deep_to_srgb(upright(_deep_grey(image, raw_mode), orientation)[..., None], "L", profile)
     else:
         if image.mode in ("La", "RGBa"):
             image = image.convert(image.mode.upper())
@@ -44,9 +36,8 @@ def decoded(image: Image.Image, name: str) -> Picture:
         if image.mode in ("LA", "RGBA"):
             alpha = np.asarray(image.getchannel("A")) / np.float32(255)
             image = image.convert(image.mode[:-1])
-        rgb = np.asarray(to_srgb(image, profile)) / np.float32(255)
-    upright = _UPRIGHT.get(_orientation(image), lambda a: a)
-    return frozen(upright(rgb), None if alpha is None else upright(alpha), name)
+        rgb = np.divide(upright(np.asarray(to_srgb(image, profile)), orientation), np.float32(255), order="C")
+    return frozen(rgb, None if alpha is None else upright(alpha, orientation), name)
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -90,18 +81,5 @@ def _deep_grey(image: Image.Image, raw_mode: str) -> np.ndarray:
     values = np.asarray(image)
     if raw_mode == "I;32N":
         values = values.view(np.uint32)
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError("it has pixels that are NaN or infinite")
-    if image.mode.startswith("I;16"):
-        white = 4095 if raw_mode == "I;12" else 65535
-    else:
-        whites = (1, 255, 65535) if image.mode == "F" else (255, 65535, 2**31 - 1, 2**32 - 1)
-        white = next((white for white in whites if high <= white), None)
-        if low < 0 or white is None:
-            raise ValueError(
-                f"its pixels run from {low:g} to {high:g}, no range of grey known here; bring them to 0..1"
-            )
-    grey = (values / np.float64(white)).astype(np.float32)
-    tags = getattr(image, "tag_v2", {})
-    return 1 - grey if tags.get(_PHOTOMETRIC_TAG, 1) == _WHITE_IS_ZERO else grey
+    white = 4095 if raw_mode == "I;12" else white_of(values, values.dtype)
+    return np.clip(values / np.float64(white), 0, 1).astype(np.float32)

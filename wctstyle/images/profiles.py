@@ -1,19 +1,40 @@
-"""Colour management: 8-bit pixels and deep grey to sRGB by their ICC profile, where that fits them."""
+"""Colour management: pixels to sRGB by the profile or the colour space that their file names, where that fits them."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from wctstyle.images.color_spaces import cicp_profile, png_profile
+from wctstyle.images.tiff_pixels import DeepTiff
+
 _SRGB = ImageCms.createProfile("sRGB")
 
+#: Without the tables that Little CMS makes of a profile, which for CIELAB and grey are up to 7 levels off.
+_EXACT = ImageCms.Flags.NOOPTIMIZE
 
-def embedded_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    """Reads the embedded ICC profile; None if there is none or it is broken."""
-    data = image.info.get("icc_profile")
+#: Rows of deep pixels that are converted at once, as many as hold about this many pixels.
+_BAND = 1 << 20
+
+
+def embedded_profile(image: Image.Image | DeepTiff) -> ImageCms.ImageCmsProfile | None:
+    """Returns the profile of a file's colours; None if it names none, or none that is whole.
+
+    CICP (PNG's cICP, the "nclx" of HEIC and AVIF) goes before ICC, ICC before PNG's sRGB, that before its gAMA and
+    cHRM, as in browsers (PNG third edition, 4.3).
+    """
+    info = image.info
+    if info.get("cicp"):
+        primaries, transfer = info["cicp"]
+        data = cicp_profile(primaries, transfer)
+    elif info.get("icc_profile"):
+        data = info["icc_profile"]
+    else:
+        data = None if "srgb" in info else png_profile(info.get("gamma"), info.get("chromaticity"))
     if not isinstance(data, bytes) or not data:
         return None
     try:
@@ -24,58 +45,91 @@ def embedded_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
 
 def to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
     """Converts 8-bit pixels without transparency to sRGB, by their profile where that fits them."""
-    space = _color_space(profile)
-    converted = None
-    if image.mode == "LAB":
-        converted = _convert(image, ImageCms.createProfile("LAB"))
-        if converted is None:
+    convert = _converter(image.mode, profile)
+    return convert(image) if convert else image.convert("RGB")
+
+
+def deep_to_srgb(values: np.ndarray, mode: str, profile: ImageCms.ImageCmsProfile | None) -> np.ndarray:
+    """Converts deep pixels "h w c" in [0, 1] to sRGB, like 8-bit ones of a mode.
+
+    Grey and RGB that are sRGB stay exact. The rest goes through 8-bit tables: from the 8-bit colour below, changed in
+    proportion along each channel towards the next, which is about as exact as 8 bits, without their steps.
+    """
+    convert = _converter(mode, profile)
+    if convert is None and mode in ("L", "RGB"):
+        return values if mode == "RGB" else np.repeat(values, 3, axis=-1)
+
+    def converted(levels: np.ndarray) -> np.ndarray:
+        image = Image.merge(
+            mode, [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(levels, -1, 0)]
+        )
+        return np.asarray(convert(image) if convert else image.convert("RGB")).astype(np.float32)
+
+    rgb = np.empty((*values.shape[:2], 3), np.float32)
+    rows = max(1, _BAND // values.shape[1])
+    for top in range(0, len(values), rows):
+        scaled = values[top : top + rows] * np.float32(255)
+        below = np.floor(scaled).astype(np.uint8)
+        start = converted(below)
+        band = start.copy()
+        for channel in range(values.shape[2]):
+            part = (scaled - below)[..., channel, None]
+            if part.any():
+                above = below.copy()
+                above[..., channel] += below[..., channel] < 255
+                band += part * (converted(above) - start)
+        rgb[top : top + rows] = np.clip(band / 255, 0, 1)
+    return rgb
+
+
+def _converter(mode: str, profile: ImageCms.ImageCmsProfile | None) -> Callable[[Image.Image], Image.Image] | None:
+    """Makes what converts 8-bit pixels of a mode to sRGB by their profile; None where no profile has a say."""
+    space = str(getattr(profile.profile, "xcolor_space", "")).strip() if profile else ""
+    if mode == "LAB":
+        convert = _transform(
+            ImageCms.createProfile("LAB"), "LAB", ImageCms.Flags.NOOPTIMIZE
+        )  # its table is 4 levels off
+        if convert is None:
             raise ValueError("its CIELAB colours cannot be converted")
-    elif image.mode == "CMYK" and space == "CMYK":
-        converted = _convert(image, profile)
-    elif image.mode in ("1", "L") and space == "GRAY":
-        converted = _convert(image.convert("L"), profile)
-    elif image.mode != "CMYK" and space == "RGB" and not _is_srgb(profile):
-        converted = _convert(image.convert("RGB"), profile)
-    return image.convert("RGB") if converted is None else converted
+        return convert
+    if mode == "CMYK":
+        return _transform(profile, "CMYK") if space == "CMYK" else None
+    if space == "GRAY" and mode in ("1", "L"):
+        return _transform(profile, "L", _EXACT)
+    convert = _transform(profile, "RGB") if space == "RGB" else None
+    return None if convert is None or _is_identity(convert) else convert
 
 
-def grey_to_srgb(grey: np.ndarray, profile: ImageCms.ImageCmsProfile | None) -> np.ndarray:
-    """Spreads grey in [0, 1] over R, G, B, through a curve of 256 points if it has a grey profile."""
-    if _color_space(profile) == "GRAY":
-        curve = _convert(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)
-        if curve is not None:
-            points = np.asarray(curve)[0] / 255
-            return np.stack([np.interp(grey * 255, np.arange(256), points[:, c]) for c in range(3)], axis=-1)
-    return np.repeat(grey[..., None], 3, axis=-1)
-
-
-def _color_space(profile: ImageCms.ImageCmsProfile | None) -> str:
-    """Names the space a profile describes ("RGB", "GRAY", "CMYK", ...); empty for no profile."""
-    return str(getattr(profile.profile, "xcolor_space", "")).strip() if profile else ""
-
-
-def _convert(image: Image.Image, profile: Any) -> Image.Image | None:
-    """Converts 8-bit pixels from a profile to sRGB; None if the profile cannot do it."""
+def _transform(
+    profile: Any, mode: str, flags: ImageCms.Flags = ImageCms.Flags.NONE
+) -> Callable[[Image.Image], Image.Image] | None:
+    """Makes what converts 8-bit pixels from a profile to sRGB; None if the profile cannot do it."""
     try:
         transform = ImageCms.buildTransform(
             profile,
             _SRGB,
-            image.mode,
+            mode,
             "RGB",
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | flags,
         )
-        return ImageCms.applyTransform(image, transform)
     except ImageCms.PyCMSError:
         return None
 
+    def convert(image: Image.Image) -> Image.Image:
+        converted = ImageCms.applyTransform(image if image.mode == mode else image.convert(mode), transform)
+        assert converted is not None  # it is, unless applied in place
+        return converted
 
-def _is_srgb(profile: Any) -> bool:
+    return convert
+
+
+def _is_identity(convert: Callable[[Image.Image], Image.Image]) -> bool:
     """Says whether a profile is sRGB: none of a lattice of colours moves by more than one 8-bit level.
 
     Such pictures, most that have a profile, are left as they are, exact and sooner.
     """
     steps = np.linspace(0, 255, 6).astype(np.uint8)
     lattice = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
-    moved = _convert(Image.fromarray(lattice), profile)
-    return moved is not None and int(np.abs(np.asarray(moved).astype(int) - lattice).max()) <= 1
+    moved = convert(Image.fromarray(lattice))
+    return int(np.abs(np.asarray(moved).astype(int) - lattice).max()) <= 1

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.images.arrays import checked_array
@@ -50,13 +50,21 @@ def load(
     """Decodes a picture to upright float sRGB and its opacity.
 
     Reads JPEG, PNG, WebP, TIFF, GIF, BMP, HEIC and AVIF by their contents, the suffix does not matter; of an
-    animation or a multi-page file the first frame. EXIF orientation is applied; an embedded ICC profile is
-    converted to sRGB (relative colorimetric, black point compensation), a broken or mismatched one is
-    ignored. Grey without opacity is kept to 16 bits; all else to 8 bits per channel, the most that Pillow decodes,
-    so 16-bit colour loses its low byte.
+    animation the first frame, of a TIFF the first page that is not marked as a reduced copy. Camera raw files and
+    pictures of high dynamic range (PQ, HLG) are refused.
 
-    Floating point and 32-bit integer grey carry no white point, so it is taken to be the first of 1 (floats
-    only), 255, 65535 and for integers 2^31 - 1 and 2^32 - 1 that no pixel exceeds.
+    EXIF orientation is applied. Colours are converted to sRGB (relative colorimetric, black point compensation)
+    from what the file names, the first of CICP's codes (PNG's cICP, the "nclx" of HEIC and AVIF where they have no
+    profile), an ICC profile, PNG's gAMA and cHRM; a broken or mismatched profile is ignored.
+
+    TIFF keeps whole numbers and floats of 16 to 64 bits as far as float32 holds them, and grey PNG its 16 bits;
+    where a profile has to be converted, and in CMYK and CIELAB, about 8 bits are left. All else has 8 bits per
+    channel, the most that Pillow decodes, so 16-bit colour in PNG loses its low byte.
+
+    Signed numbers are white at their largest; negative ones are refused. Floats and numbers of more than 16 bits
+    carry no white point, so it is taken to be the first of 1 (floats only), 255, 65535 and for whole numbers 2^31 - 1
+    and 2^32 - 1 that no pixel exceeds. Floats of which some exceed 1 and half do not are refused: that is light
+    beyond white. Floats without a profile count as encoded like sRGB, not as linear light; a TIFF does not say.
 
     Args:
         source: a path, an encoded file as bytes or as a binary stream (read from its start), a Pillow image,
@@ -86,8 +94,6 @@ def load(
     with decoding(name, kind, limit):
         image = READERS[kind].opener(io.BytesIO(data))
         check_size(image.size, limit, name)
-        if kind == "PNG":  # Pillow decodes past a bad checksum and a missing end; its `verify` does not
-            PngImagePlugin.PngImageFile(io.BytesIO(data)).verify()
         return decoded(image, name)
 
 

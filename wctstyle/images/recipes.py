@@ -14,6 +14,7 @@ from wctstyle.errors import ImageError
 from wctstyle.images.formats import READERS
 from wctstyle.images.guards import DECODER_ERRORS, decoding
 from wctstyle.images.reading import BinaryStream, name_of, read_encoded
+from wctstyle.images.tiff_pixels import DeepTiff
 
 #: EXIF UserComment begins with eight bytes that name its character code (CIPA DC-008, 4.6.6).
 _ASCII_CODE = b"ASCII\0\0\0"
@@ -50,7 +51,7 @@ def read_recipe(source: str | Path | bytes | BinaryStream) -> dict[str, Any] | N
     return recipe
 
 
-def _recipe_text(image: Image.Image) -> str | None:
+def _recipe_text(image: Image.Image | DeepTiff) -> str | None:
     """Finds the JSON of our recipe in a file's metadata, and leaves what others wrote there alone."""
     own = image.info.get("wctstyle")
     if isinstance(own, str):
