@@ -475,6 +475,16 @@ def raiser(error: BaseException) -> Callable[..., Any]:
     return fail
 
 
+@pytest.mark.parametrize("variable", ["JAX_PLATFORMS", "JAX_PLATFORM_NAME"])
+def test_a_device_that_is_not_there_is_told_by_its_variable(variable: str, here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setenv(variable, "abacus")
+    done = process("stylize", "sea.png", "--style", "waves.png", "-o", "out.png", cwd=here, code=2)
+    assert f"Error: {variable}=abacus: JAX cannot use this device here" in done.stderr
+    assert "set it to cpu" in done.stderr
+    assert not (here / "out.png").exists()
+
+
 def test_faults_of_the_program_are_one_line_and_exit_code_1(here: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(images, "read_recipe", raiser(KeyError("two\nlines")))
     message = fails("recipe", "sea.png", code=1)

@@ -42,6 +42,7 @@ ORDER = (
 
 BESIDE = {
     ("__main__", "cli"),
+    ("compilation", "errors"),
     ("decoder", "encoder"),
     ("convolution", "winograd"),
     ("transforms", "moments"),

@@ -2,6 +2,9 @@ import dataclasses
 import errno
 import itertools
 import os
+import subprocess
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -830,3 +833,61 @@ class TestCompilationCache:
         monkeypatch.setattr(wctstyle.compilation.Path, "mkdir", refuse)
         enable_compilation_cache()
         assert jax.config.jax_compilation_cache_dir is None
+
+    def test_a_damaged_program_is_replaced_and_nothing_said(self, tmp_path):
+        script = (
+            "import jax\n"
+            "from wctstyle.compilation import enable_compilation_cache\n"
+            "enable_compilation_cache()\n"
+            "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)\n"
+            "jax.jit(lambda x: 2 * x + 1)(1.0)\n"
+        )
+        variables = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+        variables.pop("JAX_COMPILATION_CACHE_DIR", None)
+
+        def entries():
+            done = subprocess.run(
+                [sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True
+            )
+            assert done.stderr == ""
+            return {path: path.read_bytes() for path in tmp_path.rglob("*-cache")}
+
+        before = entries()
+        assert before
+        for number, (path, data) in enumerate(before.items()):
+            path.write_bytes(data[: len(data) // 2] if number % 2 else b"no program")
+        assert {path: len(data) for path, data in entries().items()} == pytest.approx(
+            {path: len(data) for path, data in before.items()}, rel=0.02
+        )
+
+    def test_the_owner_of_a_read_only_folder_may_write_again(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+        folder = tmp_path / "wctstyle" / "programs"
+        folder.mkdir(parents=True)
+        folder.chmod(0o555)
+        temporary = tempfile.TemporaryFile
+
+        def refuse(dir):  # as for a user who is not root
+            if not dir.stat().st_mode & 0o200:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return temporary(dir=dir)
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+        enable_compilation_cache()
+        assert folder.stat().st_mode & 0o700 == 0o700
+
+    def test_a_folder_that_stays_read_only_is_told_once_and_read(self, tmp_path, monkeypatch, caplog):
+        monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+
+        def refuse(**_kwargs):
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+        for _ in range(2):
+            jax.config.update("jax_compilation_cache_dir", None)
+            enable_compilation_cache()
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "wctstyle" / "programs")
+        (told,) = [record.getMessage() for record in caplog.records]
+        assert "Read-only file system" in told
+        assert "JAX_COMPILATION_CACHE_DIR" in told
+        assert "\n" not in told

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -13,7 +14,7 @@ from wctstyle import images
 from wctstyle import plan as core
 from wctstyle import weights as weight_files
 from wctstyle.codes import ContentCode, Rgb, StyleCode
-from wctstyle.compilation import enable_compilation_cache
+from wctstyle.compilation import check_device, enable_compilation_cache
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.moments import Moments
@@ -74,6 +75,7 @@ class Measurer:
     def __init__(self, model: str = DEFAULT_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
         if model not in MODELS:
             raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
+        check_device()
         enable_compilation_cache()
         limit_lapack_threads()
         if tensors is None:
@@ -159,7 +161,7 @@ class Measurer:
         moments = own = measured(content)
         if content.texture:
             color = content.mean_color if share is None else content.mean_color_of(share)
-            apart = color - np.asarray(core.colors(target).mean)
+            apart = color - core.colors(jax.device_get(target)).mean
             if np.linalg.norm(apart) < NEAR_COLOR:
                 own = measured(self.content(np.ascontiguousarray(content.photo), texture=0.0))
         return self._programs.plan(moments, target, own=own, kind=transform)

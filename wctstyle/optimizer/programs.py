@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wctstyle import color
+from wctstyle.compilation import transferring
 from wctstyle.encoder import ModelConfig
 from wctstyle.moments import Moments
 from wctstyle.optimizer import descent, memory
@@ -66,7 +67,7 @@ class Programs:
     """
 
     def __init__(self, config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> None:
-        self.params = jax.jit(lambda tensors: tensors)(parameters(config, tensors))
+        self.params = jax.device_put(parameters(config, tensors))
         self._compiled: Recent[Any] = Recent(KEPT)
         self._measured: Recent[dict[str, Moments]] = Recent(
             MOMENTS_BYTES, lambda measured: sum(leaf.nbytes for leaf in jax.tree.leaves(measured))
@@ -80,6 +81,7 @@ class Programs:
 
     # ----------------------------------------------------------------------------------------------------- measuring
 
+    @transferring
     def measured(
         self, picture: Rgb, layers: tuple[str, ...], network: Network, mask: Float[np.ndarray, "h w"] | None = None
     ) -> dict[str, Moments]:
@@ -91,12 +93,14 @@ class Programs:
 
         return self._measured.get(key, make)
 
+    @transferring
     def kept(
         self, picture: Rgb, emphasis: Float[np.ndarray, "h w"], layers: tuple[str, ...], network: Network
     ) -> dict[str, dict[str, Array]]:
         """Return a picture's `content_targets`."""
         return self._content(self.params, picture[None], emphasis, layers=layers, network=network)
 
+    @transferring
     def objective(self, job: Job, size: tuple[int, int]) -> Objective:
         """Measure content and styles at this scale and assemble the terms."""
         settings, layers = job.settings, style_layers(job.settings)
@@ -118,6 +122,7 @@ class Programs:
         emphasis = FACE_WEIGHT * settings.keep_faces * job.faces
         return objective(settings, self.kept(content, emphasis, content_layers(settings), job.network), goals)
 
+    @transferring
     def balanced(self, terms: Objective, job: Job, size: tuple[int, int], carry: Any) -> Objective:
         """Weigh the terms for this scale: with `normalize_gradients`, by their gradients at its start.
 
@@ -162,14 +167,14 @@ class Programs:
         for checkpointed in (False, True) if whole else ():
             network = job.network._replace(checkpointed=checkpointed)
             run = descent.program(network, (*size, job.channels), job.settings.optimizer)
-            compiled = (
-                jax.jit(run, donate_argnums=0)
-                .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self.params, terms, dials_of(job))
-                .compile()
-            )
+            with jax.disable_jit(False):  # it would forbid to compile ahead
+                lowered = jax.jit(run, donate_argnums=0).lower(
+                    carry, jax.ShapeDtypeStruct((), jnp.int32), self.params, terms, dials_of(job)
+                )
+                compiled = lowered.compile()
             need, free = memory.needed(compiled, carry), memory.available()
             if memory.fits(need, free):
-                return compiled
+                return transferring(jax.disable_jit(False)(compiled))
         assert need is not None
         assert free is not None
         raise memory.refuse(size, need, free, whole=whole)
@@ -191,6 +196,7 @@ class Programs:
 
     # ------------------------------------------------------------------------------------------- pictures and states
 
+    @transferring
     def begin(
         self, job: Job, size: tuple[int, int], before: tuple[tuple[int, int], descent.Carry] | None, *, terms: int
     ) -> Any:
@@ -212,6 +218,7 @@ class Programs:
             carry = carry._replace(state=carry.state._replace(moments=moments))
         return make(x, before=carry)
 
+    @transferring
     def picture(self, job: Job, carry: Any, size: tuple[int, int]) -> Rgb:
         """Return the picture of a state at the content's size; outside all regions it is the photo."""
         x = self._shown(descent.shown(carry, job.settings.average), size=(*size, job.channels))

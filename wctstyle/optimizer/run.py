@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from wctstyle import __version__, feature_metrics, pixel_metrics
 from wctstyle import weights as weight_files
+from wctstyle.compilation import check_device, transferring
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, NonFiniteError, WeightsError
 from wctstyle.losses import content_error
@@ -89,6 +90,7 @@ class Optimizer:
     ) -> None:
         if model not in MODELS:
             raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
+        check_device()
         if tensors is None:
             tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
@@ -186,6 +188,7 @@ class Optimizer:
         job = Job.checked(grey, [(grey, 1.0)] if styles is None else styles, settings, None, resumed=True)
         self._programs.steps(job, job.sizes[-1])
 
+    @transferring
     def figures(
         self, result: Rgb, content: Rgb, styles: Sequence[tuple[Rgb, float]] | Sequence[Region]
     ) -> dict[str, Any]:
@@ -280,7 +283,7 @@ class _Run:
         where = {"scale": scale, "before": self.steps_before, "term_weights": weights}
         run, dials = programs.steps(job, size), dials_of(job)
         pace = _Pace(job, scale)
-        step, finished = int(carry.step), False
+        step, finished = int(jax.device_get(carry.step)), False
         while not finished:
             goal = min(step + pace.chunk, count)
             if self.every is not None:
@@ -288,7 +291,8 @@ class _Run:
             clock = time.perf_counter()
             carry = run(carry, np.int32(goal), programs.params, terms, dials)
             self.latest = carry, where
-            taken, flat = int(carry.step) - step, bool(carry.flat)
+            reached, flat = map(int, jax.device_get((carry.step, carry.flat)))
+            taken = reached - step
             if not taken and not last:
                 break  # resumed where a scale was done
             step += taken
@@ -296,7 +300,7 @@ class _Run:
             elapsed = now - self.began
             pace.update(taken, now - clock, elapsed)
             late = elapsed >= pace.deadline
-            finished = step >= count or flat or late
+            finished = step >= count or bool(flat) or late
             done = finished and last
             losses = _losses(carry, terms)
             unsaved = self._save_at_times(elapsed, done=done)
@@ -371,8 +375,8 @@ class _Pace:
 
 
 def _losses(carry: Any, terms: Objective) -> dict[str, float]:
-    found = np.asarray(carry.state.terms)
-    if not np.isfinite(found).all() or not np.isfinite(float(carry.state.value)):
+    found, value = jax.device_get((carry.state.terms, carry.state.value))
+    if not (np.isfinite(found).all() and np.isfinite(value)):
         raise NonFiniteError(
             "the loss is not finite; give its terms smaller weights, or check the pictures and the model's tensors"
         )

@@ -104,12 +104,13 @@ def run(
     tree, done = (params, optimizer(stage).init(params)), 0
     if checkpoint.exists():
         tree, done = load_checkpoint(checkpoint, tree, stage)
-    state = tree, done  # one name, so that an interrupt finds weights and their step together
+    state: tuple[Any, int] = tree, done  # one name, so that an interrupt finds weights and their step together
     sums: dict[str, float] = {}
     seen, began, saved = 0, time.monotonic(), time.monotonic()
     try:
         for index in range(done, stage.steps):
-            new_params, opt_state, parts = next_step(*state[0], index)
+            params, opt_state = state[0]
+            new_params, opt_state, parts = next_step(params, opt_state, index)
             values = {k: float(v) for k, v in parts.items()}
             if not all(np.isfinite(v) for v in values.values()):
                 raise NonFiniteError(f"stage {stage.kind}: loss is not finite at step {index}: {values}")
