@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import platformdirs
 import pytest
@@ -17,19 +18,21 @@ from feature_strategies import law
 from hypothesis import given
 from hypothesis import strategies as st
 from narrow import NARROW, picture, quick_compilation, random_tensors
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import wctstyle.optimizer
 import wctstyle.stylizer
-from wctstyle import color, feature_metrics, pixel_metrics, transforms, weights
+from wctstyle import color, feature_metrics, images, pixel_metrics, transforms, weights
 from wctstyle.codes import StyleCode
 from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.model import build
 from wctstyle.moments import measure
-from wctstyle.optimizer import Optimizer
+from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.plan import counted
+from wctstyle.regions import Region
 from wctstyle.settings import MAX_SIDE, MAX_STRENGTH, BlendKind, Settings, TransformKind
 from wctstyle.sizes import SMALLEST_SIDE, pad_to_family, padded_side
 from wctstyle.stylizer import Stylizer, content_hash, stylize
@@ -693,6 +696,15 @@ def test_odd_pictures_are_refined(refiner, photo_64, styles, odd):
         ({"refine": 2.5}, "refine is 2.5, must be a whole number of steps from 0 to 200"),
         ({"refine": True}, "refine is True, must be a whole number of steps from 0 to 200"),
         ({"look": 100}, "look is 100, must be from 128 to 4096 pixels, or 0 for none"),
+        ({"detail": None}, "detail is None, must be between 0 and 1"),
+        ({"strength": "1"}, "strength is '1', must be between 0 and 1.5"),
+        ({"color": [0.5]}, "color is [0.5], must be between 0 and 1"),
+        ({"texture": 1j}, "texture is 1j, must be between 0 and 1"),
+        ({"keep_faces": True}, "keep_faces is True, must be between 0 and 1"),
+        ({"strength": np.float32(2)}, "strength is 2.0, must be between 0 and 1.5"),
+        ({"transform": ["mk"]}, "transform is ['mk'], must be one of mk, wct, adain"),
+        ({"blend": None}, "blend is None, must be one of barycenter, linear, mixture"),
+        ({"refine": "3"}, "refine is '3', must be a whole number of steps from 0 to 200"),
         ({"look": 512.5}, "look is 512.5, must be from 128 to 4096 pixels, or 0 for none"),
         ({"look": None}, "look is None, must be from 128 to 4096 pixels, or 0 for none"),
     ],
@@ -715,7 +727,22 @@ def test_settings_take_the_ends_of_their_ranges():
         assert settings.strength == end * MAX_STRENGTH
 
 
+def test_numbers_of_other_libraries_are_settings_too():
+    """They become Python's own, which a recipe can be written with."""
+    settings = Settings(
+        strength=np.float32(0.5), detail=jnp.float32(0.25), color=np.array(1), refine=np.int64(3), look=np.int32(256)
+    )
+    assert settings == Settings(strength=0.5, detail=0.25, color=1, refine=3, look=256)
+    assert {type(getattr(settings, name)) for name in ("strength", "detail")} == {float}
+    assert {type(getattr(settings, name)) for name in ("color", "refine", "look")} == {int}
+
+
 BAD_PICTURES = {
+    "nothing": (None, "got NoneType, wanted an array; give wctstyle.images.load"),
+    "a path": (Path("sea.jpg"), "got PosixPath, wanted an array; give wctstyle.images.load"),
+    "a picture": (images.load(np.zeros((8, 8, 3))), "got Picture, wanted an array; give wctstyle.images.load"),
+    "Pillow's": (Image.new("RGB", (8, 8)), "got Image, wanted an array; give wctstyle.images.load"),
+    "ragged": ([[[0.0] * 3], [[0.0] * 2]], "got list, wanted an array"),
     "grey": (np.zeros((8, 8), np.float32), r"shape \(8, 8\), wanted height x width x 3"),
     "with alpha": (np.zeros((8, 8, 4), np.float32), r"shape \(8, 8, 4\), wanted"),
     "a batch": (np.zeros((1, 8, 8, 3), np.float32), r"shape \(1, 8, 8, 3\), wanted"),
@@ -742,18 +769,62 @@ def test_bad_pictures_are_refused_by_role(stylizer, photo_64, styles, bad, messa
 
 @pytest.mark.parametrize("weight", [-1, -1e-9, float("nan"), float("inf")])
 def test_bad_weights_are_refused_by_number(stylizer, photo_64, styles, weight):
-    with pytest.raises(ConfigError, match=rf"weight of style 2 is {float(weight)}, must be a number >= 0"):
+    with pytest.raises(ConfigError, match=rf"weight of style 2 is {weight}, must be a number >= 0"):
         stylizer.stylize(photo_64, [(styles[0], 1), (styles[1], weight)])
 
 
-def test_no_style_is_an_error(stylizer, photo_64):
+@pytest.mark.parametrize("none", [[], (), None], ids=str)
+def test_no_style_is_an_error(stylizer, photo_64, none):
     with pytest.raises(ConfigError, match="no style given: give at least one"):
-        stylizer.stylize(photo_64, [])
+        stylizer.stylize(photo_64, none)
 
 
-def test_an_unknown_model_is_an_error():
-    with pytest.raises(ConfigError, match="model 'huge' is not known: use one of slim, medium, vgg19"):
-        Stylizer("huge")
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (lambda style: (style, 0.5), "style 2 is no picture and no pair"),
+        (lambda style: [(style, 0.5, 1)], "style 1 is no picture and no pair"),
+        (lambda style: [(style,)], "style 1 is no picture and no pair"),
+        (lambda style: [(0.5, style)], "style 1 is no picture and no pair"),
+        (lambda style: [(style, None)], "weight of style 1 is None, must be a number >= 0"),
+        (lambda style: [(style, "1")], "weight of style 1 is '1', must be a number >= 0"),
+        (lambda style: [(style, [1, 2])], "weight of style 1 is"),
+        (lambda style: Region(None, style, None), "strength of a region is None, must be a number >= 0"),
+        (lambda style: Region(None, [(style, True)]), "weight of style 1 is True, must be a number >= 0"),
+    ],
+)
+def test_what_is_no_style_with_its_weight_is_told(stylizer, photo_64, pair, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        stylizer.stylize(photo_64, pair(photo_64))
+
+
+def test_a_mask_that_is_no_array_is_told(stylizer, photo_64):
+    for mask in (images.load(np.ones((8, 8))), "mask.png"):
+        with pytest.raises(ImageError, match=r"^mask: got .*give wctstyle.regions.mask_of"):
+            stylizer.stylize(photo_64, Region(mask, photo_64))
+
+
+@pytest.mark.parametrize(
+    "settings", [None, 0.5, {"strength": 1}, OptimizeSettings()], ids=lambda value: type(value).__name__
+)
+def test_settings_of_another_kind_are_told(stylizer, photo_64, settings):
+    with pytest.raises(ConfigError, match=r"^settings is .*, must be Settings\("):
+        stylizer.stylize(photo_64, photo_64, settings)
+
+
+def test_pictures_of_jax_and_lists_of_numbers_are_pictures(stylizer, photo_64, styles):
+    want = stylizer.stylize(photo_64, styles[0].pixels).image
+    for kind in (jnp.asarray, np.ndarray.tolist):
+        np.testing.assert_array_equal(stylizer.stylize(kind(photo_64), jnp.asarray(styles[0].pixels)).image, want)
+    weighted = [(jnp.asarray(styles[0].pixels), jnp.float32(2))]
+    np.testing.assert_array_equal(stylizer.stylize(photo_64, weighted).image, want)
+
+
+@pytest.mark.parametrize("model", ["huge", None, ["slim"]], ids=str)
+def test_an_unknown_model_is_an_error(model):
+    for make in (Stylizer, Optimizer, lambda model: stylize(picture(8, 8), picture(8, 8), model=model)):
+        with pytest.raises(ConfigError, match=r"^model is .*, must be one of slim, medium, vgg19"):
+            make(model)
 
 
 @pytest.mark.parametrize("broken", ["encoder/conv1_1", "encoder/conv4_1", "decoder/conv4_1", "decoder/conv1_1"])

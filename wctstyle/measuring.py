@@ -15,14 +15,13 @@ from wctstyle import plan as core
 from wctstyle import weights as weight_files
 from wctstyle.codes import ContentCode, Rgb, StyleCode
 from wctstyle.compilation import check_device, enable_compilation_cache
-from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
 from wctstyle.regions import blend_shares
-from wctstyle.settings import DEFAULT_MODEL, DEFAULT_TEXTURE, MAX_SIDE, BlendKind, TransformKind
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_TEXTURE, MAX_SIDE, BlendKind, TransformKind, checked_model
 from wctstyle.sizes import pad_to_family
 from wctstyle.texture import textured
 from wctstyle.threads import limit_lapack_threads
@@ -73,8 +72,7 @@ class Measurer:
     """
 
     def __init__(self, model: str = DEFAULT_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None) -> None:
-        if model not in MODELS:
-            raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
+        checked_model(model)
         check_device()
         enable_compilation_cache()
         limit_lapack_threads()

@@ -17,6 +17,7 @@ from wctstyle import color, images
 from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Part, Rgb, StyleCode
 from wctstyle.encoder import CELL
+from wctstyle.errors import ConfigError
 from wctstyle.laps import Laps
 from wctstyle.measuring import CONTENT_BYTES, Measurer, checked, content_hash
 from wctstyle.moments import Moments
@@ -122,6 +123,10 @@ class Stylizer(Measurer):
             ImageError: a picture or mask of the wrong shape, type or range.
             NonFiniteError: the result is not finite.
         """
+        if not isinstance(settings, Settings):
+            raise ConfigError(f"settings is {settings!r}, must be Settings(...)")
+        if not isinstance(content, ContentCode):
+            content = images.as_array(content, "content picture")
         shape, regions = _shape(content), regions_of(styles)
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
         ahead = self._compile_ahead(shape, regions, settings.transform) if settings.strength else None

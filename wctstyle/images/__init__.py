@@ -5,7 +5,7 @@ Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transpare
 The modules import only downwards: writing, recipes, reading, modes, profiles, formats, guards, arrays, picture.
 """
 
-from wctstyle.images.arrays import checked_rgb, checked_values
+from wctstyle.images.arrays import as_array, checked_rgb, checked_values
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
 from wctstyle.images.picture import Picture, fill_hidden, flatten, resize, resize_planes, resize_to, scaled_sides
@@ -20,6 +20,7 @@ __all__ = [
     "BinaryStream",
     "Picture",
     "check_quality",
+    "as_array",
     "checked_rgb",
     "checked_values",
     "encode",

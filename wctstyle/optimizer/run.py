@@ -19,7 +19,7 @@ from wctstyle import __version__, feature_metrics, pixel_metrics
 from wctstyle import weights as weight_files
 from wctstyle.compilation import check_device, transferring
 from wctstyle.encoder import MODELS
-from wctstyle.errors import ConfigError, NonFiniteError, WeightsError
+from wctstyle.errors import NonFiniteError, WeightsError
 from wctstyle.losses import content_error
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent
@@ -29,7 +29,7 @@ from wctstyle.optimizer.programs import Programs, dials_of
 from wctstyle.optimizer.settings import OptimizeSettings, share_out
 from wctstyle.optimizer.terms import Objective, report, weighing
 from wctstyle.regions import Region
-from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, LEVELS
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, LEVELS, checked_model, checked_whole
 
 CHUNK_SECONDS = 1.5
 """How long a call of the program is to take: between calls iterates are shown and a run can be cancelled."""
@@ -88,8 +88,7 @@ class Optimizer:
     def __init__(
         self, model: str = DEFAULT_OPTIMIZER_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        if model not in MODELS:
-            raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
+        checked_model(model)
         check_device()
         if tensors is None:
             tensors, _ = weight_files.load(model, parts=("encoder",))
@@ -133,8 +132,8 @@ class Optimizer:
                 before, `Iterate.unsaved` tells it.
             NonFiniteError: the loss is not finite.
         """
-        if every is not None and every < 1:
-            raise ConfigError(f"every is {every!r}, must be a whole number of steps, at least 1")
+        if every is not None:
+            every = checked_whole("every", every, 1, what="number of steps")
         job = Job.checked(content, styles, settings, init, faces, resumed=resume is not None)
         about = {}
         if checkpoint is not None or resume is not None:
