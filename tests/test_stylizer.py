@@ -30,7 +30,7 @@ from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.model import build
 from wctstyle.moments import measure
-from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.optimizer import Optimizer, OptimizeSettings, memory
 from wctstyle.plan import counted
 from wctstyle.regions import Region
 from wctstyle.settings import MAX_SIDE, MAX_STRENGTH, BlendKind, Settings, TransformKind
@@ -579,6 +579,15 @@ def refiner(fresh, tensors):
     """A stylizer that refines by a narrow network in place of the shipped one."""
     fresh._optimizer = Optimizer("slim", tensors=tensors)
     return fresh
+
+
+@pytest.mark.parametrize("look", [0, 128])
+def test_a_size_too_large_to_refine_is_told_before_it_is_painted(refiner, styles, monkeypatch, look):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    monkeypatch.setattr(refiner, "render", None)
+    photo = picture(150, 140, seed=1)
+    with pytest.raises(ImageError, match="^optimising 140x150 pixels needs .*: give a --size well below"):
+        refiner.stylize(photo, styles[0], Settings(refine=2, look=look))
 
 
 def test_refining_brings_the_moments_nearer_and_keeps_what_it_is_told(refiner, tensors, styles, photo_64):

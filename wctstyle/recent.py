@@ -37,3 +37,9 @@ class Recent(Generic[_V]):
             while self.total > self.capacity and len(self._items) > 1:
                 self.total -= self._items.popitem(last=False)[1][1]
         return value
+
+    def clear(self) -> None:
+        """Forget all values."""
+        with self._lock:
+            self._items.clear()
+            self.total = 0

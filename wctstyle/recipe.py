@@ -12,7 +12,7 @@ from typing import Any
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
 from wctstyle.images import Picture
-from wctstyle.inputs import Mask, StyleSpec
+from wctstyle.inputs import STDIN, Mask, StyleSpec
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import (
     DEFAULT_MODEL,
@@ -30,6 +30,8 @@ START = "start.png"
 
 def public_name(source: str) -> str:
     """Leave out the folders: they are private when the picture is passed on."""
+    if source == STDIN:
+        return "stdin"
     return source if source.startswith(samples.PREFIX) else os.path.basename(source)
 
 

@@ -59,6 +59,11 @@ class Renderer:
             kept_bytes, lambda drawn: sum(int(part.nbytes) for part in drawn)
         )
 
+    def forget(self) -> None:
+        """Drop what is cached."""
+        self._lost.clear()
+        self._faces.clear()
+
     def paint(self, content: ContentCode, parts: Sequence[Part], settings: Settings) -> Rgb:
         """Paint the content by its parts, with all settings except `color` and `refine`.
 

@@ -70,6 +70,33 @@ def _shape(content: Any) -> tuple[int, int] | None:
     return shape[:2] if len(shape) == 3 and 0 < min(shape) <= max(shape) <= MAX_SIDE else None
 
 
+def _refinement(shape: Sequence[int], settings: Settings) -> OptimizeSettings:
+    """Return how a finished picture is refined, at one scale."""
+    return OptimizeSettings(
+        steps=settings.refine,
+        blend=settings.blend,
+        statistic="moments",
+        content_weight=REFINE_CONTENT * 4**settings.detail,
+        keep_faces=settings.keep_faces,
+        smallest=max(16, *shape),
+    )
+
+
+def _to_refine(shape: Sequence[int], regions: Sequence[Region], settings: Settings) -> list[Region]:
+    """Return the regions as the optimiser takes them; none where there is nothing to refine, as in a single row."""
+    wanted = [
+        Region(
+            share,
+            [(padded(_style_pixels(style), counted_side), weight) for style, weight in weighted_styles(region.styles)],
+            min(settings.strength * region.strength, 1.0),
+        )
+        for region, share in zip(regions, shares(regions, *shape[:2]), strict=True)
+        if region.strength and (share is None or share.any())
+    ]
+    styled = any(weight > 0 for region in wanted for _, weight in region.styles)
+    return wanted if styled and min(shape[:2]) >= LEAST_SIDE else []
+
+
 class Stylizer(Measurer):
     """Applies any blend of styles to any photo with one model.
 
@@ -97,6 +124,11 @@ class Stylizer(Measurer):
         parts = [Part(plan)] if isinstance(plan, Plan) else plan
         return _with_own_colors(self._renderer.paint(content, parts, settings), content.photo, settings)
 
+    def forget_photos(self) -> None:
+        """Drop what is kept of photos, for jobs that see each once. What is kept of styles stays."""
+        self._contents.clear()
+        self._renderer.forget()
+
     def reconstruct(self, image: Rgb) -> Rgb:
         """Encode and decode with nothing mapped: what the decoder alone makes of a picture."""
         content = self.content(image, texture=0.0)
@@ -120,7 +152,8 @@ class Stylizer(Measurer):
 
         Raises:
             ConfigError: no styles, a bad weight, or several regions without a mask.
-            ImageError: a picture or mask of the wrong shape, type or range.
+            ImageError: a picture or mask of the wrong shape, type or range, or a size that takes more memory to refine
+                than is free; nothing has been painted then.
             NonFiniteError: the result is not finite.
         """
         if not isinstance(settings, Settings):
@@ -128,12 +161,20 @@ class Stylizer(Measurer):
         if not isinstance(content, ContentCode):
             content = images.as_array(content, "content picture")
         shape, regions = _shape(content), regions_of(styles)
+        laps = Laps()
+        if shape is not None and settings.refine and settings.strength:
+            if wanted := _to_refine(shape, regions, settings):  # what does not fit is told before anything is painted
+                self._optimizer.check_memory(shape, _refinement(shape, settings), wanted)
+            laps.end("refine")
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
         ahead = self._compile_ahead(shape, regions, settings.transform) if settings.strength else None
         if small is not None:
             photo = content.photo if isinstance(content, ContentCode) else checked(content, "content picture")
-            return self._enlarged(photo, small, regions, settings, refining=refining, ahead=ahead)
-        return self._at_once(content, regions, settings, refining=refining, ahead=ahead)
+            result = self._enlarged(photo, small, regions, settings, refining=refining, ahead=ahead)
+        else:
+            result = self._at_once(content, regions, settings, refining=refining, ahead=ahead)
+        laps.include(result.seconds)
+        return replace(result, seconds=laps.seconds)
 
     def _at_once(
         self,
@@ -317,31 +358,14 @@ class Stylizer(Measurer):
     ) -> Rgb:
         """Go on from a finished pass by a few steps of descent at one scale.
 
-        `detail` is how much more the photo weighs. A single row or column has nothing to refine.
+        `detail` is how much more the photo weighs.
         """
-        if min(image.shape[:2]) < LEAST_SIDE:
-            return image
         if faces is not None:
             faces = faces[: photo.shape[0], : photo.shape[1]]
-        chosen = OptimizeSettings(
-            steps=settings.refine,
-            blend=settings.blend,
-            statistic="moments",
-            content_weight=REFINE_CONTENT * 4**settings.detail,
-            keep_faces=0.0 if faces is None else settings.keep_faces,
-            smallest=max(16, *image.shape),
-        )
-        wanted = [
-            Region(
-                share,
-                [(padded(_style_pixels(style), counted_side), weight) for style, weight in region.styles],
-                min(settings.strength * region.strength, 1.0),
-            )
-            for region, share in zip(regions, shares(regions, *image.shape[:2]), strict=True)
-            if region.strength and (share is None or share.any())
-        ]
-        if not any(weight > 0 for region in wanted for _, weight in region.styles):
+        wanted = _to_refine(image.shape, regions, settings)
+        if not wanted:
             return image
+        chosen = _refinement(image.shape, replace(settings, keep_faces=0.0 if faces is None else settings.keep_faces))
         for iterate in self._optimizer.run(photo, wanted, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)
