@@ -605,6 +605,36 @@ def test_twice_verbose_shows_where_a_mistake_was_found(here: Path):
     assert told.stderr.splitlines()[-1].startswith("Error: gone.png: there is no such file")
 
 
+@pytest.mark.parametrize("name", ["Übung 日本 🙂", "it's 'me'; $HOME", "e\u0301\u202edigits"])
+def test_names_of_every_kind_work(name: str, here: Path, one_model: Any):
+    (here / f"{name}.png").write_bytes((here / "sea.png").read_bytes())
+    result = invoke("stylize", f"{name}.png", "--style", "waves.png", "-o", "out/")
+    assert result.exit_code == 0, result.output
+    (made,) = (here / "out").iterdir()
+    assert made.name == f"{name}-stylized.png"
+    found = images.read_recipe(made)
+    assert found is not None
+    assert found["content"]["name"] == f"{name}.png"
+    for options in ((), ("--json",), ("--python",)):
+        assert invoke("recipe", str(made), *options).exit_code == 0
+    again = invoke("stylize", f"{name}.png", "--style", "waves.png", "-o", "out/", "--skip-existing", "--json")
+    assert (again.exit_code, again.stdout) == (0, "")
+
+
+def test_a_name_that_is_no_text_works(here: Path, tiny_weights: Path):
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        (here / name).write_bytes((here / "sea.png").read_bytes())
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    done = process("stylize", name, "--style", "waves.png", "-o", "out/", cwd=here)
+    assert done.stdout == "out/caf\\udce9-stylized.png\n"
+    (made,) = (here / "out").iterdir()
+    found = images.read_recipe(made)
+    assert found is not None
+    assert found["content"]["name"] == name
+
+
 def test_brackets_in_names_are_not_markup(here: Path):
     assert "[bold]gone[/].png: there is no such file" in fails("stylize", "[bold]gone[/].png", "--style", "waves.png")
 
