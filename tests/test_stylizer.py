@@ -821,6 +821,15 @@ def test_settings_of_another_kind_are_told(stylizer, photo_64, settings):
         stylizer.stylize(photo_64, photo_64, settings)
 
 
+@pytest.mark.parametrize("whose", ["photo", "style"])
+def test_a_code_of_another_model_is_told(stylizer, photo_64, styles, whose):
+    codes = {"photo": stylizer.content(photo_64), "style": styles[0]}
+    wider = codes[whose].moments._replace(mean=jnp.zeros(99))
+    codes[whose] = dataclasses.replace(codes[whose], moments=wider)
+    with pytest.raises(ConfigError, match="^a code of another model than slim: measure its picture with this one"):
+        stylizer.stylize(codes["photo"], codes["style"])
+
+
 def test_pictures_of_jax_and_lists_of_numbers_are_pictures(stylizer, photo_64, styles):
     want = stylizer.stylize(photo_64, styles[0].pixels).image
     for kind in (jnp.asarray, np.ndarray.tolist):

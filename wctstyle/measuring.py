@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -26,6 +26,8 @@ from wctstyle.sizes import pad_to_family
 from wctstyle.texture import textured
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import Barycenters
+
+_Code = TypeVar("_Code", ContentCode, StyleCode)
 
 CONTENT_BYTES = 256 * 2**20
 """Limit of the cache of encoded photos. The newest is kept whatever its size; 512 x 512 takes 8 MiB with `slim`."""
@@ -99,6 +101,16 @@ class Measurer:
             return StyleCode(moments, rgb, key)
 
         return self._styles.get(key, make)
+
+    def own(self, code: _Code) -> _Code:
+        """Return a code that this model measured.
+
+        Raises:
+            ConfigError: another model did.
+        """
+        if len(code.moments.mean) != len(self._programs.nothing.bias):
+            raise ConfigError(f"a code of another model than {self.model}: measure its picture with this one")
+        return code
 
     def measure(self, image: Rgb) -> Moments:
         """Return the moments of a picture's code."""

@@ -151,7 +151,7 @@ class Stylizer(Measurer):
         now and then which step of how many that is at.
 
         Raises:
-            ConfigError: no styles, a bad weight, or several regions without a mask.
+            ConfigError: no styles, a bad weight, several regions without a mask, or a code of another model.
             ImageError: a picture or mask of the wrong shape, type or range, or a size that takes more memory to refine
                 than is free; nothing has been painted then.
             NonFiniteError: the result is not finite.
@@ -376,11 +376,11 @@ class Stylizer(Measurer):
         if not isinstance(content, ContentCode):
             return self.content(content, texture=texture)
         if content.texture == texture:
-            return content
+            return self.own(content)
         return self.content(np.ascontiguousarray(content.photo), texture=texture)
 
     def _weighted(self, style: Rgb | StyleCode, weight: float) -> tuple[StyleCode, float]:
-        code = style if isinstance(style, StyleCode) else self.style(style)
+        code = self.own(style) if isinstance(style, StyleCode) else self.style(style)
         jax.block_until_ready(code.moments)  # here, so that what runs in several threads runs at the same time
         return code, float(weight)
 

@@ -18,7 +18,7 @@ from wctstyle import images
 from wctstyle.batch import Batch
 from wctstyle.cli import options
 from wctstyle.cli import stylize_options as own
-from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, progress_bar, say, tell, warn
+from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, progress_bar, say, tell, waiting, warn
 from wctstyle.cli.options import from_options, option_names, sizes_from
 from wctstyle.cli.outputs import STDOUT, is_sink, plan_outputs, write_to
 from wctstyle.cli.specs import named_pictures
@@ -78,10 +78,11 @@ def stylize(
     several = len(named.contents) > 1 or any(map(os.path.isdir, content))
     with option_names():
         batch = Batch(named.styles, settings, model=model, sizes=sizes, quality=quality, masks=named.masks, warn=warn)
-    outputs = plan_outputs(
-        named.contents, into_folder=several, out=output, format=format, overwrite=overwrite, inputs=named.files,
-        made=batch.made if skip_existing else None,
-    )  # fmt: skip
+    with waiting("looking for results"):  # among those of many photos that takes a while
+        outputs = plan_outputs(
+            named.contents, into_folder=several, out=output, format=format, overwrite=overwrite, inputs=named.files,
+            made=batch.made if skip_existing else None,
+        )  # fmt: skip
     jobs = list(zip(named.contents, outputs, strict=True))
     jobs = _still_to_make(jobs) if skip_existing else jobs
     if not jobs:
