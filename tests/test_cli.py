@@ -204,18 +204,121 @@ def test_results_in_a_folder_are_no_photos_of_it(here: Path, photo: np.ndarray):
 
 
 def test_a_batch_goes_on_where_it_was_stopped(here: Path, one_model: Any, photo: np.ndarray):
-    (here / "done").mkdir()
-    images.save(here / "done" / "sea-stylized.png", np.zeros((2, 2, 3), np.float32))
     batch = ("stylize", "sea.png", "waves.png", "--style", "waves.png", "-o", "done")
+    assert invoke(*batch[:2], *batch[3:-1], "done/").exit_code == 0
+    before = (here / "done" / "sea-stylized.png").stat()
     assert "give --overwrite to replace, --skip-existing to leave them, or another" in fails(*batch)
     assert "contradict each other" in fails(*batch, "--overwrite", "--skip-existing")
-    assert "--skip-existing needs -o" in fails(*batch[:-2], "--skip-existing")
     result = invoke(*batch, "--skip-existing")
     assert (result.exit_code, result.stdout) == (0, "done/waves-stylized.png\n")
     assert "1 of 2 results are there already" in result.stderr
-    assert images.load("done/sea-stylized.png").rgb.shape == (2, 2, 3)
+    assert (here / "done" / "sea-stylized.png").stat().st_mtime_ns == before.st_mtime_ns
     again = invoke(*batch, "--skip-existing")
     assert (again.exit_code, again.stdout) == (0, "")
+
+
+def test_another_photo_of_the_same_name_is_made_once(here: Path, one_model: Any, photo: np.ndarray):
+    """Cameras count from IMG_0001 in every folder."""
+    for folder, rgb in (("trip", photo), ("party", 1 - photo)):
+        (here / folder).mkdir()
+        images.save(here / folder / "IMG_0001.png", rgb)
+    batch = ("stylize", "--style", "waves.png", "--skip-existing", "-o", "done")
+    for contents, told in (
+        (["trip"], "done/IMG_0001-stylized.png\n"),
+        (["party"], "done/IMG_0001-stylized-2.png\n"),
+        (["party", "trip"], ""),
+    ):
+        result = invoke(*batch, *contents)
+        assert (result.exit_code, result.stdout) == (0, told)
+    (here / "done" / "IMG_0001-stylized.png").unlink()
+    assert invoke(*batch, "party").stdout == ""  # found under its number
+    assert invoke(*batch, "party", "trip").stdout == "done/IMG_0001-stylized.png\n"
+
+
+def test_a_result_of_other_settings_is_none_of_this_batch(here: Path, one_model: Any, photo: np.ndarray):
+    (here / "done").mkdir()
+    images.save(here / "done" / "sea-stylized.png", photo)  # without a recipe, so anybody's
+    plain = ("stylize", "sea.png", "--style", "waves.png", "--skip-existing")
+    runs = [(), ("--strength", 0.5), ("--style", "sea.png"), ("--size", 48), ("--model", "medium")]
+    for number, options in enumerate(runs, start=2):
+        path = f"done/sea-stylized-{number}.png"
+        assert invoke(*plain, *options, "-o", "done/").stdout == f"{path}\n"
+        assert invoke(*plain, *options, "-o", "done/").stdout == ""
+        said = fails(*plain, *options, "--color", 0.5, "-o", path)
+        assert "is the result of another photo or of other settings; give --overwrite" in said
+        assert invoke(*plain, *options, "-o", path).exit_code == 0
+    assert np.array_equal(images.load("done/sea-stylized.png").rgb, images.load("sea.png").rgb)
+    assert invoke(*plain).stdout == "sea-stylized.png\n"  # in the current folder
+    assert invoke(*plain).stdout == ""
+
+
+def test_a_batch_keeps_no_photo(here: Path, one_model: Any, photo: np.ndarray):
+    for name in "abc":
+        images.save(f"{name}.png", photo * {"a": 1, "b": 0.9, "c": 0.8}[name])
+    assert (
+        invoke("stylize", "a.png", "b.png", "c.png", "--style", "waves.png", "--detail", 1, "-o", "done").exit_code == 0
+    )
+    kept = [one_model._contents, one_model._renderer._lost, one_model._renderer._faces]
+    assert [cache.total for cache in kept] == [0, 0, 0]
+
+
+def test_a_picture_goes_through_pipes(here: Path, tiny_weights: Path):
+    command = [sys.executable, "-m", "wctstyle", "stylize", "-", "--style", "waves.png", "-o", "-"]
+    given = (here / "sea.png").read_bytes()
+    done = subprocess.run(
+        command, cwd=here, env=environment(), input=given, capture_output=True, timeout=300, check=True
+    )
+    assert images.load(done.stdout).rgb.shape == (64, 48, 3)
+    found = images.read_recipe(done.stdout)
+    assert found is not None
+    assert found["content"]["name"] == "stdin"
+    assert sorted(path.name for path in here.iterdir()) == ["sea.png", "waves.png"]
+
+
+def test_pictures_from_stdin_and_into_what_is_no_file(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
+    given, style = (here / "sea.png").read_bytes(), ("--style", "waves.png")
+
+    def run(*args: object) -> Any:
+        return CliRunner().invoke(cli.app, [str(arg) for arg in ("stylize", *args)], input=given)
+
+    assert run("-", *style).stdout == "stdin-stylized.png\n"
+    assert images.load(run("sea.png", "--style", "-", "--format", "webp", "-o", "-").stdout_bytes).width == 48
+    assert invoke("recipe", "stdin-stylized.png").stdout.startswith("wctstyle stylize stdin --style waves.png")
+    assert CliRunner().invoke(cli.app, ["recipe", "-"], input=Path("stdin-stylized.png").read_bytes()).exit_code == 0
+    for _ in range(2):
+        result = run("sea.png", *style, "--skip-existing", "-o", os.devnull)
+        assert (result.exit_code, result.stdout) == (0, f"{os.devnull}\n")
+    assert os.path.exists(os.devnull)
+    assert not os.path.isfile(os.devnull)
+    os.mkfifo("pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()))
+    reader.start()
+    assert run("sea.png", *style, "-o", "pipe").exit_code == 0
+    reader.join(60)
+    assert images.load(read[0]).width == 48
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("-", "--style", "-"), "-: is standard input, which can be read once; give a file for the other picture"),
+        (("sea.png", "waves.png", "--style", "waves.png", "-o", "-"), "-o -: takes one picture, but several are to be"),
+        (("sea.png", "waves.png", "--style", "waves.png", "-o", os.devnull), f"-o {os.devnull}: takes one picture"),
+        (("sea.png", "--style", "waves.png", "-o", "-", "--json"), "-o -: writes the picture to standard output"),
+    ],
+)
+def test_pipes_that_make_no_sense_are_refused(here: Path, args: tuple[str, ...], message: str):
+    assert message in fails("stylize", *args)
+    assert sorted(path.name for path in here.iterdir()) == ["sea.png", "waves.png"]
+
+
+def test_a_run_with_a_state_needs_a_file(here: Path):
+    for out in ("-", os.devnull):
+        assert f"-o {out}: is no file, and the state of a run is kept" in fails(
+            "optimize", "sea.png", "--style", "waves.png", "-o", out
+        )
+    assert "-o -: is no folder" in fails("compare", "sea.png", "--style", "waves.png", "-o", "-")
 
 
 def test_ctrl_c_while_loading_is_quiet(here: Path):
@@ -322,7 +425,7 @@ def test_names_in_a_folder(here: Path):
         ("sea.png", True, r"-o sea\.png: is one of the input pictures, which are never overwritten"),
         ("./../here/waves.png", True, r"is one of the input pictures, which are never overwritten"),
         ("hard.png", True, r"is one of the input pictures, which are never overwritten"),
-        ("old.png/", False, r"-o old\.png: is a file, but several pictures are to be written"),
+        ("old.png/", False, r"-o old\.png: is no folder, but several pictures are to be written"),
     ],
 )
 def test_bad_output_files_are_refused(here: Path, out: str, overwrite: bool, message: str):
@@ -345,7 +448,7 @@ def test_several_pictures_need_a_folder(here: Path):
     (here / "old").touch()
     with pytest.raises(ImageError, match=r"^-o new\.png: is a file name, but several pictures are to be written"):
         plan("sea.png", "waves.png", out="new.png")
-    with pytest.raises(ImageError, match=r"^-o old: is a file, but several pictures"):
+    with pytest.raises(ImageError, match=r"^-o old: is no folder, but several pictures"):
         plan("sea.png", "waves.png", out="old")
     with pytest.raises(ImageError, match=r"^-o old/in: old is no folder"):
         plan("sea.png", "waves.png", out="old/in")
@@ -475,6 +578,16 @@ def raiser(error: BaseException) -> Callable[..., Any]:
     return fail
 
 
+@pytest.mark.parametrize("variable", ["JAX_PLATFORMS", "JAX_PLATFORM_NAME"])
+def test_a_device_that_is_not_there_is_told_by_its_variable(variable: str, here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setenv(variable, "abacus")
+    done = process("stylize", "sea.png", "--style", "waves.png", "-o", "out.png", cwd=here, code=2)
+    assert f"Error: {variable}=abacus: JAX cannot use this device here" in done.stderr
+    assert "set it to cpu" in done.stderr
+    assert not (here / "out.png").exists()
+
+
 def test_faults_of_the_program_are_one_line_and_exit_code_1(here: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(images, "read_recipe", raiser(KeyError("two\nlines")))
     message = fails("recipe", "sea.png", code=1)
@@ -490,6 +603,36 @@ def test_twice_verbose_shows_where_a_mistake_was_found(here: Path):
     assert told.exit_code == 2
     assert "Traceback" in told.stderr
     assert told.stderr.splitlines()[-1].startswith("Error: gone.png: there is no such file")
+
+
+@pytest.mark.parametrize("name", ["Übung 日本 🙂", "it's 'me'; $HOME", "e\u0301\u202edigits"])
+def test_names_of_every_kind_work(name: str, here: Path, one_model: Any):
+    (here / f"{name}.png").write_bytes((here / "sea.png").read_bytes())
+    result = invoke("stylize", f"{name}.png", "--style", "waves.png", "-o", "out/")
+    assert result.exit_code == 0, result.output
+    (made,) = (here / "out").iterdir()
+    assert made.name == f"{name}-stylized.png"
+    found = images.read_recipe(made)
+    assert found is not None
+    assert found["content"]["name"] == f"{name}.png"
+    for options in ((), ("--json",), ("--python",)):
+        assert invoke("recipe", str(made), *options).exit_code == 0
+    again = invoke("stylize", f"{name}.png", "--style", "waves.png", "-o", "out/", "--skip-existing", "--json")
+    assert (again.exit_code, again.stdout) == (0, "")
+
+
+def test_a_name_that_is_no_text_works(here: Path, tiny_weights: Path):
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        (here / name).write_bytes((here / "sea.png").read_bytes())
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    done = process("stylize", name, "--style", "waves.png", "-o", "out/", cwd=here)
+    assert done.stdout == "out/caf\\udce9-stylized.png\n"
+    (made,) = (here / "out").iterdir()
+    found = images.read_recipe(made)
+    assert found is not None
+    assert found["content"]["name"] == name
 
 
 def test_brackets_in_names_are_not_markup(here: Path):

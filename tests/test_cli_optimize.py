@@ -125,8 +125,10 @@ def rgb(path: str | Path) -> np.ndarray:
         (("optimize", "sea.png"), "Error: no style given; add one or more pictures"),
         (("optimize", "gone.png", "--style", "waves.png"), "Error: gone.png: there is no such file"),
         (("optimize", ".", "--style", "waves.png"), "Error: .: is a folder; one photo is optimised at a time"),
+        (("optimize", "sea.png", "--style", "waves.png:0"), "Error: --style: all weights are 0, so there is no style"),
+        (("compare", "sea.png", "--style", "waves.png:0", "-o", "x"), "Error: --style: all weights are 0, so there is"),
         ((*STYLED, "--steps", "0"), "Error: --steps is 0, must be a whole number from 1"),
-        ((*STYLED, "--content-weight", "-1"), "Error: --content-weight is -1.0, must be at least 0"),
+        ((*STYLED, "--content-weight", "-1"), "Error: --content-weight is -1.0, must be a number >= 0"),
         ((*STYLED, "--style-layers", "relu9_1"), "Error: --style-layers names 'relu9_1', must be one of relu1_1"),
         ((*STYLED, "--style-layers", "relu1_1=x"), "--style-layers relu1_1=x: weight of relu1_1 is 'x'"),
         ((*STYLED, "--content-layers", "relu4_2,relu4_2"), "relu4_2 is given twice; give each layer once"),
@@ -144,7 +146,7 @@ def rgb(path: str | Path) -> np.ndarray:
             (*STYLED, "--stroke-scale", "2", "--style-size", "64"),
             "Error: --style-size 64 and --stroke-scale 2.0 contradict each other; give one of them",
         ),
-        ((*STYLED, "--strength", "1.5"), "Error: --strength is 1.5, must be at least 0 and at most 1"),
+        ((*STYLED, "--strength", "1.5"), "Error: --strength is 1.5, must be between 0 and 1"),
         ((*STYLED, "-o", "sea.png", "--overwrite"), "-o sea.png: is one of the input pictures"),
         ((*STYLED, "-o", "out.xyz"), "Error: -o out.xyz: cannot write the format '.xyz'"),
         ((*STYLED, "-o", "out.png", "--resume"), "Error: --resume: there is no out.state.safetensors"),
@@ -153,7 +155,7 @@ def rgb(path: str | Path) -> np.ndarray:
         (("compare", "sea.png", "--style", "waves.png"), "Missing option"),
         (
             ("compare", "sea.png", "--style", "waves.png", "-o", "sea.png"),
-            "Error: -o sea.png: is a file, but several pictures are to be written; give a folder",
+            "Error: -o sea.png: is no folder, but several pictures are to be written; give a folder",
         ),
     ],
 )
@@ -164,10 +166,11 @@ def test_mistakes_are_told_with_exit_code_2(here: Path, monkeypatch: pytest.Monk
     assert sorted(here.rglob("*")) == before
 
 
-def test_mistakes_do_not_import_jax(here: Path):
+@pytest.mark.parametrize("mistake", [["--style", "waves.png", "--steps", "0"], ["--style", "waves.png:0"]])
+def test_mistakes_do_not_import_jax(here: Path, mistake: list[str]):
     script = (
         "import sys\nfrom wctstyle.cli import app\n"
-        "try:\n    app(['optimize', 'sea.png', '--style', 'waves.png', '--steps', '0'])\n"
+        f"try:\n    app(['optimize', 'sea.png', *{mistake}])\n"
         "except SystemExit as end:\n    print(end.code, {'jax', 'flax'} & set(sys.modules))\n"
     )
     root = Path(cli.__file__).parents[2]

@@ -94,11 +94,15 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{p}: {c}" for p, c in COMMANDS])
 def test_command_works(page: str, line: str, desk: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a process where it is the first of its subcommand, in this one otherwise: to import JAX takes long."""
+    """As a process where it is the first of its subcommand or has pipes, in this one otherwise: JAX loads long."""
     words = shlex.split(line)
     assert words[0] == "wctstyle", f"{page}: a command of another program: {line}"
     words = _prepare(words) if _is_run(words) else [*words, "--help"]
-    if (page, line) in FIRST.values():
+    if "<" in words:
+        command = f"{shlex.quote(sys.executable)} -m {line}"
+        done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300, shell=True)
+        code, told = done.returncode, f"{done.stdout}\n{done.stderr}"
+    elif (page, line) in FIRST.values():
         command = [sys.executable, "-m", "wctstyle", *words[1:]]
         done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300)
         code, told = done.returncode, f"{done.stdout}\n{done.stderr}"
@@ -119,6 +123,20 @@ def test_python_works(page: str, code: str, desk: Path, quick: None, monkeypatch
     else:
         monkeypatch.chdir(desk)
         exec(compile(code, page, "exec"), {"__name__": "__main__"})
+
+
+def test_every_kind_of_trouble_has_its_test() -> None:
+    """The notes name a test in each row, and it is there."""
+    rows = re.findall(
+        r"^\|(?! kind )([^-\n].*)\|$",
+        (ROOT / "docs" / "notes" / "field-reports.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(rows) >= 40
+    for row in rows:
+        found = re.fullmatch(r"[^|]+\|[^|]+\| `(test_\w+\.py)::(test_\w+)` ", row)
+        assert found, f"wanted kind, what is right and a test: {row}"
+        assert f"def {found[2]}(" in (ROOT / "tests" / found[1]).read_text(encoding="utf-8"), row
 
 
 def test_readme_has_the_two_lines_that_ci_runs() -> None:

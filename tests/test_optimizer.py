@@ -96,20 +96,31 @@ def finish(iterates: Iterator[Iterate]) -> Iterate:
         ({"blend": "x"}, "blend is 'x', must be one of barycenter"),
         ({"pooling": "min"}, "pooling is 'min', must be one of max, avg"),
         ({"init": "x"}, "init is 'x', must be one of fast, image, content, noise, style"),
-        ({"strength": 1.1}, "strength is 1.1, must be at least 0 and at most 1"),
-        ({"keep_faces": 1.5}, "keep_faces is 1.5, must be at least 0 and at most 1"),
-        ({"content_weight": -1}, "content_weight is -1, must be at least 0"),
-        ({"tv_weight": float("inf")}, "tv_weight is inf, must be at least 0"),
+        ({"strength": 1.1}, "strength is 1.1, must be between 0 and 1"),
+        ({"keep_faces": 1.5}, "keep_faces is 1.5, must be between 0 and 1"),
+        ({"content_weight": -1}, "content_weight is -1, must be a number >= 0"),
+        ({"tv_weight": float("inf")}, "tv_weight is inf, must be a number >= 0"),
         ({"learning_rate": 0}, "learning_rate is 0, must be above 0 and at most 1"),
-        ({"time_budget": 0}, "time_budget is 0, must be above 0"),
+        ({"time_budget": 0}, "time_budget is 0, must be a number > 0"),
         ({"plateau": 1}, "plateau is 1, must be at least 0 and below 1"),
         ({"average": float("nan")}, "average is nan, must be at least 0 and below 1"),
         ({"history": 0}, "history is 0, must be a whole number from 1 to 100"),
         ({"smallest": 8}, "smallest is 8, must be a whole number from 16"),
         ({"seed": -1}, "seed is -1, must be a whole number from 0"),
+        ({"steps": None}, "steps is None, must be a whole number"),
+        ({"strength": None}, "strength is None, must be between 0 and 1"),
+        ({"tv_weight": [1]}, "tv_weight is [1], must be a number >= 0"),
+        ({"tv_weight": 10**400}, f"tv_weight is {10**400}, must be a number >= 0"),
+        ({"time_budget": "1"}, "time_budget is '1', must be a number > 0"),
+        ({"init": ["fast"]}, "init is ['fast'], must be one of fast"),
+        ({"original_colors": None}, "original_colors is None, must be True or False"),
+        ({"normalize_gradients": "no"}, "normalize_gradients is 'no', must be True or False"),
+        ({"content_layers": None}, "content_layers is None, must name layers with their weights"),
+        ({"style_layers": ["relu4_1"]}, "style_layers is ['relu4_1'], must name layers with their weights"),
+        ({"style_layers": {"relu4_1": None}}, "style_layers of relu4_1 is None, must be a number >= 0"),
         ({"style_layers": {}}, "style_layers is empty, must name at least one of relu1_1 to relu5_1"),
         ({"style_layers": {"relu9_1": 1}}, "style_layers names 'relu9_1', must be one of relu1_1"),
-        ({"content_layers": {"relu4_2": -1}}, "content_layers of relu4_2 is -1, must be at least 0"),
+        ({"content_layers": {"relu4_2": -1}}, "content_layers of relu4_2 is -1, must be a number >= 0"),
         ({"content_weight": 0, "style_weight": 0}, "content_weight, or that of all its layers, is 0"),
     ],
 )
@@ -117,6 +128,17 @@ def test_bad_settings_are_named(values: dict[str, Any], message: str):
     with pytest.raises(ConfigError) as caught:
         OptimizeSettings(**values)
     assert str(caught.value).startswith(message)
+
+
+def test_numbers_of_other_libraries_are_settings_too():
+    given = OptimizeSettings(
+        steps=np.int64(3),
+        strength=np.float32(0.5),
+        original_colors=np.bool_(True),
+        style_layers={"relu1_1": np.int8(1)},  # pyright: ignore[reportArgumentType]
+    )
+    assert given == OptimizeSettings(steps=3, strength=0.5, original_colors=True, style_layers={"relu1_1": 1})
+    assert (type(given.steps), type(given.style_layers["relu1_1"])) == (int, int)
 
 
 def test_layers_are_those_of_the_encoder():
@@ -612,7 +634,7 @@ def test_a_state_of_another_run_is_refused(
 
 @pytest.mark.parametrize("every", [0, -5])
 def test_iterates_at_no_steps_are_refused(tiny: Optimizer, content: np.ndarray, every: int):
-    with pytest.raises(ConfigError, match=f"every is {every}, must be a whole number of steps, at least 1"):
+    with pytest.raises(ConfigError, match=f"every is {every}, must be a whole number of steps from 1"):
         tiny.run(content, [(content, 1.0)], SHORT, every=every)
 
 
@@ -962,20 +984,30 @@ def test_what_is_not_finite_is_an_error(tensors: dict[str, np.ndarray], content:
         ({"content": np.zeros((5, 5, 3), np.uint8)}, ImageError, "content picture: got uint8 values"),
         ({"content": np.full((5, 5, 3), 2.0)}, ImageError, "content picture: has values outside"),
         ({"content": np.zeros((1, 5, 3), np.float32)}, ImageError, "at least 2 pixels each way"),
+        ({"content": None}, ImageError, "content picture: got NoneType, wanted an array"),
+        ({"styles": None}, ConfigError, "no style given"),
+        ({"styles": "sea.jpg"}, ImageError, "style picture 1: got str, wanted an array; give wctstyle.images.load"),
+        ({"weights": [None]}, ConfigError, "weight of style 1 is None, must be a number >= 0"),
+        ({"given": "sea.jpg"}, ImageError, "picture to start from: got str, wanted an array"),
+        ({"faces": "none"}, ImageError, "faces: got str, wanted an array"),
+        ({"faces": np.zeros((2, 2))}, ImageError, "faces: has shape (2, 2), the content"),
+        ({"settings": {"steps": 3}}, ConfigError, "settings is {'steps': 3}, must be OptimizeSettings("),
+        ({"every": 2.5}, ConfigError, "every is 2.5, must be a whole number of steps from 1"),
     ],
 )
 def test_bad_calls_are_told_at_once(
     tiny: Optimizer, content: np.ndarray, style: np.ndarray, call: dict[str, Any], error: Any, message: str
 ):
     styles = call.get("styles", [(style, w) for w in call.get("weights", [1.0])])
-    settings = dataclasses.replace(SHORT, init=call.get("init", "content"))
+    settings = call.get("settings", dataclasses.replace(SHORT, init=call.get("init", "content")))
+    more = {name: call[name] for name in ("faces", "every") if name in call}
     with pytest.raises(error) as caught:
-        tiny.run(call.get("content", content), styles, settings, init=call.get("given"))
+        tiny.run(call.get("content", content), styles, settings, init=call.get("given"), **more)
     assert message in str(caught.value)
 
 
 def test_an_unknown_model_is_named():
-    with pytest.raises(ConfigError, match="model 'huge' is not known: use one of slim, medium, vgg19"):
+    with pytest.raises(ConfigError, match="model is 'huge', must be one of slim, medium, vgg19"):
         Optimizer("huge")
 
 

@@ -21,6 +21,7 @@ ORDER = (
     "video batch",
     "recipe",
     "stylizer",
+    "refining",
     "rendering measuring",
     "programs codes",
     "optimizer",
@@ -43,6 +44,7 @@ ORDER = (
 
 BESIDE = {
     ("__main__", "cli"),
+    ("compilation", "errors"),
     ("decoder", "encoder"),
     ("convolution", "winograd"),
     ("transforms", "moments"),

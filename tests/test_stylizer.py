@@ -2,11 +2,15 @@ import dataclasses
 import errno
 import itertools
 import os
+import subprocess
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import platformdirs
 import pytest
@@ -14,19 +18,21 @@ from feature_strategies import law
 from hypothesis import given
 from hypothesis import strategies as st
 from narrow import NARROW, picture, quick_compilation, random_tensors
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import wctstyle.optimizer
 import wctstyle.stylizer
-from wctstyle import color, feature_metrics, pixel_metrics, transforms, weights
+from wctstyle import color, feature_metrics, images, pixel_metrics, transforms, weights
 from wctstyle.codes import StyleCode
 from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.model import build
 from wctstyle.moments import measure
-from wctstyle.optimizer import Optimizer
+from wctstyle.optimizer import Optimizer, OptimizeSettings, memory
 from wctstyle.plan import counted
+from wctstyle.regions import Region
 from wctstyle.settings import MAX_SIDE, MAX_STRENGTH, BlendKind, Settings, TransformKind
 from wctstyle.sizes import SMALLEST_SIDE, pad_to_family, padded_side
 from wctstyle.stylizer import Stylizer, content_hash, stylize
@@ -575,6 +581,15 @@ def refiner(fresh, tensors):
     return fresh
 
 
+@pytest.mark.parametrize("look", [0, 128])
+def test_a_size_too_large_to_refine_is_told_before_it_is_painted(refiner, styles, monkeypatch, look):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    monkeypatch.setattr(refiner, "render", None)
+    photo = picture(150, 140, seed=1)
+    with pytest.raises(ImageError, match="^optimising 140x150 pixels needs .*: give a --size well below"):
+        refiner.stylize(photo, styles[0], Settings(refine=2, look=look))
+
+
 def test_refining_brings_the_moments_nearer_and_keeps_what_it_is_told(refiner, tensors, styles, photo_64):
     encoder, _ = build(NARROW, tensors)
 
@@ -690,6 +705,15 @@ def test_odd_pictures_are_refined(refiner, photo_64, styles, odd):
         ({"refine": 2.5}, "refine is 2.5, must be a whole number of steps from 0 to 200"),
         ({"refine": True}, "refine is True, must be a whole number of steps from 0 to 200"),
         ({"look": 100}, "look is 100, must be from 128 to 4096 pixels, or 0 for none"),
+        ({"detail": None}, "detail is None, must be between 0 and 1"),
+        ({"strength": "1"}, "strength is '1', must be between 0 and 1.5"),
+        ({"color": [0.5]}, "color is [0.5], must be between 0 and 1"),
+        ({"texture": 1j}, "texture is 1j, must be between 0 and 1"),
+        ({"keep_faces": True}, "keep_faces is True, must be between 0 and 1"),
+        ({"strength": np.float32(2)}, "strength is 2.0, must be between 0 and 1.5"),
+        ({"transform": ["mk"]}, "transform is ['mk'], must be one of mk, wct, adain"),
+        ({"blend": None}, "blend is None, must be one of barycenter, linear, mixture"),
+        ({"refine": "3"}, "refine is '3', must be a whole number of steps from 0 to 200"),
         ({"look": 512.5}, "look is 512.5, must be from 128 to 4096 pixels, or 0 for none"),
         ({"look": None}, "look is None, must be from 128 to 4096 pixels, or 0 for none"),
     ],
@@ -712,7 +736,21 @@ def test_settings_take_the_ends_of_their_ranges():
         assert settings.strength == end * MAX_STRENGTH
 
 
+def test_numbers_of_other_libraries_are_settings_too():
+    """They become Python's own, which a recipe can be written with."""
+    settings = Settings(
+        strength=np.float32(0.5), detail=jnp.float32(0.25), color=np.array(1), refine=np.int64(3), look=np.int32(256)
+    )
+    assert settings == Settings(strength=0.5, detail=0.25, color=1, refine=3, look=256)
+    assert {type(getattr(settings, name)) for name in ("strength", "detail")} == {float}
+    assert {type(getattr(settings, name)) for name in ("color", "refine", "look")} == {int}
+
+
 BAD_PICTURES = {
+    "nothing": (None, "got NoneType, wanted an array; give wctstyle.images.load"),
+    "a path": (Path("sea.jpg"), "got PosixPath, wanted an array; give wctstyle.images.load"),
+    "Pillow's": (Image.new("RGB", (8, 8)), "got Image, wanted an array; give wctstyle.images.load"),
+    "ragged": ([[[0.0] * 3], [[0.0] * 2]], "got list, wanted an array"),
     "grey": (np.zeros((8, 8), np.float32), r"shape \(8, 8\), wanted height x width x 3"),
     "with alpha": (np.zeros((8, 8, 4), np.float32), r"shape \(8, 8, 4\), wanted"),
     "a batch": (np.zeros((1, 8, 8, 3), np.float32), r"shape \(1, 8, 8, 3\), wanted"),
@@ -727,6 +765,12 @@ BAD_PICTURES = {
 }
 
 
+def test_pictures_as_they_are_loaded_may_be_contents_and_styles(stylizer, photo_64, styles):
+    content, style = (images.Picture(rgb) for rgb in (photo_64, styles[0]))
+    made = stylizer.stylize(content, [style], Settings(refine=1)).image
+    np.testing.assert_array_equal(made, stylizer.stylize(photo_64, [styles[0]], Settings(refine=1)).image)
+
+
 @pytest.mark.parametrize(("bad", "message"), BAD_PICTURES.values(), ids=BAD_PICTURES.keys())
 def test_bad_pictures_are_refused_by_role(stylizer, photo_64, styles, bad, message):
     with pytest.raises(ImageError, match=f"^content picture: .*{message}"):
@@ -739,18 +783,71 @@ def test_bad_pictures_are_refused_by_role(stylizer, photo_64, styles, bad, messa
 
 @pytest.mark.parametrize("weight", [-1, -1e-9, float("nan"), float("inf")])
 def test_bad_weights_are_refused_by_number(stylizer, photo_64, styles, weight):
-    with pytest.raises(ConfigError, match=rf"weight of style 2 is {float(weight)}, must be a number >= 0"):
+    with pytest.raises(ConfigError, match=rf"weight of style 2 is {weight}, must be a number >= 0"):
         stylizer.stylize(photo_64, [(styles[0], 1), (styles[1], weight)])
 
 
-def test_no_style_is_an_error(stylizer, photo_64):
+@pytest.mark.parametrize("none", [[], (), None], ids=str)
+def test_no_style_is_an_error(stylizer, photo_64, none):
     with pytest.raises(ConfigError, match="no style given: give at least one"):
-        stylizer.stylize(photo_64, [])
+        stylizer.stylize(photo_64, none)
 
 
-def test_an_unknown_model_is_an_error():
-    with pytest.raises(ConfigError, match="model 'huge' is not known: use one of slim, medium, vgg19"):
-        Stylizer("huge")
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (lambda style: (style, 0.5), "style 2 is no picture and no pair"),
+        (lambda style: [(style, 0.5, 1)], "style 1 is no picture and no pair"),
+        (lambda style: [(style,)], "style 1 is no picture and no pair"),
+        (lambda style: [(0.5, style)], "style 1 is no picture and no pair"),
+        (lambda style: [(style, None)], "weight of style 1 is None, must be a number >= 0"),
+        (lambda style: [(style, "1")], "weight of style 1 is '1', must be a number >= 0"),
+        (lambda style: [(style, [1, 2])], "weight of style 1 is"),
+        (lambda style: Region(None, style, None), "strength of a region is None, must be a number >= 0"),
+        (lambda style: Region(None, [(style, True)]), "weight of style 1 is True, must be a number >= 0"),
+    ],
+)
+def test_what_is_no_style_with_its_weight_is_told(stylizer, photo_64, pair, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        stylizer.stylize(photo_64, pair(photo_64))
+
+
+def test_a_mask_that_is_no_array_is_told(stylizer, photo_64):
+    for mask in (images.load(np.ones((8, 8))), "mask.png"):
+        with pytest.raises(ImageError, match=r"^mask: got .*give wctstyle.regions.mask_of"):
+            stylizer.stylize(photo_64, Region(mask, photo_64))
+
+
+@pytest.mark.parametrize(
+    "settings", [None, 0.5, {"strength": 1}, OptimizeSettings()], ids=lambda value: type(value).__name__
+)
+def test_settings_of_another_kind_are_told(stylizer, photo_64, settings):
+    with pytest.raises(ConfigError, match=r"^settings is .*, must be Settings\("):
+        stylizer.stylize(photo_64, photo_64, settings)
+
+
+@pytest.mark.parametrize("whose", ["photo", "style"])
+def test_a_code_of_another_model_is_told(stylizer, photo_64, styles, whose):
+    codes = {"photo": stylizer.content(photo_64), "style": styles[0]}
+    wider = codes[whose].moments._replace(mean=jnp.zeros(99))
+    codes[whose] = dataclasses.replace(codes[whose], moments=wider)
+    with pytest.raises(ConfigError, match="^a code of another model than slim: measure its picture with this one"):
+        stylizer.stylize(codes["photo"], codes["style"])
+
+
+def test_pictures_of_jax_and_lists_of_numbers_are_pictures(stylizer, photo_64, styles):
+    want = stylizer.stylize(photo_64, styles[0].pixels).image
+    for kind in (jnp.asarray, np.ndarray.tolist):
+        np.testing.assert_array_equal(stylizer.stylize(kind(photo_64), jnp.asarray(styles[0].pixels)).image, want)
+    weighted = [(jnp.asarray(styles[0].pixels), jnp.float32(2))]
+    np.testing.assert_array_equal(stylizer.stylize(photo_64, weighted).image, want)
+
+
+@pytest.mark.parametrize("model", ["huge", None, ["slim"]], ids=str)
+def test_an_unknown_model_is_an_error(model):
+    for make in (Stylizer, Optimizer, lambda model: stylize(picture(8, 8), picture(8, 8), model=model)):
+        with pytest.raises(ConfigError, match=r"^model is .*, must be one of slim, medium, vgg19"):
+            make(model)
 
 
 @pytest.mark.parametrize("broken", ["encoder/conv1_1", "encoder/conv4_1", "decoder/conv4_1", "decoder/conv1_1"])
@@ -830,3 +927,61 @@ class TestCompilationCache:
         monkeypatch.setattr(wctstyle.compilation.Path, "mkdir", refuse)
         enable_compilation_cache()
         assert jax.config.jax_compilation_cache_dir is None
+
+    def test_a_damaged_program_is_replaced_and_nothing_said(self, tmp_path):
+        script = (
+            "import jax\n"
+            "from wctstyle.compilation import enable_compilation_cache\n"
+            "enable_compilation_cache()\n"
+            "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)\n"
+            "jax.jit(lambda x: 2 * x + 1)(1.0)\n"
+        )
+        variables = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+        variables.pop("JAX_COMPILATION_CACHE_DIR", None)
+
+        def entries():
+            done = subprocess.run(
+                [sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True
+            )
+            assert done.stderr == ""
+            return {path: path.read_bytes() for path in tmp_path.rglob("*-cache")}
+
+        before = entries()
+        assert before
+        for number, (path, data) in enumerate(before.items()):
+            path.write_bytes(data[: len(data) // 2] if number % 2 else b"no program")
+        assert {path: len(data) for path, data in entries().items()} == pytest.approx(
+            {path: len(data) for path, data in before.items()}, rel=0.02
+        )
+
+    def test_the_owner_of_a_read_only_folder_may_write_again(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+        folder = tmp_path / "wctstyle" / "programs"
+        folder.mkdir(parents=True)
+        folder.chmod(0o555)
+        temporary = tempfile.TemporaryFile
+
+        def refuse(dir):  # as for a user who is not root
+            if not dir.stat().st_mode & 0o200:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return temporary(dir=dir)
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+        enable_compilation_cache()
+        assert folder.stat().st_mode & 0o700 == 0o700
+
+    def test_a_folder_that_stays_read_only_is_told_once_and_read(self, tmp_path, monkeypatch, caplog):
+        monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+
+        def refuse(**_kwargs):
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+        for _ in range(2):
+            jax.config.update("jax_compilation_cache_dir", None)
+            enable_compilation_cache()
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "wctstyle" / "programs")
+        (told,) = [record.getMessage() for record in caplog.records]
+        assert "Read-only file system" in told
+        assert "JAX_COMPILATION_CACHE_DIR" in told
+        assert "\n" not in told

@@ -606,6 +606,41 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
         loop.run(stage, {"w": jnp.ones(2)}, step, checkpoint=tmp_path / "c.safetensors", report=lambda _: None)
 
 
+@pytest.mark.parametrize("busy", ["reports", "saves", "saves the end"])
+def test_no_step_is_repeated_after_ctrl_c(busy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C may come after a step, while the training reports or saves."""
+    stage, taken = loop.Stage("painter", 4), []
+    at = {"reports": 2, "saves": 2, "saves the end": 4}[busy]
+    save = loop.save_checkpoint
+
+    def step(params: Any, state: Any, index: int) -> tuple[Any, Any, dict[str, Any]]:
+        taken.append(index)
+        return {"w": params["w"] + 1}, state, {"loss": jnp.float32(1)}
+
+    def run(report: Any) -> Any:
+        return loop.run(
+            stage, {"w": jnp.zeros(2)}, step, checkpoint=tmp_path / "c.safetensors", report=report, report_every=1,
+            save_seconds=0.0,
+        )  # fmt: skip
+
+    def report(row: dict[str, Any]) -> None:
+        if busy == "reports" and row["step"] == at:
+            raise KeyboardInterrupt
+
+    def saved(path: Path, tree: Any, stage: loop.Stage, done: int) -> None:
+        if busy != "reports" and done == at:
+            monkeypatch.setattr(loop, "save_checkpoint", save)
+            raise KeyboardInterrupt
+        save(path, tree, stage, done)
+
+    monkeypatch.setattr(loop, "save_checkpoint", saved)
+    with pytest.raises(KeyboardInterrupt):
+        run(report)
+    trained = run(lambda row: None)
+    assert taken == [0, 1, 2, 3]
+    assert trained["w"].tolist() == [4, 4]
+
+
 @pytest.mark.parametrize(("kind", "width"), [("painter", 3), ("encoder", 2)])
 def test_checkpoint_of_another_model_or_stage_is_refused(tmp_path: Path, kind: str, width: int) -> None:
     loop.save_checkpoint(tmp_path / "c.safetensors", {"w": jnp.ones(2)}, loop.Stage("painter", 3), 1)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wctstyle import images
+from wctstyle import __version__, images
 from wctstyle.cutout import visible_sides
-from wctstyle.inputs import Sizes, StyleSpec, fit_style, read_masks, read_photo, read_style, regions_for
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.inputs import (
+    STDIN,
+    Sizes,
+    StyleSpec,
+    fit_style,
+    photo_side,
+    read,
+    read_masks,
+    read_photo,
+    read_style,
+    regions_for,
+)
 from wctstyle.laps import Laps
 from wctstyle.recipe import Recipe, Source, mask_sources, public_name, style_sources
 from wctstyle.settings import Settings
@@ -79,17 +92,35 @@ class Batch:
             self._fitted = side, fitted
         return self._fitted[1]
 
+    def made(self, content: str, result: Path) -> bool:
+        """Say whether a file is the result of a photo as this batch makes it, by the recipe in it."""
+        try:
+            found = Recipe.from_json(images.read_recipe(result) or {})
+            if content == STDIN or found.content.name != public_name(content):
+                return False
+            return replace(found, version=__version__) == self._recipe_for(
+                read(content, self.sizes.max_pixels), content
+            )
+        except (ConfigError, ImageError):
+            return False
+
     def make(
-        self, content: str, output: Path, *, refining: Callable[[int, int], None] = lambda step, steps: None
+        self,
+        content: str,
+        output: Path,
+        *,
+        sink: tuple[str, Callable[[bytes], object]] | None = None,
+        refining: Callable[[int, int], None] = lambda step, steps: None,
     ) -> dict[str, Any]:
         """Stylize a photo and save the result, in a folder that is made if missing; returns figures for JSON.
 
-        `refining`: see `Stylizer.stylize`.
+        `sink`: a format and a function that takes the file's bytes, instead of saving. `refining`: see
+        `Stylizer.stylize`.
         """
         laps, self._first_laps = self._first_laps or Laps(*LAPS), None
         full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
         styles = self._styles_at(self.sizes.strokes.long_side(max(visible_sides(picture))))
-        recipe = self._recipe_for(full, picture, content)
+        recipe = self._recipe_for(full, content).to_json()
         laps.end("read")
         if self._stylizer is None:
             from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
@@ -100,10 +131,15 @@ class Batch:
         traced = sum(stylizer.traces.values())
         regions = regions_for(picture, styles, self._specs, self._masks, self._warn)
         result = stylizer.stylize(picture, regions, self.settings, refining=refining)
+        stylizer.forget_photos()  # each is seen once
         laps.include(result.seconds)
         laps.skip()
-        images.make_folder(output.parent)
-        images.save(output, result.image, picture.alpha, quality=self.quality, recipe=recipe.to_json())
+        if sink is not None:
+            format, write = sink
+            write(images.encode(result.image, picture.alpha, format=format, quality=self.quality, recipe=recipe))
+        else:
+            images.make_folder(output.parent)
+            images.save(output, result.image, picture.alpha, quality=self.quality, recipe=recipe)
         laps.end("write")
         total = time.perf_counter() - laps.began
         return {
@@ -117,11 +153,11 @@ class Batch:
             "first_call": sum(stylizer.traces.values()) > traced,
         }
 
-    def _recipe_for(self, full: images.Picture, picture: images.Picture, source: str) -> Recipe:
+    def _recipe_for(self, full: images.Picture, source: str) -> Recipe:
         return Recipe(
             content=Source(public_name(source), full.content_hash),
             styles=self._style_sources,
-            size=max(picture.height, picture.width),
+            size=photo_side(full, self.sizes.size, CONTENT_SIZE),
             settings=self.settings,
             model=self.model,
             style_size=self.sizes.strokes.style_size,

@@ -165,7 +165,10 @@ def conv3x3(
     if min(height, width) < 2 or not on_cpu():  # nothing to reflect: the single row or column is repeated
         modes = ["edge" if side < 2 else "reflect" for side in (height, width)]
         x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)), mode=modes[0])
-        return correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), kernel, _VALID) + bias
+        return (
+            correlate(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)), mode=modes[1]), kernel, _VALID)
+            + bias[None, None, None]
+        )
     y = correlate_same(x, kernel)
     left = jnp.concatenate([x[:, :, 1:2], x[:, :, :2]], axis=2)
     right = jnp.concatenate([x[:, :, -2:], x[:, :, -2:-1]], axis=2)
@@ -177,11 +180,11 @@ def conv3x3(
     y = lax.dynamic_update_slice(y, sides[n:], (0, 1, width - 1, 0))
     y = lax.dynamic_update_slice(y, ends[:n], (0, 0, 0, 0))
     y = lax.dynamic_update_slice(y, ends[n:], (0, height - 1, 0, 0))
-    return y + bias
+    return y + bias[None, None, None]
 
 
 def conv3x3_zero(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
 ) -> Float[Array, "n h w c_out"]:
     """Cross-correlate with a 3x3 kernel over zero padding, as the original does; a quarter cheaper on a CPU."""
-    return correlate_same(x, kernel) + bias
+    return correlate_same(x, kernel) + bias[None, None, None]

@@ -46,7 +46,7 @@ def upsampled_conv3x3(
     y = correlate(padded, folded, ((0, 0), (0, 0)))
     odd, even = y[:, 1:, :, : 2 * c_out], y[:, :-1, :, 2 * c_out :]  # each: an odd column, then the even one after it
     rows = jnp.stack([even, odd], axis=2).reshape(n, 2 * height, 2 * width + 2, c_out)
-    return rows[:, :, 1:-1] + bias
+    return rows[:, :, 1:-1] + bias[None, None, None]
 
 
 class Decoder(nnx.Module):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.regions import FACE, Region, mask_of, named_regions
 from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, style_long_side
+
+STDIN = "-"
+"""The path that means standard input. It can be read once."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,24 @@ class Sizes:
             raise ConfigError(f"max_pixels is {self.max_pixels}, must be a whole number; 0 means no limit")
 
 
+def opened(source: str) -> str | BinaryIO:
+    """Return standard input for `-`, and any other path as it is.
+
+    Raises:
+        ImageError: standard input is a terminal.
+    """
+    if source != STDIN:
+        return source
+    if sys.stdin.isatty():
+        raise ImageError(f"{STDIN}: is standard input, and nothing is piped into it; give a file")
+    return sys.stdin.buffer
+
+
 def read(source: str, max_pixels: int) -> images.Picture:
-    """Read a picture by its path or as `sample:NAME`."""
+    """Read a picture by its path, as `sample:NAME` or from standard input (`-`)."""
     if source.startswith(samples.PREFIX):
         return samples.picture(source.removeprefix(samples.PREFIX))
-    return images.load(source, max_pixels=max_pixels)
+    return images.load(opened(source), max_pixels=max_pixels)
 
 
 def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Picture, images.Picture]:
@@ -120,6 +138,12 @@ def read_masks(files: Mapping[str, str], max_pixels: int) -> dict[str, Mask]:
     """
     read_in = {name: read(file, max_pixels) for name, file in files.items()}
     return {name: Mask(files[name], picture.content_hash, mask_of(picture)) for name, picture in read_in.items()}
+
+
+def photo_side(picture: images.Picture, size: int | None, usual: int) -> int:
+    """Return the long side to which `fit_photo` scales."""
+    longest = max(picture.height, picture.width)
+    return min(longest, usual) if size is None else size or longest
 
 
 def fit_photo(picture: images.Picture, size: int | None, usual: int) -> images.Picture:

@@ -60,7 +60,7 @@ def total_variation(image: Image) -> Float[Array, " n"]:
     """
     rows = jnp.abs(image[:, 1:] - image[:, :-1])
     columns = jnp.abs(image[:, :, 1:] - image[:, :, :-1])
-    return sum((d.sum(axis=(1, 2, 3)) / max(d[0].size, 1) for d in (rows, columns)), jnp.zeros(len(image)))
+    return sum((d.sum(axis=(1, 2, 3)) / max(d[0].size, 1) for d in (rows, columns)), jnp.zeros(len(image), image.dtype))
 
 
 def smooth_variation(image: Image, *, epsilon: float = 0.02) -> Float[Array, " n"]:
@@ -73,7 +73,7 @@ def smooth_variation(image: Image, *, epsilon: float = 0.02) -> Float[Array, " n
     rows = image[:, 1:] - image[:, :-1]
     columns = image[:, :, 1:] - image[:, :, :-1]
     smooth = (jnp.sqrt(d**2 + epsilon**2) - epsilon for d in (rows, columns))
-    return sum((d.sum(axis=(1, 2, 3)) / max(d[0].size, 1) for d in smooth), jnp.zeros(len(image)))
+    return sum((d.sum(axis=(1, 2, 3)) / max(d[0].size, 1) for d in smooth), jnp.zeros(len(image), image.dtype))
 
 
 def out_of_range(image: Image) -> Float[Array, " n"]:
@@ -118,7 +118,7 @@ def _cross_trace(covariance: Array, root: Array) -> tuple[Array, tuple[Array, Ar
     floor = 1e-6 * jnp.sum(square * square) / len(root) + 1e-20
     values = jnp.sqrt(jnp.maximum(values, floor))
     outer = root @ vectors
-    return values.sum(), ((outer / values) @ outer.T, root)
+    return values.sum(), ((outer / values[None]) @ outer.T, root)
 
 
 def _cross_trace_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -14,22 +15,26 @@ from wctstyle import images
 from wctstyle import plan as core
 from wctstyle import weights as weight_files
 from wctstyle.codes import ContentCode, Rgb, StyleCode, codes_cache
-from wctstyle.compilation import enable_compilation_cache
+from wctstyle.compilation import check_device, enable_compilation_cache
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
-from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
 from wctstyle.regions import blend_shares
-from wctstyle.settings import DEFAULT_MODEL, DEFAULT_TEXTURE, MAX_SIDE, BlendKind, TransformKind
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_TEXTURE, MAX_SIDE, BlendKind, TransformKind, checked_model
 from wctstyle.sizes import pad_to_family
 from wctstyle.texture import textured
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import Barycenters
 
+_Code = TypeVar("_Code", ContentCode, StyleCode)
+
 BLEND_CACHE = 8
+
+STYLE = "style"
+"""First part of the keys of styles in the cache."""
 
 NEAR_COLOR = 0.05
 """Distance of mean colours, in units of the range, within which the style may be the photo itself.
@@ -77,8 +82,8 @@ class Measurer:
         tensors: Mapping[str, np.ndarray] | None = None,
         cache: Recent[Any] | None = None,
     ) -> None:
-        if model not in MODELS:
-            raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
+        checked_model(model)
+        check_device()
         enable_compilation_cache()
         limit_lapack_threads()
         if tensors is None:
@@ -106,7 +111,17 @@ class Measurer:
             _, moments = self._programs.encode(pad_to_family(rgb), *rgb.shape[:2])
             return StyleCode(moments, rgb, key)
 
-        return self.cache.get(("style", self.model, key), make)
+        return self.cache.get((STYLE, self.model, key), make)
+
+    def own(self, code: _Code) -> _Code:
+        """Return a code that this model measured.
+
+        Raises:
+            ConfigError: another model did.
+        """
+        if len(code.moments.mean) != len(self._programs.nothing.bias):
+            raise ConfigError(f"a code of another model than {self.model}: measure its picture with this one")
+        return code
 
     def measure(self, image: Rgb) -> Moments:
         """Return the moments of a picture's code."""
@@ -149,7 +164,7 @@ class Measurer:
 
     def _textured(self, code: ContentCode, texture: float) -> ContentCode:
         """Encode a photo that is encoded already with another texture."""
-        if code.texture == texture:
+        if self.own(code).texture == texture:
             return code
         return self.content(code.cutout or np.ascontiguousarray(code.photo), texture=texture)
 
@@ -196,7 +211,7 @@ class Measurer:
 
         moments = own = measured(content)
         if content.texture:
-            apart = content.mean_color(counted) - np.asarray(core.colors(target).mean)
+            apart = content.mean_color(counted) - core.colors(jax.device_get(target)).mean
             if np.linalg.norm(apart) < NEAR_COLOR:
                 own = measured(self._textured(content, 0.0))
         return self._programs.plan(moments, target, own=own, kind=transform)

@@ -31,7 +31,7 @@ class Affine(NamedTuple):
 
     def __call__(self, x: Features) -> Features:
         """Apply the map to every position of `x`."""
-        return jnp.einsum("nhwj,ij->nhwi", x, self.matrix) + self.bias
+        return jnp.einsum("nhwj,ij->nhwi", x, self.matrix) + self.bias[None, None, None]
 
 
 def measure(features: Features, weights: Float[Array, "n h w"] | None = None) -> Moments:
@@ -47,13 +47,13 @@ def measure(features: Features, weights: Float[Array, "n h w"] | None = None) ->
     if weights is None:
         count = jnp.asarray(x.shape[0], x.dtype)
         mean = x.mean(axis=0)
-        centered = x - mean
+        centered = x - mean[None]
     else:
         w = weights.reshape(-1, 1)
         count = w.sum()
         safe = jnp.maximum(count, jnp.finfo(x.dtype).tiny)
         mean = (w * x).sum(axis=0) / safe
-        centered = (x - mean) * jnp.sqrt(w)
+        centered = (x - mean[None]) * jnp.sqrt(w)
     covariance = centered.T @ centered / jnp.maximum(count, 1e-30)
     return Moments(count, mean, covariance)
 

@@ -50,8 +50,8 @@ def counted(
 
     `height` and `width` are the picture's own size in pixels; `shape` is the size of the padded code.
     """
-    rows = jnp.clip(height / CELL - jnp.arange(shape[0]), 0, 1)
-    columns = jnp.clip(width / CELL - jnp.arange(shape[1]), 0, 1)
+    rows = jnp.clip(height / CELL - jnp.arange(shape[0], dtype=jnp.float32), 0, 1)
+    columns = jnp.clip(width / CELL - jnp.arange(shape[1], dtype=jnp.float32), 0, 1)
     return (rows[:, None] * columns[None, :]).astype(jnp.float32)[None]
 
 

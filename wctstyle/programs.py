@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from wctstyle import plan as core
-from wctstyle.compilation import compiler_options
+from wctstyle.compilation import compiler_options, transferring
 from wctstyle.encoder import CELL, MODELS
 from wctstyle.model import build, extract
 from wctstyle.moments import Affine, Moments
@@ -43,7 +43,7 @@ class Programs:
                 self.traces[name] = self.traces.get(name, 0) + 1
                 return fn(*args, **kwargs)
 
-            return jax.jit(traced, compiler_options=compiler_options(), **options)
+            return transferring(jax.jit(traced, compiler_options=compiler_options(), **options))
 
         def encode(params: Any, image: Any, height: Any, width: Any) -> Any:
             return core.encode(nnx.merge(self._encoder_def, params), image, height, width)
@@ -92,7 +92,7 @@ class Programs:
         cells = np.zeros((n, height, width, 1), np.float32) if share is None else of_cells(share)
         drawn = code if face_code is None else face_code
         render = self._at(*code.shape[1:3])["render"]
-        return np.asarray(render(self._decoder, code, tuple(steps), tuple(amounts), drawn, cells))
+        return jax.device_get(render(self._decoder, code, tuple(steps), tuple(amounts), drawn, cells))
 
     def decoded(self, code: Features) -> Float[np.ndarray, "1 H W 3"]:
         """Decode a code without mapping it."""

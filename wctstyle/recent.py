@@ -45,6 +45,12 @@ class Recent(Generic[_V]):
                     self._making.pop(key, None)
         return value
 
+    def clear(self, keep: Callable[[Hashable], bool] = lambda key: False) -> None:
+        """Forget all values but those whose key is to be kept."""
+        with self._lock:
+            self._items = OrderedDict((key, item) for key, item in self._items.items() if keep(key))
+            self.total = sum(weight for _, weight in self._items.values())
+
     def _found(self, key: Hashable) -> _V:
         self._items.move_to_end(key)
         return self._items[key][0]

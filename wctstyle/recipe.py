@@ -12,9 +12,17 @@ from typing import Any
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
 from wctstyle.images import Picture
-from wctstyle.inputs import Mask, StyleSpec
+from wctstyle.inputs import STDIN, Mask, StyleSpec
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, Settings, checked_model, style_long_side
+from wctstyle.settings import (
+    DEFAULT_MODEL,
+    DEFAULT_STROKE_SCALE,
+    Settings,
+    checked_model,
+    checked_number,
+    checked_whole,
+    style_long_side,
+)
 
 START = "start.png"
 """What a command calls the fast picture that an optimisation starts from, where that picture has dials of its own."""
@@ -22,6 +30,8 @@ START = "start.png"
 
 def public_name(source: str) -> str:
     """Leave out the folders: they are private when the picture is passed on."""
+    if source == STDIN:
+        return "stdin"
     return source if source.startswith(samples.PREFIX) else os.path.basename(source)
 
 
@@ -256,23 +266,24 @@ def _command(name: str, arguments: Sequence[str]) -> str:
 
 def _read(written: Mapping[str, Any]) -> Recipe:
     settings = {field.name: written[field.name] for field in dataclasses.fields(Settings)}
-    size = _whole("size", written["size"])
+    size = checked_whole("size", written["size"], 1)
     own, scale = written["style_size"], written["stroke_scale"]
     if own is None:
-        style_long_side(size, _number("stroke_scale", scale))  # checks it
+        style_long_side(size, scale)  # checks it
     optimised = written.get("optimize")
     return Recipe(
         content=Source(**_texts(written["content"], "name", "hash")),
         styles=tuple(
             StyleSource(
-                **_texts(style, "name", "hash", "region"), weight=_number("weight of a style", style["weight"], least=0)
+                **_texts(style, "name", "hash", "region"),
+                weight=checked_number("weight of a style", style["weight"], 0),
             )
             for style in written["styles"]
         ),
         size=size,
         settings=Settings(**settings),
         model=checked_model(written["model"]),
-        style_size=None if own is None else _whole("style_size", own, least=0),
+        style_size=None if own is None else checked_whole("style_size", own, 0),
         stroke_scale=scale,
         masks=tuple(MaskSource(**_texts(mask, "name", "hash", "region")) for mask in written.get("masks", ())),
         optimisation=None if optimised is None else _optimisation(optimised),
@@ -288,7 +299,7 @@ def _optimisation(written: Mapping[str, Any]) -> Optimisation:
         settings=OptimizeSettings(**chosen),
         model=checked_model(written["model"]),
         init=_texts(written, "init")["init"],
-        stopped=None if stopped is None else _whole("stopped", stopped),
+        stopped=None if stopped is None else checked_whole("stopped", stopped, 1),
     )
 
 
@@ -298,18 +309,6 @@ def _texts(entry: Mapping[str, Any], *names: str) -> dict[str, str]:
         if not isinstance(value, str):
             raise ConfigError(f"{name} is {value!r}, must be text")
     return found
-
-
-def _number(name: str, value: Any, *, least: float = float("-inf")) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
-        raise ConfigError(f"{name} is {value!r}, must be a number" + (f" >= {least:g}" if least == 0 else ""))
-    return value
-
-
-def _whole(name: str, value: Any, *, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} is {value!r}, must be a whole number from {least}")
-    return value
 
 
 # ------------------------------------------------------------------------------------------------------------- programs

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from wctstyle import images
 from wctstyle.color import luma
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.settings import checked_number, plain
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,7 @@ class Region:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.strength) and self.strength >= 0):
-            raise ConfigError(f"strength of a region is {self.strength}, must be a number >= 0")
+        object.__setattr__(self, "strength", checked_number("strength of a region", self.strength, 0))
 
 
 def regions_of(styles: Any) -> list[Region]:
@@ -38,8 +38,7 @@ def regions_of(styles: Any) -> list[Region]:
     Raises:
         ConfigError: no styles, styles and regions together, or more than one region without a mask.
     """
-    listed = [styles] if isinstance(styles, Region) else styles
-    listed = listed if isinstance(listed, Sequence) else [listed]
+    listed = styles if isinstance(styles, list | tuple) else [styles]
     found = [item for item in listed if isinstance(item, Region)]
     if found and len(found) < len(listed):
         raise ConfigError("styles and regions are mixed; put the styles into a Region(None, styles)")
@@ -52,10 +51,22 @@ def regions_of(styles: Any) -> list[Region]:
 
 
 def weighted_styles(styles: Any) -> list[tuple[Any, float]]:
-    """List styles with their weights, given one style or several; each is a style (weight 1) or (style, weight)."""
-    if not isinstance(styles, Sequence):
-        return [(styles, 1.0)]
-    return [item if isinstance(item, tuple) else (item, 1.0) for item in styles]
+    """List styles with their weights, given one style, several or None; each is a style (weight 1) or (style, weight).
+
+    Raises:
+        ConfigError: a tuple is no pair, or its weight is no number >= 0.
+    """
+    if styles is None:
+        return []
+    found = []
+    for number, item in enumerate(styles if isinstance(styles, list | tuple) else [styles], start=1):
+        pair = item if isinstance(item, tuple) else (item, 1.0)
+        if len(pair) != 2 or isinstance(plain(pair[0]), int | float):
+            raise ConfigError(
+                f"style {number} is no picture and no pair; one style with its weight is [(style, weight)]"
+            )
+        found.append((pair[0], checked_number(f"weight of style {number}", pair[1], 0)))
+    return found
 
 
 def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
@@ -64,10 +75,8 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
     Raises:
         ConfigError: a weight is negative or not finite.
     """
-    for number, weight in enumerate(weights, start=1):
-        if not np.isfinite(weight) or weight < 0:
-            raise ConfigError(f"weight of style {number} is {weight}, must be a number >= 0")
-    shares = np.asarray(weights, np.float64)
+    checked = [checked_number(f"weight of style {number}", weight, 0) for number, weight in enumerate(weights, start=1)]
+    shares = np.asarray(checked, np.float64)
     if not shares.any():
         return None
     shares = shares / shares.max()  # first, so that huge weights do not overflow in the sum
@@ -130,7 +139,7 @@ def fitted(mask: Any, height: int, width: int) -> Float[np.ndarray, "h w"]:
     Raises:
         ImageError: wrong shape, type or range.
     """
-    array = np.asarray(mask)
+    array = images.as_array(mask, "mask", instead="wctstyle.regions.mask_of(images.load(...))")
     if array.dtype == np.bool_:
         array = array.astype(np.float32)
     if array.ndim != 2 or not array.size:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -42,7 +43,9 @@ def spread(parts: Sequence[Part], value: Callable[[Part], float]) -> Spread:
 
 def kept_share(parts: Sequence[Part], settings: Settings) -> Spread:
     """Return how much of what the decoder loses of the photo is restored, 0..1: all of it at strength 0."""
-    return 1 - spread(parts, lambda part: min(strength_of(part, settings), 1.0) * (1 - float(part.plan.likeness)))
+    return 1 - spread(
+        parts, lambda part: min(strength_of(part, settings), 1.0) * (1 - float(jax.device_get(part.plan.likeness)))
+    )
 
 
 class Renderer:
@@ -97,7 +100,7 @@ class Renderer:
         It is cached for recent palettes, so that a changed strength does not recompute them. The decoding of the
         recoloured photo is approximated by recolouring the decoded photo, which saves a decoding.
         """
-        palettes = [tuple(np.asarray(piece) for piece in part.plan.palette) for part in parts]
+        palettes = [tuple(jax.device_get(part.plan.palette)) for part in parts]
 
         def recolored(pixels: Float[np.ndarray, "1 H W 3"]) -> Float[np.ndarray, "1 H W 3"]:
             total = pixels

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import numpy as np
+from typing import Any, Literal, get_args
 
 from wctstyle.errors import ConfigError
 
@@ -23,15 +22,67 @@ DEFAULT_OPTIMIZER_MODEL: ModelName = "medium"
 """The network of `refine` and `optimize`, unless the model is vgg19."""
 
 
-def checked_model(value: object) -> str:
+def plain(value: Any) -> Any:
+    """Return a single number of NumPy, JAX or another library as Python's own, and anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+LARGEST = sys.float_info.max
+"""The bound of numbers that may be as large as they like, but finite."""
+
+
+def checked_number(
+    name: str, value: Any, low: float, high: float = LARGEST, *, open_low: bool = False, open_high: bool = False
+) -> float:
+    """Return a number within bounds, as Python's own.
+
+    Raises:
+        ConfigError: it is none, or out of bounds. The message begins with `name`.
+    """
+    own = plain(value)
+    inside = isinstance(own, int | float) and not isinstance(own, bool) and low <= own <= high
+    if inside and not (open_low and own == low) and not (open_high and own == high):
+        return own
+    if high == LARGEST:
+        bounds = f"a number {'>' if open_low else '>='} {low:g}"
+    elif open_low or open_high:
+        bounds = f"{'above' if open_low else 'at least'} {low:g} and {'below' if open_high else 'at most'} {high:g}"
+    else:
+        bounds = f"between {low:g} and {high:g}"
+    raise ConfigError(f"{name} is {own!r}, must be {bounds}")
+
+
+def checked_whole(name: str, value: Any, low: int, high: int | None = None, *, what: str = "number") -> int:
+    """Return a whole number within bounds, as Python's own.
+
+    Raises:
+        ConfigError: it is none, or out of bounds. The message begins with `name`.
+    """
+    own = plain(value)
+    if isinstance(own, int) and not isinstance(own, bool) and low <= own and (high is None or own <= high):
+        return own
+    upper = "" if high is None else f" to {high}"
+    raise ConfigError(f"{name} is {own!r}, must be a whole {what} from {low}{upper}")
+
+
+def checked_choice(name: str, value: Any, kinds: Any) -> str:
+    """Return one of the texts of a `Literal`.
+
+    Raises:
+        ConfigError: it is none of them. The message begins with `name`.
+    """
+    if not isinstance(value, str) or value not in get_args(kinds):
+        raise ConfigError(f"{name} is {value!r}, must be one of {', '.join(get_args(kinds))}")
+    return value
+
+
+def checked_model(value: Any) -> str:
     """Return the name of a model.
 
     Raises:
         ConfigError: it is none of the table's.
     """
-    if value not in get_args(ModelName):
-        raise ConfigError(f"model is {value!r}, must be one of {', '.join(get_args(ModelName))}")
-    return str(value)
+    return checked_choice("model", value, ModelName)
 
 
 def optimizer_model(model: str) -> ModelName:
@@ -76,9 +127,8 @@ def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_
         ConfigError: `stroke_scale` is out of range.
     """
     least, most = STROKE_SCALES
-    if not least <= stroke_scale <= most:
-        raise ConfigError(f"stroke_scale is {stroke_scale}, must be between {least:g} and {most:g}")
-    return min(max(round(stroke_scale * result_long_side), 64), MAX_SIDE)
+    scale = checked_number("stroke_scale", stroke_scale, least, most)
+    return min(max(round(scale * result_long_side), 64), MAX_SIDE)
 
 
 @dataclass(frozen=True)
@@ -109,16 +159,15 @@ class Settings:
     refine: int = 0
 
     def __post_init__(self) -> None:
+        def keep(name: str, checked: Any) -> None:
+            object.__setattr__(self, name, checked)
+
         for name, most in (("strength", MAX_STRENGTH), ("detail", 1), ("color", 1), ("texture", 1), ("keep_faces", 1)):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and 0 <= value <= most):
-                raise ConfigError(f"{name} is {value}, must be between 0 and {most}")
-        if self.transform not in get_args(TransformKind):
-            raise ConfigError(f"transform is {self.transform!r}, must be one of {', '.join(get_args(TransformKind))}")
-        if self.blend not in get_args(BlendKind):
-            raise ConfigError(f"blend is {self.blend!r}, must be one of {', '.join(get_args(BlendKind))}")
+            keep(name, checked_number(name, getattr(self, name), 0, most))
+        checked_choice("transform", self.transform, TransformKind)
+        checked_choice("blend", self.blend, BlendKind)
+        keep("look", plain(self.look))
         whole = isinstance(self.look, int) and not isinstance(self.look, bool)
         if not whole or not (self.look == 0 or LEAST_LOOK <= self.look <= MAX_SIDE):
             raise ConfigError(f"look is {self.look!r}, must be from {LEAST_LOOK} to {MAX_SIDE} pixels, or 0 for none")
-        if isinstance(self.refine, bool) or not isinstance(self.refine, int) or not 0 <= self.refine <= MAX_REFINE:
-            raise ConfigError(f"refine is {self.refine!r}, must be a whole number of steps from 0 to {MAX_REFINE}")
+        keep("refine", checked_whole("refine", self.refine, 0, MAX_REFINE, what="number of steps"))

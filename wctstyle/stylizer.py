@@ -18,12 +18,13 @@ from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Part, Rgb, StyleCode
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import CELL
+from wctstyle.errors import ConfigError
 from wctstyle.laps import Laps
-from wctstyle.measuring import Measurer, checked, content_hash
+from wctstyle.measuring import STYLE, Measurer, checked, content_hash
 from wctstyle.moments import Moments
-from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
+from wctstyle.refining import refinement, style_pixels, to_refine
 from wctstyle.regions import Region, regions_of, shares, weighted_styles
 from wctstyle.rendering import Renderer, kept_share, spread
 from wctstyle.settings import (
@@ -34,15 +35,12 @@ from wctstyle.settings import (
     TransformKind,
     optimizer_model,
 )
-from wctstyle.sizes import counted_side, pad_to_family, padded, padded_side
+from wctstyle.sizes import pad_to_family, padded_side
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Optimizer
 
 ENCODED_AT_ONCE = 4
-
-REFINE_CONTENT = 0.05
-"""What the photo weighs while a picture is refined, and four times as much with detail 1."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,6 @@ def _with_own_colors(image: Rgb, photo: Rgb, settings: Settings) -> Rgb:
     if settings.color == 1:
         return image
     return color.original_colors(image, photo, share=1 - settings.color).astype(np.float32)
-
-
-def _style_pixels(style: Rgb | StyleCode) -> Rgb:
-    return style.pixels if isinstance(style, StyleCode) else checked(style, "style picture")
 
 
 def _shape(content: Any) -> tuple[int, int] | None:
@@ -108,6 +102,10 @@ class Stylizer(Measurer):
         parts = [Part(plan)] if isinstance(plan, Plan) else plan
         return _with_own_colors(self._renderer.paint(content, parts, settings), content.photo, settings)
 
+    def forget_photos(self) -> None:
+        """Drop what is kept of photos, for jobs that see each once. What is kept of styles stays."""
+        self.cache.clear(lambda key: isinstance(key, tuple) and key[0] == STYLE)
+
     def reconstruct(self, image: Rgb) -> Rgb:
         """Encode and decode with nothing mapped: what the decoder alone makes of a picture."""
         content = self.content(image, texture=0.0)
@@ -131,27 +129,39 @@ class Stylizer(Measurer):
         now and then which step of how many that is at.
 
         Raises:
-            ConfigError: no styles, a bad weight, or several regions without a mask.
-            ImageError: a picture or mask of the wrong shape, type or range.
+            ConfigError: no styles, a bad weight, several regions without a mask, or a code of another model.
+            ImageError: a picture or mask of the wrong shape, type or range, or a size that takes more memory to refine
+                than is free; nothing has been painted then.
             NonFiniteError: the result is not finite.
         """
+        if not isinstance(settings, Settings):
+            raise ConfigError(f"settings is {settings!r}, must be Settings(...)")
         regions = regions_of(styles)
         cutout = content.cutout if isinstance(content, ContentCode) else cut_out(content)
         if cutout is not None:
             regions = cutout.regions(regions)
-            content = content if isinstance(content, ContentCode) else cutout
-        shape = _shape(content)
+        code = content if isinstance(content, ContentCode) else None
+        photo = code.photo if code else images.as_array(pixels_of(cutout or content), "content picture")
+        shape, laps = _shape(photo), Laps()
+        if shape is not None and settings.refine and settings.strength:
+            if wanted := to_refine(shape, regions, settings):  # what does not fit is told before anything is painted
+                self._optimizer.check_memory(cutout.alone() if cutout else photo, refinement(shape, settings), wanted)
+            laps.end("refine")
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
         ahead = self._compile_ahead(shape, regions, settings.transform) if settings.strength else None
         if small is not None:
-            photo = (
-                content.photo if isinstance(content, ContentCode) else checked(pixels_of(content), "content picture")
-            )
+            photo = checked(photo, "content picture")
             made = self._enlarged(photo, cutout, small, regions, settings, refining=refining, ahead=ahead)
         else:
-            made = self._at_once(content, regions, settings, refining=refining, ahead=ahead)
-        image = made.image if cutout is None else cutout.pasted(made.image)
-        return replace(made, image=image, first_of_size=made.first_of_size or ahead is not None)
+            given = code or cutout or (content if isinstance(content, images.Picture) else photo)
+            made = self._at_once(given, regions, settings, refining=refining, ahead=ahead)
+        laps.include(made.seconds)
+        return Result(
+            made.image if cutout is None else cutout.pasted(made.image),
+            made.parts,
+            laps.seconds,
+            made.first_of_size or ahead is not None,
+        )
 
     def _at_once(
         self,
@@ -266,7 +276,7 @@ class Stylizer(Measurer):
     def _composed(self, reduced: Rgb | Cutout, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
         """Paint a picture that was made smaller, after styles that are as much smaller."""
         fitted = [
-            replace(region, styles=[(looks.shrunk(_style_pixels(style), ratio), w) for style, w in region.styles])
+            replace(region, styles=[(looks.shrunk(style_pixels(style), ratio), w) for style, w in region.styles])
             for region in regions
         ]
         return self.stylize(reduced, fitted, replace(settings, color=1.0, refine=0, look=0))
@@ -346,39 +356,22 @@ class Stylizer(Measurer):
     ) -> Rgb:
         """Go on from a finished pass by a few steps of descent at one scale.
 
-        `detail` is how much more the photo weighs. A single row or column has nothing to refine.
+        `detail` is how much more the photo weighs.
         """
-        if min(image.shape[:2]) < LEAST_SIDE:
-            return image
         photo: Rgb = pixels_of(content)
         if faces is not None:
             faces = faces[: photo.shape[0], : photo.shape[1]]
-        chosen = OptimizeSettings(
-            steps=settings.refine,
-            blend=settings.blend,
-            statistic="moments",
-            content_weight=REFINE_CONTENT * 4**settings.detail,
-            keep_faces=0.0 if faces is None else settings.keep_faces,
-            smallest=max(16, *image.shape),
-        )
-        wanted = [
-            Region(
-                share,
-                [(padded(_style_pixels(style), counted_side), weight) for style, weight in region.styles],
-                min(settings.strength * region.strength, 1.0),
-            )
-            for region, share in zip(regions, shares(regions, *image.shape[:2]), strict=True)
-            if region.strength and (share is None or share.any())
-        ]
-        if not any(weight > 0 for region in wanted for _, weight in region.styles):
+        wanted = to_refine(image.shape, regions, settings)
+        if not wanted:
             return image
+        chosen = refinement(image.shape, replace(settings, keep_faces=0.0 if faces is None else settings.keep_faces))
         for iterate in self._optimizer.run(content, wanted, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)
         return _with_own_colors(image, photo, settings)
 
     def _weighted(self, style: Rgb | StyleCode, weight: float) -> tuple[StyleCode, float]:
-        code = style if isinstance(style, StyleCode) else self.style(style)
+        code = self.own(style) if isinstance(style, StyleCode) else self.style(style)
         jax.block_until_ready(code.moments)  # here, so that what runs in several threads runs at the same time
         return code, float(weight)
 

@@ -42,7 +42,7 @@ def _spectrum(s: Matrix) -> tuple[Float[Array, " c"], Matrix]:
 
 def _apply(fn: Callable[[Array], Array], s: Matrix) -> Matrix:
     values, vectors = _spectrum(s)
-    return (vectors * fn(values)) @ vectors.T
+    return (vectors * fn(values)[None]) @ vectors.T
 
 
 def sqrtm(s: Matrix) -> Matrix:
@@ -57,7 +57,7 @@ def floored(s: Matrix) -> Matrix:
 
 def _sqrtm_pair(s: Matrix) -> tuple[Matrix, Matrix]:
     values, vectors = _spectrum(s)
-    root = jnp.sqrt(values)
+    root = jnp.sqrt(values)[None]
     return (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
 
 
@@ -67,7 +67,7 @@ def _cross_root(source_root: Matrix, target_root: Matrix) -> Matrix:
     Forming the product would square the condition number and lose half of float32's digits.
     """
     _, values, vectors = jnp.linalg.svd(target_root @ source_root)
-    return (vectors.T * values) @ vectors
+    return (vectors.T * values[None]) @ vectors
 
 
 def transport(source: Matrix, target: Matrix) -> Matrix:
@@ -141,7 +141,7 @@ def barycenters(parts: Sequence[Moments]) -> Barycenters:
         centre = floored(covariances[0])
         here = jnp.eye(len(centre), dtype=centre.dtype)
         return Barycenters(tuple(parts), centre, (here, *(transport(covariances[0], s) for s in covariances[1:])))
-    centre = _fixed_point(parts, jnp.full(len(parts), 1 / len(parts)))
+    centre = _fixed_point(parts, jnp.full(len(parts), 1 / len(parts), covariances[0].dtype))
     return Barycenters(tuple(parts), centre, tuple(transport(centre, s) for s in covariances))
 
 

@@ -21,6 +21,7 @@ from wctstyle.cli.stylize_command import stylize
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.inputs import opened
 from wctstyle.recipe import Recipe
 
 app = typer.Typer(
@@ -60,7 +61,7 @@ def recipe(
     """Print how a picture was made: the command that makes it again."""
     if as_json and as_python:
         raise ConfigError("--json and --python contradict each other; give one of them")
-    found = images.read_recipe(file)
+    found = images.read_recipe(opened(file))
     if found is None:
         raise ImageError(f"{file}: has no recipe in it; wctstyle did not make it, or another program saved it since")
     if as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from wctstyle import images, samples
+from wctstyle import images
 from wctstyle.cli import optimize_options as own
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, tell, warn
@@ -27,7 +27,7 @@ from wctstyle.cli.optimize_run import (
     watch,
 )
 from wctstyle.cli.options import from_options, sizes_from
-from wctstyle.cli.outputs import check_free, plan_outputs
+from wctstyle.cli.outputs import check_free, is_sink, plan_outputs, result_stem
 from wctstyle.cli.specs import named_photo, parse_layers
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
@@ -111,6 +111,8 @@ def _plan_result(wanted: Wanted, output: str | None, *, resume: bool, overwrite:
         ImageError: as `plan_outputs`.
     """
     source = wanted.content
+    if output is not None and is_sink(output):
+        raise ConfigError(f"-o {output}: is no file, and the state of a run is kept beside its result; give a file")
     if resume and output is None:
         output = _left_behind(source)
 
@@ -177,7 +179,7 @@ def _left_behind(content: str) -> str | None:
     Raises:
         ConfigError: there are several.
     """
-    name = glob.escape(Path(content.removeprefix(samples.PREFIX)).stem + "-stylized")
+    name = glob.escape(result_stem(content) + "-stylized")
     found = sorted(left for end in ("", "-[0-9]*") for left in glob.glob(f"{name}{end}.state.safetensors"))
     if len(found) > 1:
         raise ConfigError(f"--resume: there are {' and '.join(found)}; say which result goes on with -o")

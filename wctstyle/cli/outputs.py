@@ -5,14 +5,20 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.cli.specs import RESULT
 from wctstyle.errors import ImageError
+from wctstyle.recipe import public_name
+
+STDOUT = "-"
+"""The path that means standard output."""
 
 
 def plan_outputs(
@@ -23,11 +29,12 @@ def plan_outputs(
     format: str | None,
     overwrite: bool,
     inputs: Sequence[str],
+    made: Callable[[str, Path], bool] | None = None,
 ) -> list[Path]:
     """Choose the file that each content's result is written to.
 
     Without `out`, `NAME-stylized.FORMAT` in the current folder, numbered where that exists already. An input is
-    never chosen, an existing file only with `overwrite`.
+    never chosen, an existing file only with `overwrite`, or where `made` says that it is the content's result.
 
     Args:
         sources: the contents.
@@ -36,18 +43,51 @@ def plan_outputs(
         format: suffix of files in a folder, png by default.
         overwrite: existing files may be replaced.
         inputs: every file that is read.
+        made: whether a file is the result of a source already. With it, results that are there are chosen, and new ones
+            are numbered where another result has the name.
 
     Raises:
         ImageError: `out` cannot be written, is an input, is the wrong kind of thing, or exists.
     """
+    if out is not None and is_sink(out):
+        if into_folder:
+            raise ImageError(f"-o {out}: takes one picture, but several are to be written; give a folder")
+        return [Path(out)]
     if out is not None and not into_folder and not out.endswith(("/", os.sep)) and not os.path.isdir(out):
-        return [_checked_file(out, format, overwrite, inputs)]
+        there = made is not None and os.path.lexists(out)
+        if there and made is not None and made(sources[0], Path(out)):
+            return [Path(out)]
+        path = _checked_file(out, format, overwrite or there, inputs)
+        if there:
+            raise ImageError(
+                f"-o {out}: is the result of another photo or of other settings; give --overwrite to replace it, or "
+                "another name"
+            )
+        return [path]
     folder = Path(out or ".")
     if out is None:
         _check_writable(folder, "the current folder")
     else:
         check_folder(folder)
-    return _names_in(folder, sources, format or "png", _identities(inputs), overwrite, numbered=out is None)
+    format, taken = format or "png", _identities(inputs)
+    if made is not None:
+        return _made_or_numbered(folder, sources, format, taken, made)
+    return _names_in(folder, sources, format, taken, overwrite, numbered=out is None)
+
+
+def is_sink(out: str) -> bool:
+    """Say whether an output takes bytes but keeps no file: standard output (`-`), a device or a pipe."""
+    special = os.path.exists(out) and not os.path.isfile(out) and not os.path.isdir(out)
+    return out == STDOUT or out.startswith("/dev/") or special
+
+
+def write_to(sink: Path, data: bytes) -> None:
+    """Write a picture's bytes to a sink."""
+    if str(sink) == STDOUT:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        sink.write_bytes(data)
 
 
 def check_free(
@@ -110,8 +150,8 @@ def check_folder(folder: Path) -> None:
     Raises:
         ImageError: it is a file or has a file's name, or there is no permission.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ImageError(f"-o {folder}: is a file, but several pictures are to be written; give a folder")
+    if str(folder) == STDOUT or (folder.exists() and not folder.is_dir()):
+        raise ImageError(f"-o {folder}: is no folder, but several pictures are to be written; give a folder")
     if not folder.exists() and folder.suffix.lower() in images.SUPPORTED_SUFFIXES:
         raise ImageError(
             f"-o {folder}: is a file name, but several pictures are to be written; give a folder (it is made)"
@@ -135,14 +175,23 @@ def _check_writable(folder: Path, what: str) -> None:
         raise ImageError(f"{what}: {reason} in {folder.absolute()}; give another folder with -o") from error
 
 
+def result_stem(source: str) -> str:
+    """Return how the name of a content's result begins."""
+    return Path(public_name(source).removeprefix(samples.PREFIX)).stem
+
+
+def _numbered(folder: Path, source: str, format: str) -> Iterator[Path]:
+    """List the names that a content's result may have, the plain one first."""
+    for number in itertools.count(1):
+        yield folder / f"{result_stem(source)}-stylized{f'-{number}' if number > 1 else ''}.{format}"
+
+
 def _names_in(
     folder: Path, sources: Sequence[str], format: str, taken: set[tuple[int, int]], overwrite: bool, *, numbered: bool
 ) -> list[Path]:
     chosen: dict[str, Path] = {}  # by name without case, as not every file system tells A.png from a.png
     for source in sources:
-        stem = Path(source.removeprefix(samples.PREFIX)).stem
-        for number in itertools.count(1):
-            path = folder / f"{stem}-stylized{f'-{number}' if number > 1 else ''}.{format}"
+        for path in _numbered(folder, source, format):
             skip = numbered and not overwrite and os.path.lexists(path)
             if path.name.casefold() not in chosen and not skip and _identity(path) not in taken:
                 chosen[path.name.casefold()] = path
@@ -155,3 +204,21 @@ def _names_in(
             f"-o {folder}: has {existing[0]}{others} already; give --overwrite to replace{leave}, or another folder"
         )
     return list(chosen.values())
+
+
+def _made_or_numbered(
+    folder: Path,
+    sources: Sequence[str],
+    format: str,
+    taken: set[tuple[int, int]],
+    made: Callable[[str, Path], bool],
+) -> list[Path]:
+    """Choose the result of each content that is there already, under whichever number, or else a free name."""
+    results: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob(f"*.{format}")):
+        if RESULT.search(path.stem) and _identity(path) not in taken:
+            results.setdefault(RESULT.sub("", path.stem), []).append(path)
+    there = {source: path for source in sources for path in results.get(result_stem(source), ()) if made(source, path)}
+    new = [source for source in sources if source not in there]
+    free = iter(_names_in(folder, new, format, taken, False, numbered=True))
+    return [there[source] if source in there else next(free) for source in sources]

@@ -13,7 +13,7 @@ from typing import Literal
 
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.inputs import StyleSpec
+from wctstyle.inputs import STDIN, StyleSpec
 from wctstyle.regions import FACE, REST
 
 Format = Literal["png", "jpg", "webp"]
@@ -51,19 +51,24 @@ def named_pictures(
     """
     specs = parse_styles(styles, command=command)
     parsed = parse_masks(masks, specs)
-    return Named(expand_contents(contents), specs, parsed)
+    named = Named(expand_contents(contents), specs, parsed)
+    if named.files.count(STDIN) > 1:
+        raise ConfigError(f"{STDIN}: is standard input, which can be read once; give a file for the other picture")
+    return named
 
 
 def named_photo(command: str, content: str, styles: Sequence[str] | None, masks: Sequence[str] | None) -> Named:
     """Do as `named_pictures` for one photo.
 
     Raises:
-        ConfigError: it is a folder, or as `named_pictures`.
+        ConfigError: it is a folder, all styles have weight 0, or as `named_pictures`.
         ImageError: it does not exist.
     """
     named = named_pictures(command, [content], styles, masks)
     if named.contents != [content]:
         raise ConfigError(f"{content}: is a folder; one photo is optimised at a time")
+    if not any(style.weight for style in named.styles):
+        raise ConfigError("--style: all weights are 0, so there is no style to optimise for; give one above 0")
     return named
 
 
@@ -186,6 +191,8 @@ def expand_contents(contents: Sequence[str]) -> list[str]:
     for content in contents:
         if content.startswith(samples.PREFIX):
             samples.path(content.removeprefix(samples.PREFIX))
+            found[content] = None
+        elif content == STDIN:
             found[content] = None
         elif os.path.isdir(content):
             pictures = _pictures_in(content)

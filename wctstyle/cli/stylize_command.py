@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ from wctstyle import images
 from wctstyle.batch import Batch
 from wctstyle.cli import options
 from wctstyle.cli import stylize_options as own
-from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, progress_bar, say, tell, warn
+from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, progress_bar, say, tell, waiting, warn
 from wctstyle.cli.options import from_options, option_names, sizes_from
-from wctstyle.cli.outputs import plan_outputs
+from wctstyle.cli.outputs import STDOUT, is_sink, plan_outputs, write_to
 from wctstyle.cli.specs import named_pictures
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.settings import DEFAULT_MODEL, Settings
@@ -70,34 +72,35 @@ def stylize(
     from_options(images.check_quality, quality=quality)
     if overwrite and skip_existing:
         raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
-    if skip_existing and output is None:
-        raise ConfigError("--skip-existing needs -o: results in the current folder are numbered, so none is in the way")
+    if output == STDOUT and (as_json or sys.stdout.isatty()):
+        raise ConfigError(f"-o {STDOUT}: writes the picture to standard output; pipe it into a file, without --json")
     named = named_pictures("stylize", content, style, mask)
     several = len(named.contents) > 1 or any(map(os.path.isdir, content))
-    outputs = plan_outputs(
-        named.contents, into_folder=several, out=output, format=format, overwrite=overwrite or skip_existing,
-        inputs=named.files,
-    )  # fmt: skip
+    with option_names():
+        batch = Batch(named.styles, settings, model=model, sizes=sizes, quality=quality, masks=named.masks, warn=warn)
+    with waiting("looking for results"):  # among those of many photos that takes a while
+        outputs = plan_outputs(
+            named.contents, into_folder=several, out=output, format=format, overwrite=overwrite, inputs=named.files,
+            made=batch.made if skip_existing else None,
+        )  # fmt: skip
     jobs = list(zip(named.contents, outputs, strict=True))
     jobs = _still_to_make(jobs) if skip_existing else jobs
     if not jobs:
         return
     if not any(spec.weight for spec in named.styles):
         warn("all styles have weight 0, so no style is left: the photo is returned")
-    with option_names():
-        batch = Batch(named.styles, settings, model=model, sizes=sizes, quality=quality, masks=named.masks, warn=warn)
-    _make_all(batch, jobs, as_json=as_json, verbose=verbose)
+    _make_all(batch, jobs, format=format, as_json=as_json, verbose=verbose)
 
 
 def _still_to_make(jobs: Sequence[Job]) -> list[Job]:
     """Leave out those whose results are there already, and say how many they are."""
-    left = [(content, output) for content, output in jobs if not os.path.lexists(output)]
+    left = [(content, output) for content, output in jobs if is_sink(str(output)) or not os.path.lexists(output)]
     if len(left) < len(jobs):
         tell(f"{len(jobs) - len(left)} of {len(jobs)} results are there already; they are left as they are")
     return left
 
 
-def _make_all(batch: Batch, jobs: Sequence[Job], *, as_json: bool, verbose: int) -> None:
+def _make_all(batch: Batch, jobs: Sequence[Job], *, format: str | None, as_json: bool, verbose: int) -> None:
     """Make every picture; of several, one that fails does not stop the others."""
     failed: list[str] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
@@ -111,7 +114,7 @@ def _make_all(batch: Batch, jobs: Sequence[Job], *, as_json: bool, verbose: int)
 
             try:
                 with option_names():
-                    report = batch.make(content, output, refining=refining)
+                    report = batch.make(content, output, sink=_sink(output, format), refining=refining)
             except (ImageError, NonFiniteError) as error:
                 if len(jobs) == 1:
                     raise
@@ -120,13 +123,20 @@ def _make_all(batch: Batch, jobs: Sequence[Job], *, as_json: bool, verbose: int)
             progress.advance(task)
             if as_json:
                 say(json.dumps(report), progress)
-            elif "output" in report:
+            elif "output" in report and report["output"] != STDOUT:
                 say(report["output"], progress)
             if verbose and "output" in report:
                 progress.console.print(_timings(report))
     if failed:
         listed = "\n".join(failed)
         fail(f"{len(failed)} of {len(jobs)} pictures failed:\n{listed}", EXIT_INPUT, traced=False)
+
+
+def _sink(output: Path, format: str | None) -> tuple[str, Callable[[bytes], None]] | None:
+    """Return how bytes are written where there is no file, as PNG unless --format says otherwise."""
+    if not is_sink(str(output)):
+        return None
+    return format or "png", functools.partial(write_to, output)
 
 
 def _timings(report: Mapping[str, Any]) -> Table:

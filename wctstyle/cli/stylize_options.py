@@ -16,7 +16,7 @@ Contents = Annotated[
     typer.Argument(
         metavar="CONTENT",
         show_default=False,
-        help="Photos, folders of photos (subfolders and earlier results are ignored), or sample:NAME.",
+        help="Photos, folders of photos (subfolders and earlier results are ignored), sample:NAME, or - (stdin).",
     ),
 ]
 Strength = Annotated[
@@ -70,10 +70,18 @@ Look = Annotated[
 ]
 Output = Annotated[
     str | None,
-    result_file("File to write, its suffix says the format; a folder for several photos (made if missing)."),
+    result_file(
+        "File to write, its suffix says the format; a folder for several photos (made if missing); - is stdout."
+    ),
 ]
-FolderFormat = Annotated[Format | None, output_option(show_default="png", help="Format of files in a folder.")]
+FolderFormat = Annotated[
+    Format | None, output_option(show_default="png", help="Format of files in a folder and of stdout.")
+]
 SkipExisting = Annotated[
-    bool, output_option("--skip-existing", help="Leave results that exist: goes on with a batch that was stopped.")
+    bool,
+    output_option(
+        "--skip-existing",
+        help="Leave results of the same photo and settings, by their recipes: goes on with a batch that was stopped.",
+    ),
 ]
 AsJson = Annotated[bool, output_option("--json", help="Print one JSON object per picture, nothing else.")]

@@ -54,11 +54,12 @@ def train(
     for option, folder in (("--content", content), ("--style", style)):
         if not any(images.is_image_file(path) for path in folder.rglob("*")):
             raise ConfigError(f"{option} {folder}: no pictures in this folder; wanted one of {readable()}")
-    from wctstyle.compilation import enable_compilation_cache
+    from wctstyle.compilation import check_device, enable_compilation_cache
     from wctstyle.training.pictures import load_painter
     from wctstyle.training.recipe import load_recipe
     from wctstyle.training.recipe import train as run_recipe
 
+    check_device()
     enable_compilation_cache()  # a step takes a minute to compile, and again whenever a stage goes on
     plan = load_recipe(recipe)
     try:

@@ -6,7 +6,7 @@ The modules import only downwards: writing, recipes, reading, modes, profiles, f
 jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, picture.
 """
 
-from wctstyle.images.arrays import checked_rgb, checked_values
+from wctstyle.images.arrays import as_array, checked_rgb, checked_values
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
 from wctstyle.images.picture import (
@@ -32,6 +32,7 @@ __all__ = [
     "BinaryStream",
     "Picture",
     "check_quality",
+    "as_array",
     "checked_rgb",
     "checked_values",
     "encode",

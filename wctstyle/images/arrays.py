@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from wctstyle.errors import ImageError
 from wctstyle.images.guards import UnsupportedError
+from wctstyle.images.picture import Picture, flatten, trimmed
 
 #: Floats this far outside [0, 1] are rounding and are clipped; further out is an error.
 _ROUNDING = 1e-5
@@ -21,13 +24,31 @@ _OVERSHOOT = 1e-3
 _WHITES = ((1, 255, 65535), (255, 65535, 2**31 - 1, 2**32 - 1))
 
 
+def as_array(given: Any, what: str, *, instead: str = "wctstyle.images.load(...).rgb") -> np.ndarray:
+    """Return what is an array, or a list of numbers, as NumPy's; a file or another kind of picture is not.
+
+    Raises:
+        ImageError: it is none. `instead` is what to give.
+    """
+    try:
+        foreign = isinstance(given, Picture | Image.Image | str | bytes | os.PathLike)
+        array = np.asarray(None if foreign else given)
+    except (TypeError, ValueError, RuntimeError):  # rows of several lengths, a tensor on another device
+        array = np.asarray(None)
+    if array.dtype == object:
+        raise ImageError(f"{what}: got {type(given).__name__}, wanted an array; give {instead}")
+    return array
+
+
 def checked_rgb(rgb: Any, what: str, *, least_side: int = 1) -> Float[np.ndarray, "h w 3"]:
     """Return an RGB picture that is to be worked on as new float32 in [0, 1].
 
     Raises:
         ImageError: not height x width x 3, below `least_side`, or with values that are not floats in [0, 1].
     """
-    array = np.asarray(rgb)
+    if isinstance(rgb, Picture):
+        rgb = flatten(trimmed(rgb)).rgb
+    array = as_array(rgb, what)
     if array.ndim != 3 or array.shape[2] != 3 or min(array.shape[:2]) < least_side:
         least = f", at least {least_side} pixels each way" if least_side > 1 else ""
         raise ImageError(f"{what}: got an array of shape {array.shape}, wanted height x width x 3 (RGB){least}")

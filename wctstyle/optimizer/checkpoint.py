@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wctstyle import weights
+from wctstyle.compilation import transferring
 from wctstyle.errors import ConfigError
 
 KIND = "state of an optimisation"
@@ -32,6 +33,7 @@ def fingerprint(*arrays: Any) -> str:
     return digest.hexdigest()
 
 
+@transferring
 def save(path: Path, carry: Any, metadata: Mapping[str, Any]) -> None:
     """Write a state, with metadata that identifies its run, atomically.
 
@@ -56,6 +58,7 @@ def read(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
     return [np.where(tensors[k] == _INFINITE, np.float32(np.inf), tensors[k]) for k in sorted(tensors)], metadata
 
 
+@transferring
 def restore(leaves: list[np.ndarray], like: _T, path: Path) -> _T:
     """Rebuild a state from leaves, with the structure of `like`.
 

@@ -51,7 +51,7 @@ def _weigh_frequencies(image: Float[Array, "h w c"], power: float) -> Float[Arra
     height, width, _ = image.shape
     squares = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.fftfreq(width)[None] ** 2
     step = 1 / np.sqrt(1 + squares / CORNER**2)
-    gain = (np.sqrt(step / step.mean()) ** power)[:, : width // 2 + 1, None].astype(np.float32)
+    gain = (np.sqrt(step / step.mean()) ** power)[:, : width // 2 + 1, None].astype(np.complex64)
     return jnp.fft.irfft2(jnp.fft.rfft2(image, axes=(0, 1)) * gain, s=(height, width), axes=(0, 1))
 
 
@@ -117,7 +117,8 @@ def start(x: Float[Array, " n"], *, terms: int, optimizer: str, history: int, be
 
 def _adam_step(state: AdamState, evaluate: lbfgs.Evaluate, dials: Dials) -> AdamState:
     (value, terms), gradient = evaluate(state.x)
-    updates, moments = _adam.update(gradient, state.moments)
+    with jax.numpy_dtype_promotion("standard"):  # optax divides by powers with whole exponents
+        updates, moments = _adam.update(gradient, state.moments)
     x = state.x - dials.learning_rate * jnp.asarray(updates)
     total = dials.average * state.total + (1 - dials.average) * x
     return AdamState(x, value, terms, moments, total, state.summed + 1)
@@ -128,7 +129,7 @@ def shown(carry: Carry, average: float) -> Float[Array, " n"]:
     state = carry.state
     if isinstance(state, lbfgs.State):
         return state.x
-    weight = 1 - jnp.asarray(average, jnp.float32) ** state.summed
+    weight = 1 - jnp.asarray(average, jnp.float32) ** state.summed.astype(jnp.float32)
     return jnp.where(state.summed > 0, state.total / jnp.maximum(weight, 1e-12), state.x)
 
 

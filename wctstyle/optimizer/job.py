@@ -114,6 +114,8 @@ class Job:
             ImageError: a picture or mask of the wrong shape, type or range, or `faces` of another size than the
                 content.
         """
+        if not isinstance(settings, OptimizeSettings):
+            raise ConfigError(f"settings is {settings!r}, must be OptimizeSettings(...)")
         cutout = cut_out(content)
         rgb = images.checked_rgb(pixels_of(cutout or content), "content picture", least_side=LEAST_SIDE)
         regions = _checked_regions(styles, rgb.shape[:2], settings, cutout)
@@ -130,14 +132,16 @@ class Job:
                 "or choose init content, noise or style"
             )
         sizes = settings.scales(rgb.shape[0], rgb.shape[1])
-        faces = faces if faces is None or cutout is None else cutout.inside(faces, "faces")
-        if faces is not None and np.shape(faces) != rgb.shape[:2]:
-            raise ImageError(f"faces: has shape {np.shape(faces)}, the content {rgb.shape[:2]}; resize it to that")
+        if faces is not None:
+            faces = images.checked_values(images.as_array(faces, "faces", instead="a map of 0..1"), "faces")
+            faces = faces if cutout is None else cutout.inside(faces, "faces")
+            if faces.shape != rgb.shape[:2]:
+                raise ImageError(f"faces: has shape {faces.shape}, the content {rgb.shape[:2]}; resize it to that")
         if not settings.keep_faces or not content_layers(settings):
             faces = None
         elif faces is None:
             faces = face_map(rgb)
-        faces = np.zeros(rgb.shape[:2], np.float32) if faces is None else np.asarray(faces, np.float32)
+        faces = np.zeros(rgb.shape[:2], np.float32) if faces is None else faces
         return Job(rgb, regions, init, faces, settings, sizes, share_out(settings.steps, len(sizes)), cutout)
 
     def pasted(self, image: Rgb) -> Rgb:

@@ -139,7 +139,7 @@ def advance(state: State, evaluate: Evaluate) -> State:
     products = state.products
     for row, dots in ((i, pairs @ s), (m + i, pairs @ y)):  # a product with one vector takes a sixth of one with three
         products = products.at[row].set(dots).at[:, row].set(dots)
-    stored = jnp.where(forget, 0, state.stored + remember)
+    stored = jnp.where(forget, 0, state.stored + remember.astype(jnp.int32))
 
     rows, own = two_loops(products, pairs @ kept_gradient, stored)
     descent = -(rows @ pairs + own * kept_gradient)

@@ -93,12 +93,12 @@ def features(
     """
     _, height, width, _ = image.shape
     pads = [(0, -side % SIZE_MULTIPLE) for side in (height, width)]
-    x = jnp.pad(image - MEAN_RGB, ((0, 0), *pads, (0, 0)), mode="reflect")
+    x = jnp.pad(image - MEAN_RGB[None, None, None], ((0, 0), *pads, (0, 0)), mode="reflect")
     deepest = max(layers)
 
     def correlated(name: str, x: Features) -> Features:
         kernel, bias, backward = params[name]
-        return convolve(x, kernel, backward) + bias
+        return convolve(x, kernel, backward) + bias[None, None, None]
 
     def cropped(layer: str, x: Features) -> Features | None:
         level = level_of(layer)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wctstyle import color, images
+from wctstyle.compilation import transferring
 from wctstyle.encoder import ModelConfig
 from wctstyle.moments import Moments
 from wctstyle.optimizer import descent, memory
@@ -78,7 +79,7 @@ class Programs:
     """
 
     def __init__(self, config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> None:
-        self.params = jax.jit(lambda tensors: tensors)(parameters(config, tensors))
+        self.params = jax.device_put(parameters(config, tensors))
         self._compiled: Recent[Any] = Recent(KEPT)
         self._measured: Recent[dict[str, Moments]] = Recent(
             MOMENTS_BYTES, lambda measured: sum(leaf.nbytes for leaf in jax.tree.leaves(measured))
@@ -91,6 +92,7 @@ class Programs:
 
     # ----------------------------------------------------------------------------------------------------- measuring
 
+    @transferring
     def measured(
         self, picture: Rgb, layers: tuple[str, ...], network: Network, mask: Float[np.ndarray, "h w"] | None = None
     ) -> dict[str, Moments]:
@@ -102,6 +104,7 @@ class Programs:
 
         return self._measured.get(key, make)
 
+    @transferring
     def kept(
         self,
         picture: Rgb,
@@ -113,6 +116,7 @@ class Programs:
         """Return a picture's `content_targets`."""
         return self._at(picture).content(self.params, picture[None], emphasis, opacity, layers=layers, network=network)
 
+    @transferring
     def objective(self, job: Job, size: tuple[int, int]) -> Objective:
         """Measure content and styles at this scale and assemble the terms."""
         settings, layers = job.settings, style_layers(job.settings)
@@ -135,6 +139,7 @@ class Programs:
         kept = self.kept(content, emphasis, job.opacity, content_layers(settings), job.network)
         return objective(settings, kept, goals, job.visible)
 
+    @transferring
     def balanced(self, terms: Objective, job: Job, size: tuple[int, int], carry: Any) -> Objective:
         """Weigh the terms for this scale: with `normalize_gradients`, by their gradients at its start.
 
@@ -177,14 +182,14 @@ class Programs:
         for checkpointed in (False, True) if whole else ():
             network = job.network._replace(checkpointed=checkpointed)
             run = descent.program(network, (*size, job.channels), job.settings.optimizer)
-            compiled = (
-                jax.jit(run, donate_argnums=0)
-                .lower(carry, jax.ShapeDtypeStruct((), jnp.int32), self.params, terms, dials_of(job))
-                .compile()
-            )
+            with jax.disable_jit(False):  # it would forbid to compile ahead
+                lowered = jax.jit(run, donate_argnums=0).lower(
+                    carry, jax.ShapeDtypeStruct((), jnp.int32), self.params, terms, dials_of(job)
+                )
+                compiled = lowered.compile()
             need, free = memory.needed(compiled, carry), memory.available()
             if memory.fits(need, free):
-                return compiled
+                return transferring(jax.disable_jit(False)(compiled))
         assert need is not None
         assert free is not None
         raise memory.refuse(size, need, free, whole=whole)
@@ -213,6 +218,7 @@ class Programs:
 
     # ------------------------------------------------------------------------------------------- pictures and states
 
+    @transferring
     def begin(
         self, job: Job, size: tuple[int, int], before: tuple[tuple[int, int], descent.Carry] | None, *, terms: int
     ) -> Any:
@@ -243,6 +249,7 @@ class Programs:
         x = descent.shown(carry, job.settings.average)
         return np.asarray(self._sized.get(size, _Sized).shown(x, size=(*size, job.channels)))
 
+    @transferring
     def picture(self, job: Job, carry: Any, size: tuple[int, int]) -> Rgb:
         """Return the picture of a state at the content's size; outside all regions it is the photo."""
         pixels, (height, width) = self._pixels(job, carry, size), job.content.shape[:2]

@@ -18,9 +18,10 @@ from jaxtyping import Array, Float
 
 from wctstyle import __version__, feature_metrics, pixel_metrics
 from wctstyle import weights as weight_files
+from wctstyle.compilation import check_device, transferring
 from wctstyle.cutout import Content, pixels_of
 from wctstyle.encoder import MODELS
-from wctstyle.errors import ConfigError, NonFiniteError, WeightsError
+from wctstyle.errors import NonFiniteError, WeightsError
 from wctstyle.losses import content_error
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent
@@ -31,7 +32,7 @@ from wctstyle.optimizer.settings import OptimizeSettings, share_out
 from wctstyle.optimizer.terms import Objective, report, weighing
 from wctstyle.recent import Recent
 from wctstyle.regions import Region
-from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, LEVELS
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, LEVELS, checked_model, checked_whole
 
 CHUNK_SECONDS = 1.5
 """How long a call of the program is to take: between calls iterates are shown and a run can be cancelled."""
@@ -90,8 +91,8 @@ class Optimizer:
     def __init__(
         self, model: str = DEFAULT_OPTIMIZER_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        if model not in MODELS:
-            raise ConfigError(f"model {model!r} is not known: use one of {', '.join(MODELS)}")
+        checked_model(model)
+        check_device()
         if tensors is None:
             tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
@@ -135,8 +136,8 @@ class Optimizer:
                 before, `Iterate.unsaved` tells it.
             NonFiniteError: the loss is not finite.
         """
-        if every is not None and every < 1:
-            raise ConfigError(f"every is {every!r}, must be a whole number of steps, at least 1")
+        if every is not None:
+            every = checked_whole("every", every, 1, what="number of steps")
         job = Job.checked(content, styles, settings, init, faces, resumed=resume is not None)
         about = {}
         if checkpoint is not None or resume is not None:
@@ -196,6 +197,7 @@ class Optimizer:
         job = Job.checked(content, styles, settings, None, resumed=True)
         self._programs.steps(job, job.sizes[-1])
 
+    @transferring
     def figures(
         self, result: Rgb, content: Content, styles: Sequence[tuple[Rgb, float]] | Sequence[Region]
     ) -> dict[str, Any]:
@@ -293,7 +295,7 @@ class _Run:
         where = {"scale": scale, "before": self.steps_before, "term_weights": weights}
         run, dials = programs.steps(job, size), dials_of(job)
         pace = _Pace(job, scale)
-        step, finished = int(carry.step), False
+        step, finished = int(jax.device_get(carry.step)), False
         while not finished:
             goal = min(step + pace.chunk, count)
             if self.every is not None:
@@ -301,7 +303,8 @@ class _Run:
             clock = time.perf_counter()
             carry = run(carry, np.int32(goal), programs.params, terms, dials)
             self.latest = carry, where
-            taken, flat = int(carry.step) - step, bool(carry.flat)
+            reached, flat = map(int, jax.device_get((carry.step, carry.flat)))
+            taken = reached - step
             if not taken and not last:
                 break  # resumed where a scale was done
             step += taken
@@ -309,7 +312,7 @@ class _Run:
             elapsed = now - self.began
             pace.update(taken, now - clock, elapsed)
             late = elapsed >= pace.deadline
-            finished = step >= count or flat or late
+            finished = step >= count or bool(flat) or late
             done = finished and last
             losses = _losses(carry, terms)
             unsaved = self._save_at_times(elapsed, done=done)
@@ -384,8 +387,8 @@ class _Pace:
 
 
 def _losses(carry: Any, terms: Objective) -> dict[str, float]:
-    found = np.asarray(carry.state.terms)
-    if not np.isfinite(found).all() or not np.isfinite(float(carry.state.value)):
+    found, value = jax.device_get((carry.state.terms, carry.state.value))
+    if not (np.isfinite(found).all() and np.isfinite(value)):
         raise NonFiniteError(
             "the loss is not finite; give its terms smaller weights, or check the pictures and the model's tensors"
         )

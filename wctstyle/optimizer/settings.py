@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from wctstyle.errors import ConfigError
-from wctstyle.settings import DEFAULT_KEEP_FACES, LEVELS, BlendKind
+from wctstyle.settings import (
+    DEFAULT_KEEP_FACES,
+    LARGEST,
+    LEVELS,
+    BlendKind,
+    checked_choice,
+    checked_number,
+    checked_whole,
+    plain,
+)
 
 OptimizerKind = Literal["lbfgs", "adam"]
 Statistic = Literal["gram", "moments"]
@@ -102,29 +110,38 @@ class OptimizeSettings:
     average: float = 0.99
 
     def __post_init__(self) -> None:
+        def keep(name: str, checked: Any) -> None:
+            object.__setattr__(self, name, checked)
+
         for name, kinds in (
             ("optimizer", OptimizerKind), ("statistic", Statistic), ("blend", BlendKind), ("pooling", Pooling),
             ("init", Start),
         ):  # fmt: skip
-            if getattr(self, name) not in get_args(kinds):
-                raise ConfigError(f"{name} is {getattr(self, name)!r}, must be one of {', '.join(get_args(kinds))}")
-        _whole("steps", self.steps, 1, MAX_STEPS)
-        if self.smallest is not None:
-            _whole("smallest", self.smallest, 16, 1 << 20)
-        _whole("seed", self.seed, 0, 2**32 - 1)
-        _whole("history", self.history, 1, MAX_HISTORY)
-        _number("strength", self.strength, 0, 1)
-        _number("keep_faces", self.keep_faces, 0, 1)
+            checked_choice(name, getattr(self, name), kinds)
+        wholes = {
+            "steps": (1, MAX_STEPS),
+            "smallest": (16, 1 << 20),
+            "seed": (0, 2**32 - 1),
+            "history": (1, MAX_HISTORY),
+        }
+        for name, bounds in wholes.items():
+            if name != "smallest" or self.smallest is not None:
+                keep(name, checked_whole(name, getattr(self, name), *bounds))
+        for name in ("strength", "keep_faces"):
+            keep(name, checked_number(name, getattr(self, name), 0, 1))
         for name in ("content_weight", "style_weight", "tv_weight"):
-            _number(name, getattr(self, name), 0, math.inf)
-        if self.learning_rate is not None:
-            _number("learning_rate", self.learning_rate, 0, 1, open_low=True)
-        _number("plateau", self.plateau, 0, 1, open_high=True)
-        _number("average", self.average, 0, 1, open_high=True)
-        if self.time_budget is not None:
-            _number("time_budget", self.time_budget, 0, math.inf, open_low=True)
+            keep(name, checked_number(name, getattr(self, name), 0))
+        for name in ("plateau", "average"):
+            keep(name, checked_number(name, getattr(self, name), 0, 1, open_high=True))
+        for name, most in (("learning_rate", 1.0), ("time_budget", LARGEST)):
+            if getattr(self, name) is not None:
+                keep(name, checked_number(name, getattr(self, name), 0, most, open_low=True))
+        for name in ("original_colors", "normalize_gradients"):
+            keep(name, plain(getattr(self, name)))
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, must be True or False")
         for name in ("content_layers", "style_layers"):
-            _check_layers(name, getattr(self, name))
+            keep(name, _checked_layers(name, getattr(self, name)))
         used = self.content_weight * sum(self.content_layers.values()) + self.style_weight * sum(
             self.style_layers.values()
         )
@@ -148,28 +165,15 @@ class OptimizeSettings:
         return dataclasses.asdict(self)
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}, must be a whole number from {low} to {high}")
-
-
-def _number(
-    name: str, value: float, low: float, high: float, *, open_low: bool = False, open_high: bool = False
-) -> None:
-    inside = math.isfinite(value) and low <= value <= high
-    if not inside or (open_low and value == low) or (open_high and value == high):
-        bounds = f"{'above' if open_low else 'at least'} {low:g}"
-        bounds += "" if high == math.inf else f" and {'below' if open_high else 'at most'} {high:g}"
-        raise ConfigError(f"{name} is {value}, must be {bounds}")
-
-
-def _check_layers(name: str, layers: Mapping[str, float]) -> None:
+def _checked_layers(name: str, layers: Any) -> dict[str, float]:
+    if not isinstance(layers, Mapping):
+        raise ConfigError(f'{name} is {layers!r}, must name layers with their weights, as {{"relu4_2": 1.0}}')
     if not layers:
         raise ConfigError(f"{name} is empty, must name at least one of {LAYERS[0]} to {LAYERS[-1]}")
-    for layer, weight in layers.items():
+    for layer in layers:
         if layer not in LAYERS:
             raise ConfigError(f"{name} names {layer!r}, must be one of {', '.join(LAYERS)}")
-        _number(f"{name} of {layer}", weight, 0, math.inf)
+    return {layer: checked_number(f"{name} of {layer}", weight, 0) for layer, weight in layers.items()}
 
 
 def level_of(layer: str) -> int:

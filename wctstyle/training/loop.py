@@ -101,18 +101,20 @@ def run(
     Raises:
         NonFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
     """
-    tree, start = (params, optimizer(stage).init(params)), 0
+    tree, done = (params, optimizer(stage).init(params)), 0
     if checkpoint.exists():
-        tree, start = load_checkpoint(checkpoint, tree, stage)
+        tree, done = load_checkpoint(checkpoint, tree, stage)
+    state: tuple[Any, int] = tree, done  # one name, so that an interrupt finds weights and their step together
     sums: dict[str, float] = {}
-    seen, began, saved, index = 0, time.monotonic(), time.monotonic(), start
+    seen, began, saved = 0, time.monotonic(), time.monotonic()
     try:
-        for index in range(start, stage.steps):
-            new_params, opt_state, parts = next_step(tree[0], tree[1], index)
+        for index in range(done, stage.steps):
+            params, opt_state = state[0]
+            new_params, opt_state, parts = next_step(params, opt_state, index)
             values = {k: float(v) for k, v in parts.items()}
             if not all(np.isfinite(v) for v in values.values()):
                 raise NonFiniteError(f"stage {stage.kind}: loss is not finite at step {index}: {values}")
-            tree = (new_params, opt_state)
+            state = (new_params, opt_state), index + 1
             for k, v in values.items():
                 sums[k] = sums.get(k, 0.0) + v
             seen += 1
@@ -124,11 +126,10 @@ def run(
                     | means
                 )
                 sums, seen = {}, 0
-            if time.monotonic() - saved > save_seconds:
-                save_checkpoint(checkpoint, tree, stage, index + 1)
+            if time.monotonic() - saved > save_seconds or index + 1 == stage.steps:
+                save_checkpoint(checkpoint, state[0], stage, state[1])
                 saved = time.monotonic()
     except KeyboardInterrupt:
-        save_checkpoint(checkpoint, tree, stage, index)
+        save_checkpoint(checkpoint, state[0], stage, state[1])
         raise
-    save_checkpoint(checkpoint, tree, stage, stage.steps)
-    return tree[0]
+    return state[0][0]

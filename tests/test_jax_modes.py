@@ -1,0 +1,90 @@
+"""The settings of JAX that a user may have made for other programs: they change nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import narrow
+import numpy as np
+import pytest
+
+from wctstyle.encoder import MODELS
+from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.regions import Region
+from wctstyle.settings import Settings
+from wctstyle.stylizer import Stylizer
+
+MODES = {
+    "x64": {"jax_enable_x64": True},
+    "without jit": {"jax_disable_jit": True},
+    "strict": {
+        "jax_numpy_dtype_promotion": "strict",
+        "jax_numpy_rank_promotion": "raise",
+        "jax_transfer_guard": "disallow",
+    },
+}
+"""Modes by name. They are set for all threads, as variables are. What is strict forbids, so it is tried at once."""
+
+PHOTO = narrow.picture(48, 64, seed=1)
+STYLES = [narrow.picture(64, 64, seed=seed) ** power for seed, power in ((2, 0.5), (3, 1), (4, 2))]
+MASK = np.linspace(0, 1, 48 * 64, dtype=np.float32).reshape(48, 64)
+
+
+def optimised(tensors: dict[str, np.ndarray], **settings: Any) -> np.ndarray:
+    chosen = OptimizeSettings(steps=3, smallest=64, init="content", history=3, **settings)
+    *_, last = Optimizer(tensors=tensors).run(PHOTO, [(STYLES[0], 1.0)], chosen)
+    return last.image
+
+
+def refined(tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """One pass over two regions, one of them with three styles, and two steps of L-BFGS."""
+    stylizer = Stylizer("slim", tensors=tensors)
+    stylizer.__dict__["_optimizer"] = Optimizer(tensors=tensors)
+    regions = [Region(MASK, STYLES), Region(None, STYLES[0], 0.5)]
+    return stylizer.stylize(PHOTO, regions, Settings(detail=0.5, color=0.5, strength=0.8, refine=2)).image
+
+
+def adam(tensors: dict[str, np.ndarray]) -> np.ndarray:
+    return optimised(tensors, optimizer="adam", normalize_gradients=True, strength=0.5)
+
+
+TASKS = {"refined": refined, "adam": adam, "lbfgs": optimised}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with narrow.quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+        for name in ("slim", "medium"):
+            patch.setitem(MODELS, name, narrow.NARROW)
+        yield
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, np.ndarray]:
+    return narrow.random_tensors()
+
+
+@pytest.fixture(scope="module")
+def plain(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: task(tensors) for name, task in TASKS.items()}
+
+
+@pytest.mark.parametrize(
+    ("mode", "task"),
+    [("x64", "refined"), ("x64", "adam"), ("strict", "refined"), ("strict", "adam"), ("without jit", "lbfgs")],
+)
+def test_a_mode_of_jax_changes_nothing(
+    mode: str, task: str, tensors: dict[str, np.ndarray], plain: dict[str, np.ndarray]
+) -> None:
+    before = {name: getattr(jax.config, name) for name in MODES[mode]}
+    try:
+        for name, value in MODES[mode].items():
+            jax.config.update(name, value)
+        got = TASKS[task](tensors)
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, plain[task], atol=2e-3)
