@@ -25,6 +25,9 @@ SETTLE_MILLISECONDS = 1500
 EXPORT_SIZES = (1024, 2048)
 """Long sides that downloads are offered at, in pixels, beside the screen's and the largest."""
 
+SLOW_DIALS = ("size", "look", "stroke_scale")
+"""Sliders whose every value is measured anew, so that the picture follows when they are let go: the palette sends it."""
+
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
@@ -112,6 +115,7 @@ class Layout:
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,
+            slow_dials=SLOW_DIALS,
         )
         with gr.Row(elem_id="wct-dials"):
             self._build_dials()

@@ -12,7 +12,7 @@ from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.friendly import handler, note
-from wctstyle.demo.layout import QUIET, Layout
+from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
@@ -21,9 +21,6 @@ from wctstyle.errors import WctStyleError
 
 LIVE_JOBS = 2
 """Pictures rendered at the same time; more would only share the same cores."""
-
-SLOW_DIALS = ("size", "look", "stroke_scale")
-"""Sliders whose every value is measured anew, so that the picture follows when they are let go."""
 
 
 def _kind(data: dict[str, Any]) -> PictureKind:
@@ -58,7 +55,6 @@ class Page(Layout):
             [
                 self.palette.input,
                 *(control.input for name, control in self.controls.items() if name not in SLOW_DIALS),  # pyright: ignore
-                *(self.controls[name].release for name in SLOW_DIALS),  # pyright: ignore[reportAttributeAccessIssue]
             ],
             self._live,
             everything,

@@ -24,6 +24,19 @@ function send() {
   allow(true, false);
 }
 
+/* Dials that are slow to follow: the picture follows once they are let go, by the pointer or a key, or a number is
+   entered. Browsers tell that by `change`; Gradio tells only of the pointer. */
+const SLOW_DIALS = props.slow_dials.map((name) => `#wct-${name} input`).join();
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches(SLOW_DIALS)) return;
+  const within = Math.min(Number(target.max), Math.max(Number(target.min), Number(target.value)));
+  if (Number(target.value) !== within) {
+    target.value = within;
+    target.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  send();
+});
+
 function setContent(id) {
   if (content !== id) previous.push(content);
   content = id;

@@ -364,8 +364,8 @@ function moved() {
   due = true;
   waits.push(setTimeout(idle, 1000));
 }
-/* What the dials and the palette ask for is the one thing that is also asked when a slider is released. */
-const ours = (((window.gradio_config || {}).dependencies || []).find(({ targets }) => targets.some(([, event]) => event === "release")) || {}).id;
+/* What the dials and the palette ask for is the one thing that is asked at every input. */
+const ours = (((window.gradio_config || {}).dependencies || []).find(({ targets }) => targets.some(([, event]) => event === "input")) || {}).id;
 function asked(event) {
   if (!due || event.detail !== ours) return;
   sent = performance.now();
