@@ -230,9 +230,7 @@ class Layout:
         self.quality = gr.Slider(
             50, 100, 92, step=1, label="File quality", info="For JPEG and WebP. Higher makes larger files.", buttons=[]
         )
-        self.plan = gr.HTML(
-            "", apply_default_css=False, elem_id="wct-plan", html_template='<p role="status">${value}</p>'
-        )
+        self.plan = html_part("plan", "", elem_id="wct-plan")
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
         self.write_code = gr.Button("Show as command and Python")
