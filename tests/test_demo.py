@@ -33,7 +33,7 @@ from wctstyle.cli.specs import parse_style
 from wctstyle.demo import Limits, actions, downloads, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
-from wctstyle.demo.guard import Guard, names_address
+from wctstyle.demo.guard import Guard, foreign_file
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.page import Page
 from wctstyle.demo.runs import FAULT, Queue, Run
@@ -1340,13 +1340,14 @@ def asked(method="POST", path="/gradio_api/queue/join", body=b"{}", kinds=(b"app
 
         headers = [(b"content-type", kind) for kind in kinds]
         scope = {"type": "http", "method": method, "path": path, "headers": headers}
-        await Guard(app)(scope, receive, send)
+        await Guard(app, UPLOADS, {})(scope, receive, send)
 
     asyncio.run(run())
     assert any(name == b"content-security-policy" for name, _ in sent[0]["headers"])
     return sent[0]["status"], arrived
 
 
+UPLOADS = Path("/tmp/gradio")
 FOREIGN = b'{"data": [{"path": "http://169.254.169.254/x"}]}'
 FORM = b"multipart/form-data; boundary=x"
 
@@ -1381,9 +1382,15 @@ def test_the_guard_refuses(request_, status):
     assert arrived == []
 
 
-def test_addresses_are_found_wherever_they_stand():
-    assert not names_address({"path": "C"})
-    assert names_address([{"x": {"path": "ftp://x"}}])
+def test_files_of_elsewhere_are_found_wherever_they_stand():
+    def file(path):
+        return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+    assert foreign_file({"path": "C"}, UPLOADS) is None
+    assert foreign_file([{"x": {"path": "ftp://x"}}], UPLOADS) == "ftp://x"
+    assert foreign_file({"x": [file("/tmp/gradio/a/b.png")]}, UPLOADS) is None
+    for path in ("/etc/passwd", "/tmp/gradio", "/tmp/gradio/../x", "", "\0", 5, None):
+        assert foreign_file({"x": [file(path)]}, UPLOADS) == str(path)
 
 
 # ----------------------------------------------------------------------------------------------- command line

@@ -26,7 +26,7 @@ EXPORT_SIZES = (1024, 2048)
 """Long sides that downloads are offered at, in pixels, beside the screen's and the largest."""
 
 SLOW_DIALS = ("size", "look", "stroke_scale")
-"""Sliders whose every value is measured anew, so that the picture follows when they are let go: the palette sends it."""
+"""Sliders whose every value is measured anew: the picture follows when they are let go, which the palette sends."""
 
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
