@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from narrow import picture
 
-from wctstyle import images
+from wctstyle import images, samples
 from wctstyle.demo import server
 from wctstyle.errors import ConfigError
 
@@ -76,7 +76,7 @@ def call(http, name, **arguments):
 
 def test_every_action_is_a_documented_endpoint(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/samples", "/stylize", "/optimise", "/compare", "/recipe"}
+    assert set(named) == {"/samples", "/stylize", "/optimise", "/compare", "/suggest", "/recipe"}
     for endpoint in named.values():
         assert endpoint["description"]
         assert all(p["python_type"]["type"] != "Any" for p in endpoint["parameters"])
@@ -171,6 +171,21 @@ def test_pictures_are_compared(client):
         result="sample:cat", content="sample:astronaut", styles=["sample:peacock"], api_name="/compare"
     )
     assert (figures["content"], figures["ssim"]) == (None, None)
+
+
+def test_styles_are_suggested(client, tmp_path):
+    everything = client.predict(content="sample:cat", api_name="/suggest")
+    assert {one["style"] for one in everything} == {f"sample:{name}" for name in samples.names("style")}
+    assert [one["distance"] for one in everything] == sorted(one["distance"] for one in everything)
+    images.save(tmp_path / "cat.png", samples.picture("cat").rgb)
+    mine = handle_file(str(tmp_path / "cat.png"))
+    first, other = client.predict(content="sample:cat", styles=["sample:peacock", mine], api_name="/suggest")
+    assert (first["style"], first["place"], other["style"], other["place"]) == ("cat.png", 1, "sample:peacock", 0)
+    assert first["distance"] < 0.01 < other["distance"]
+    with pytest.raises((AppError, ValueError), match="up to 2 at a time"):
+        client.predict(content="sample:cat", styles=[mine] * 3, api_name="/suggest")
+    with pytest.raises((AppError, ValueError), match="100 styles are too many"):
+        client.predict(content="sample:cat", styles=["sample:peacock"] * 100, api_name="/suggest")
 
 
 @pytest.mark.parametrize(

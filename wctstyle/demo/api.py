@@ -15,9 +15,10 @@ import gradio as gr
 from gradio.events import api
 
 from wctstyle import images, samples
+from wctstyle.demo import choosing
 from wctstyle.demo.actions import Service, opacity, recipe_of, stored_recipe
 from wctstyle.demo.calls import Check, Picture, typed
-from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe
+from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe, recipe_name
 from wctstyle.demo.downloads import FORMATS, RESULT, write
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.optimising import Progress, submit
@@ -73,6 +74,7 @@ class Endpoints:
             "samples": typed(self.samples),
             "stylize": typed(self.stylize, dials(), DIALS),
             "compare": typed(self.compare),
+            "suggest": typed(self.suggest),
             "recipe": typed(self.recipe),
         }
         for name, call in calls.items():
@@ -166,6 +168,24 @@ class Endpoints:
         dials = {"size": longest, "stroke_scale": stroke_scale, "model": None}
         composition = self._composition(session, content, styles, weights, dials)
         return self.service.backend.figures(session, composition, held.as_content(longest).rgb)
+
+    def suggest(self, content: Picture, styles: list[Picture] | None = None) -> list[dict]:
+        """Order styles by how like a photo they are in colors and textures, whatever their contrast; nearest first.
+
+        Returns {"style", "place", "distance"} of each: its name, its place in styles, and 0 (alike) to 1.41. styles:
+        the samples if left out.
+        """
+        session, most = self._session(), self.service.limits.uploads - 1
+        styles = [samples.PREFIX + name for name in samples.names("style")] if styles is None else styles
+        if sum(isinstance(style, dict) for style in styles) > most:
+            raise ConfigError(f"styles has too many uploaded files; choose from up to {most} at a time")
+        photo = session.picture(self._take(session, content))
+        taken = choosing.check_choice(self.service, [self._take(session, style) for style in styles])
+        held = [session.picture(id) for id in taken]
+        ordered = choosing.nearest(self.service, photo, held, self.service.backend.model)
+        return [
+            {"style": recipe_name(held[place]), "place": place, "distance": round(far, 4)} for far, place in ordered
+        ]
 
     def recipe(self, picture: dict) -> dict:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""

@@ -34,7 +34,7 @@ BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For events that show by themselves what they do, and are no endpoints."""
 
-UNSEEN = ("shelf", "told")
+UNSEEN = ("shelf", "told", "choices")
 """Components that only pass on what the server sends to the others."""
 
 
@@ -104,6 +104,7 @@ class Layout:
             self.strip = html_part("strip", [], elem_id="wct-strip", parts=("rows",), settle_ms=SETTLE_MILLISECONDS)
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
         self.told = html_part("told", None, elem_id="wct-told")
+        self.choices = html_part("choices", None, elem_id="wct-choices")
 
     def _build_blend(self) -> None:
         limits = self.service.limits
@@ -111,7 +112,7 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=("rows", "pad", "uploads", "camera", "steps"),
+            parts=("rows", "pad", "uploads", "camera", "steps", "choosing"),
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,

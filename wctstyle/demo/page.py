@@ -10,6 +10,7 @@ import numpy as np
 
 from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
+from wctstyle.demo.choosing_panel import ChoosingPanel
 from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.friendly import handler, note
 from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
@@ -86,6 +87,7 @@ class Page(Layout):
             self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live
         )
         self._told(picked)
+        ChoosingPanel(self).connect()
         OptimisePanel(self).connect(opened)
         ResultsPanel(self, self.export_folder).connect(picked)
 

@@ -67,6 +67,7 @@ function adder(label, kind, icon) {
 
 function drawPhotos() {
   const row = one(".wct-photos");
+  forgetChoices();
   const nodes = [...own.content, ...gallery.contents].map((item) =>
     thumb(item, "content", item.id === content, () => {
       setContent(item.id);
@@ -85,10 +86,9 @@ function drawPhotos() {
 
 function drawGallery() {
   const chosen = new Set(styles.map((style) => style.id));
-  const nodes = [...own.style, ...gallery.styles].map((item) =>
-    thumb(item, "style", chosen.has(item.id), () => toggle(item.id)),
-  );
+  const nodes = choices().map((item) => thumb(item, "style", chosen.has(item.id), () => toggle(item.id)));
   redraw(one(".wct-styles"), [adder("Your style", "style", "+"), ...nodes]);
+  drawTries();
 }
 
 function toggle(id) {
@@ -192,4 +192,4 @@ drawPhotos();
 drawBlend();
 allow(false, false);
 const tabs = document.querySelector("#wct-right [role=tablist]");
-for (const row of [one(".wct-photos"), one(".wct-styles"), tabs]) if (row) rove(row);
+for (const row of [one(".wct-photos"), one(".wct-styles"), sheet, tabs]) if (row) rove(row);
