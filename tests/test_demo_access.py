@@ -64,6 +64,8 @@ def everything_open(somebody, name):
     if name == "Blend":
         page.locator("#wct-more > button").click()
         expect(page.locator("#wct-size")).to_be_visible()
+        page.get_by_role("button", name="Try all styles").click()
+        expect(page.locator(".wct-tries .wct-waiting")).to_have_count(0)
     if name == "Download":
         page.get_by_role("button", name="Show as command and Python").click()
         expect(page.get_by_text("--strength")).to_be_visible()

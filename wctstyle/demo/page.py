@@ -17,6 +17,7 @@ from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
+from wctstyle.demo.sessions import upload_id
 from wctstyle.demo.theme import asset
 from wctstyle.errors import WctStyleError
 
@@ -151,7 +152,8 @@ class Page(Layout):
             return [actions.shelf_news(session, note=note(str(error), "error")), *untouched]
         restored = {"restored": True, "note": note(added.message, "good")}
         if added.composition is not None:
-            return [actions.shelf_news(session, **restored), *self._updates(added.composition)]
+            missing = [upload_id(hash) for hash in session.awaited.hashes]  # the page may know how they look
+            return [actions.shelf_news(session, missing=missing, **restored), *self._updates(added.composition)]
         id = added.held.id if added.held else ""
         kinds = (_kind(data),) if added.palette is None else added.kinds
         for kind in kinds:

@@ -40,6 +40,11 @@ MOST_PAGES = 8
 """Pages that are remembered for one session: each load of a page is a new one to Gradio."""
 
 
+def upload_id(content_hash: str) -> str:
+    """Return the id of an own picture: the same wherever it is added."""
+    return "upload:" + hashlib.sha256(content_hash.encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class HistoryEntry:
     """A result in a session's history: the picture as bytes of a file, how it was made, and what was measured."""
@@ -169,7 +174,7 @@ class Session:
 
     def add(self, picture: images.Picture, name: str) -> StoredPicture:
         """Hold an uploaded picture; the same one twice is held once."""
-        id = "upload:" + hashlib.sha256(picture.content_hash.encode()).hexdigest()[:16]
+        id = upload_id(picture.content_hash)
         held = hold(picture, id, name, self.limits.max_size)
         with self._lock:
             self._pictures.pop(id, None)

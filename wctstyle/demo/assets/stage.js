@@ -398,15 +398,16 @@ function hush() {
   note.hidden = true;
   note.textContent = "";
 }
-function say(text, kind = "error") {
+function say(text, kind = "error", pictures = []) {
   clearTimeout(reading);
   note.dataset.kind = kind;
   note.hidden = false;
   note.textContent = text;
+  for (const { name, thumb } of pictures) note.append(Object.assign(new Image(), { src: thumb, alt: name, title: name }));
   if (kind !== "lost") reading = setTimeout(hush, 4000 + 60 * text.length);
 }
 note.addEventListener("click", hush);
-document.addEventListener("wct:note", (event) => say(event.detail.text || event.detail, event.detail.kind));
+document.addEventListener("wct:note", (event) => say(event.detail.text || event.detail, event.detail.kind, event.detail.pictures));
 
 /* While the network is away, what was asked waits and is sent when it is back: Gradio would load the page anew then, and
    all that was set and made be gone. */
