@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 from wctstyle import color, images, samples
 from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
-from wctstyle.demo import Limits, actions, downloads, optimising, pictures, results, sheets, steps
+from wctstyle.demo import Limits, actions, choosing, downloads, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
 from wctstyle.demo.guard import Guard, foreign_file
@@ -42,7 +42,7 @@ from wctstyle.demo.steps import DRAG_SECONDS, LATE_SECONDS, MAX_STEPS, Steps
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation, Recipe
-from wctstyle.settings import STROKE_SCALES, Settings, optimizer_model
+from wctstyle.settings import STROKE_SCALES, SUGGEST_SIDE, Settings, optimizer_model
 
 LOOK = Composition(size=128)
 
@@ -82,6 +82,35 @@ def test_live_shows_the_picture_and_the_photo_only_once(service, session):
     assert "before" not in again
     assert again["after"] != first["after"]
     assert "before" in actions.live(service, session, replace(LOOK, content="sample:cat"))
+
+
+def test_the_photo_is_painted_in_one_style_after_the_other_until_that_is_enough(service, session):
+    own = session.add(images.load(samples_at("cat", 64)), "mine.png")
+    ids = ["sample:marbling", own.id, "upload:gone", "sample:peacock"]
+    look = replace(LOOK, settings=Settings(strength=0.7))
+    yielded = list(choosing.tried(service, session, look, ids, lambda: False))
+    assert [list(made) for made in yielded] == [ids[:1], ids[:2], [*ids[:2], ids[3]]]
+    alone = replace(look, styles=((own.id, 1.0),), size=SUGGEST_SIDE, settings=Settings(strength=0.7, look=0))
+    expected = service.backend.render(session, alone).image
+    assert np.abs(decoded(yielded[-1][own.id]) - expected).mean() < 0.03
+    enough = iter((False, False, True))
+    assert len(list(choosing.tried(service, session, look, ids, lambda: next(enough)))) == 2
+
+
+@pytest.mark.parametrize("ids", [None, "sample:marbling", [1], {"a": 1}, ["sample:marbling"] * 99])
+def test_styles_to_choose_from_are_few_and_ids(service, ids):
+    with pytest.raises(ConfigError, match=r"out of date|99 styles are too many; choose from up to 15"):
+        choosing.check_choice(service, ids)
+
+
+def test_styles_are_ordered_by_their_distance_to_the_photo(service, session):
+    photo = session.picture("sample:cat")
+    styles = [session.picture(f"sample:{name}") for name in ("peacock", "cat", "marbling")]
+    ordered = choosing.nearest(service, photo, styles, "slim")
+    assert ordered == sorted(ordered)
+    assert ordered[0] == (pytest.approx(0, abs=0.01), 1)
+    assert {place for _, place in ordered} == {0, 1, 2}
+    assert ordered[1][0] > 0.01
 
 
 def samples_at(name, side):
