@@ -54,6 +54,12 @@ def wct(content, target):
     return sqrtm(target) @ linalg.inv(sqrtm(content))
 
 
+def bures(g, h):
+    """Bures distance at trace 1, from the eigenvalues of G H instead of singular values of roots."""
+    shared = np.sqrt(np.maximum(np.real(linalg.eigvals(g @ h)), 0)).sum()
+    return np.sqrt(max(2 - 2 * shared / np.sqrt(np.trace(g) * np.trace(h)), 0))
+
+
 def mk(content, target):
     """T^1/2 (T^1/2 S T^1/2)^-1/2 T^1/2: the form with the target's root outside."""
     root = sqrtm(target)

@@ -258,8 +258,8 @@ def test_a_batch_keeps_no_photo(here: Path, one_model: Any, photo: np.ndarray):
     assert (
         invoke("stylize", "a.png", "b.png", "c.png", "--style", "waves.png", "--detail", 1, "-o", "done").exit_code == 0
     )
-    kept = [one_model._contents, one_model._renderer._lost, one_model._renderer._faces]
-    assert [cache.total for cache in kept] == [0, 0, 0]
+    assert {kind for kind, *_ in one_model.cache._items} == {"style"}
+    assert one_model.cache.total == sum(code.nbytes for code, _ in one_model.cache._items.values())
 
 
 def test_a_picture_goes_through_pipes(here: Path, tiny_weights: Path):
@@ -541,6 +541,8 @@ def test_mistakes_version_and_help_do_not_import_jax(here: Path):
         "stylize sea.png --style waves.png --transform zca": 2,
         "stylize sea.png --style waves.png -o gone/x.png": 2,
         "recipe sea.png": 2,
+        "suggest gone.png": 2,
+        "suggest sea.png broken.png": 2,
     }
     script = (
         "import json, shlex, sys\n"
@@ -657,7 +659,7 @@ def test_every_option_has_help():
         return [leaf for child in below.values() for leaf in leaves(child)] if below else [command]
 
     commands = leaves(get_command(cli.app))
-    assert len(commands) == 11
+    assert len(commands) == 12
     for command in commands:
         assert command.help, command.name
         assert [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"] == []
@@ -1219,6 +1221,20 @@ def test_ctrl_c_leaves_whole_files_only(here: Path, photo: np.ndarray):
 
 
 # --- The other commands ----------------------------------------------------------------------------------
+
+
+def test_styles_are_suggested_those_most_like_the_photo_first(here: Path, any_weights: None):
+    (here / "paintings").mkdir()
+    images.save(here / "paintings" / "same.png", samples.picture("cat").rgb)
+    lines = invoke("suggest", "sample:cat", "paintings", "sample:marbling", "sample:peacock").stdout.splitlines()
+    names, distances = zip(*(line.split() for line in lines), strict=True)
+    assert names[0] == str(Path("paintings") / "same.png")
+    assert set(names[1:]) == {"sample:marbling", "sample:peacock"}
+    assert [float(far) for far in distances] == sorted(float(far) for far in distances)
+    listed = json.loads(invoke("suggest", "sample:cat", "--json").stdout)
+    assert {one["style"] for one in listed} == {f"sample:{name}" for name in samples.names("style")}
+    assert "styles are suggested for one photo" in fails("suggest", "paintings")
+    assert "no sample has this name" in fails("suggest", "sample:cat", "sample:nope")
 
 
 def test_samples_are_listed_and_exported(here: Path):

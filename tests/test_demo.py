@@ -31,10 +31,10 @@ from typer.testing import CliRunner
 from wctstyle import color, images, samples
 from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
-from wctstyle.demo import Limits, actions, downloads, optimising, pictures, results, sheets, steps
+from wctstyle.demo import Limits, actions, choosing, downloads, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
-from wctstyle.demo.guard import Guard, names_address
+from wctstyle.demo.guard import Guard, foreign_file
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.page import Page
 from wctstyle.demo.runs import FAULT, Queue, Run
@@ -43,7 +43,7 @@ from wctstyle.demo.steps import DRAG_SECONDS, LATE_SECONDS, MAX_STEPS, Steps
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation, Recipe
-from wctstyle.settings import STROKE_SCALES, Settings, optimizer_model
+from wctstyle.settings import STROKE_SCALES, SUGGEST_SIDE, Settings, optimizer_model
 
 LOOK = Composition(size=128)
 
@@ -83,6 +83,35 @@ def test_live_shows_the_picture_and_the_photo_only_once(service, session):
     assert "before" not in again
     assert again["after"] != first["after"]
     assert "before" in actions.live(service, session, replace(LOOK, content="sample:cat"))
+
+
+def test_the_photo_is_painted_in_one_style_after_the_other_until_that_is_enough(service, session):
+    own = session.add(images.load(samples_at("cat", 64)), "mine.png")
+    ids = ["sample:marbling", own.id, "upload:gone", "sample:peacock"]
+    look = replace(LOOK, settings=Settings(strength=0.7))
+    yielded = list(choosing.tried(service, session, look, ids, lambda: False))
+    assert [list(made) for made in yielded] == [ids[:1], ids[:2], [*ids[:2], ids[3]]]
+    alone = replace(look, styles=((own.id, 1.0),), size=SUGGEST_SIDE, settings=Settings(strength=0.7, look=0))
+    expected = service.backend.render(session, alone).image
+    assert np.abs(decoded(yielded[-1][own.id]) - expected).mean() < 0.03
+    enough = iter((False, False, True))
+    assert len(list(choosing.tried(service, session, look, ids, lambda: next(enough)))) == 2
+
+
+@pytest.mark.parametrize("ids", [None, "sample:marbling", [1], {"a": 1}, ["sample:marbling"] * 99])
+def test_styles_to_choose_from_are_few_and_ids(service, ids):
+    with pytest.raises(ConfigError, match=r"out of date|99 styles are too many; choose from up to 15"):
+        choosing.check_choice(service, ids)
+
+
+def test_styles_are_ordered_by_their_distance_to_the_photo(service, session):
+    photo = session.picture("sample:cat")
+    styles = [session.picture(f"sample:{name}") for name in ("peacock", "cat", "marbling")]
+    ordered = choosing.nearest(service, photo, styles, "slim")
+    assert ordered == sorted(ordered)
+    assert ordered[0] == (pytest.approx(0, abs=0.01), 1)
+    assert {place for _, place in ordered} == {0, 1, 2}
+    assert ordered[1][0] > 0.01
 
 
 def samples_at(name, side):
@@ -1372,13 +1401,14 @@ def asked(method="POST", path="/gradio_api/queue/join", body=b"{}", kinds=(b"app
 
         headers = [(b"content-type", kind) for kind in kinds]
         scope = {"type": "http", "method": method, "path": path, "headers": headers}
-        await Guard(app)(scope, receive, send)
+        await Guard(app, UPLOADS, {})(scope, receive, send)
 
     asyncio.run(run())
     assert any(name == b"content-security-policy" for name, _ in sent[0]["headers"])
     return sent[0]["status"], arrived
 
 
+UPLOADS = Path("/tmp/gradio")
 FOREIGN = b'{"data": [{"path": "http://169.254.169.254/x"}]}'
 FORM = b"multipart/form-data; boundary=x"
 
@@ -1413,9 +1443,15 @@ def test_the_guard_refuses(request_, status):
     assert arrived == []
 
 
-def test_addresses_are_found_wherever_they_stand():
-    assert not names_address({"path": "C"})
-    assert names_address([{"x": {"path": "ftp://x"}}])
+def test_files_of_elsewhere_are_found_wherever_they_stand():
+    def file(path):
+        return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+    assert foreign_file({"path": "C"}, UPLOADS) is None
+    assert foreign_file([{"x": {"path": "ftp://x"}}], UPLOADS) == "ftp://x"
+    assert foreign_file({"x": [file("/tmp/gradio/a/b.png")]}, UPLOADS) is None
+    for path in ("/etc/passwd", "/tmp/gradio", "/tmp/gradio/../x", "", "\0", 5, None):
+        assert foreign_file({"x": [file(path)]}, UPLOADS) == str(path)
 
 
 # ----------------------------------------------------------------------------------------------- command line

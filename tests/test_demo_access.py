@@ -64,6 +64,8 @@ def everything_open(somebody, name):
     if name == "Blend":
         page.locator("#wct-more > button").click()
         expect(page.locator("#wct-size")).to_be_visible()
+        page.get_by_role("button", name="Try all styles").click()
+        expect(page.locator(".wct-tries .wct-waiting")).to_have_count(0)
     if name == "Download":
         page.get_by_role("button", name="Show as command and Python").click()
         expect(page.get_by_text("--strength")).to_be_visible()
@@ -250,3 +252,58 @@ def test_a_failure_is_told_once_and_on_the_stage(visit, monkeypatch):  # noqa: F
         note.click()
         expect(note).to_be_hidden()
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.6))
+
+
+LIVE = """() => {
+  window.asked = 0;
+  document.addEventListener("wct:asked", (event) => {
+    const { targets } = gradio_config.dependencies.find(({ id }) => id === event.detail);
+    if (targets.some(([, name]) => name === "input")) window.asked += 1;
+  });
+}"""
+"""Counts in `asked` how often the page asks for a picture of the blend."""
+
+
+@pytest.mark.parametrize("dial", ["size", "look", "stroke_scale"])
+def test_slow_dials_follow_the_keyboard_with_one_request_a_key(visit, dial):
+    somebody = visit()
+    page = somebody.page
+    page.evaluate(LIVE)
+    page.locator("#wct-more > button").click()
+    slider, number = (page.locator(f"#wct-{dial} input[type={kind}]") for kind in ("range", "number"))
+    before = slider.input_value()
+    slider.focus()
+    somebody.after(lambda: page.keyboard.press("ArrowRight"))
+    assert slider.input_value() != before
+    assert page.evaluate("asked") == 1
+    slider.blur()
+    most = slider.get_attribute("max")
+    number.focus()
+    number.fill("99999")
+    page.wait_for_timeout(300)
+    assert page.evaluate("asked") == 1  # it is not entered yet
+    somebody.after(lambda: page.keyboard.press("Enter"))
+    assert number.input_value() == most
+    page.keyboard.press("Tab")
+    box = slider.bounding_box()
+    page.wait_for_timeout(300)
+    assert page.evaluate("asked") == 2  # leaving it changes nothing
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] / 2, steps=4)
+    page.wait_for_timeout(300)
+    assert page.evaluate("asked") == 2  # it is still held
+    somebody.after(page.mouse.up)
+    page.wait_for_timeout(300)
+    assert page.evaluate("asked") == 3
+
+
+@pytest.mark.parametrize("dial", ["strength", "color", "detail", "texture", "keep_faces"])
+def test_quick_dials_follow_the_keyboard(visit, dial):
+    somebody = visit()
+    somebody.page.evaluate(LIVE)
+    slider = somebody.page.locator(f"#wct-{dial} input[type=range]")
+    slider.focus()
+    key = "ArrowLeft" if float(slider.input_value()) else "ArrowRight"
+    somebody.after(lambda: somebody.page.keyboard.press(key))
+    assert somebody.page.evaluate("asked") == 1

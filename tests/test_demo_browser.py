@@ -11,7 +11,7 @@ from narrow import picture
 from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect, until
 
 from wctstyle import images
-from wctstyle.demo import actions, optimising, server
+from wctstyle.demo import actions, downloads, optimising, server
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import run
 
@@ -349,6 +349,55 @@ def test_a_download_dropped_back_restores_its_settings(visit, tmp_path):
     other.page.wait_for_selector("text=Settings restored")
     expect(other.page.locator("#wct-strength input[type=range]")).to_have_value("0.5")
     expect(other.page.locator(".wct-card output")).to_have_text(["33%", "67%"])
+
+
+def test_a_file_of_what_was_undone_cannot_be_downloaded(visit):
+    somebody = visit()
+    page, plan, file = somebody.page, somebody.page.locator("#wct-plan"), somebody.page.locator("#wct-download")
+    somebody.after(page.get_by_role("button", name="cat", exact=True).click)
+    somebody.tab("Download")
+    expect(plan).to_contain_text("cat-stylized.png")
+    make = page.get_by_role("button", name="Make the file")
+    make.click()
+    expect(file).to_contain_text("cat-stylized.png")
+    somebody.tab("Blend")
+    somebody.tab("Download")
+    expect(file).to_be_visible()  # nothing was changed
+    page.locator("body").press("Control+z")
+    expect(file).to_be_hidden(timeout=500)  # at once, before another picture is there
+    expect(plan).to_contain_text("astronaut-stylized.png")
+    expect(file).to_be_hidden()
+    make.click()
+    with page.expect_download() as download:
+        file.click()
+    assert download.value.suggested_filename == "astronaut-stylized.png"
+    page.locator("body").press("Control+Shift+z")
+    expect(plan).to_contain_text("cat-stylized.png")
+    expect(file).to_be_hidden()
+    make.click()
+    expect(file).to_be_visible()
+    somebody.hand("paste", "body", "copied.png", picture(96, 48, seed=3))
+    expect(plan).to_contain_text("copied-stylized.png")
+    expect(file).to_be_hidden()
+
+
+def test_a_file_that_is_out_of_date_when_it_is_made_is_not_offered(visit, monkeypatch):
+    somebody = visit()
+    page, go, export = somebody.page, threading.Event(), downloads.export
+
+    def wait(*arguments, **more):
+        go.wait(WAIT_MS / 1000)
+        return export(*arguments, **more)
+
+    monkeypatch.setattr(downloads, "export", wait)
+    somebody.tab("Download")
+    page.get_by_role("button", name="Make the file").click()
+    expect(page.locator(".wct-status")).to_have_text("Preparing the file")
+    page.get_by_label("WebP").click()
+    expect(page.locator("#wct-plan")).to_contain_text("astronaut-stylized.webp")
+    go.set()
+    expect(page.locator(".wct-note")).to_contain_text("changed while the file was made")
+    expect(page.locator("#wct-download")).to_be_hidden()
 
 
 def test_optimising_streams_previews_stops_and_is_compared(served, visit, monkeypatch):

@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from narrow import picture
 
-from wctstyle import images
+from wctstyle import images, samples
 from wctstyle.demo import server
 from wctstyle.errors import ConfigError
 
@@ -76,7 +76,7 @@ def call(http, name, **arguments):
 
 def test_every_action_is_a_documented_endpoint(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/samples", "/stylize", "/optimise", "/compare", "/recipe"}
+    assert set(named) == {"/samples", "/stylize", "/optimise", "/compare", "/suggest", "/recipe"}
     for endpoint in named.values():
         assert endpoint["description"]
         assert all(p["python_type"]["type"] != "Any" for p in endpoint["parameters"])
@@ -173,6 +173,21 @@ def test_pictures_are_compared(client):
     assert (figures["content"], figures["ssim"]) == (None, None)
 
 
+def test_styles_are_suggested(client, tmp_path):
+    everything = client.predict(content="sample:cat", api_name="/suggest")
+    assert {one["style"] for one in everything} == {f"sample:{name}" for name in samples.names("style")}
+    assert [one["distance"] for one in everything] == sorted(one["distance"] for one in everything)
+    images.save(tmp_path / "cat.png", samples.picture("cat").rgb)
+    mine = handle_file(str(tmp_path / "cat.png"))
+    first, other = client.predict(content="sample:cat", styles=["sample:peacock", mine], api_name="/suggest")
+    assert (first["style"], first["place"], other["style"], other["place"]) == ("cat.png", 1, "sample:peacock", 0)
+    assert first["distance"] < 0.01 < other["distance"]
+    with pytest.raises((AppError, ValueError), match="up to 2 at a time"):
+        client.predict(content="sample:cat", styles=[mine] * 3, api_name="/suggest")
+    with pytest.raises((AppError, ValueError), match="100 styles are too many"):
+        client.predict(content="sample:cat", styles=["sample:peacock"] * 100, api_name="/suggest")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -220,12 +235,77 @@ def test_calls_that_cannot_be_made_are_told(http, version):
     gone = http.post(f"/gradio_api/call/{version}nope", json={"data": []} if not version else {})
     assert gone.status_code == 404
     assert "no endpoint /nope" in gone.json()["detail"]
+    assert "/stylize" in gone.json()["detail"]
+
+
+@pytest.mark.parametrize("way", ["run", "api"])
+def test_ways_that_do_not_lead_to_an_endpoint_say_which_does(http, way):
+    for name in ("stylize", "nope"):
+        gone = http.post(f"/gradio_api/{way}/{name}", json={"data": ["sample:cat", ["sample:peacock"]]})
+        assert gone.status_code == 404
+        assert f"use /gradio_api/call/{name}" in gone.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("stylize", {"nope": 1}, "no argument 'nope'; there are content, styles, weights"),
+        ("stylize", {"strength": "much"}, "strength is 'much', must be a number"),
+        ("stylize", {"strength": True}, "strength is True, must be a number"),
+        ("stylize", {"size": 64.5}, "size is 64.5, must be a whole number"),
+        ("stylize", {"content": 5}, "content is 5, must be an uploaded file or sample:NAME"),
+        ("stylize", {"styles": "sample:peacock"}, "must be a list of uploaded files or sample:NAME"),
+        ("stylize", {"styles": [5]}, r"styles is \[5\], must be a list"),
+        ("stylize", {"weights": ["a"]}, "must be a list of numbers"),
+        ("stylize", {"format": "BMP"}, "format is 'BMP', must be one of PNG, JPEG, WebP"),
+        ("optimise", {"steps": "x"}, "steps is 'x', must be a whole number"),
+        ("optimise", {"start": "style"}, "start is 'style', must be one of fast, content, noise"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_named_at_once(http, client, name, changes, message):
+    wrong = http.post(f"/gradio_api/call/v2/{name}", json={**ONE_STYLE, **changes})
+    assert wrong.status_code == 422
+    assert re.search(message, wrong.json()["detail"])
+    if "nope" not in changes:  # of which the client says so itself
+        with pytest.raises((AppError, ValueError), match=message):
+            client.predict(**{**ONE_STYLE, **changes}, api_name=f"/{name}")
 
 
 def test_an_argument_that_is_missing_is_named(http):
-    lacking = http.post("/gradio_api/call/v2/stylize", json={"content": "sample:cat"})
-    assert lacking.status_code == 400
-    assert "styles" in lacking.json()["detail"]
+    for version, body in (("v2/", {"content": "sample:cat"}), ("", {"data": ["sample:cat"]})):
+        lacking = http.post(f"/gradio_api/call/{version}stylize", json=body)
+        assert lacking.status_code == 422
+        assert "argument styles is missing" in lacking.json()["detail"]
+
+
+def test_a_call_by_place_may_leave_out_what_has_a_default(http):
+    many = http.post("/gradio_api/call/stylize", json={"data": [1] * 40})
+    assert many.status_code == 422
+    assert "40 arguments are too many; there are 16" in many.json()["detail"]
+    posted = http.post("/gradio_api/call/compare", json={"data": ["sample:cat", "sample:cat", ["sample:peacock"]]})
+    text = http.get(f"/gradio_api/call/compare/{posted.json()['event_id']}").text
+    assert "event: complete" in text
+
+
+@pytest.mark.parametrize("picture", ["sample:cat", None, 5, []])
+def test_a_recipe_is_that_of_an_uploaded_file(http, picture):
+    wrong = http.post("/gradio_api/call/v2/recipe", json={"picture": picture})
+    assert wrong.status_code == 422
+    assert f"picture is {picture!r}, must be an uploaded file" in wrong.json()["detail"]
+
+
+def test_a_file_that_is_no_picture_or_too_large_is_told(http):
+    def answer(data, name="recipe", key="picture"):
+        path = http.post("/gradio_api/upload", files={"files": ("a.png", data)}).json()[0]
+        more = ONE_STYLE if name == "stylize" else {}
+        return call(http, name, **{**more, key: {"path": path, "meta": {"_type": "gradio.FileData"}}})[-1]
+
+    large = images.encode(np.full((1100, 1000, 3), 0.5, np.float32))
+    for data, says in ((b"no picture", "could not be read as a picture"), (large, "more than 1 megapixels")):
+        for endpoint in (("recipe", "picture"), ("stylize", "content")):
+            event, said = answer(data, *endpoint)
+            assert (event, says in said["error"]) == ("error", True)
+    assert answer(images.encode(picture(40, 64, seed=4)))[1][0]["recipe"] is None
 
 
 def test_errors_by_http_tell_nothing_of_the_inside(served, http, monkeypatch):
@@ -246,7 +326,10 @@ def test_no_path_of_the_server_is_readable(served, http, tmp_path):
     for path in ("/etc/passwd", str(here), "../../etc/passwd", str(served[0].folder), "/proc/self/environ"):
         assert http.get(f"/gradio_api/file={path}").status_code in (403, 404), path
     stolen = {"path": str(here), "meta": {"_type": "gradio.FileData"}}
-    assert call(http, "recipe", picture=stolen)[-1][0] == "error"
+    for place, body in (("call/v2/recipe", {"picture": stolen}), ("queue/join", {"data": [stolen], "fn_index": 0})):
+        refused = http.post(f"/gradio_api/{place}", json=body)
+        assert refused.status_code == 400
+        assert "no upload of this server" in refused.json()["detail"]
     plain = {"path": str(here)}
     name, data = call(http, "recipe", picture=plain)[-1]
     assert name == "error"

@@ -72,7 +72,7 @@ def _is_run(words: list[str]) -> bool:
     """
     if {"vgg19", "--resume"} & set(words):
         return False
-    runs = ("stylize", "optimize", "compare", "recipe", "samples")
+    runs = ("stylize", "optimize", "compare", "suggest", "recipe", "samples")
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 

@@ -766,9 +766,9 @@ BAD_PICTURES = {
 
 
 def test_pictures_as_they_are_loaded_may_be_contents_and_styles(stylizer, photo_64, styles):
-    content, style = (images.Picture(rgb) for rgb in (photo_64, styles[0]))
-    made = stylizer.stylize(content, [style], Settings(refine=1)).image
-    np.testing.assert_array_equal(made, stylizer.stylize(photo_64, [styles[0]], Settings(refine=1)).image)
+    style = picture(48, 48, seed=9)
+    made = stylizer.stylize(images.Picture(photo_64), [images.Picture(style)]).image
+    np.testing.assert_array_equal(made, stylizer.stylize(photo_64, [style]).image)
 
 
 @pytest.mark.parametrize(("bad", "message"), BAD_PICTURES.values(), ids=BAD_PICTURES.keys())

@@ -31,6 +31,7 @@ from wctstyle.transforms import (
     affine,
     barycenters,
     blend,
+    distance,
     floored,
     sqrtm,
     transport,
@@ -47,6 +48,7 @@ mixed = jax.jit(mixture)
 floor = jax.jit(floored)
 root = jax.jit(sqrtm)
 transported = jax.jit(transport)
+apart = jax.jit(distance)
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_blend = pytest.mark.parametrize("kind", BLENDS)
@@ -490,3 +492,37 @@ def test_defaults_are_mk_and_the_barycenter():
     weights = jnp.array([0.2, 0.3, 0.5])
     got, want = (f([a, b, c], weights) for f in (blended, partial(blended, kind="barycenter")))
     np.testing.assert_allclose(got.covariance, want.covariance, rtol=1e-4, atol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------ distance
+
+
+def gaussian(mean, variances, scale=1.0):
+    return Moments(jnp.float32(9), scale * jnp.asarray(mean, jnp.float32), scale**2 * jnp.diag(jnp.asarray(variances)))
+
+
+@law
+@given(features(), features(), st.floats(0.1, 10))
+def test_the_distance_is_symmetric_and_blind_to_contrast(one, other, contrast):
+    one, other = measured(one), measured(other)
+    louder = Moments(one.count, contrast * one.mean, contrast**2 * one.covariance)
+    there, back = float(apart(one, other)), float(apart(other, one))
+    assert there < np.sqrt(2)
+    assert back == pytest.approx(there, abs=2e-3)
+    assert float(apart(louder, other)) == pytest.approx(there, abs=2e-3)
+    assert float(apart(one, louder)) < 5e-3
+
+
+@law
+@given(features(), features())
+def test_the_distance_is_that_of_an_independent_formula(one, other):
+    one, other = measured(one), measured(other)
+    grams = [np.asarray(m.covariance, np.float64) + np.outer(m.mean, m.mean) for m in (one, other)]
+    assert float(apart(one, other)) == pytest.approx(oracles.bures(*grams), abs=5e-3)
+
+
+def test_the_distance_of_diagonals_has_a_closed_form():
+    one, other = gaussian([0, 0], [4.0, 1.0]), gaussian([0, 0], [1.0, 9.0])
+    fidelity = (2 * 1 + 1 * 3) / np.sqrt(5 * 10)
+    assert float(apart(one, other)) == pytest.approx(np.sqrt(2 - 2 * fidelity), abs=1e-3)
+    assert float(apart(gaussian([0, 0], [1.0, 0.0]), gaussian([0, 0], [0.0, 1.0]))) == pytest.approx(2**0.5, abs=0.02)

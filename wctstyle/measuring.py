@@ -188,6 +188,15 @@ class Measurer:
             return self._programs.between(known, weights)
         return self._programs.blend(moments, weights, kind=kind)
 
+    def distances(self, content: Content, styles: Sequence[Rgb | StyleCode]) -> list[float]:
+        """Return how unlike a photo each style is (`transforms.distance` of their codes).
+
+        Its colours and textures count, its contrast does not. `SUGGEST_SIDE` is a good size for all of them.
+        """
+        own = self.content(content, texture=0.0).moments
+        codes = [style if isinstance(style, StyleCode) else self.style(style) for style in styles]
+        return [float(self._programs.distance(own, code.moments)) for code in codes]
+
     def plan(
         self,
         content: ContentCode,

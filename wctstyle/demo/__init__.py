@@ -1,8 +1,8 @@
 """The page in the browser: blend styles live, compare, take the result away (Gradio).
 
-The modules import only downwards: server, guard, store, api, page, layout, theme, memory, optimising, results, actions,
-sheets, backend, sessions, composition, pictures, limits, heaps. Importing `Limits` alone imports neither JAX nor
-Gradio.
+The modules import only downwards: server, guard, store, api, calls, page, layout, theme, memory, choosing, optimising,
+results, actions, sheets, backend, sessions, composition, pictures, limits, heaps. Importing `Limits` alone imports
+neither JAX nor Gradio.
 """
 
 from __future__ import annotations

@@ -3,12 +3,11 @@
 Gradio reads the annotations of these functions as they stand, so they are not postponed here.
 """
 
-import functools
 import inspect
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -16,8 +15,10 @@ import gradio as gr
 from gradio.events import api
 
 from wctstyle import images, samples
+from wctstyle.demo import choosing
 from wctstyle.demo.actions import Service, opacity, recipe_of, stored_recipe
-from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe
+from wctstyle.demo.calls import Check, Picture, typed
+from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe, recipe_name
 from wctstyle.demo.downloads import FORMATS, RESULT, write
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.optimising import Progress, submit
@@ -30,9 +31,6 @@ from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_STROKE_SCALE, Settings
 
-Picture = str | dict
-"""`sample:NAME`, or an uploaded file as `gradio_client.handle_file` or POST /upload names it."""
-
 FOLLOW_SECONDS = 0.1
 """How often a call looks for news of its optimisation."""
 
@@ -42,40 +40,16 @@ FOLLOWERS = 16
 FormatName = Literal["PNG", "JPEG", "WebP"]
 
 
-def with_dials(endpoint: Callable[..., Any], **changed: Any) -> Callable[..., Any]:
-    """Give an endpoint that takes `**dials` an argument for every dial of `DEFAULTS`; `changed` are other defaults.
+def dials(**changed: Any) -> list[inspect.Parameter]:
+    """Return an argument for every dial of `DEFAULTS`; `changed` are other defaults.
 
     The model is None unless it is given: the server's own.
     """
     types = {**get_type_hints(Settings), "size": int, "stroke_scale": float, "model": str | None}
-    defaults = {**DEFAULTS, "model": None, **changed}
-    dials = [
+    return [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=types[name])
-        for name, default in defaults.items()
+        for name, default in {**DEFAULTS, "model": None, **changed}.items()
     ]
-    own = inspect.signature(endpoint)
-    named = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    signature = own.replace(parameters=[*named, *dials])
-
-    def arguments(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return bound.arguments
-
-    if inspect.isgeneratorfunction(endpoint):
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            yield from endpoint(**arguments(*args, **kwargs))
-    else:
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return endpoint(**arguments(*args, **kwargs))
-
-    whole = functools.wraps(endpoint)(call)
-    whole.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
-    whole.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    whole.__doc__ = f"{endpoint.__doc__}{DIALS}"
-    return whole
 
 
 DIALS = """
@@ -93,19 +67,21 @@ class Endpoints:
     def __init__(self, service: Service, upload_folder: str, export_folder: Path) -> None:
         self.service, self.upload_folder, self.export_folder = service, upload_folder, export_folder
 
-    def connect(self) -> None:
-        """Register all endpoints with the current `gr.Blocks`."""
+    def connect(self) -> Mapping[str, Check]:
+        """Register all endpoints with the current `gr.Blocks`; returns the checks of their arguments, by name."""
         quick: dict[str, Any] = {"concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
-        api(friendly(self.samples), api_name="samples", **quick)
-        api(friendly(with_dials(self.stylize)), api_name="stylize", **quick)
-        api(friendly(self.compare), api_name="compare", **quick)
-        api(friendly(self.recipe), api_name="recipe", **quick)
-        api(
-            with_dials(self.optimise, size=384),
-            api_name="optimise",
-            concurrency_id="follow",
-            concurrency_limit=FOLLOWERS,
-        )
+        calls = {
+            "samples": typed(self.samples),
+            "stylize": typed(self.stylize, dials(), DIALS),
+            "compare": typed(self.compare),
+            "suggest": typed(self.suggest),
+            "recipe": typed(self.recipe),
+        }
+        for name, call in calls.items():
+            api(friendly(call), api_name=name, **quick)
+        calls["optimise"] = typed(self.optimise, dials(size=384), DIALS)
+        api(calls["optimise"], api_name="optimise", concurrency_id="follow", concurrency_limit=FOLLOWERS)
+        return {name: call.check for name, call in calls.items()}  # pyright: ignore[reportFunctionMemberAccess]
 
     # ------------------------------------------------------------------------------------------------ the endpoints
 
@@ -193,10 +169,30 @@ class Endpoints:
         composition = self._composition(session, content, styles, weights, dials)
         return self.service.backend.figures(session, composition, held.as_content(longest).rgb)
 
+    def suggest(self, content: Picture, styles: list[Picture] | None = None) -> list[dict]:
+        """Order styles by how like a photo they are in colors and textures, whatever their contrast; nearest first.
+
+        Returns {"style", "place", "distance"} of each: its name, its place in styles, and 0 (alike) to 1.41. styles:
+        the samples if left out.
+        """
+        session, most = self._session(), self.service.limits.uploads - 1
+        styles = [samples.PREFIX + name for name in samples.names("style")] if styles is None else styles
+        if sum(isinstance(style, dict) for style in styles) > most:
+            raise ConfigError(f"styles has too many uploaded files; choose from up to {most} at a time")
+        photo = session.picture(self._take(session, content))
+        taken = choosing.check_choice(self.service, [self._take(session, style) for style in styles])
+        held = [session.picture(id) for id in taken]
+        ordered = choosing.nearest(self.service, photo, held, self.service.backend.model)
+        return [
+            {"style": recipe_name(held[place]), "place": place, "distance": round(far, 4)} for far, place in ordered
+        ]
+
     def recipe(self, picture: dict) -> dict:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
-        written = stored_recipe(self._read(picture))
+        data = self._read(picture)
+        written = stored_recipe(data)
         if written is None:
+            decode(data, self.service.limits)  # what is no picture is refused
             return {"recipe": None, "command": None, "python": None}
         recipe = from_recipe(written, lambda name, hash: name, self.service.limits, fallback=FIRST_CONTENT)[1]
         return {"recipe": written, "command": recipe.command(RESULT), "python": recipe.program(RESULT)}
@@ -210,23 +206,26 @@ class Endpoints:
         """Read an upload. Equal files share one path in Gradio, so it is left to other calls, and to the sweep."""
         return take_upload(picture.get("path"), self.upload_folder, self.service.limits, keep=True)
 
-    def _take(self, session: Session, picture: Any) -> str:
+    def _take(self, session: Session, picture: Picture) -> str:
         """Return the id of a sample, or of an upload that the session holds from now on."""
         if isinstance(picture, str):
             if not picture.startswith(samples.PREFIX):
                 raise ConfigError(f"a picture is an uploaded file or sample:NAME, got {public_name(picture)!r}")
             return session.picture(picture).id
-        if not isinstance(picture, dict):
-            raise ConfigError("a picture is an uploaded file or sample:NAME")
         return session.add(decode(self._read(picture), self.service.limits), public_name(picture.get("orig_name"))).id
 
     def _composition(
-        self, session: Session, content: Any, styles: Any, weights: Any, dials: dict[str, Any]
+        self,
+        session: Session,
+        content: Picture,
+        styles: list[Picture],
+        weights: list[float] | None,
+        dials: dict[str, Any],
     ) -> Composition:
-        if not isinstance(styles, list) or not 1 <= len(styles) <= self.service.limits.styles:
+        if not 1 <= len(styles) <= self.service.limits.styles:
             raise ConfigError(f"styles must be a list of 1 to {self.service.limits.styles} pictures")
         weights = [1.0] * len(styles) if weights is None else weights
-        if not isinstance(weights, list) or len(weights) != len(styles):
+        if len(weights) != len(styles):
             raise ConfigError(f"weights must be a list of as many numbers as there are styles ({len(styles)})")
         palette = {
             "content": self._take(session, content),
@@ -236,8 +235,6 @@ class Endpoints:
         return compose(self.service.limits, palette, **{**dials, "model": model})
 
     def _file(self, picture: images.Picture, recipe: Recipe, format: str, quality: int) -> dict[str, Any]:
-        if format not in FORMATS:
-            raise ConfigError(f"format is {format!r}, must be one of {', '.join(FORMATS)}")
         folder = Path(tempfile.mkdtemp(dir=self.export_folder))
         path = write(folder / f"stylized.{FORMATS[format]}", picture.rgb, picture.alpha, quality=quality, recipe=recipe)
         return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}

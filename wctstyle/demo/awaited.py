@@ -22,6 +22,11 @@ class Awaited:
     styles: tuple[tuple[int, str, float], ...] = ()
     stand_ins: Styles = ()
 
+    @property
+    def hashes(self) -> list[str]:
+        """Hashes of all that is missing, the photo first."""
+        return [hash for hash in (self.content, *(hash for _, hash, _ in self.styles)) if hash]
+
     @classmethod
     def of(cls, recipe: Recipe, has_content: bool, has_style: list[bool], most: float, stand_ins: Styles) -> Awaited:
         """List what a recipe lacks; `most` is what its weights are divided by."""

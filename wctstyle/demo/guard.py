@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from pathlib import Path
 from typing import Any
 
-from gradio.route_utils import FnIndexInferError
-
+from wctstyle.demo.calls import Check
 from wctstyle.demo.limits import MIB
+from wctstyle.demo.pictures import uploaded
+from wctstyle.errors import ConfigError
 
 BODY_BYTES = MIB
 """Most bytes of a JSON body: settings and names, never pictures, which come as uploads."""
@@ -31,73 +33,86 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-def names_address(value: Any) -> bool:
-    """Say whether JSON holds a file object that is an address of another server: Gradio would fetch it."""
+CALL = re.compile(r"/(?P<how>call/v2|call|run|api)/(?P<name>[^/]+)/?$")
+"""The end of a path that calls an endpoint: `call` takes arguments by place, `call/v2` by name, the others no names."""
+
+UPLOADS_ONLY = "{}: no upload of this server. Upload the picture first (POST /gradio_api/upload); nothing else is read."
+
+
+class Refused(Exception):
+    """A request that is answered here: status and text."""
+
+
+def foreign_file(value: Any, folder: Path) -> str | None:
+    """Return the path of a file object in JSON that Gradio would fetch from elsewhere, or refuse without a word."""
     if isinstance(value, dict):
-        path = value.get("path")
-        foreign = isinstance(path, str) and re.match(r"\s*[a-z][a-z0-9+.-]+:", path, re.IGNORECASE)
-        return bool(foreign) or any(names_address(item) for item in value.values())
-    return isinstance(value, list) and any(names_address(item) for item in value)
+        path, meta = value.get("path"), value.get("meta")
+        if isinstance(path, str) and re.match(r"\s*[a-z][a-z0-9+.-]+:", path, re.IGNORECASE):
+            return path
+        if isinstance(meta, dict) and meta.get("_type") == "gradio.FileData" and uploaded(path, folder) is None:
+            return str(path)
+        value = list(value.values())
+    if not isinstance(value, list):
+        return None
+    return next((path for path in (foreign_file(item, folder) for item in value) if path is not None), None)
 
 
 class Guard:
-    """ASGI middleware around the whole server."""
+    """ASGI middleware around the whole server. `folder` holds the uploads; `calls` are the endpoints by name."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self.app = app
+    def __init__(self, app: Callable[..., Awaitable[None]], folder: Path, calls: Mapping[str, Check]) -> None:
+        self.app, self.folder, self.calls = app, folder, calls
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Refuse what is not served here, and let the rest pass."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path = scope["path"]
-        if re.search(r"(file|stream|proxy)=\s*[a-z][a-z0-9+.-]*:/", path, re.IGNORECASE):
-            await _refuse(send, 403, "Files of other servers are not fetched here.")
+        try:
+            if re.search(r"(file|stream|proxy)=\s*[a-z][a-z0-9+.-]*:/", scope["path"], re.IGNORECASE):
+                raise Refused(403, "Files of other servers are not fetched here.")
+            if scope["method"] == "POST" and not _is_upload(scope):
+                receive = _again(self._checked(scope["path"], await _read(receive)), receive)
+        except Refused as refused:
+            await _refuse(send, *refused.args)
             return
-        if scope["method"] == "POST" and not _is_upload(scope):
-            body = await _read(receive)
-            if body is None:
-                await _refuse(send, 413, "This request is too large.")
-                return
-            try:
-                foreign = bool(body) and names_address(json.loads(body))
-            except (ValueError, RecursionError):
-                await _refuse(send, 400, "This request is no JSON.")
-                return
-            if foreign:
-                await _refuse(send, 400, "Upload pictures; addresses are not fetched here.")
-                return
-            receive = _again(body, receive)
-
-        begun = False
 
         async def with_headers(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
+        await self.app(scope, receive, with_headers)
+
+    def _checked(self, path: str, body: bytes) -> bytes:
+        """Return a body that may pass; a call by place has all its arguments then."""
         try:
-            await self.app(scope, receive, with_headers)
-        except (FnIndexInferError, KeyError, TypeError) as error:
-            answer = None if begun else _bad_call(path, error)
-            if answer is None:
-                raise
-            await _refuse(send, *answer)
-
-
-def _bad_call(path: str, error: Exception) -> tuple[int, str] | None:
-    """Turn what Gradio raises at calls that cannot be made into an answer; None for everything else."""
-    if "/call/" not in path:
-        return None
-    name = f"/{path.rsplit('/', 1)[-1]}"
-    if isinstance(error, FnIndexInferError) or (isinstance(error, KeyError) and error.args[:1] == (name,)):
-        return 404, f"There is no endpoint {name}; docs/demo.md and /gradio_api/info list what there is."
-    if "required argument" in str(error):
-        return 400, f"{error}."
-    return None
+            sent = json.loads(body) if body else None
+            foreign = foreign_file(sent, self.folder)
+        except (ValueError, RecursionError):
+            raise Refused(400, "This request is no JSON.") from None
+        if foreign is not None:
+            raise Refused(400, UPLOADS_ONLY.format(repr(foreign[:80])))
+        call = CALL.search(path)
+        if call is None:
+            return body
+        how, name, asked = call["how"], call["name"][:80], sent if isinstance(sent, dict) else {}
+        if how in ("run", "api"):
+            if not isinstance(asked.get("fn_index"), int):  # which is how the page calls
+                raise Refused(404, f"Nothing is called by /{how} here; use /gradio_api/call/{name}.")
+            return body
+        if name not in self.calls:
+            names = ", ".join(f"/{known}" for known in self.calls)
+            raise Refused(404, f"There is no endpoint /{name}; there are {names}.")
+        try:
+            if how == "call/v2" and isinstance(sent, dict):
+                self.calls[name]((), sent)
+            elif isinstance(asked.get("data"), list):
+                data = self.calls[name](asked["data"], {})
+                return json.dumps({**asked, "data": list(data.values())}).encode()
+        except ConfigError as error:
+            raise Refused(422, str(error)) from error
+        return body  # of another form, which Gradio tells
 
 
 def _is_upload(scope: MutableMapping[str, Any]) -> bool:
@@ -106,8 +121,12 @@ def _is_upload(scope: MutableMapping[str, Any]) -> bool:
     return scope["path"].endswith("/upload") and len(kinds) == 1 and kinds[0].startswith(b"multipart/")
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """Read a body, None if it is too large."""
+async def _read(receive: Receive) -> bytes:
+    """Read a body.
+
+    Raises:
+        Refused: it is too large.
+    """
     body = b""
     while True:
         message = await receive()
@@ -115,7 +134,7 @@ async def _read(receive: Receive) -> bytes | None:
             return body
         body += message.get("body", b"")
         if len(body) > BODY_BYTES:
-            return None
+            raise Refused(413, "This request is too large.")
         if not message.get("more_body", False):
             return body
 

@@ -25,13 +25,16 @@ SETTLE_MILLISECONDS = 1500
 EXPORT_SIZES = (1024, 2048)
 """Long sides that downloads are offered at, in pixels, beside the screen's and the largest."""
 
+SLOW_DIALS = ("size", "look", "stroke_scale")
+"""Sliders whose every value is measured anew: the picture follows when they are let go, which the palette sends."""
+
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For events that show by themselves what they do, and are no endpoints."""
 
-UNSEEN = ("shelf", "told")
+UNSEEN = ("shelf", "told", "choices")
 """Components that only pass on what the server sends to the others."""
 
 
@@ -101,6 +104,7 @@ class Layout:
             self.strip = html_part("strip", [], elem_id="wct-strip", parts=("rows",), settle_ms=SETTLE_MILLISECONDS)
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
         self.told = html_part("told", None, elem_id="wct-told")
+        self.choices = html_part("choices", None, elem_id="wct-choices")
 
     def _build_blend(self) -> None:
         limits = self.service.limits
@@ -108,10 +112,11 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=("rows", "pad", "uploads", "camera", "steps"),
+            parts=("rows", "pad", "uploads", "camera", "steps", "choosing"),
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,
+            slow_dials=SLOW_DIALS,
         )
         with gr.Row(elem_id="wct-dials"):
             self._build_dials()
@@ -226,9 +231,7 @@ class Layout:
         self.quality = gr.Slider(
             50, 100, 92, step=1, label="File quality", info="For JPEG and WebP. Higher makes larger files.", buttons=[]
         )
-        self.plan = gr.HTML(
-            "", apply_default_css=False, elem_id="wct-plan", html_template='<p role="status">${value}</p>'
-        )
+        self.plan = html_part("plan", "", elem_id="wct-plan")
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
         self.write_code = gr.Button("Show as command and Python")

@@ -10,20 +10,19 @@ import numpy as np
 
 from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
+from wctstyle.demo.choosing_panel import ChoosingPanel
 from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.friendly import handler, note
-from wctstyle.demo.layout import QUIET, Layout
+from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
+from wctstyle.demo.sessions import upload_id
 from wctstyle.demo.theme import asset
 from wctstyle.errors import WctStyleError
 
 LIVE_JOBS = 2
 """Pictures rendered at the same time; more would only share the same cores."""
-
-SLOW_DIALS = ("size", "look", "stroke_scale")
-"""Sliders whose every value is measured anew, so that the picture follows when they are let go."""
 
 
 def _kind(data: dict[str, Any]) -> PictureKind:
@@ -58,7 +57,6 @@ class Page(Layout):
             [
                 self.palette.input,
                 *(control.input for name, control in self.controls.items() if name not in SLOW_DIALS),  # pyright: ignore
-                *(self.controls[name].release for name in SLOW_DIALS),  # pyright: ignore[reportAttributeAccessIssue]
             ],
             self._live,
             everything,
@@ -90,6 +88,7 @@ class Page(Layout):
             self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live
         )
         self._told(picked)
+        ChoosingPanel(self).connect()
         OptimisePanel(self).connect(opened)
         ResultsPanel(self, self.export_folder).connect(picked)
 
@@ -153,7 +152,8 @@ class Page(Layout):
             return [actions.shelf_news(session, note=note(str(error), "error")), *untouched]
         restored = {"restored": True, "note": note(added.message, "good")}
         if added.composition is not None:
-            return [actions.shelf_news(session, **restored), *self._updates(added.composition)]
+            missing = [upload_id(hash) for hash in session.awaited.hashes]  # the page may know how they look
+            return [actions.shelf_news(session, missing=missing, **restored), *self._updates(added.composition)]
         id = added.held.id if added.held else ""
         kinds = (_kind(data),) if added.palette is None else added.kinds
         for kind in kinds:

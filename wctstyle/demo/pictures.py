@@ -90,15 +90,22 @@ def sample(id: str) -> StoredPicture:
     return hold(samples.picture(name), id, name.replace("-", " "), max_size=4096)
 
 
+def uploaded(path: object, folder: str | Path) -> Path | None:
+    """Return the place of an uploaded file; None for all that does not lie below the folder of uploads."""
+    if not isinstance(path, str) or "\0" in path:
+        return None
+    root, file = Path(folder).resolve(), Path(path).resolve()
+    return file if file != root and file.is_relative_to(root) else None
+
+
 def take_upload(path: object, folder: str, limits: Limits, *, keep: bool = False) -> bytes:
     """Read an uploaded file and, without `keep`, delete it. Only files that lie below `folder` are touched.
 
     Raises:
         ImageError: it is none of the uploads, is gone, or is too large.
     """
-    root = Path(folder).resolve()
-    file = Path(str(path)).resolve()
-    if not (isinstance(path, str) and path and file != root and file.is_relative_to(root) and file.is_file()):
+    file = uploaded(path, folder)
+    if file is None or not os.path.isfile(file):
         raise ImageError("This upload is not there any more. Please add the picture once more.")
     try:
         size = file.stat().st_size

@@ -18,6 +18,8 @@ from wctstyle.errors import ConfigError, WctStyleError
 BUSY = "() => document.dispatchEvent(new CustomEvent('wct:busy', {{ detail: {0} }}))"
 """Shows at once, and ends, that something is made."""
 
+PLANNED = "() => { document.dispatchEvent(new CustomEvent('wct:planned')); return []; }"
+
 
 class ResultsPanel:
     """The handlers of the tabs Compare and Download."""
@@ -41,9 +43,10 @@ class ResultsPanel:
         chosen = [page.which, page.pair, page.format, page.export_size, page.quality]
         everything = [*chosen, page.palette, *page.controls.values()]
         plan = {"fn": self._plan, "inputs": everything, "outputs": [page.plan, page.file, page.command, page.python]}
-        gr.on(
+        asked = gr.on(
             [
                 page.download_tab.select,
+                page.plan.submit,  # pyright: ignore[reportAttributeAccessIssue]
                 *(component.change for component in (page.which, page.format, page.export_size)),  # pyright: ignore
                 page.quality.change,
             ],
@@ -51,7 +54,8 @@ class ResultsPanel:
             queue=False,
             **QUIET,
         )
-        picked.success(**plan, queue=False, **QUIET)
+        for planned in (asked, picked.success(**plan, queue=False, **QUIET)):
+            planned.then(None, js=PLANNED, **QUIET)
         page.make_file.click(None, js=BUSY.format("'Preparing the file'"), **QUIET)
         made = page.make_file.click(self._export, everything, [page.plan, page.file], **slow)
         page._told(made).then(None, js=BUSY.format("false"), **QUIET)
@@ -102,18 +106,26 @@ class ResultsPanel:
 
     @handler
     def _plan(self, request: gr.Request, *asked: Any) -> list[Any]:
-        """Say what file comes; one that was made before is of another picture, and goes."""
+        """Say what file comes; one that was made before goes where it is of another picture."""
+        session, planned = self._session(request), None
         try:
-            text = downloads.preview(self.service, self._session(request), *self._asked(request, *asked))
+            planned = self._asked(request, *asked)
+            text = downloads.preview(self.service, session, *planned)
         except WctStyleError as error:
             text = str(error)
+        same, session.planned = planned is not None and planned == session.planned, planned
+        if same:
+            return [text, *[gr.skip()] * 3]
         return [text, gr.DownloadButton(visible=False), gr.Code(visible=False), gr.Code(visible=False)]
 
     @handler
     def _export(self, request: gr.Request, *asked: Any) -> list[Any]:
         session, folder = self._session(request), Path(tempfile.mkdtemp(dir=self.export_folder))
-        wanted, format, quality = self._asked(request, *asked)
+        session.planned = planned = self._asked(request, *asked)
+        wanted, format, quality = planned
         path, _ = downloads.export(self.service, session, wanted, format=format, quality=quality, folder=folder)
+        if session.planned != planned:
+            raise ConfigError("What you asked for changed while the file was made. Please make the file once more.")
         text = downloads.preview(self.service, session, wanted, format, quality)
         label = f"Download {path.name} ({path.stat().st_size / 2**20:.1f} MB)"
         return [text, gr.DownloadButton(label, value=path, visible=True)]

@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from wctstyle.demo import actions, heaps
 from wctstyle.demo.actions import Service
 from wctstyle.demo.api import Endpoints
 from wctstyle.demo.backend import CODE_BYTES, Backend
+from wctstyle.demo.calls import Check
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.limits import Limits
@@ -58,11 +59,12 @@ WARM_SHAPES = ((512, 384), (384, 512), (512, 320), (320, 512))
 
 @dataclass
 class Demo:
-    """A demo that is built: its blocks, its service, and the folder that holds its temporary files."""
+    """A demo that is built: blocks, service, the folder with its temporary files, and the API's checks of arguments."""
 
     blocks: gr.Blocks
     service: Service
     folder: Path
+    calls: Mapping[str, Check]
     closed: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
@@ -117,10 +119,10 @@ def build(
         title="wctstyle", analytics_enabled=False, delete_cache=(CLEAN_EVERY, CLEAN_AFTER), fill_width=True
     ) as blocks:
         Page(blocks, service, first, stage, shot, str(folder / "files"), exports)
-        Endpoints(service, str(folder / "files"), exports).connect()
+        calls = Endpoints(service, str(folder / "files"), exports).connect()
         blocks.unload(_forget(service, blocks))
     blocks.queue(max_size=limits.queue_size, default_concurrency_limit=1)
-    return Demo(blocks, service, folder)
+    return Demo(blocks, service, folder, calls)
 
 
 def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Awaitable[None]]:
@@ -231,7 +233,7 @@ def _serve(demo: Demo, host: str, port: int | None, share: bool, more: dict[str,
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
-        app_kwargs={"middleware": [Middleware(Guard)]},
+        app_kwargs={"middleware": [Middleware(Guard, demo.folder / "files", demo.calls)]},
         state_session_capacity=demo.service.limits.sessions,
         _frontend=False,  # else Gradio gives up where its own first page takes three seconds on a busy machine
         **more,

@@ -40,6 +40,11 @@ MOST_PAGES = 8
 """Pages that are remembered for one session: each load of a page is a new one to Gradio."""
 
 
+def upload_id(content_hash: str) -> str:
+    """Return the id of an own picture: the same wherever it is added."""
+    return "upload:" + hashlib.sha256(content_hash.encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class HistoryEntry:
     """A result in a session's history: the picture as bytes of a file, how it was made, and what was measured."""
@@ -73,9 +78,10 @@ class Session:
     lasting: it is found again by its key, which is the page's own. pages: Gradio's names for the page, one per load,
     with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation
     asked for last. on_screen: id of the result on the stage, None for the blend. composition: the one last shown.
-    mover: the page that moved last. shelf: own photos and styles by id, oldest first. files, written: for the store,
-    its files by the id of what is in them, and the state that it has. refusal: why the latest action failed, until the
-    page was told.
+    mover: the page that moved last. planned: what it was last told that a file will be made of. trying: number of the
+    contact sheet that the page asked for or closed last. shelf: own photos and styles by id, oldest first. files,
+    written: for the store, its files by the id of what is in them, and the state that it has. refusal: why the latest
+    action failed, until the page was told.
     """
 
     key: str
@@ -94,6 +100,8 @@ class Session:
     files: dict[str, str] = field(default_factory=dict)
     written: Hashable = None
     refusal: str = ""
+    planned: Hashable = None
+    trying: float = 0.0
     latest: tuple[Composition, np.ndarray, float] | None = None
     steps: Steps = field(default_factory=Steps)
     awaited: Awaited = field(default_factory=Awaited)
@@ -166,7 +174,7 @@ class Session:
 
     def add(self, picture: images.Picture, name: str) -> StoredPicture:
         """Hold an uploaded picture; the same one twice is held once."""
-        id = "upload:" + hashlib.sha256(picture.content_hash.encode()).hexdigest()[:16]
+        id = upload_id(picture.content_hash)
         held = hold(picture, id, name, self.limits.max_size)
         with self._lock:
             self._pictures.pop(id, None)

@@ -24,6 +24,19 @@ function send() {
   allow(true, false);
 }
 
+/* Dials that are slow to follow: the picture follows once they are let go, by the pointer or a key, or a number is
+   entered. Browsers tell that by `change`; Gradio tells only of the pointer. */
+const SLOW_DIALS = props.slow_dials.map((name) => `#wct-${name} input`).join();
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches(SLOW_DIALS)) return;
+  const within = Math.min(Number(target.max), Math.max(Number(target.min), Number(target.value)));
+  if (Number(target.value) !== within) {
+    target.value = within;
+    target.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  send();
+});
+
 function setContent(id) {
   if (content !== id) previous.push(content);
   content = id;
@@ -54,6 +67,7 @@ function adder(label, kind, icon) {
 
 function drawPhotos() {
   const row = one(".wct-photos");
+  forgetChoices();
   const nodes = [...own.content, ...gallery.contents].map((item) =>
     thumb(item, "content", item.id === content, () => {
       setContent(item.id);
@@ -72,10 +86,9 @@ function drawPhotos() {
 
 function drawGallery() {
   const chosen = new Set(styles.map((style) => style.id));
-  const nodes = [...own.style, ...gallery.styles].map((item) =>
-    thumb(item, "style", chosen.has(item.id), () => toggle(item.id)),
-  );
+  const nodes = choices().map((item) => thumb(item, "style", chosen.has(item.id), () => toggle(item.id)));
   redraw(one(".wct-styles"), [adder("Your style", "style", "+"), ...nodes]);
+  drawTries();
 }
 
 function toggle(id) {
@@ -179,4 +192,4 @@ drawPhotos();
 drawBlend();
 allow(false, false);
 const tabs = document.querySelector("#wct-right [role=tablist]");
-for (const row of [one(".wct-photos"), one(".wct-styles"), tabs]) if (row) rove(row);
+for (const row of [one(".wct-photos"), one(".wct-styles"), one(".wct-choose"), sheet, tabs]) if (row) rove(row);

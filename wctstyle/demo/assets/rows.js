@@ -7,8 +7,8 @@ const make = (tag, attributes = {}, ...children) => {
   return node;
 };
 
-function notify(text, kind = "error") {
-  document.dispatchEvent(new CustomEvent("wct:note", { detail: { text, kind } }));
+function notify(text, kind = "error", pictures = []) {
+  document.dispatchEvent(new CustomEvent("wct:note", { detail: { text, kind, pictures } }));
 }
 
 /* Draws anew without taking the keyboard away from where it is. */

@@ -364,8 +364,8 @@ function moved() {
   due = true;
   waits.push(setTimeout(idle, 1000));
 }
-/* What the dials and the palette ask for is the one thing that is also asked when a slider is released. */
-const ours = (((window.gradio_config || {}).dependencies || []).find(({ targets }) => targets.some(([, event]) => event === "release")) || {}).id;
+/* What the dials and the palette ask for is the one thing that is asked at every input. */
+const ours = (((window.gradio_config || {}).dependencies || []).find(({ targets }) => targets.some(([, event]) => event === "input")) || {}).id;
 function asked(event) {
   if (!due || event.detail !== ours) return;
   sent = performance.now();
@@ -398,15 +398,16 @@ function hush() {
   note.hidden = true;
   note.textContent = "";
 }
-function say(text, kind = "error") {
+function say(text, kind = "error", pictures = []) {
   clearTimeout(reading);
   note.dataset.kind = kind;
   note.hidden = false;
   note.textContent = text;
+  for (const { name, thumb } of pictures) note.append(Object.assign(new Image(), { src: thumb, alt: name, title: name }));
   if (kind !== "lost") reading = setTimeout(hush, 4000 + 60 * text.length);
 }
 note.addEventListener("click", hush);
-document.addEventListener("wct:note", (event) => say(event.detail.text || event.detail, event.detail.kind));
+document.addEventListener("wct:note", (event) => say(event.detail.text || event.detail, event.detail.kind, event.detail.pictures));
 
 /* While the network is away, what was asked waits and is sent when it is back: Gradio would load the page anew then, and
    all that was set and made be gone. */

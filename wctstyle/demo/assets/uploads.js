@@ -43,7 +43,8 @@ function add(files, kind, use = true) {
     const told = notes.slice(0, 3).map((note) => note.text);
     if (notes.length > 3) told.push(`${notes.length - 3} more like these.`);
     const kinds = new Set(notes.map((note) => note.kind));
-    if (told.length) notify(told.join(" "), kinds.has("error") ? "error" : "good");
+    const pictures = notes.flatMap((note) => note.pictures || []);
+    if (told.length) notify(told.join(" "), kinds.has("error") ? "error" : "good", pictures);
   });
   return sending;
 }
@@ -63,8 +64,8 @@ function take(item, kind) {
 
 /* What the session holds now: `added` came in, for the rows of these kinds. */
 document.addEventListener("wct:shelf", (event) => {
-  const { pictures, added, note, shelf } = event.detail;
-  let said = note || null;
+  const { pictures, added, note, shelf, missing = [] } = event.detail;
+  let said = note && { ...note, pictures: missing.map((id) => known.get(id)).filter(Boolean) }; // those deleted since
   for (const [id, item] of Object.entries(pictures)) known.set(id, { id, ...item });
   if (shelf) for (const kind of ["content", "style"]) own[kind] = shelf[kind].map((id) => known.get(id));
   for (const kind of ["content", "style"]) own[kind] = own[kind].filter((item) => item && item.id in pictures);
@@ -77,7 +78,7 @@ document.addEventListener("wct:shelf", (event) => {
   drawBlend();
   if (added && added.use) send();
   if (answer) answer(said);
-  else if (said) notify(said.text, said.kind);
+  else if (said) notify(said.text, said.kind, said.pictures);
 });
 
 function forget(item, kind) {
