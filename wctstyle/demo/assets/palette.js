@@ -192,4 +192,4 @@ drawPhotos();
 drawBlend();
 allow(false, false);
 const tabs = document.querySelector("#wct-right [role=tablist]");
-for (const row of [one(".wct-photos"), one(".wct-styles"), one(".wct-choose"), sheet, tabs]) if (row) rove(row);
+for (const row of [one(".wct-photos"), one(".wct-picker"), sheet, tabs]) if (row) rove(row);

@@ -66,6 +66,6 @@ function rove(row) {
     event.preventDefault();
     node.focus();
   });
-  new MutationObserver(settle).observe(row, { childList: true });
+  new MutationObserver(settle).observe(row, { childList: true, subtree: true });
   settle();
 }
