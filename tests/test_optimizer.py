@@ -728,13 +728,18 @@ def test_styles_are_measured_once(
     """Weights, strength, blend and another photo measure no style again; its pixels, layers and pooling do."""
     optimizer = Optimizer(tensors=tensors)
     seen: list[Any] = []
-    measure = optimizer._programs._moments
+    sized = optimizer._programs._at
 
-    def counted(params: Any, picture: Any, mask: Any, **more: Any) -> Any:
-        seen.append(picture.shape)
-        return measure(params, picture, mask, **more)
+    def watched(picture: Any) -> Any:
+        own = sized(picture)
 
-    monkeypatch.setattr(optimizer._programs, "_moments", counted)
+        def counted(*args: Any, **more: Any) -> Any:
+            seen.append(picture.shape)
+            return own.moments(*args, **more)
+
+        return SimpleNamespace(**{**vars(own), "moments": counted})
+
+    monkeypatch.setattr(optimizer._programs, "_at", watched)
     paintings = [style, narrow.picture(WIDTH, WIDTH, seed=6)]
 
     def measured(photo: np.ndarray = content, styles: Any = ((0, 1.0), (1, 1.0)), **changes: Any) -> int:

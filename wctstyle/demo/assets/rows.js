@@ -31,7 +31,8 @@ function rove(row) {
   let last = null;
   const settle = () => {
     const all = controls();
-    const at = all.find((node) => key(node) === last) || all.find((node) => node.matches("[aria-pressed=true], [aria-selected=true]")) || all[0];
+    const stops = all.filter((node) => !node.dataset.choose); // what scrolls has to keep a stop of its own
+    const at = stops.find((node) => key(node) === last) || stops.find((node) => node.matches("[aria-pressed=true], [aria-selected=true]")) || stops[0];
     for (const node of all) node.tabIndex = node === at ? 0 : -1;
   };
   /* The nearest control above or below, where a row has several lines. */
