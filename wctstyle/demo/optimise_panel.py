@@ -131,9 +131,10 @@ class OptimisePanel:
 
     @handler
     def _estimate(self, request: gr.Request, steps: float, method: str, start: str, palette: Any, *values: Any) -> Any:
-        """Make a trial; the report of an optimisation of this page is left in its place."""
+        """Make a trial; while this page optimises, or once it does, its report stands there instead."""
         session, composition = self._session(request), self.page._composition(palette, *values)
-        if session.optimising:
-            return gr.skip()
-        text = optimising.estimate(self.service, session, composition, steps, method, start)
-        return gr.skip() if session.optimising else sheets.progress(0, int(steps), text=text)
+        run, text = session.run if session.optimising else None, ""
+        if run is None:
+            text = optimising.estimate(self.service, session, composition, steps, method, start)
+            run = session.run if session.optimising else None
+        return sheets.progress(0, int(steps), text=text) if run is None else self._report(run)
