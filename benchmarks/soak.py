@@ -27,10 +27,14 @@ from wctstyle.demo.actions import Service, keep, live
 from wctstyle.demo.backend import CODE_BYTES, Backend
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.downloads import AS_SHOWN, export, target
+from wctstyle.demo.server import TRIM_EVERY, tidy
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import WctStyleError
 from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
+
+REST = 60
+"""Seconds after the last visit until memory is read."""
 
 VISIT_ACTIONS = 40
 """Actions of a visitor before the next one comes."""
@@ -132,12 +136,14 @@ def soak(minutes: float, visitors: int) -> tuple[list[tuple[float, float]], dict
         people = [Visitor(service, Path(folder), seed) for seed in range(visitors)]
         threads = [threading.Thread(target=person.stay, args=(began + 60 * minutes,)) for person in people]
         heaps.trim()
+        started = heaps.resident()
         readings.append((0.0, resident(os.getpid())))
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            threads[0].join(30)
-            heaps.trim()  # as the server does
+        over = time.monotonic() + 60 * minutes + REST
+        while time.monotonic() < over or any(thread.is_alive() for thread in threads):
+            time.sleep(TRIM_EVERY)
+            tidy(service, started)  # as the server does
             readings.append(((time.monotonic() - began) / 60, resident(os.getpid())))
             report.say(f"{readings[-1][0]:.1f} min: {readings[-1][1]:.0f} MiB")
     done: dict[str, int] = {}

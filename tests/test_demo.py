@@ -38,6 +38,7 @@ from wctstyle.demo.guard import Guard, foreign_file
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.page import Page
 from wctstyle.demo.runs import FAULT, Queue, Run
+from wctstyle.demo.server import tidy
 from wctstyle.demo.sessions import Session, Sessions
 from wctstyle.demo.steps import DRAG_SECONDS, LATE_SECONDS, MAX_STEPS, Steps
 from wctstyle.errors import ConfigError, ImageError, WeightsError
@@ -202,6 +203,34 @@ def test_all_models_keep_what_they_encoded_in_one_bounded_cache(service, session
     kinds = {(kind, model) for kind, model, *_ in cache._items}
     assert {(kind, model) for kind in ("content", "style") for model in ("slim", "medium")} <= kinds
     assert cache.total == sum(int(code.nbytes) for code, _ in cache._items.values())
+
+
+def test_a_quiet_server_that_has_grown_lets_go_of_its_caches(service, session, monkeypatch):
+    backend, now = service.backend, time.monotonic()
+    before = backend.render(session, LOOK).image
+    optimizer = backend.optimizer("medium")
+    cache = backend.stylizer("slim").cache
+    grown, quiet = 300 * 2**20, 60.0
+    monkeypatch.setattr(heaps, "resident", lambda: grown)
+    monkeypatch.setattr(backend.priority, "idle", lambda: quiet)
+    quiet = 5.0
+    tidy(service, 0)
+    assert cache.total  # somebody was there a moment ago
+    quiet, grown = 60.0, 200 * 2**20
+    tidy(service, 0)
+    assert cache.total  # it is not much
+    grown = 300 * 2**20
+    with backend.priority.quick():
+        monkeypatch.undo()
+        assert backend.priority.idle() == 0
+    assert 0 <= backend.priority.idle() < time.monotonic() - now
+    monkeypatch.setattr(heaps, "resident", lambda: grown)
+    monkeypatch.setattr(backend.priority, "idle", lambda: quiet)
+    tidy(service, 0)
+    assert (cache.total, backend._pixels.total, optimizer._programs._compiled.total) == (0, 0, 0)
+    again = backend.render(session, LOOK)
+    assert again.first_of_size
+    np.testing.assert_allclose(again.image, before, atol=1e-5)
 
 
 def test_the_first_picture_of_a_size_is_marked_and_nobody_elses(service, session):

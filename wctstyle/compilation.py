@@ -154,6 +154,11 @@ def transferring(program: _Program) -> _Program:
     return run  # pyright: ignore[reportReturnType]
 
 
+def forget_programs() -> None:
+    """Let JAX drop its compiled programs; those that are needed again are read from the cache on disk."""
+    jax.clear_caches()
+
+
 def on_cpu() -> bool:
     """Return whether JAX computes on a CPU, where `wctstyle.convolution` uses special implementations."""
     return jax.default_backend() == "cpu"

@@ -62,6 +62,10 @@ class Programs:
         self.meet = counted("meet", barycenters)
         self.between = counted("between", lambda known, shares: known.at(shares))
 
+    def forget(self) -> None:
+        """Drop the programs of all sizes."""
+        self._sized.clear()
+
     @property
     def encoder_tensors(self) -> dict[str, np.ndarray]:
         """The encoder's weights by name."""

@@ -106,6 +106,15 @@ class Stylizer(Measurer):
         """Drop what is kept of photos, for jobs that see each once. What is kept of styles stays."""
         self.cache.clear(lambda key: isinstance(key, tuple) and key[0] == STYLE)
 
+    def forget(self) -> None:
+        """Drop what is encoded and compiled; it is made again when it is needed."""
+        self.cache.clear()
+        self._programs.forget()
+        with self._compiling:
+            self._compiled.clear()
+        if "_optimizer" in self.__dict__:
+            self._optimizer.forget()
+
     def reconstruct(self, image: Rgb) -> Rgb:
         """Encode and decode with nothing mapped: what the decoder alone makes of a picture."""
         content = self.content(image, texture=0.0)

@@ -16,6 +16,7 @@ import numpy as np
 
 from wctstyle import images, weights
 from wctstyle.codes import StyleCode
+from wctstyle.compilation import forget_programs
 from wctstyle.cutout import visible_sides
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.pictures import StoredPicture
@@ -28,7 +29,7 @@ from wctstyle.stylizer import Stylizer
 
 log = logging.getLogger("wctstyle.demo")
 
-CODE_BYTES = 128 * 2**20
+CODE_BYTES = 96 * 2**20
 """Memory for encoded pictures of all sessions and models."""
 
 PIXEL_BYTES = 32 * 2**20
@@ -46,7 +47,7 @@ class Priority:
     """Lets slow work step aside while quick work goes on."""
 
     def __init__(self) -> None:
-        self._busy = 0
+        self._busy, self._since = 0, time.monotonic()
         self._free = threading.Condition()
 
     @contextmanager
@@ -59,7 +60,13 @@ class Priority:
         finally:
             with self._free:
                 self._busy -= 1
+                self._since = time.monotonic()
                 self._free.notify_all()
+
+    def idle(self) -> float:
+        """Return for how many seconds there has been no quick work."""
+        with self._free:
+            return 0.0 if self._busy else time.monotonic() - self._since
 
     def give_way(self, seconds: float) -> None:
         """Wait until there is no quick work, at most so long."""
@@ -180,6 +187,13 @@ class Backend:
         for height, width in shapes:
             self.priority.give_way(60)
             stylizer.stylize(rng.uniform(size=(height, width, 3)).astype(np.float32), [code])
+
+    def forget(self) -> None:
+        """Drop what is encoded and compiled: what is needed next takes a moment longer."""
+        self._pixels.clear()
+        for kept in (*self._stylizers.values(), *self._optimizers.values()):
+            kept.forget()
+        forget_programs()
 
     def figures(self, session: Session, composition: Composition, image: np.ndarray) -> dict[str, Any]:
         """Measure a result against its content and its blend: `Optimizer.figures`, with one network for all results.

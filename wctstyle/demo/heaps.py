@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
+from pathlib import Path
 
 M_ARENA_MAX, HEAPS = -8, 2
 """glibc's number of that parameter (malloc.h), and how many heaps all threads share.
@@ -22,3 +24,11 @@ def trim() -> None:
     """Give freed memory back to the system, where the C library can."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident() -> int:
+    """Return the process's resident memory in bytes; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -80,6 +80,12 @@ class Queue:
                 self._worker.start()
         return run
 
+    @property
+    def empty(self) -> bool:
+        """Whether no run is in progress or in line."""
+        with self._lock:
+            return self._worker is None
+
     def ahead(self, run: Run) -> int:
         """Count the runs that come before a waiting one, with the one that runs."""
         with self._lock:

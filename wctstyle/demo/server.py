@@ -47,6 +47,10 @@ CLEAN_EVERY, CLEAN_AFTER = 300, 1800
 TRIM_EVERY = 30
 """Seconds after which memory that was freed goes back to the system."""
 
+IDLE_SECONDS = 20
+KEPT_BYTES = 256 * 2**20
+"""After so many quiet seconds a server that has grown by more than this lets go of its caches and programs."""
+
 CLOSE_AFTER = 300
 """Seconds after which a page that lost its connection, and asked for nothing since, is taken for closed."""
 
@@ -175,11 +179,24 @@ def clean(folder: Path, age: float) -> None:
                 path.unlink()
 
 
+def tidy(service: Service, began: int) -> None:
+    """Give freed memory back. While nobody works, also let go of what makes the next picture quick, if it is much.
+
+    `began`: bytes that were resident when the server had warmed up.
+    """
+    heaps.trim()
+    quiet = service.queue.empty and service.backend.priority.idle() >= IDLE_SECONDS
+    if quiet and heaps.resident() > began + KEPT_BYTES:
+        service.backend.forget()
+        heaps.trim()
+
+
 def _clean_now_and_then(demo: Demo) -> None:
-    cleaned = time.monotonic()
+    cleaned, began = time.monotonic(), 0
     while not demo.closed.wait(TRIM_EVERY):
         demo.service.backend.priority.give_way(TRIM_EVERY)
-        heaps.trim()
+        began = began or heaps.resident()
+        tidy(demo.service, began)
         if time.monotonic() - cleaned >= CLEAN_EVERY:
             cleaned = time.monotonic()
             clean(demo.folder / "files", CLEAN_AFTER)

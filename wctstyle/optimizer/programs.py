@@ -90,6 +90,11 @@ class Programs:
         """Return the programs of a picture's size."""
         return self._sized.get(np.shape(picture)[:2], _Sized)
 
+    def forget(self) -> None:
+        """Drop all programs and moments."""
+        for kept in (self._compiled, self._sized, self._measured):
+            kept.clear()
+
     # ----------------------------------------------------------------------------------------------------- measuring
 
     @transferring

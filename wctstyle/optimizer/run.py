@@ -151,6 +151,10 @@ class Optimizer:
             kept = Path(resume), leaves, found
         return _Run(self._programs, job, checkpoint, about, every, kept).iterates()
 
+    def forget(self) -> None:
+        """Drop what is compiled and measured; it is made again when it is needed."""
+        self._programs.forget()
+
     def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
         """Return the seconds a run will take, from one of a few steps on a small picture, made once on this machine.
 
