@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 from wctstyle import color, images, samples
 from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
-from wctstyle.demo import Limits, actions, choosing, downloads, optimising, pictures, results, sheets, steps
+from wctstyle.demo import Limits, actions, choosing, downloads, heaps, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
 from wctstyle.demo.guard import Guard, foreign_file
@@ -206,31 +206,26 @@ def test_all_models_keep_what_they_encoded_in_one_bounded_cache(service, session
 
 
 def test_a_quiet_server_that_has_grown_lets_go_of_its_caches(service, session, monkeypatch):
-    backend, now = service.backend, time.monotonic()
+    backend, optimizer = service.backend, service.backend.optimizer("medium")
     before = backend.render(session, LOOK).image
-    optimizer = backend.optimizer("medium")
     cache = backend.stylizer("slim").cache
-    grown, quiet = 300 * 2**20, 60.0
-    monkeypatch.setattr(heaps, "resident", lambda: grown)
-    monkeypatch.setattr(backend.priority, "idle", lambda: quiet)
-    quiet = 5.0
-    tidy(service, 0)
-    assert cache.total  # somebody was there a moment ago
-    quiet, grown = 60.0, 200 * 2**20
-    tidy(service, 0)
-    assert cache.total  # it is not much
-    grown = 300 * 2**20
-    with backend.priority.quick():
-        monkeypatch.undo()
-        assert backend.priority.idle() == 0
-    assert 0 <= backend.priority.idle() < time.monotonic() - now
-    monkeypatch.setattr(heaps, "resident", lambda: grown)
-    monkeypatch.setattr(backend.priority, "idle", lambda: quiet)
-    tidy(service, 0)
-    assert (cache.total, backend._pixels.total, optimizer._programs._compiled.total) == (0, 0, 0)
+    for grown, quiet, kept in ((300, 5.0, True), (200, 60.0, True), (300, 60.0, False)):
+        monkeypatch.setattr(heaps, "resident", lambda grown=grown: grown * 2**20)
+        monkeypatch.setattr(backend.priority, "idle", lambda quiet=quiet: quiet)
+        tidy(service, 0)
+        assert bool(cache.total) is kept, (grown, quiet)
+    assert (backend._pixels.total, optimizer._programs._compiled.total) == (0, 0)
     again = backend.render(session, LOOK)
     assert again.first_of_size
     np.testing.assert_allclose(again.image, before, atol=1e-5)
+
+
+def test_a_server_is_idle_since_its_last_picture():
+    priority = Priority()
+    with priority.quick():
+        time.sleep(0.05)
+        assert priority.idle() == 0
+    assert 0 <= priority.idle() < 0.05
 
 
 def test_the_first_picture_of_a_size_is_marked_and_nobody_elses(service, session):
