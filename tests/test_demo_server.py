@@ -97,6 +97,7 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
         weights=[3, 1],
         strength=1.2,
         detail=0.2,
+        colors="match",
         color=0.4,
         texture=0.3,
         keep_faces=0.7,
@@ -118,6 +119,7 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
     names = (
         "strength",
         "detail",
+        "colors",
         "color",
         "texture",
         "keep_faces",
@@ -128,7 +130,20 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
         "stroke_scale",
         "model",
     )
-    assert [recipe[name] for name in names] == [1.2, 0.2, 0.4, 0.3, 0.7, "adain", "mixture", 64, 256, 1.5, "medium"]
+    assert [recipe[name] for name in names] == [
+        1.2,
+        0.2,
+        "match",
+        0.4,
+        0.3,
+        0.7,
+        "adain",
+        "mixture",
+        64,
+        256,
+        1.5,
+        "medium",
+    ]
     assert report["seconds"] > 0
     again = client.predict(picture=handle_file(str(path)), api_name="/recipe")
     assert again["recipe"] == recipe

@@ -204,9 +204,9 @@ class Layout:
                 info="The blend on screen needs the fewest steps.", elem_id="wct-start-from",
             )  # fmt: skip
         gr.Markdown(
-            "Weights, Strength (up to 1), Detail, Colors, Color, Faces and Stroke size act as in the blend; with Colors "
-            "only there is no paint to optimise. Texture, How the style is matched and Composed at act on "
-            "the picture it starts from, so not from Photo or Noise."
+            "Weights, Strength (up to 1), Detail, Colors, Color, Faces and Stroke size act as in the blend, but "
+            "Colors only leaves nothing to optimise. Texture, How the style is matched and Composed at act on the "
+            "picture it starts from, so not from Photo or Noise."
         )
 
     def _build_compare(self) -> None:
