@@ -137,7 +137,7 @@ class Layout:
     def _build_dials(self) -> None:
         offered = self.service.backend.offered
         self._slider("strength", "Strength", "0 is the photo, 1 the full style.", high=MAX_STRENGTH)
-        self._slider("color", "Color", "0 is the photo's colors, 1 those that Colors gives.")
+        self._slider("color", "Color amount", "0 is the photo's colors, 1 those chosen in Colors.")
         self._slider("detail", "Detail", "How much fine detail of the photo comes back.")
         self._slider("texture", "Texture", "How much is painted in plain areas.")
         self._slider("keep_faces", "Faces", "How strongly faces are protected.")
@@ -204,7 +204,7 @@ class Layout:
                 info="The blend on screen needs the fewest steps.", elem_id="wct-start-from",
             )  # fmt: skip
         gr.Markdown(
-            "Weights, Strength (up to 1), Detail, Colors, Color, Faces and Stroke size act as in the blend, but "
+            "Weights, Strength (up to 1), Detail, Colors, Color amount, Faces and Stroke size act as in the blend, but "
             "Colors only leaves nothing to optimise. Texture, How the style is matched and Composed at act on the "
             "picture it starts from, so not from Photo or Noise."
         )
