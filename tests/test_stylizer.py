@@ -501,7 +501,7 @@ def test_a_style_is_matched_once_for_the_colors_of_a_photo(fresh, monkeypatch):
     fresh.stylize(photo**2, style, Settings(colors="match"))
     assert len(made) == 2
     fresh.forget_photos()  # what was matched to one is of no use for the next
-    assert [key for key in fresh.cache._items if key[0] != "style"] == []
+    assert [key for *_, key in fresh.cache._items] == [style.key]
     assert fresh.style(style.pixels) is style
 
 
