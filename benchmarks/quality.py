@@ -231,7 +231,8 @@ def optimized(
             strength=min(settings.strength, 1.0),
             blend=settings.blend,
             keep_faces=settings.keep_faces,
-            original_colors=settings.color == 0,
+            colors=settings.colors,
+            color=settings.color,
         )
         *_, last = optimizer().run(pair.content, [(pair.style, 1.0)], chosen, init=fast)
         return last.image

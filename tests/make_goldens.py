@@ -75,6 +75,8 @@ CASES: dict[str, tuple[Callable[[], np.ndarray], float]] = {
     "pass": (lambda: styled("slim", "cat", ("impasto-night", 1.0)), 50),
     "medium": (lambda: styled("medium", "cat", ("impasto-night", 1.0)), 50),
     "blend": (lambda: styled("slim", "coffee", ("marbling", 0.3), ("peacock", 0.7), strength=1.3, color=0.5), 50),
+    "match": (lambda: styled("slim", "coffee", ("impasto-night", 1.0), colors="match"), 50),
+    "only": (lambda: styled("slim", "cat", ("stained-glass", 1.0), colors="only"), 50),
     "faces": (faces, 50),
     "look": (lambda: styled("slim", "coffee", ("woodcut-wave", 1.0), side=200, look=128), 50),
     "regions": (regions, 50),

@@ -486,6 +486,10 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
         ((*STYLED, "--detail", "1.01"), "Error: --detail is 1.01, must be between 0 and 1"),
         ((*STYLED, "--color", "-1"), "Error: --color is -1.0, must be between 0 and 1"),
         ((*STYLED, "--color", "1.5"), "Error: --color is 1.5, must be between 0 and 1"),
+        (
+            (*STYLED, "--colors", "only", "--refine", "3"),
+            "Error: --refine is 3, and with colors='only' nothing is painted",
+        ),
         ((*STYLED, "--texture", "2"), "Error: --texture is 2.0, must be between 0 and 1"),
         ((*STYLED, "--look", "9"), "Error: --look is 9, must be from 128 to 4096 pixels, or 0 for none"),
         ((*STYLED, "--keep-faces", "2"), "Error: --keep-faces is 2.0, must be between 0 and 1"),
@@ -705,10 +709,11 @@ def test_every_setting_reaches_the_model(here: Path, one_model: Any, monkeypatch
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
-    options = ("--strength", "1.2", "--detail", "0.2", "--color", "0.7", "--texture", "0.1", "--keep-faces", "0.4")
+    options = ("--strength", "1.2", "--detail", "0.2", "--colors", "match", "--color", "0.7", "--texture", "0.1")
+    options += ("--keep-faces", "0.4")
     options += ("--transform", "adain", "--blend", "linear", "--look", "256", "--refine", "3")
     fails(*STYLED, "--style", "sea.png:0.5", *options)
-    assert seen == [([1.0, 0.5], Settings(1.2, 0.2, 0.7, 0.1, 0.4, "adain", "linear", 256, 3))]
+    assert seen == [([1.0, 0.5], Settings(1.2, 0.2, "match", 0.7, 0.1, 0.4, "adain", "linear", 256, 3))]
 
 
 def test_the_model_is_the_one_that_was_named(here: Path, one_model: Any, monkeypatch: pytest.MonkeyPatch):
@@ -797,7 +802,9 @@ def test_every_picture_of_a_batch_has_strokes_of_its_own_size(
 # --- Dials ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [(), ("--detail", "1"), ("--color", "0"), ("--refine", "3")])
+@pytest.mark.parametrize(
+    "options", [(), ("--detail", "1"), ("--color", "0"), ("--colors", "only"), ("--colors", "match"), ("--refine", "3")]
+)
 def test_strength_0_is_the_photo(here: Path, one_model: Any, options: tuple[str, ...]):
     out = made("sea.png", "--style", "waves.png", "--strength", "0", *options)
     assert np.abs(images.load(out).rgb - images.load("sea.png").rgb).max() < 1.5 / 255
@@ -879,7 +886,7 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any, tiny_weigh
     made(
         *("sea.png", "--style", "waves.png:0.7", "--style", "sample:marbling:0.3", "--size", "60"),
         *("--stroke-scale", "1.5", "--strength", "1.25", "--detail", "0.1", "--color", "0.75", "--keep-faces", "0.3"),
-        *("--texture", "0.6", "--look", "128"),
+        *("--colors", "match", "--texture", "0.6", "--look", "128"),
         *("--transform", "wct", "--blend", "linear", "--refine", "2", "-o", "first.webp", "--quality", "100"),
     )
     recipe = json.loads(invoke("recipe", "first.webp", "--json").stdout)
@@ -893,6 +900,7 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any, tiny_weigh
         ],
         "strength": 1.25,
         "detail": 0.1,
+        "colors": "match",
         "color": 0.75,
         "texture": 0.6,
         "keep_faces": 0.3,
@@ -1028,6 +1036,7 @@ def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeyp
     settings = Settings(
         strength=1.1,
         detail=0.3,
+        colors="match",
         color=0.2,
         texture=0.7,
         keep_faces=0.9,

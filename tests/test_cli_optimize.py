@@ -242,7 +242,19 @@ def test_the_course_is_printed_as_json(here: Path):
     "options",
     [
         ("--optimizer", "adam", "--statistic", "moments", "--pooling", "avg", "--init", "noise", "--seed", "3"),
-        ("--init", "sea.png", "--original-colors", "--normalize-gradients", "--strength", "0.5", "--plateau", "0.1"),
+        (
+            "--init",
+            "sea.png",
+            "--colors",
+            "match",
+            "--color",
+            "0.5",
+            "--normalize-gradients",
+            "--strength",
+            "0.5",
+            "--plateau",
+            "0.1",
+        ),
         ("--style", "sea.png:0.5", "--blend", "mixture", "--init", "style", "--time-budget", "60", "--style-size", "0"),
         ("--stroke-scale", "2.0", "--keep-faces", "0.25", "--model", "slim", "--history", "4"),
     ],
@@ -425,7 +437,8 @@ def test_previews_never_replace_what_is_there(here: Path):
 
 
 def test_compare_writes_pictures_and_a_report(here: Path):
-    args = ("compare", "sea.png", "--style", "waves.png:2", "--steps", "6", "--size", "32", "-o", "both")
+    args = ("compare", "sea.png", "--style", "waves.png:2", "--steps", "6", "--size", "32", "--colors", "match")
+    args += ("--color", "0.5", "-o", "both")
     out = works(*args)
     assert out == "both/report.html\n"
     names = {"content.png", "fast.png", "optimized.png", "sheet.png", "report.html"}
@@ -451,7 +464,10 @@ def test_compare_writes_pictures_and_a_report(here: Path):
     assert fast[:2] == ["wctstyle", "stylize"]
     works(*fast[1:], "-o", "again.png")
     assert np.abs(rgb("again.png") - rgb("both/fast.png")).max() < 1.5 / 255
-    assert shlex.split(works("recipe", "both/optimized.png"))[:2] == ["wctstyle", "optimize"]
+    optimised = works("recipe", "both/optimized.png")
+    assert shlex.split(optimised)[:2] == ["wctstyle", "optimize"]
+    for line in (optimised, shlex.join(fast)):
+        assert "--colors match --color 0.5" in line
 
 
 def test_regions_are_optimised_and_compared(here: Path):

@@ -77,8 +77,10 @@ SHARES = (1.0, 0.44, 0.25, 0.11, 0.05)
         Settings(color=0.3, detail=0.5, keep_faces=1),
         Settings(refine=2, strength=0.8),
         Settings(strength=0),
+        Settings(colors="match"),
+        Settings(colors="only"),
     ],
-    ids=["pass", "dials", "refine", "photo"],
+    ids=["pass", "dials", "refine", "photo", "match", "only"],
 )
 def test_a_cut_out_is_the_same_picture_on_every_canvas(stylizer, photo, style, settings):
     opaque = stylizer.stylize(photo, style, settings).image

@@ -679,7 +679,15 @@ RICH = Composition(
     content="sample:coffee",
     styles=(("sample:marbling", 0.25), ("sample:peacock", 0.75)),
     settings=Settings(
-        strength=1.3, detail=0.3, color=0.7, texture=0.2, keep_faces=0.8, transform="wct", blend="mixture", look=0
+        strength=1.3,
+        detail=0.3,
+        colors="match",
+        color=0.7,
+        texture=0.2,
+        keep_faces=0.8,
+        transform="wct",
+        blend="mixture",
+        look=0,
     ),
     size=128,
     stroke_scale=1.25,
@@ -713,6 +721,7 @@ SHARES = st.floats(0, 1)
 @given(
     strength=st.floats(0, 1.5),
     detail=SHARES,
+    colors=st.sampled_from(["style", "photo", "match", "only"]),
     color=SHARES,
     texture=SHARES,
     keep_faces=SHARES,
@@ -861,8 +870,8 @@ def test_a_recipe_of_the_command_line_is_understood(service, session):
 
 
 def test_an_optimisation_of_the_command_line_is_understood(service, session):
-    settings = OptimizeSettings(strength=0.4, blend="mixture", steps=7, init="image", original_colors=True)
-    fast = Settings(strength=0.4, blend="mixture", color=0)
+    settings = OptimizeSettings(strength=0.4, blend="mixture", steps=7, init="image", colors="match", color=0.6)
+    fast = Settings(strength=0.4, blend="mixture", colors="match", color=0.6)
     plain = replace(actions.keep(service, session, LOOK).recipe, settings=fast, size=96, stroke_scale=0.5)
     recipe = replace(plain, optimisation=Optimisation(settings, "medium", "my.png"))
     added = actions.restore_recipe(service, session, recipe.to_json(), current="")
@@ -920,6 +929,7 @@ def test_the_command_is_what_the_command_line_reads_back(service, session):
     said = {
         "strength": "1.3",
         "detail": "0.3",
+        "colors": "match",
         "color": "0.7",
         "texture": "0.2",
         "keep-faces": "0.8",
@@ -1212,16 +1222,19 @@ def test_optimising_streams_previews_and_keeps_the_result(service, session, tmp_
     assert np.abs(decoded(last.stage["after"]) - images.load(last.kept.data).rgb).mean() < 0.06
 
 
-def test_optimising_goes_as_far_as_the_style_and_keeps_colors_below_one_half(service, session):
-    beyond = replace(TINY, settings=Settings(strength=1.5, color=0.4))
-    chosen = optimising.optimise_settings(service, beyond, 5, "adam", "content")
-    assert (chosen.strength, chosen.original_colors) == (1, True)
-    assert not optimising.optimise_settings(service, TINY, 5, "adam", "content").original_colors
+def test_optimising_goes_as_far_as_the_style_and_in_the_colors_of_the_blend(service, session):
+    mixed = replace(TINY, settings=Settings(colors="match", color=0.4))
+    chosen = optimising.optimise_settings(service, mixed, 5, "adam", "content")
+    assert (chosen.strength, chosen.colors, chosen.color) == (1, "match", 0.4)
+    only = replace(TINY, settings=Settings(colors="only"))
+    with pytest.raises(ConfigError, match="paints nothing to optimise; choose style, photo or match"):
+        optimising.submit(service, session, only, 5, "adam", "fast")
+    beyond = replace(TINY, settings=Settings(strength=1.5, colors="photo"))
     kept = list(optimising.optimise(service, session, beyond, 2, "adam", "content"))[-1].kept
     photo = service.backend.content(session.picture(beyond.content), 64).rgb
     made, own = (color.rgb_to_oklab(rgb)[..., 1:] for rgb in (images.load(kept.data).rgb, photo))
     assert np.median(np.abs(made - own)) < 0.01
-    assert "--original-colors" in kept.recipe.command()
+    assert "--colors photo" in kept.recipe.command()
     assert actions.restore_recipe(service, session, kept.recipe.to_json(), current="").composition == beyond
 
 

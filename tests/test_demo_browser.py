@@ -73,7 +73,7 @@ def test_dials_and_choices_are_followed_by_the_picture(visit):
         before = somebody.source
         somebody.after(lambda dial=dial, value=value: somebody.slide(f"#wct-{dial} input[type=range]", value))
         assert somebody.source != before
-    for group, choice in (("transform", "Original (wct)"), ("blend", "Average results")):
+    for group, choice in (("transform", "Original (wct)"), ("blend", "Average results"), ("colors", "Matched")):
         before = somebody.source
         somebody.after(page.locator(f"#wct-{group}").get_by_label(choice).click)
         assert somebody.source != before

@@ -97,6 +97,7 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
         weights=[3, 1],
         strength=1.2,
         detail=0.2,
+        colors="match",
         color=0.4,
         texture=0.3,
         keep_faces=0.7,
@@ -118,6 +119,7 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
     names = (
         "strength",
         "detail",
+        "colors",
         "color",
         "texture",
         "keep_faces",
@@ -128,7 +130,20 @@ def test_a_client_stylises_its_own_pictures_and_reads_the_recipe(served, client,
         "stroke_scale",
         "model",
     )
-    assert [recipe[name] for name in names] == [1.2, 0.2, 0.4, 0.3, 0.7, "adain", "mixture", 64, 256, 1.5, "medium"]
+    assert [recipe[name] for name in names] == [
+        1.2,
+        0.2,
+        "match",
+        0.4,
+        0.3,
+        0.7,
+        "adain",
+        "mixture",
+        64,
+        256,
+        1.5,
+        "medium",
+    ]
     assert report["seconds"] > 0
     again = client.predict(picture=handle_file(str(path)), api_name="/recipe")
     assert again["recipe"] == recipe
@@ -281,7 +296,7 @@ def test_an_argument_that_is_missing_is_named(http):
 def test_a_call_by_place_may_leave_out_what_has_a_default(http):
     many = http.post("/gradio_api/call/stylize", json={"data": [1] * 40})
     assert many.status_code == 422
-    assert "40 arguments are too many; there are 16" in many.json()["detail"]
+    assert "40 arguments are too many; there are 17" in many.json()["detail"]
     posted = http.post("/gradio_api/call/compare", json={"data": ["sample:cat", "sample:cat", ["sample:peacock"]]})
     text = http.get(f"/gradio_api/call/compare/{posted.json()['event_id']}").text
     assert "event: complete" in text

@@ -43,7 +43,9 @@ def refined(tensors: dict[str, np.ndarray]) -> np.ndarray:
     stylizer = Stylizer("slim", tensors=tensors)
     stylizer.__dict__["_optimizer"] = Optimizer(tensors=tensors)
     regions = [Region(MASK, STYLES), Region(None, STYLES[0], 0.5)]
-    return stylizer.stylize(PHOTO, regions, Settings(detail=0.5, color=0.5, strength=0.8, refine=2)).image
+    return stylizer.stylize(
+        PHOTO, regions, Settings(detail=0.5, colors="match", color=0.5, strength=0.8, refine=2)
+    ).image
 
 
 def adam(tensors: dict[str, np.ndarray]) -> np.ndarray:

@@ -147,6 +147,21 @@ def test_large_pictures_keep_their_own_colours(stylizer, photo, style):
     result = stylizer.stylize(photo, style, Settings(look=128, color=0, keep_faces=0)).image
     whole = stylizer.stylize(photo, style, SMALL).image
     np.testing.assert_allclose(result, color.original_colors(whole, photo, share=1), atol=1e-5)
+    result = stylizer.stylize(photo, style, Settings(look=128, colors="photo", keep_faces=0)).image
+    np.testing.assert_allclose(result, color.original_colors(whole, photo, share=1), atol=1e-5)
+
+
+def test_large_pictures_have_their_styles_matched_once_at_full_size(stylizer, photo, style):
+    from wctstyle import color
+
+    matched = color.with_colors(style, color.colors_of(photo))
+    result = stylizer.stylize(photo, style, Settings(look=128, colors="match")).image
+    np.testing.assert_allclose(result, stylizer.stylize(photo, matched, Settings(look=128)).image, atol=1e-5)
+
+
+def test_colors_only_are_the_same_at_every_look(stylizer, photo, style):
+    small, whole = (stylizer.stylize(photo, style, Settings(look=look, colors="only")).image for look in (128, 0))
+    np.testing.assert_array_equal(small, whole)
 
 
 def test_faces_come_from_the_large_photo(stylizer, photo, style, monkeypatch):

@@ -113,7 +113,9 @@ def finish(iterates: Iterator[Iterate]) -> Iterate:
         ({"tv_weight": 10**400}, f"tv_weight is {10**400}, must be a number >= 0"),
         ({"time_budget": "1"}, "time_budget is '1', must be a number > 0"),
         ({"init": ["fast"]}, "init is ['fast'], must be one of fast"),
-        ({"original_colors": None}, "original_colors is None, must be True or False"),
+        ({"colors": None}, "colors is None, must be one of style, photo, match, only"),
+        ({"colors": "only"}, "colors is 'only', which paints nothing to optimise; choose style, photo or match"),
+        ({"color": 2}, "color is 2, must be between 0 and 1"),
         ({"normalize_gradients": "no"}, "normalize_gradients is 'no', must be True or False"),
         ({"content_layers": None}, "content_layers is None, must name layers with their weights"),
         ({"style_layers": ["relu4_1"]}, "style_layers is ['relu4_1'], must name layers with their weights"),
@@ -134,10 +136,10 @@ def test_numbers_of_other_libraries_are_settings_too():
     given = OptimizeSettings(
         steps=np.int64(3),
         strength=np.float32(0.5),
-        original_colors=np.bool_(True),
+        normalize_gradients=np.bool_(True),
         style_layers={"relu1_1": np.int8(1)},  # pyright: ignore[reportArgumentType]
     )
-    assert given == OptimizeSettings(steps=3, strength=0.5, original_colors=True, style_layers={"relu1_1": 1})
+    assert given == OptimizeSettings(steps=3, strength=0.5, normalize_gradients=True, style_layers={"relu1_1": 1})
     assert (type(given.steps), type(given.style_layers["relu1_1"])) == (int, int)
 
 
@@ -777,20 +779,42 @@ def test_moments_that_were_kept_give_the_same_picture(
     np.testing.assert_array_equal(two, one)
 
 
-def test_original_colors_are_kept(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
-    last = finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(SHORT, original_colors=True)))
+def test_the_photos_colors_are_kept(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    last = finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(SHORT, colors="photo")))
     before, after = (color.rgb_to_oklab(rgb) for rgb in (content, last.image))
     turn = np.abs(before[..., 1] * after[..., 2] - before[..., 2] * after[..., 1])
     assert turn.max() < 2e-3
     assert np.abs(before[..., 0] - after[..., 0]).max() > 0.02
 
 
-def test_original_colors_of_an_untouched_photo_are_the_photo(tiny: Optimizer, style: np.ndarray):
+def test_the_dial_mixes_the_photos_colors_into_what_is_shown(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    whole, mixed = (
+        finish(tiny.run(content, [(style, 1.0)], dataclasses.replace(SHORT, color=dial))).image for dial in (1.0, 0.3)
+    )
+    np.testing.assert_allclose(mixed, color.original_colors(whole, content, share=0.7), atol=1e-4)
+    assert np.abs(mixed - whole).mean() > 0.01
+
+
+def test_matched_styles_are_those_of_the_recolored_pictures(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
+    left = np.zeros((HEIGHT, WIDTH), np.float32)
+    left[:, : WIDTH // 2] = 1
+    dark = (content * np.where(left, 0.4, 1.0)[..., None]).astype(np.float32)
+
+    def run(first: np.ndarray, second: np.ndarray, settings: OptimizeSettings) -> np.ndarray:
+        regions = [Region(left, [(first, 1.0)]), Region(None, [(second, 1.0)])]
+        return finish(tiny.run(dark, regions, settings)).image
+
+    goals = color.colors_of(dark, left), color.colors_of(dark, 1 - left)
+    found = run(style, style, dataclasses.replace(SHORT, colors="match"))
+    first, second = (color.with_colors(style, goal) for goal in goals)
+    np.testing.assert_allclose(found, run(first, second, SHORT), atol=1e-4)
+    assert np.abs(found - run(style, style, SHORT)).mean() > 0.01
+
+
+def test_the_photos_colors_of_an_untouched_photo_are_the_photo(tiny: Optimizer, style: np.ndarray):
     pure = np.array([[1.0, 0, 0], [0, 0, 1.0], [0.8, 0.1, 0.1], [0.2, 0.6, 0.9]], np.float32)
     photo = np.repeat(np.repeat(pure.reshape(2, 2, 3), 16, axis=0), 16, axis=1)
-    settings = dataclasses.replace(
-        SHORT, original_colors=True, strength=0.0, init="content", tv_weight=0.0, smallest=32
-    )
+    settings = dataclasses.replace(SHORT, colors="photo", strength=0.0, init="content", tv_weight=0.0, smallest=32)
     last = finish(tiny.run(photo, [(style, 1.0)], settings))
     assert np.abs(last.image - photo).mean() < 0.02
 

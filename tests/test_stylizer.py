@@ -33,7 +33,7 @@ from wctstyle.moments import measure
 from wctstyle.optimizer import Optimizer, OptimizeSettings, memory
 from wctstyle.plan import counted
 from wctstyle.regions import Region
-from wctstyle.settings import MAX_SIDE, MAX_STRENGTH, BlendKind, Settings, TransformKind
+from wctstyle.settings import MAX_SIDE, MAX_STRENGTH, BlendKind, ColorsKind, Settings, TransformKind
 from wctstyle.sizes import SMALLEST_SIDE, pad_to_family, padded_side
 from wctstyle.stylizer import Stylizer, content_hash, stylize
 
@@ -469,6 +469,82 @@ def test_color_is_how_far_the_palette_goes_along(stylizer, styles, photo_64):
     np.testing.assert_array_equal(stylizer.stylize(photo_64, styles[0], Settings(color=1.0)).image, whole)
 
 
+def test_the_photos_colors_are_the_end_of_the_dial(stylizer, styles, photo_64):
+    end = stylizer.stylize(photo_64, styles[0], Settings(color=0.0)).image
+    for dial in (0.0, 0.6, 1.0):
+        found = stylizer.stylize(photo_64, styles[0], Settings(colors="photo", color=dial)).image
+        np.testing.assert_array_equal(found, end)
+
+
+@pytest.mark.parametrize("given", ["codes", "pixels"])
+def test_matched_styles_are_measured_in_the_photos_colors(stylizer, styles, photo_64, given):
+    goal = color.colors_of(photo_64)
+    blend = [(style if given == "codes" else style.pixels, w) for style, w in zip(styles, (1, 2, 0), strict=True)]
+    recolored = [(color.with_colors(style.pixels, goal), w) for style, w in zip(styles, (1, 2, 0), strict=True)]
+    for dial in (1.0, 0.4):
+        found = stylizer.stylize(photo_64, blend, Settings(colors="match", color=dial)).image
+        want = stylizer.stylize(photo_64, recolored, Settings(color=dial)).image
+        np.testing.assert_allclose(found, want, atol=1e-5)
+    plain = stylizer.stylize(photo_64, blend).image
+    faithful = stylizer.stylize(photo_64, blend, Settings(colors="match")).image
+    assert np.abs(plain.mean((0, 1)) - photo_64.mean((0, 1))).max() > 0.05  # or this shows nothing
+    assert np.abs(faithful - plain).mean() > 0.01
+
+
+def test_a_style_is_matched_once_for_the_colors_of_a_photo(fresh, monkeypatch):
+    made, own = [], color.with_colors
+    monkeypatch.setattr(color, "with_colors", lambda *args: made.append(1) or own(*args))
+    photo, style = picture(64, 64, seed=1), fresh.style(picture(64, 64, seed=2))
+    for strength in (0.5, 1.0):
+        fresh.stylize(photo, style, Settings(colors="match", strength=strength))
+    assert len(made) == 1
+    fresh.stylize(photo**2, style, Settings(colors="match"))
+    assert len(made) == 2
+    fresh.forget_photos()  # what was matched to one is of no use for the next
+    assert [key for *_, key in fresh.cache._items] == [style.key]
+    assert fresh.style(style.pixels) is style
+
+
+def test_the_styles_of_a_region_get_the_colors_of_its_own_part(stylizer, styles, photo_64):
+    left = np.zeros((64, 64), np.float32)
+    left[:, :32] = 1
+    photo = np.clip(photo_64 * np.where(left, 0.4, 1.0)[..., None], 0, 1).astype(np.float32)
+
+    def regions(*pictures):
+        return [Region(left, pictures[0]), Region(None, [(pictures[1], 2.0)], strength=0.8)]
+
+    goals = color.colors_of(photo, left), color.colors_of(photo, 1 - left)
+    recolored = [color.with_colors(style.pixels, goal) for style, goal in zip(styles, goals, strict=False)]
+    found = stylizer.stylize(photo, regions(*styles), Settings(colors="match")).image
+    np.testing.assert_allclose(found, stylizer.stylize(photo, regions(*recolored)).image, atol=1e-5)
+    empty = [Region(0 * left, styles[0]), Region(None, styles[1])]
+    assert np.isfinite(stylizer.stylize(photo, empty, Settings(colors="match")).image).all()
+
+
+def test_colors_only_is_the_photo_recolored(stylizer, styles, photo_64, monkeypatch):
+    monkeypatch.setattr(stylizer._programs, "painted", None)  # nothing is painted
+    result = stylizer.stylize(photo_64, [(styles[0], 1), (styles[1], 2)], Settings(colors="only"))
+    matrix, bias = result.parts[0].plan.palette
+    whole = photo_64 @ np.asarray(matrix).T + np.asarray(bias)
+    np.testing.assert_allclose(result.image, np.clip(whole, 0, 1), atol=1e-5)
+    blend = [(styles[0], 1), (styles[1], 2)]
+    for strength in (0.0, 0.4, 1.3):
+        found = stylizer.stylize(photo_64, blend, Settings(colors="only", strength=strength)).image
+        np.testing.assert_allclose(found, np.clip(photo_64 + strength * (whole - photo_64), 0, 1), atol=1e-5)
+    mixed = stylizer.stylize(photo_64, blend, Settings(colors="only", color=0.3)).image
+    np.testing.assert_allclose(mixed, color.original_colors(np.clip(whole, 0, 1), photo_64, share=0.7), atol=1e-4)
+    idle = Settings(colors="only", texture=1.0, detail=1.0, keep_faces=1.0, transform="adain")
+    np.testing.assert_array_equal(stylizer.stylize(photo_64, blend, idle).image, result.image)
+
+
+def test_colors_only_stays_inside_its_region(stylizer, styles, photo_64):
+    left = np.zeros((64, 64), np.float32)
+    left[:, :32] = 1
+    found = stylizer.stylize(photo_64, [Region(left, styles[0])], Settings(colors="only")).image
+    np.testing.assert_array_equal(found[:, 32:], photo_64[:, 32:])
+    assert np.abs(found - photo_64)[:, :32].mean() > 0.02
+
+
 # -------------------------------------------------------------------------------------------------------- faces
 
 
@@ -618,6 +694,12 @@ def test_what_is_refined_keeps_to_the_color_dial(refiner, styles, photo_64):
     np.testing.assert_allclose(found, color.original_colors(found, photo_64), atol=2e-3)
 
 
+def test_what_is_refined_comes_closer_to_the_matched_style(refiner, styles, photo_64):
+    matched = color.with_colors(styles[0].pixels, color.colors_of(photo_64))
+    found = refiner.stylize(photo_64, styles[0], Settings(colors="match", refine=2)).image
+    np.testing.assert_allclose(found, refiner.stylize(photo_64, matched, Settings(refine=2)).image, atol=1e-4)
+
+
 @pytest.mark.parametrize(("model", "wanted"), [("slim", "medium"), ("medium", "medium"), ("vgg19", "vgg19")])
 def test_each_model_refines_by_its_network(monkeypatch, tensors, model, wanted):
     asked = []
@@ -712,6 +794,8 @@ def test_odd_pictures_are_refined(refiner, photo_64, styles, odd):
         ({"keep_faces": True}, "keep_faces is True, must be between 0 and 1"),
         ({"strength": np.float32(2)}, "strength is 2.0, must be between 0 and 1.5"),
         ({"transform": ["mk"]}, "transform is ['mk'], must be one of mk, wct, adain"),
+        ({"colors": "grey"}, "colors is 'grey', must be one of style, photo, match, only"),
+        ({"colors": "only", "refine": 2}, "refine is 2, and with colors='only' nothing is painted; give 0 steps"),
         ({"blend": None}, "blend is None, must be one of barycenter, linear, mixture"),
         ({"refine": "3"}, "refine is '3', must be a whole number of steps from 0 to 200"),
         ({"look": 512.5}, "look is 512.5, must be from 128 to 4096 pixels, or 0 for none"),
@@ -728,6 +812,7 @@ def test_settings_that_make_no_sense(options, message):
 def test_settings_take_every_kind_that_the_types_name():
     for transform, blend in itertools.product(get_args(TransformKind), get_args(BlendKind)):
         assert Settings(transform=transform, blend=blend).blend == blend
+    assert [Settings(colors=colors).colors for colors in get_args(ColorsKind)] == ["style", "photo", "match", "only"]
 
 
 def test_settings_take_the_ends_of_their_ranges():

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import images, samples
-from wctstyle.settings import DEFAULT_KEEP_FACES, DEFAULT_MODEL, ModelName, Settings, style_long_side
+from wctstyle.settings import DEFAULT_KEEP_FACES, DEFAULT_MODEL, ColorsKind, ModelName, Settings, style_long_side
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -98,6 +98,15 @@ def strength(easel: Easel) -> Rgb:
     return grid([[*strip, style("marbling")]])
 
 
+def colors(easel: Easel) -> Rgb:
+    """A photo, and its four ways of colours after two styles."""
+    rows: list[Sequence[Rgb]] = []
+    for name in ("impasto-night", "stained-glass"):
+        ways = [easel.painted("coffee", (name, 1.0), colors=way) for way in get_args(ColorsKind)]
+        rows.append([photo("coffee"), style(name), *ways])
+    return grid(rows)
+
+
 def faces(easel: Easel) -> Rgb:
     """A portrait, then twice: the style, without and with the face kept."""
     row = [photo("astronaut")[HEAD]]
@@ -145,6 +154,7 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "hero": hero,
     "blend": blend,
     "strength": strength,
+    "colors": colors,
     "faces": faces,
     "refine": refine,
     "regions": regions,

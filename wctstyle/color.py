@@ -1,9 +1,11 @@
-"""Colour spaces of sRGB arrays: linear light, Oklab and luma, and restoring a photo's own colours.
+"""Colour spaces of sRGB arrays: linear light, Oklab and luma; keeping a photo's own colours, and matching a style's.
 
 Plain NumPy functions of arrays whose last axis is R, G, B. The result has the dtype of the input, float32 or float64.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -34,6 +36,10 @@ LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 #: even in the steepest part of the sRGB curve (slope 12.92), and more than the rounding error of a float32 round
 #: trip.
 _GAMUT_SLACK = 1e-4
+
+#: Least variance of a direction of colour, as a share of the mean variance, where colours are matched: the faint tint
+#: of a black and white picture would be enlarged otherwise.
+LEAST_VARIANCE = 1e-2
 
 #: Halvings of the chroma interval; 2^-12 of any sRGB chroma (at most 0.33) is below 1e-4 in Oklab, which is
 #: invisible.
@@ -103,7 +109,8 @@ def original_colors(
 ) -> Float[np.ndarray, "h w 3"]:
     """Give the stylised picture the content's colours: Oklab L of the stylised picture, a and b of the content.
 
-    ``share`` below 1 mixes: a and b are ``share`` of the content's plus ``1 - share`` of the stylised picture's.
+    ``share`` below 1 mixes: a and b are ``share`` of the content's plus ``1 - share`` of the stylised picture's; 0
+    returns the stylised picture.
 
     A colour outside sRGB keeps its lightness and hue; its chroma is reduced to the largest that fits. Inputs and
     result are sRGB in [0, 1].
@@ -121,11 +128,51 @@ def original_colors(
             f"cannot keep the original colours: the stylised picture has shape {stylized_rgb.shape}, the "
             f"content {content_rgb.shape}, and they must be the same; resize one of them to the other"
         )
+    if not share:
+        return stylized_rgb
     lab, own = rgb_to_oklab(content_rgb), rgb_to_oklab(stylized_rgb)
     lab[..., 0] = own[..., 0]
     lab[..., 1:] = share * lab[..., 1:] + (1 - share) * own[..., 1:]
     lab = _reduce_chroma_to_gamut(lab)
     return np.clip(oklab_to_rgb(lab), 0.0, 1.0)
+
+
+class Colors(NamedTuple):
+    """Mean and covariance of a picture's R, G and B."""
+
+    mean: Float[np.ndarray, "3"]
+    covariance: Float[np.ndarray, "3 3"]
+
+
+def colors_of(rgb: Float[np.ndarray, "h w 3"], weights: Float[np.ndarray, "h w"] | None = None) -> Colors:
+    """Measure the colours of a picture; `weights` (>= 0) say how much each pixel counts. All 0 is as all alike."""
+    pixels = rgb.reshape(-1, 3)
+    counted = np.ones(len(pixels), rgb.dtype) if weights is None or not weights.any() else weights.ravel()
+    counted = (counted / counted.sum()).astype(rgb.dtype)
+    mean = counted @ pixels
+    centered = pixels - mean
+    return Colors(mean, centered.T @ (counted[:, None] * centered))
+
+
+def with_colors(rgb: Float[np.ndarray, "h w 3"], goal: Colors) -> Float[np.ndarray, "h w 3"]:
+    """Give a picture other colours: the mean and covariance of `goal`; clipped to [0, 1].
+
+    ``x' = A (x - mean) + goal.mean`` with ``A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2``, the Monge-Kantorovich map from the
+    picture's covariance S to the goal's T.
+
+    Source: the colour histogram matching of Gatys et al. 2016, arXiv:1606.05897, section 3. There A is made of Cholesky
+    factors, or of square roots as in Image Analogies. Differs from it in two ways: the Monge-Kantorovich map moves
+    colours least and does not depend on the order of the channels; and variances of S below `LEAST_VARIANCE` of their
+    mean count as that. RGB is gamma-encoded: in linear light two dark styles became foggy, and 12 to 15 % of two light
+    ones were clipped (1 to 2 % here).
+    """
+    own = colors_of(rgb)
+    values, vectors = np.linalg.eigh(own.covariance)
+    values = np.maximum(values, LEAST_VARIANCE * values.mean() + 1e-12)
+    root, inverse = ((vectors * scale) @ vectors.T for scale in (np.sqrt(values), 1 / np.sqrt(values)))
+    inner, axes = np.linalg.eigh(root @ goal.covariance @ root)
+    matrix = inverse @ (axes * np.sqrt(np.maximum(inner, 0))) @ axes.T @ inverse
+    return np.clip((rgb - own.mean) @ matrix.T + goal.mean, 0, 1).astype(rgb.dtype)
 
 
 def _oklab_to_linear(lab: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:

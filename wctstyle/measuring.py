@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from wctstyle import images
+from wctstyle import color, images
 from wctstyle import plan as core
 from wctstyle import weights as weight_files
 from wctstyle.codes import ContentCode, Rgb, StyleCode, codes_cache
@@ -22,7 +22,7 @@ from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
-from wctstyle.regions import blend_shares
+from wctstyle.regions import Region, blend_shares, shares, weighted_styles
 from wctstyle.settings import DEFAULT_MODEL, DEFAULT_TEXTURE, MAX_SIDE, BlendKind, TransformKind, checked_model
 from wctstyle.sizes import pad_to_family
 from wctstyle.texture import textured
@@ -105,13 +105,33 @@ class Measurer:
 
     def style_of(self, key: str, read: Callable[[], Rgb]) -> StyleCode:
         """Measure the style picture that `read` gives, unless that of this key has been measured."""
+        return self._style_of(STYLE, key, read)
 
+    def _style_of(self, kind: str, key: str, read: Callable[[], Rgb]) -> StyleCode:
         def make() -> StyleCode:
             rgb = checked(read(), "style picture")
             _, moments = self._programs.encode(pad_to_family(rgb), *rgb.shape[:2])
             return StyleCode(moments, rgb, key)
 
-        return self.cache.get((STYLE, self.model, key), make)
+        return self.cache.get((kind, self.model, key), make)
+
+    def matched(
+        self, regions: Sequence[Region], photo: Rgb, opacity: Float[np.ndarray, "h w"] | None = None
+    ) -> list[Region]:
+        """Measure the styles of regions, each in the colours of its region's own part of the photo."""
+
+        def recolored(style: Rgb | StyleCode, goal: color.Colors) -> StyleCode:
+            pixels = style.pixels if isinstance(style, StyleCode) else checked(style, "style picture")
+            key = style.key if isinstance(style, StyleCode) else content_hash(pixels)
+            key += hashlib.sha256(goal.mean.tobytes() + goal.covariance.tobytes()).hexdigest()
+            return self._style_of("matched", key, lambda: color.with_colors(pixels, goal))
+
+        found = []
+        for region, share in zip(regions, shares(regions, *photo.shape[:2]), strict=True):
+            goal = color.colors_of(photo, opacity if share is None else share if opacity is None else share * opacity)
+            styles = [(recolored(style, goal), weight) for style, weight in weighted_styles(region.styles)]
+            found.append(replace(region, styles=styles))
+        return found
 
     def own(self, code: _Code) -> _Code:
         """Return a code that this model measured.

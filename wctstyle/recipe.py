@@ -107,7 +107,8 @@ def fast_settings(settings: OptimizeSettings) -> Settings:
         strength=settings.strength,
         blend=settings.blend,
         keep_faces=settings.keep_faces,
-        color=0.0 if settings.original_colors else 1.0,
+        colors=settings.colors,
+        color=settings.color,
     )
 
 

@@ -48,6 +48,30 @@ def kept_share(parts: Sequence[Part], settings: Settings) -> Spread:
     )
 
 
+def recolored(
+    pixels: Float[np.ndarray, "1 H W 3"], parts: Sequence[Part], strengths: Sequence[float] | None = None
+) -> Float[np.ndarray, "1 H W 3"]:
+    """Give pixels the colours of the parts' targets (`Plan.palette`), each part by its strength (default: 1)."""
+    total = pixels
+    for part, strength in zip(parts, strengths or [1.0] * len(parts), strict=True):
+        matrix, bias = jax.device_get(part.plan.palette)
+        amount = strength if part.share is None else strength * part.share
+        total = total + amount * (pixels @ matrix.T + bias - pixels)
+    return np.clip(total, 0, 1)
+
+
+def _inside(image: Float[np.ndarray, "1 H W 3"], content: ContentCode) -> Rgb:
+    """Return what is painted, clipped and without the padding.
+
+    Raises:
+        NonFiniteError: the result is not finite.
+    """
+    image = np.clip(image, 0, 1)[0, : content.height, : content.width]
+    if not np.isfinite(image).all():
+        raise NonFiniteError("the stylised picture is not finite", level=None)
+    return image
+
+
 class Renderer:
     """Paints photos with one model's programs.
 
@@ -60,10 +84,14 @@ class Renderer:
     def paint(self, content: ContentCode, parts: Sequence[Part], settings: Settings) -> Rgb:
         """Paint the content by its parts, with all settings except `color` and `refine`.
 
+        With the colours "only" nothing is painted: the photo is recoloured.
+
         Raises:
             NonFiniteError: the result is not finite.
         """
         strengths = [strength_of(part, settings) for part in parts]
+        if settings.colors == "only":
+            return _inside(recolored(content.pixels, parts, strengths), content)
         steps = [part.plan.affine for part in parts]
         amounts: list[Any] = [
             strength if part.share is None else strength * of_cells(part.share)
@@ -83,10 +111,7 @@ class Renderer:
             image = image + kept * self.lost(content)
         if settings.detail and any(strengths):
             image = image + settings.detail * full * (1 - kept) * self._fine(content)
-        image = np.clip(image, 0, 1)[0, : content.height, : content.width]
-        if not np.isfinite(image).all():
-            raise NonFiniteError("the stylised picture is not finite", level=None)
-        return image
+        return _inside(image, content)
 
     def lost(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:
         """Return what the decoder loses of a photo: photo - D(E(photo))."""
@@ -100,20 +125,13 @@ class Renderer:
         It is cached for recent palettes, so that a changed strength does not recompute them. The decoding of the
         recoloured photo is approximated by recolouring the decoded photo, which saves a decoding.
         """
-        palettes = [tuple(jax.device_get(part.plan.palette)) for part in parts]
-
-        def recolored(pixels: Float[np.ndarray, "1 H W 3"]) -> Float[np.ndarray, "1 H W 3"]:
-            total = pixels
-            for part, (matrix, bias) in zip(parts, palettes, strict=True):
-                total = total + (1.0 if part.share is None else part.share) * (pixels @ matrix.T + bias - pixels)
-            return np.clip(total, 0, 1)
 
         def make() -> FaceCode:
-            wanted = recolored(content.pixels)
-            decoded = recolored(content.pixels - self.lost(content))
+            wanted = recolored(content.pixels, parts)
+            decoded = recolored(content.pixels - self.lost(content), parts)
             return FaceCode(self._programs.encode(wanted, content.height, content.width)[0], wanted - decoded)
 
-        colors = tuple(piece.tobytes() for palette in palettes for piece in palette)
+        colors = tuple(piece.tobytes() for part in parts for piece in jax.device_get(part.plan.palette))
         places = tuple(b"" if part.share is None else hashlib.sha256(part.share.data).digest() for part in parts)
         return self._cache.get(("faces", self._model, content.key, content.texture, colors, places), make)
 

@@ -14,6 +14,7 @@ LEVELS = (1, 2, 3, 4, 5)
 ModelName = Literal["slim", "medium", "vgg19"]
 TransformKind = Literal["mk", "wct", "adain"]
 BlendKind = Literal["barycenter", "linear", "mixture"]
+ColorsKind = Literal["style", "photo", "match", "only"]
 
 DEFAULT_MODEL: ModelName = "slim"
 """The fast model, used to paint unless another is chosen."""
@@ -90,6 +91,11 @@ def optimizer_model(model: str) -> ModelName:
     return "vgg19" if model == "vgg19" else DEFAULT_OPTIMIZER_MODEL
 
 
+def photo_share(colors: str, color: float) -> float:
+    """Return how much of the photo's own a and b (Oklab) a result has, 0..1, by the way of its colours and the dial."""
+    return 1.0 if colors == "photo" else 1.0 - color
+
+
 MAX_STRENGTH = 1.5
 """Above 1 the map is extrapolated past the style: more paint, less photo."""
 
@@ -139,13 +145,15 @@ class Settings:
     """Settings of a stylisation. Values are checked on creation.
 
     strength: 0..1.5; 0 is exactly the photo, 1 the full style, above 1 exaggerates it. detail: 0..1, how much of the
-    photo's fine light and dark, which the decoder paints over, is restored. color: 0..1, how far colours follow the
-    style; 0 keeps the photo's own colours (`color.original_colors`). texture: 0..1, how much is painted in plain areas;
-    0 may leave skies bare (`wctstyle.texture`). keep_faces: 0..1, how strongly faces keep the photo's shapes, in the
-    style's colours; 0 turns face detection off. transform: mk (least displacement), wct or adain. blend: how several
-    styles are merged into one target. look: long side in pixels at which larger pictures are composed, so that they
-    look like small ones (`wctstyle.look`); 0 paints every size in one go. refine: optimisation steps on the finished
-    picture.
+    photo's fine light and dark, which the decoder paints over, is restored. colors: style; photo (its own colours,
+    `color.original_colors`); match (the styles get the photo's colours before they are measured, `color.with_colors`);
+    only (the photo in the style's colours, nothing is painted: detail, texture, keep_faces, transform and look do
+    nothing then). color: 0..1, from the photo's own colours (0) to those that `colors` gives (1). texture: 0..1, how
+    much is painted in plain areas; 0 may leave skies bare (`wctstyle.texture`). keep_faces: 0..1, how strongly faces
+    keep the photo's shapes, in the style's colours; 0 turns face detection off. transform: mk (least displacement), wct
+    or adain. blend: how several styles are merged into one target. look: long side in pixels at which larger pictures
+    are composed, so that they look like small ones (`wctstyle.look`); 0 paints every size in one go. refine:
+    optimisation steps on the finished picture.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -153,6 +161,7 @@ class Settings:
 
     strength: float = 1.0
     detail: float = 0.0
+    colors: ColorsKind = "style"
     color: float = 1.0
     texture: float = DEFAULT_TEXTURE
     keep_faces: float = DEFAULT_KEEP_FACES
@@ -169,8 +178,16 @@ class Settings:
             keep(name, checked_number(name, getattr(self, name), 0, most))
         checked_choice("transform", self.transform, TransformKind)
         checked_choice("blend", self.blend, BlendKind)
+        checked_choice("colors", self.colors, ColorsKind)
         keep("look", plain(self.look))
         whole = isinstance(self.look, int) and not isinstance(self.look, bool)
         if not whole or not (self.look == 0 or LEAST_LOOK <= self.look <= MAX_SIDE):
             raise ConfigError(f"look is {self.look!r}, must be from {LEAST_LOOK} to {MAX_SIDE} pixels, or 0 for none")
         keep("refine", checked_whole("refine", self.refine, 0, MAX_REFINE, what="number of steps"))
+        if self.refine and self.colors == "only":
+            raise ConfigError(f"refine is {self.refine}, and with colors='only' nothing is painted; give 0 steps")
+
+    @property
+    def photo_share(self) -> float:
+        """How much of the photo's own a and b the result has, 0..1."""
+        return photo_share(self.colors, self.color)

@@ -56,13 +56,6 @@ class Result:
     first_of_size: bool = False
 
 
-def _with_own_colors(image: Rgb, photo: Rgb, settings: Settings) -> Rgb:
-    """Give a finished picture back as much of the photo's colours as `settings.color` leaves out."""
-    if settings.color == 1:
-        return image
-    return color.original_colors(image, photo, share=1 - settings.color).astype(np.float32)
-
-
 def _shape(content: Any) -> tuple[int, int] | None:
     """Return the height and width of a photo or its code; None for what is no picture."""
     shape = np.shape(content.photo if isinstance(content, ContentCode) else pixels_of(content))
@@ -100,7 +93,8 @@ class Stylizer(Measurer):
     def render(self, content: ContentCode, plan: Plan | Sequence[Part], settings: Settings = Settings()) -> Rgb:  # noqa: B008
         """Paint the content with ready plans; of the settings those that a plan does not hold count."""
         parts = [Part(plan)] if isinstance(plan, Plan) else plan
-        return _with_own_colors(self._renderer.paint(content, parts, settings), content.photo, settings)
+        painted = self._renderer.paint(content, parts, settings)
+        return color.original_colors(painted, content.photo, share=settings.photo_share)
 
     def forget_photos(self) -> None:
         """Drop what is kept of photos, for jobs that see each once. What is kept of styles stays."""
@@ -145,6 +139,8 @@ class Stylizer(Measurer):
         """
         if not isinstance(settings, Settings):
             raise ConfigError(f"settings is {settings!r}, must be Settings(...)")
+        if settings.colors == "only":
+            settings = replace(settings, texture=0.0, keep_faces=0.0, look=0)
         regions = regions_of(styles)
         cutout = content.cutout if isinstance(content, ContentCode) else cut_out(content)
         if cutout is not None:
@@ -156,8 +152,13 @@ class Stylizer(Measurer):
             if wanted := to_refine(shape, regions, settings):  # what does not fit is told before anything is painted
                 self._optimizer.check_memory(cutout.alone() if cutout else photo, refinement(shape, settings), wanted)
             laps.end("refine")
+        if settings.colors == "match" and settings.strength:
+            opacity = None if cutout is None else cutout.opacity
+            regions = self.matched(regions, checked(photo, "content picture"), opacity)
+            laps.end("encode")
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
-        ahead = self._compile_ahead(shape, regions, settings.transform) if settings.strength else None
+        paints = settings.strength and settings.colors != "only"
+        ahead = self._compile_ahead(shape, regions, settings.transform) if paints else None
         if small is not None:
             photo = checked(photo, "content picture")
             made = self._enlarged(photo, cutout, small, regions, settings, refining=refining, ahead=ahead)
@@ -274,7 +275,7 @@ class Stylizer(Measurer):
             for part, first in zip(self._parts(second, regions, targets, settings), base.parts, strict=True)
         ]
         out = self._painted_over(second, parts, base.image, settings)
-        out = _with_own_colors(out, photo, settings)
+        out = color.original_colors(out, photo, share=settings.photo_share)
         laps.end("render")
         if settings.refine:
             faces = None if second.original is None else second.original.faces
@@ -288,7 +289,7 @@ class Stylizer(Measurer):
             replace(region, styles=[(looks.shrunk(style_pixels(style), ratio), w) for style, w in region.styles])
             for region in regions
         ]
-        return self.stylize(reduced, fitted, replace(settings, color=1.0, refine=0, look=0))
+        return self.stylize(reduced, fitted, replace(settings, colors="style", color=1.0, refine=0, look=0))
 
     def _lifted(self, base: Result, reduced: Rgb | Cutout, photo: Rgb | Cutout, settings: Settings) -> ContentCode:
         """Enlarge a small painting and encode it; its `original` is the photo where that has faces to keep."""
@@ -311,6 +312,7 @@ class Stylizer(Measurer):
         painting = replace(
             settings,
             strength=min(settings.strength, 1.0),  # what goes beyond the style is in the small picture
+            colors="style",
             color=1.0,
             keep_faces=0.0 if second.original is None else settings.keep_faces,
         )
@@ -377,7 +379,7 @@ class Stylizer(Measurer):
         for iterate in self._optimizer.run(content, wanted, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)
-        return _with_own_colors(image, photo, settings)
+        return color.original_colors(image, photo, share=settings.photo_share)
 
     def _weighted(self, style: Rgb | StyleCode, weight: float) -> tuple[StyleCode, float]:
         code = self.own(style) if isinstance(style, StyleCode) else self.style(style)

@@ -52,6 +52,8 @@ def compare(
     mask: options.Mask = None,
     strength: own.Strength = DEFAULTS.strength,
     blend: own.BlendOption = DEFAULTS.blend,
+    colors: options.Colors = DEFAULTS.colors,
+    color: options.Color = DEFAULTS.color,
     keep_faces: own.KeepFaces = DEFAULTS.keep_faces,
     steps: own.Steps = DEFAULTS.steps,
     model: own.ModelOption = DEFAULT_OPTIMIZER_MODEL,
@@ -67,7 +69,9 @@ def compare(
 
     wctstyle compare photo.jpg --style painting.jpg -o comparison
     """
-    settings = from_options(OptimizeSettings, steps=steps, strength=strength, blend=blend, keep_faces=keep_faces)
+    settings = from_options(
+        OptimizeSettings, steps=steps, strength=strength, blend=blend, colors=colors, color=color, keep_faces=keep_faces
+    )
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
     wanted = Wanted(named_photo("compare", content, style, mask), settings, "fast", model, sizes)
     check_folder(out)

@@ -45,7 +45,8 @@ def optimize(
     mask: options.Mask = None,
     strength: own.Strength = DEFAULTS.strength,
     blend: own.BlendOption = DEFAULTS.blend,
-    original_colors: own.OriginalColors = False,
+    colors: options.Colors = DEFAULTS.colors,
+    color: options.Color = DEFAULTS.color,
     content_weight: own.ContentWeight = DEFAULTS.content_weight,
     style_weight: own.StyleWeight = DEFAULTS.style_weight,
     tv_weight: own.TvWeight = DEFAULTS.tv_weight,
@@ -88,7 +89,7 @@ def optimize(
         OptimizeSettings, steps=steps, optimizer=optimizer, strength=strength, content_weight=content_weight,
         style_weight=style_weight, tv_weight=tv_weight, keep_faces=keep_faces, statistic=statistic,
         blend=blend, pooling=pooling, init=init if init in STARTS else "image", smallest=smallest,
-        original_colors=original_colors, seed=seed, learning_rate=learning_rate, average=average, history=history,
+        colors=colors, color=color, seed=seed, learning_rate=learning_rate, average=average, history=history,
         normalize_gradients=normalize_gradients, time_budget=time_budget, plateau=plateau,
         **_layers(content_layers, style_layers),
     )  # fmt: skip

@@ -39,9 +39,6 @@ Strength = Annotated[
 BlendOption = Annotated[
     BlendKind, style_option(help="How several styles become one: mixture is the weighted mean of Gram matrices.")
 ]
-OriginalColors = Annotated[
-    bool, style_option("--original-colors", help="Optimise lightness alone and keep the photo's colors.")
-]
 ContentWeight = Annotated[float, _loss_option(help="What keeping the photo weighs.")]
 StyleWeight = Annotated[float, _loss_option(help="What the style weighs.")]
 TvWeight = Annotated[float, _loss_option(help="What smoothness weighs: more takes grain away, and then detail.")]

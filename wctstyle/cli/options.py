@@ -12,7 +12,7 @@ import typer
 
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Sizes, Strokes
-from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE
+from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, ColorsKind
 
 _T = TypeVar("_T")
 
@@ -39,6 +39,14 @@ Mask = Annotated[
         help="A region for styles with @NAME: white counts, grey in part. @face and @rest need no mask.",
     ),
 ]
+Colors = Annotated[
+    ColorsKind,
+    style_option(
+        help="Whose colors: style's; photo's own; match recolors the styles after the photo first; only takes the "
+        "style's colors and paints nothing."
+    ),
+]
+Color = Annotated[float, style_option(help="From the photo's colors (0) to those that --colors gives (1).")]
 StrokeScale = Annotated[
     float | None,
     size_option(

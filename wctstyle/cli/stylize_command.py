@@ -38,7 +38,8 @@ def stylize(
     mask: options.Mask = None,
     strength: own.Strength = DEFAULTS.strength,
     detail: own.Detail = DEFAULTS.detail,
-    color: own.Color = DEFAULTS.color,
+    colors: options.Colors = DEFAULTS.colors,
+    color: options.Color = DEFAULTS.color,
     texture: own.Texture = DEFAULTS.texture,
     keep_faces: own.KeepFaces = DEFAULTS.keep_faces,
     transform: own.Transform = DEFAULTS.transform,
@@ -65,8 +66,8 @@ def stylize(
     wctstyle stylize photos/ --style sample:woodcut-wave:0.7 --style sample:marbling:0.3 -o results/
     """
     settings = from_options(
-        Settings, strength=strength, detail=detail, color=color, texture=texture, keep_faces=keep_faces,
-        transform=transform, blend=blend, look=look, refine=refine,
+        Settings, strength=strength, detail=detail, colors=colors, color=color, texture=texture,
+        keep_faces=keep_faces, transform=transform, blend=blend, look=look, refine=refine,
     )  # fmt: skip
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
     from_options(images.check_quality, quality=quality)

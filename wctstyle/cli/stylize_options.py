@@ -24,7 +24,6 @@ Strength = Annotated[
     style_option(help=f"How far to go, 0 to {MAX_STRENGTH}: 0 is the photo, 1 the full style, more goes beyond it."),
 ]
 Detail = Annotated[float, style_option(help="How much of the photo's fine light and dark to put back, 0 to 1.")]
-Color = Annotated[float, style_option(help="How far colors follow the style, 0 to 1: 0 keeps those of the photo.")]
 Texture = Annotated[
     float, style_option(help="How much there is to paint in plain areas, 0 to 1: 0 may leave skies bare.")
 ]

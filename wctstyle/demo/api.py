@@ -54,10 +54,11 @@ def dials(**changed: Any) -> list[inspect.Parameter]:
 
 DIALS = """
         strength 0..1.5: 0 is the photo, 1 the full style. detail 0..1: how much of the photo's fine detail is put back.
-        color 0..1: 0 keeps the photo's colors. texture 0..1: how much there is to paint in plain areas. keep_faces
-        0..1: how strongly faces are protected. size: long side in pixels. look: long side in pixels at which larger
-        results are composed; 0 paints every size at once. stroke_scale 0.25..4: size of the strokes. model: slim,
-        medium or vgg19, as far as they are installed; the server's own if left out.
+        colors: style; photo: its own; match: the styles are recolored after the photo first; only: the style's colors
+        and no paint. color 0..1: from the photo's colors to those. texture 0..1: how much there is to paint in plain
+        areas. keep_faces 0..1: how strongly faces are protected. size: long side in pixels. look: long side in pixels
+        at which larger results are composed; 0 paints every size at once. stroke_scale 0.25..4: size of the strokes.
+        model: slim, medium or vgg19, as far as they are installed; the server's own if left out.
         """
 
 
@@ -125,8 +126,8 @@ class Endpoints:
         """Optimise a photo after a blend, slowly. Streams {"step", "steps", "loss", "text"} about once a second.
 
         The last item has "file", "seconds", "width", "height" and "recipe" as well. The picture to start from is what
-        /stylize makes of the same arguments. color below 0.5 keeps the photo's colors, strength above 1 counts as 1.
-        The model vgg19 also optimises with VGG-19, the others with medium.
+        /stylize makes of the same arguments. Strength above 1 counts as 1, and colors "only" is refused. The model
+        vgg19 also optimises with VGG-19, the others with medium.
         """
         session, progress = self._session(), gr.Progress()
         try:

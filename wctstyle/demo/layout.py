@@ -137,11 +137,17 @@ class Layout:
     def _build_dials(self) -> None:
         offered = self.service.backend.offered
         self._slider("strength", "Strength", "0 is the photo, 1 the full style.", high=MAX_STRENGTH)
-        self._slider("color", "Color", "How far colors follow the style.")
+        self._slider("color", "Color amount", "0 is the photo's colors, 1 those chosen in Colors.")
         self._slider("detail", "Detail", "How much fine detail of the photo comes back.")
         self._slider("texture", "Texture", "How much is painted in plain areas.")
         self._slider("keep_faces", "Faces", "How strongly faces are protected.")
         self._slider("stroke_scale", "Stroke size", "1 is that of the painting.", *STROKE_SCALES, 0.05)
+        self._radio(
+            "colors",
+            "Colors",
+            "The style's, the photo's, the style recolored to match the photo first, or colors alone, with no paint.",
+            [("Style", "style"), ("Photo", "photo"), ("Matched", "match"), ("Colors only", "only")],
+        )
         self._radio(
             "model",
             "Quality",
@@ -198,9 +204,9 @@ class Layout:
                 info="The blend on screen needs the fewest steps.", elem_id="wct-start-from",
             )  # fmt: skip
         gr.Markdown(
-            "Weights, Strength (up to 1), Detail, Faces and Stroke size act as in the blend. Color from one half on "
-            "takes the style's colors, below it the photo's. Texture, How the style is matched and Composed at act on "
-            "the picture it starts from, so not from Photo or Noise."
+            "Weights, Strength (up to 1), Detail, Colors, Color amount, Faces and Stroke size act as in the blend, but "
+            "Colors only leaves nothing to optimise. Texture, How the style is matched and Composed at act on the "
+            "picture it starts from, so not from Photo or Noise."
         )
 
     def _build_compare(self) -> None:

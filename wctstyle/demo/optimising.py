@@ -24,10 +24,6 @@ from wctstyle.settings import optimizer_model
 GIVE_WAY_SECONDS = 0.5
 """How long an optimisation waits at each step for pictures that others wait for."""
 
-KEEP_COLORS_BELOW = 0.5
-"""From this Color on Optimise paints in the style's colours, below it in the photo's: there is nothing between."""
-
-
 ENDINGS = {"time": "The time limit was reached", "plateau": "No more progress"}
 """What ended a run before its last step."""
 
@@ -51,11 +47,11 @@ def optimise_settings(
 ) -> OptimizeSettings:
     """Make the optimiser's settings of a composition and of the choices on the page.
 
-    It goes as far as the style at most, and takes either the style's colours or the photo's. Detail raises the weight
-    of the photo as it does for `refine`: four times as much at 1.
+    It goes as far as the style at most. Detail raises the weight of the photo as it does for `refine`: four times as
+    much at 1.
 
     Raises:
-        ConfigError: more steps than are granted, or a choice that is not offered.
+        ConfigError: more steps than are granted, a choice that is not offered, or colours alone, with nothing painted.
     """
     if not 1 <= steps <= service.limits.optimise_steps:
         raise ConfigError(f"steps is {steps:g}, must be from 1 to {service.limits.optimise_steps}")
@@ -66,7 +62,8 @@ def optimise_settings(
         init=start,  # pyright: ignore[reportArgumentType]
         strength=min(chosen.strength, 1.0),
         blend=chosen.blend,
-        original_colors=chosen.color < KEEP_COLORS_BELOW,
+        colors=chosen.colors,
+        color=chosen.color,
         content_weight=OptimizeSettings.content_weight * 4**chosen.detail,
         keep_faces=chosen.keep_faces,
         time_budget=service.limits.optimise_seconds,

@@ -28,8 +28,8 @@ class Styled:
     """A checked region of a run: its styles, their weights (which sum to 1), its mask and its strength.
 
     mask: 0..1 at the content's size, None for the whole picture. counted: the same times the content's opacity. area:
-    as a share of what is visible. strength: 0..1, a factor on the settings' strength. With original colours the styles
-    are grey.
+    as a share of what is visible. strength: 0..1, a factor on the settings' strength. The styles are as `colors` of
+    the settings has them: grey for photo, in the colours of the region's own part of the photo for match.
     """
 
     styles: tuple[Rgb, ...]
@@ -71,7 +71,7 @@ class Job:
     @property
     def channels(self) -> int:
         """Number of optimised channels: one (lightness) or three."""
-        return 1 if self.settings.original_colors else 3
+        return 1 if self.settings.lightness_only else 3
 
     @property
     def covered(self) -> Float[np.ndarray, "h w 1"] | None:
@@ -118,7 +118,7 @@ class Job:
             raise ConfigError(f"settings is {settings!r}, must be OptimizeSettings(...)")
         cutout = cut_out(content)
         rgb = images.checked_rgb(pixels_of(cutout or content), "content picture", least_side=LEAST_SIDE)
-        regions = _checked_regions(styles, rgb.shape[:2], settings, cutout)
+        regions = _checked_regions(styles, rgb, settings, cutout)
         if init is not None:
             init = init if cutout is None else cutout.inside(init, "picture to start from")
             init = images.checked_rgb(init, "picture to start from", least_side=LEAST_SIDE)
@@ -168,13 +168,13 @@ class Job:
 
 
 def _checked_regions(
-    styles: Any, size: tuple[int, ...], settings: OptimizeSettings, cutout: Cutout | None
+    styles: Any, content: Rgb, settings: OptimizeSettings, cutout: Cutout | None
 ) -> tuple[Styled, ...]:
     """Check the regions and drop those that are empty or have no style; the photo stays there."""
     found = regions_of(styles) if cutout is None else cutout.regions(regions_of(styles))
     opacity = None if cutout is None else cutout.opacity
     kept = []
-    for region, mask in zip(found, shares(found, size[0], size[1]), strict=True):
+    for region, mask in zip(found, shares(found, *content.shape[:2]), strict=True):
         pictures, weights = _checked_styles(weighted_styles(region.styles))
         counted = mask if opacity is None else opacity if mask is None else mask * opacity
         if weights is None or (counted is not None and not counted.any()):
@@ -182,8 +182,11 @@ def _checked_regions(
         area = np.float32(
             1 if mask is None or counted is None else counted.sum() / (mask.size if opacity is None else opacity.sum())
         )
-        if settings.original_colors:
+        if settings.lightness_only:
             pictures = [grey(picture) for picture in pictures]
+        elif settings.colors == "match":
+            own = color.colors_of(content, counted)
+            pictures = [color.with_colors(picture, own) for picture in pictures]
         kept.append(Styled(tuple(pictures), weights, mask, counted, area, min(region.strength, 1.0)))
     if kept:
         return tuple(kept)

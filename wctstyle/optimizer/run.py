@@ -167,7 +167,8 @@ class Optimizer:
         short = OptimizeSettings(
             steps=5, optimizer=settings.optimizer, history=settings.history, statistic=settings.statistic,
             pooling=settings.pooling, content_layers=settings.content_layers, style_layers=settings.style_layers,
-            original_colors=settings.original_colors, init="content", smallest=PROBE_SIDE, keep_faces=0.0, plateau=0.0,
+            colors="photo" if settings.lightness_only else "style", init="content", smallest=PROBE_SIDE,
+            keep_faces=0.0, plateau=0.0,
         )  # fmt: skip
         setup, per_pixel = self._probes.get(json.dumps(short.as_json()), lambda: self._probe(short))
         work = sum(n * h * w for n, (h, w) in zip(share_out(settings.steps, len(sizes)), sizes, strict=True))

@@ -14,9 +14,11 @@ from wctstyle.settings import (
     LARGEST,
     LEVELS,
     BlendKind,
+    ColorsKind,
     checked_choice,
     checked_number,
     checked_whole,
+    photo_share,
     plain,
 )
 
@@ -74,13 +76,14 @@ class OptimizeSettings:
     and covariance). blend: how several styles are merged into one target; mixture is the weighted mean of Gram
     matrices. pooling: max or avg. init: the start; for "fast" and "image", pass the picture to `Optimizer.run`.
     smallest: least long side of the coarsest scale, in pixels; None means `SMALLEST`, or `SMALLEST_GIVEN` for "fast"
-    and "image". original_colors: optimise only lightness and keep the photo's colours. seed: for the noise.
-    learning_rate: Adam's, in units of the picture's range 0..1; None means `LEARNING_RATE`, or `LEARNING_RATE_GIVEN`
-    for "fast" and "image". history: number of pairs that L-BFGS stores. normalize_gradients: at the start of each
-    scale, scale the content and style terms so that their gradients all have the mean of their norms. time_budget:
-    seconds, divided among the scales; None means no limit. plateau: stop a scale when 20 steps lowered the loss by less
-    than this share; 0 never stops. average: decay of the mean of Adam's iterates that is shown; 0 shows the last
-    iterate.
+    and "image". colors: style; photo (only lightness is optimised); match (the styles get the photo's colours first).
+    The pass's "only" paints nothing and is refused. color: as in `Settings`, mixed into the pictures that are shown.
+    seed: for the noise. learning_rate: Adam's, in units of the picture's range 0..1; None means `LEARNING_RATE`, or
+    `LEARNING_RATE_GIVEN` for "fast" and "image". history: number of pairs that L-BFGS stores. normalize_gradients: at
+    the start of each scale, scale the content and style terms so that their gradients all have the mean of their norms.
+    time_budget: seconds, divided among the scales; None means no limit. plateau: stop a scale when 20 steps lowered the
+    loss by less than this share; 0 never stops. average: decay of the mean of Adam's iterates that is shown; 0 shows
+    the last iterate.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -100,7 +103,8 @@ class OptimizeSettings:
     pooling: Pooling = "max"
     init: Start = "fast"
     smallest: int | None = None
-    original_colors: bool = False
+    colors: ColorsKind = "style"
+    color: float = 1.0
     seed: int = 0
     learning_rate: float | None = None
     history: int = 10
@@ -115,7 +119,7 @@ class OptimizeSettings:
 
         for name, kinds in (
             ("optimizer", OptimizerKind), ("statistic", Statistic), ("blend", BlendKind), ("pooling", Pooling),
-            ("init", Start),
+            ("init", Start), ("colors", ColorsKind),
         ):  # fmt: skip
             checked_choice(name, getattr(self, name), kinds)
         wholes = {
@@ -127,7 +131,7 @@ class OptimizeSettings:
         for name, bounds in wholes.items():
             if name != "smallest" or self.smallest is not None:
                 keep(name, checked_whole(name, getattr(self, name), *bounds))
-        for name in ("strength", "keep_faces"):
+        for name in ("strength", "color", "keep_faces"):
             keep(name, checked_number(name, getattr(self, name), 0, 1))
         for name in ("content_weight", "style_weight", "tv_weight"):
             keep(name, checked_number(name, getattr(self, name), 0))
@@ -136,10 +140,11 @@ class OptimizeSettings:
         for name, most in (("learning_rate", 1.0), ("time_budget", LARGEST)):
             if getattr(self, name) is not None:
                 keep(name, checked_number(name, getattr(self, name), 0, most, open_low=True))
-        for name in ("original_colors", "normalize_gradients"):
-            keep(name, plain(getattr(self, name)))
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name} is {getattr(self, name)!r}, must be True or False")
+        if self.colors == "only":
+            raise ConfigError("colors is 'only', which paints nothing to optimise; choose style, photo or match")
+        keep("normalize_gradients", plain(self.normalize_gradients))
+        if not isinstance(self.normalize_gradients, bool):
+            raise ConfigError(f"normalize_gradients is {self.normalize_gradients!r}, must be True or False")
         for name in ("content_layers", "style_layers"):
             keep(name, _checked_layers(name, getattr(self, name)))
         used = self.content_weight * sum(self.content_layers.values()) + self.style_weight * sum(
@@ -149,6 +154,16 @@ class OptimizeSettings:
             raise ConfigError(
                 "content_weight, or that of all its layers, is 0, and the style's too: nothing to optimise"
             )
+
+    @property
+    def lightness_only(self) -> bool:
+        """Whether lightness alone is optimised, and compared with the lightness of photo and styles."""
+        return self.colors == "photo"
+
+    @property
+    def photo_share(self) -> float:
+        """How much of the photo's own a and b the pictures have, 0..1."""
+        return photo_share(self.colors, self.color)
 
     def scales(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of each scale of a picture, coarsest first."""
