@@ -39,6 +39,14 @@ Mask = Annotated[
         help="A region for styles with @NAME: white counts, grey in part. @face and @rest need no mask.",
     ),
 ]
+UseLook = Annotated[
+    str | None,
+    style_option(
+        metavar="NAME|FILE",
+        show_default=False,
+        help="Take styles, settings, model and stroke scale from a look (`wctstyle looks`); options given besides win.",
+    ),
+]
 StrokeScale = Annotated[
     float | None,
     size_option(
