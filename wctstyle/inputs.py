@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,10 @@ from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, WHOLE_STYLE, style
 
 STDIN = "-"
 """The path that means standard input. It can be read once."""
+
+
+PIECES = 4
+"""Pieces of a sample of a style, each way."""
 
 
 @dataclass(frozen=True)
@@ -163,13 +166,16 @@ def fit_style(picture: images.Picture, side: int, result: int = MAX_SIDE) -> ima
 
 
 def _sampled(picture: images.Picture, side: int, most: int) -> images.Picture:
-    """Scale a picture to a long side, and of that put together pieces spread evenly over it, `most` pixels long."""
+    """Scale a picture to a long side, and of that put together pieces spread evenly over it, `most` pixels long.
+
+    More pieces see more of the picture's colours; each is to be large beside its seams.
+    """
     sides = images.scaled_sides(picture, long_side=most)
-    pieces, ratio = math.ceil(side / most), max(picture.height, picture.width) / side
+    ratio = max(picture.height, picture.width) / side
 
     def spans(own: int, wanted: int) -> list[tuple[slice, int]]:
         """Return the pixels of each piece along one side, and how many they become."""
-        count, found = min(pieces, wanted), []
+        count, found = min(PIECES, wanted), []
         for place in range(count):
             length = (place + 1) * wanted // count - place * wanted // count
             taken = max(1, round(length * ratio))
