@@ -12,7 +12,7 @@ const looks = props.gallery.looks.map((look) => {
 const saver = make("button", { type: "button", class: "wct-thumb wct-add", "aria-label": "Save look", title: "Save this blend with all dials as a file; drop the file on the page to use it" });
 saver.append(make("i", { "aria-hidden": "true" }, "↓"), make("span", {}, "Save look"));
 saver.addEventListener("click", () => trigger("download"));
-one(".wct-looks").append(...looks, saver);
+one(".wct-looks").append(saver, ...looks);
 
 document.addEventListener("wct:choices", ({ detail: { look, text } }) => {
   if (!look) return;
