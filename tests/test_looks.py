@@ -204,6 +204,19 @@ def test_a_file_of_a_look_brings_styles_beside_it_and_names_those_that_are_missi
     assert "needs waves.png, which the current folder does not have" in fails("stylize", "sea.png", "--use-look", file)
 
 
+def test_folders_in_a_strangers_look_do_not_count(here: Path):
+    (here / "below").mkdir()
+    (here / "secret.png").write_bytes((here / "waves.png").read_bytes())
+    file = here / "below" / "odd.json"
+    for name in (here / "secret.png", "../secret.png"):
+        look = Look.of(replace(RECIPE, styles=(StyleSource(str(name)),)), "odd")
+        file.write_text(json.dumps(look.to_json()))
+        (here / "elsewhere").mkdir(exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(here / "elsewhere")
+            assert "needs secret.png, which" in fails("stylize", here / "sea.png", "--use-look", file)
+
+
 def test_optimize_takes_a_look_as_far_as_it_has_the_dials(here: Path, monkeypatch: pytest.MonkeyPatch):
     wanted: list[Any] = []
     monkeypatch.setattr(optimize_command, "_run", lambda asked, *_, **__: wanted.append(asked))

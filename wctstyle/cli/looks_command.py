@@ -18,7 +18,7 @@ from wctstyle.cli.console import Verbose, clean_exit, print_table
 from wctstyle.cli.options import Overwrite
 from wctstyle.errors import ConfigError
 from wctstyle.looks import Look
-from wctstyle.recipe import format_style, slow_settings
+from wctstyle.recipe import format_style, public_name, slow_settings
 from wctstyle.settings import optimizer_model
 
 looks_app = typer.Typer(help="List looks, which are blends with their dials by name; save and remove own ones.")
@@ -92,14 +92,19 @@ def in_look(context: typer.Context, name: str | None, values: dict[str, Any]) ->
 
 
 def _styles(look: Look, name: str) -> list[str]:
-    """Write a look's styles as --style takes them; files lie in the current folder or beside the look's own file."""
-    folders = [""] if look.name == name else ["", os.path.dirname(name)]
+    """Write a look's styles as --style takes them; files lie in the current folder or beside the look's own file.
+
+    Folders that a look names do not count: it may be a stranger's.
+    """
     written, missing = [], []
     for style in look.styles:
-        places = [os.path.join(folder, style.name) for folder in folders]
-        here = style.name.startswith(samples.PREFIX) or next(filter(os.path.isfile, places), "")
-        missing += [] if here else [style.name]
-        written.append(format_style(here if isinstance(here, str) else style.name, style.weight))
+        own = public_name(style.name)
+        places = [own, os.path.join(os.path.dirname(name), own)]
+        source = own if own.startswith(samples.PREFIX) else next(filter(os.path.isfile, places), None)
+        if source is None:
+            missing.append(own)
+        else:
+            written.append(format_style(source, style.weight))
     if missing:
         raise ConfigError(
             f"--use-look {name}: needs {' and '.join(missing)}, which the current folder does not have; put "
