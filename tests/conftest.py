@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,3 +84,29 @@ def any_weights(request: pytest.FixtureRequest) -> None:
     folder = weights.shipped_dir()
     if not all((folder / f"{name}.safetensors").is_file() for name in ("slim", "medium")):
         request.getfixturevalue("tiny_weights")
+
+
+@pytest.fixture
+def here(tmp_path: Path, photo: np.ndarray, style_picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with sea.png (48 x 64) and waves.png."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    images.save(folder / "sea.png", photo)
+    images.save(folder / "waves.png", style_picture)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _untrained(tiny_weights_dir: Path) -> Any:
+    from wctstyle import weights
+    from wctstyle.stylizer import Stylizer
+
+    return Stylizer("slim", tensors=weights.load_file(tiny_weights_dir / "slim.safetensors")[0])
+
+
+@pytest.fixture
+def one_model(_untrained: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let every run in this process share one model, so that nothing is compiled twice."""
+    monkeypatch.setattr("wctstyle.stylizer.Stylizer", lambda model: _untrained)
+    return _untrained

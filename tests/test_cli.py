@@ -34,7 +34,15 @@ from wctstyle.cli import console, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation, Source, StyleSource
-from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, MAX_SIDE, ModelName, Settings, style_long_side
+from wctstyle.settings import (
+    DEFAULT_MODEL,
+    DEFAULT_STROKE_SCALE,
+    MAX_SIDE,
+    WHOLE_STYLE,
+    ModelName,
+    Settings,
+    style_long_side,
+)
 
 pure = settings(deadline=None, max_examples=60)
 
@@ -62,32 +70,6 @@ def fails(*args: object, code: int = 2) -> str:
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
     return " ".join(result.stderr.split())
-
-
-@pytest.fixture
-def here(tmp_path: Path, photo: np.ndarray, style_picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with sea.png (48 x 64) and waves.png."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    images.save(folder / "sea.png", photo)
-    images.save(folder / "waves.png", style_picture)
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def _untrained(tiny_weights_dir: Path) -> Any:
-    from wctstyle import weights
-    from wctstyle.stylizer import Stylizer
-
-    return Stylizer("slim", tensors=weights.load_file(tiny_weights_dir / "slim.safetensors")[0])
-
-
-@pytest.fixture
-def one_model(_untrained: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let every run in this process share one model, so that nothing is compiled twice."""
-    monkeypatch.setattr("wctstyle.stylizer.Stylizer", lambda model: _untrained)
-    return _untrained
 
 
 # --- Parsing ----------------------------------------------------------------------------------------
@@ -663,7 +645,7 @@ def test_every_option_has_help():
         return [leaf for child in below.values() for leaf in leaves(child)] if below else [command]
 
     commands = leaves(get_command(cli.app))
-    assert len(commands) == 12
+    assert len(commands) == 14
     for command in commands:
         assert command.help, command.name
         assert [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"] == []
@@ -736,13 +718,37 @@ def test_the_model_is_the_one_that_was_named(here: Path, one_model: Any, monkeyp
 @given(result=st.integers(1, MAX_SIDE), scale=st.floats(0.25, 4))
 def test_strokes_grow_with_the_result(result: int, scale: float):
     side = style_long_side(result, scale)
-    assert 64 <= side <= MAX_SIDE
-    if 64 <= scale * result <= MAX_SIDE:
+    assert side >= 64
+    if scale * result >= 64:
         assert abs(side - scale * result) <= 0.5
     assert style_long_side(result) == max(result, 64)
     assert inputs.Strokes(stroke_scale=scale).long_side(result) == side
-    assert inputs.Strokes(style_size=side).long_side(result) == side
+    assert inputs.Strokes(style_size=min(side, MAX_SIDE)).long_side(result) == min(side, MAX_SIDE)
     assert inputs.Strokes(style_size=0).long_side(result) == 0
+
+
+@pytest.mark.parametrize(("result", "scale"), [(1024, 4), (2048, 4), (3000, 1.5), (1500, 3)])
+def test_strokes_over_the_largest_style_are_those_of_a_sample(result: int, scale: float):
+    """Stripes are as wide as the dial says, where the whole painting would be too large, and come from all over it."""
+    ramp = np.linspace(0, 0.8, 320, dtype=np.float32)
+    stripes = 0.2 * (np.arange(320) // 8 % 2)
+    columns = np.broadcast_to((ramp + stripes)[None, :, None], (240, 320, 3)).astype(np.float32)
+    painting = images.load(np.ascontiguousarray(columns))
+    side, most, pieces = style_long_side(result, scale), max(result, WHOLE_STYLE), inputs.PIECES
+    sample = inputs.fit_style(painting, side, result).rgb[:, :, 0]
+    assert sample.shape == (most * 3 // 4, most)
+    row = sample[0, : most // pieces] - np.linspace(*sample[0, [0, most // pieces - 1]], most // pieces)
+    edges = np.flatnonzero(np.abs(np.diff(row)) > 0.5 * np.abs(np.diff(row)).max())
+    widths = np.diff(edges)
+    assert np.median(widths[widths > 4]) == pytest.approx(8 * side / 320, rel=0.15)
+    parts = [part.mean() for part in np.array_split(sample, pieces, axis=1)]
+    wanted = [part.mean() for part in np.array_split(ramp + stripes, pieces)]
+    assert parts == pytest.approx(wanted, abs=0.06)
+
+
+def test_a_strip_of_a_painting_is_sampled_too():
+    strip = images.load(np.full((1, 300, 3), 0.5, np.float32))
+    assert inputs.fit_style(strip, 8192, 2048).rgb.shape == (7, 2048, 3)
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.24, 4.1, -1.0, math.inf, math.nan])

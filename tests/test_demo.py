@@ -45,6 +45,7 @@ from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation, Recipe
 from wctstyle.settings import STROKE_SCALES, SUGGEST_SIDE, Settings, optimizer_model
+from wctstyle.stylizer import Stylizer
 
 LOOK = Composition(size=128)
 
@@ -149,18 +150,19 @@ def test_color_0_keeps_the_colors_of_the_photo(service, session):
     assert np.median(np.abs(style - photo)) > 1e-2
 
 
-def test_strokes_grow_with_the_result_as_far_as_the_limits_go(service, session, monkeypatch):
-    asked = []
-    code = service.backend.style_code
-    monkeypatch.setattr(
-        service.backend, "style_code", lambda held, side, model: asked.append(side) or code(held, side, model)
-    )
-    for size, scale in ((128, 1), (64, 2), (128, 0.5), (128, 4)):
+def test_strokes_grow_with_the_result_and_by_the_dial_at_every_size(service, session, monkeypatch):
+    measured, style_of = [], Stylizer.style_of
+
+    def seen(self, key, read):
+        return style_of(self, key, lambda: measured.append(read().shape) or read())
+
+    monkeypatch.setattr(Stylizer, "style_of", seen)
+    for size, scale in ((128, 1), (64, 2), (128, 0.5), (SMALL.max_size, 4)):
         service.backend.render(session, replace(LOOK, size=size, stroke_scale=scale))
-    assert asked[::2] == [128, 128, 64, SMALL.max_size]
+    assert [max(shape) for shape in measured[::2]] == [128, 128, 64, 4 * SMALL.max_size]
     small = session.add(images.load(picture(60, 90, seed=3)), "small.png")
     service.backend.render(session, replace(LOOK, content=small.id))  # which is not enlarged
-    assert asked[-1] == 90
+    assert max(measured[-1]) == 90
 
 
 # ---------------------------------------------------------------------------------------------------- quality
@@ -735,12 +737,8 @@ SHARES = st.floats(0, 1)
 def test_recipe_and_look_say_the_same(service, session, **dials):
     look = compose(service.limits, RICH.palette, **dials)
     recipe, back = there_and_back(service, session, look)
-    if recipe.style_size is None:
-        assert back == look
-        assert there_and_back(service, session, back)[0] == recipe
-    else:  # strokes that the limits cut off come back as large as they were
-        assert replace(back, stroke_scale=look.stroke_scale) == look
-        assert back.style_side(look.size, service.limits) == recipe.style_size == service.limits.max_size
+    assert back == look
+    assert there_and_back(service, session, back)[0] == recipe
 
 
 def test_a_download_restores_everything_when_it_is_dropped_back(service, session, tmp_path):
@@ -862,7 +860,7 @@ def test_a_recipe_of_the_command_line_is_understood(service, session):
     stylized = actions.keep(service, session, LOOK).recipe.to_json() | {"size": 500, "stroke_scale": 2.0}
     look = actions.restore_recipe(service, session, stylized, current="").composition
     assert (look.size, look.stroke_scale) == (SMALL.max_size, 2)
-    assert "visible_sides(photo)), 2.0)" in Recipe.from_json(stylized).program()
+    assert "fit_style(p, style_long_side(side, 2.0), side)" in Recipe.from_json(stylized).program()
     for own, scale, fitted in ((750, 1.5, "fit_style(p, 750)"), (5000, 4, "(p, 5000)"), (0, 1, "(p, 0)")):
         sized = stylized | {"style_size": own, "stroke_scale": None}
         assert actions.restore_recipe(service, session, sized, current="").composition.stroke_scale == scale

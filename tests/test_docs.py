@@ -17,7 +17,7 @@ import pytest
 from narrow import quick_compilation
 from typer.testing import CliRunner
 
-from wctstyle import cli, images, samples
+from wctstyle import cli, images, looks, samples
 from wctstyle.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ def _is_run(words: list[str]) -> bool:
     """
     if {"vgg19", "--resume"} & set(words):
         return False
-    runs = ("stylize", "optimize", "compare", "suggest", "recipe", "samples")
+    runs = ("stylize", "optimize", "compare", "suggest", "recipe", "samples", "looks")
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 
@@ -95,6 +95,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{p}: {c}" for p, c in COMMANDS])
 def test_command_works(page: str, line: str, desk: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a process where it is the first of its subcommand or has pipes, in this one otherwise: JAX loads long."""
+    monkeypatch.setenv("WCTSTYLE_HOME", str(desk / "home"))  # looks that one command saves are there for the next
     words = shlex.split(line)
     assert words[0] == "wctstyle", f"{page}: a command of another program: {line}"
     words = _prepare(words) if _is_run(words) else [*words, "--help"]
@@ -173,6 +174,13 @@ def _assert_same(told: dict[str, str], defaults: dict[str, Any]) -> None:
 def test_the_dials_are_those_of_the_settings() -> None:
     fields = {field.name: field.default for field in dataclasses.fields(Settings)}
     _assert_same(_table("blending.md", "All dials"), fields)
+
+
+def test_the_looks_are_those_that_come_along() -> None:
+    text = (ROOT / "docs" / "blending.md").read_text(encoding="utf-8").split("\n## Looks\n")[1].split("\n## ")[0]
+    told = dict(re.findall(r"^\| `([\w-]+)` \| (.+) \|$", text, re.MULTILINE))
+    found = {name: looks.find(name).text.replace("color", "colour") for name in looks.shipped()}
+    assert told == {name: text[0].lower() + text[1:] for name, text in found.items()}
 
 
 def test_the_options_of_training_are_those_of_its_stages() -> None:

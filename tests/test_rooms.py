@@ -19,6 +19,7 @@ ORDER = (
     "cli __main__",
     "demo",
     "video batch",
+    "looks",
     "recipe",
     "stylizer",
     "refining",

@@ -27,7 +27,7 @@ from tiny_models import (
     write_npz,
 )
 
-from wctstyle import weights
+from wctstyle import files, weights
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, WeightsError
 from wctstyle.weights import folding, models
@@ -196,7 +196,7 @@ def test_shipped_dir(tmp_path, monkeypatch):
 def test_user_dir(tmp_path, monkeypatch):
     assert weights.user_dir() == tmp_path / "home" / "weights"
     monkeypatch.delenv("WCTSTYLE_HOME")
-    monkeypatch.setattr(models.platformdirs, "user_data_path", lambda name, **_: tmp_path / "data" / name)
+    monkeypatch.setattr(files.platformdirs, "user_data_path", lambda name, **_: tmp_path / "data" / name)
     assert weights.user_dir() == tmp_path / "data" / "wctstyle" / "weights"
 
 

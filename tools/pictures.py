@@ -15,7 +15,8 @@ from typing import Any, get_args
 import numpy as np
 from jaxtyping import Float
 
-from wctstyle import images, samples
+from wctstyle import images, looks, samples
+from wctstyle.inputs import fit_style
 from wctstyle.settings import DEFAULT_KEEP_FACES, DEFAULT_MODEL, ColorsKind, ModelName, Settings, style_long_side
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -24,6 +25,9 @@ OUT = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 LONG_SIDE = 640
 CELL, GAP = 300, 6
 QUALITY = 88
+
+LOOK_PAINTED, LOOK_SIDE = 320, 152
+"""Long sides in pixels at which a look's small picture is painted, and kept."""
 
 PHOTOS = ("astronaut", "cat", "coffee")
 STYLES = ("impasto-night", "stained-glass", "woodcut-wave", "pointillist-bay", "marbling")
@@ -161,15 +165,33 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
 }
 
 
+def draw_looks(easel: Easel) -> None:
+    """Write the small picture of every look that comes along, beside its file."""
+    content = images.resize(samples.picture("astronaut"), long_side=LOOK_PAINTED)
+    for look in map(looks.find, looks.shipped()):
+        side = style_long_side(LOOK_PAINTED, look.stroke_scale)
+        blend = [
+            (fit_style(samples.picture(style.name.removeprefix(samples.PREFIX)), side), style.weight)
+            for style in look.styles
+        ]
+        made = easel.stylizer.stylize(content, [(picture.rgb, weight) for picture, weight in blend], look.settings)
+        small = images.resize(images.load(made.image), long_side=LOOK_SIDE)
+        sys.stdout.write(f"{images.save(looks.SHIPPED / f'{look.name}.jpg', small.rgb, quality=QUALITY)}\n")
+
+
 def main() -> None:
     """Write NAME.jpg for every picture, or for those that are named."""
     parser = argparse.ArgumentParser(description="Make the pictures of the README and the docs from the samples.")
     parser.add_argument("--only", action="append", choices=PICTURES, metavar="NAME", help=", ".join(PICTURES))
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=get_args(ModelName), help=f"default: {DEFAULT_MODEL}")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write into; default: docs/pictures")
+    parser.add_argument("--looks", action="store_true", help="draw the small pictures of the looks instead")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     easel = Easel(chosen.model)
+    if chosen.looks:
+        draw_looks(easel)
+        return
     for name in chosen.only or PICTURES:
         path = images.save(chosen.out / f"{name}.jpg", PICTURES[name](easel), quality=QUALITY)
         sys.stdout.write(f"{path}\n")

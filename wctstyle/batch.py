@@ -28,7 +28,7 @@ from wctstyle.inputs import (
 )
 from wctstyle.laps import Laps
 from wctstyle.recipe import Recipe, Source, mask_sources, public_name, style_sources
-from wctstyle.settings import Settings
+from wctstyle.settings import MAX_SIDE, Settings
 
 if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
@@ -79,15 +79,16 @@ class Batch:
     def _read_styles(self) -> list[images.Picture]:
         return [read_style(spec.source, self.sizes.max_pixels) for spec in self._specs]
 
-    def _styles_at(self, side: int) -> list[tuple[np.ndarray, float]]:
-        """Return styles and weights at a long side, the last one kept; for another the files are read again.
+    def _styles_at(self, side: int, result: int = MAX_SIDE) -> list[tuple[np.ndarray, float]]:
+        """Return styles and weights at a long side (`fit_style`), the last one kept; else the files are read again.
 
         Their full sizes, kept for the whole of a batch, could take gigabytes.
         """
         if self._fitted is None or self._fitted[0] != side:
             full, self._full = self._full or self._read_styles(), None
             fitted = [
-                (fit_style(picture, side).rgb, spec.weight) for picture, spec in zip(full, self._specs, strict=True)
+                (fit_style(picture, side, result).rgb, spec.weight)
+                for picture, spec in zip(full, self._specs, strict=True)
             ]
             self._fitted = side, fitted
         return self._fitted[1]
@@ -119,7 +120,8 @@ class Batch:
         """
         laps, self._first_laps = self._first_laps or Laps(*LAPS), None
         full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
-        styles = self._styles_at(self.sizes.strokes.long_side(max(visible_sides(picture))))
+        longest = max(visible_sides(picture))
+        styles = self._styles_at(self.sizes.strokes.long_side(longest), longest)
         recipe = self._recipe_for(full, content).to_json()
         laps.end("read")
         if self._stylizer is None:

@@ -1,4 +1,4 @@
-"""Atomic file writes."""
+"""Atomic file writes, and where the user's own files are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import secrets
 import stat
 from pathlib import Path
+
+import platformdirs
 
 
 def replace_file(target: Path, data: bytes) -> None:
@@ -29,3 +31,13 @@ def replace_file(target: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def user_folder(name: str) -> Path:
+    """Name a folder of the user's: in `WCTSTYLE_HOME` where that is set, else in the user's data folder.
+
+    It need not exist yet.
+    """
+    home = os.environ.get("WCTSTYLE_HOME")
+    base = Path(home).expanduser() if home else platformdirs.user_data_path("wctstyle", appauthor=False)
+    return base / name

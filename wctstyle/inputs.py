@@ -12,10 +12,14 @@ import numpy as np
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.regions import FACE, Region, mask_of, named_regions
-from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, style_long_side
+from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, WHOLE_STYLE, style_long_side
 
 STDIN = "-"
 """The path that means standard input. It can be read once."""
+
+
+PIECES = 4
+"""Pieces of a sample of a style, each way."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +155,41 @@ def fit_photo(picture: images.Picture, size: int | None, usual: int) -> images.P
     return images.resize(picture, long_side=usual) if size is None else _fit(picture, size, "size")
 
 
-def fit_style(picture: images.Picture, side: int) -> images.Picture:
-    """Cut off a style's transparent border, scale it to a long side and lay it over white, as paper shows through."""
-    return images.flatten(_fit(images.trimmed(picture), side, "style_size"))
+def fit_style(picture: images.Picture, side: int, result: int = MAX_SIDE) -> images.Picture:
+    """Cut off a style's transparent border, scale it to a long side and lay it over white, as paper shows through.
+
+    Where that is larger than the `result` and than `WHOLE_STYLE`, a sample of the style at this scale is as large as
+    the larger of the two.
+    """
+    trimmed, most = images.trimmed(picture), max(result, WHOLE_STYLE)
+    return images.flatten(_fit(trimmed, side, "style_size") if side <= most else _sampled(trimmed, side, most))
+
+
+def _sampled(picture: images.Picture, side: int, most: int) -> images.Picture:
+    """Scale a picture to a long side, and of that put together pieces spread evenly over it, `most` pixels long.
+
+    More pieces see more of the picture's colours; each is to be large beside its seams.
+    """
+    sides = images.scaled_sides(picture, long_side=most)
+    ratio = max(picture.height, picture.width) / side
+
+    def spans(own: int, wanted: int) -> list[tuple[slice, int]]:
+        """Return the pixels of each piece along one side, and how many they become."""
+        count, found = min(PIECES, wanted), []
+        for place in range(count):
+            length = (place + 1) * wanted // count - place * wanted // count
+            taken = max(1, round(length * ratio))
+            start = round((place + 0.5) * own / count - taken / 2)
+            found.append((slice(max(0, start), max(0, start) + taken), length))
+        return found
+
+    rows, columns = (spans(*pair) for pair in zip((picture.height, picture.width), sides, strict=True))
+    whole = images.flatten(picture).rgb
+    sampled = [
+        [images.resize_planes(whole[down, across], height=height, width=width) for across, width in columns]
+        for down, height in rows
+    ]
+    return images.Picture(np.concatenate([np.concatenate(row, axis=1) for row in sampled]), source=picture.source)
 
 
 def _fit(picture: images.Picture, side: int, name: str) -> images.Picture:

@@ -17,6 +17,7 @@ from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import (
     DEFAULT_MODEL,
     DEFAULT_STROKE_SCALE,
+    STROKE_SCALES,
     Settings,
     checked_model,
     checked_number,
@@ -112,6 +113,22 @@ def fast_settings(settings: OptimizeSettings) -> Settings:
     )
 
 
+def slow_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings of an optimisation that come closest to those of the pass, by the names of its own.
+
+    It goes as far as the style at most. Detail raises the weight of the photo as it does for `refine`: four times as
+    much at 1.
+    """
+    return {
+        "strength": min(settings.strength, 1.0),
+        "blend": settings.blend,
+        "keep_faces": settings.keep_faces,
+        "colors": settings.colors,
+        "color": settings.color,
+        "content_weight": OptimizeSettings.content_weight * 4**settings.detail,
+    }
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a picture was made.
@@ -142,6 +159,13 @@ class Recipe:
         return replace(self, optimisation=None)
 
     @property
+    def relative_strokes(self) -> float:
+        """How large the strokes are by the result; 1 where style pictures are as large as they are."""
+        if self.style_size:
+            return min(max(self.style_size / self.size, STROKE_SCALES[0]), STROKE_SCALES[1])
+        return self.stroke_scale or DEFAULT_STROKE_SCALE
+
+    @property
     def has_regions(self) -> bool:
         """Whether a style or a mask belongs to a region."""
         return bool(self.masks) or any(style.region for style in self.styles)
@@ -170,20 +194,21 @@ class Recipe:
         return written
 
     @staticmethod
-    def from_json(written: Mapping[str, Any], *, source: str = "the recipe") -> Recipe:
+    def from_json(
+        written: Mapping[str, Any], *, source: str = "the recipe", remedy: str = "see it with --json"
+    ) -> Recipe:
         """Read a recipe. Everything is checked: it may come from a stranger's picture. Unknown names are ignored.
 
         Raises:
-            ConfigError: something is missing, has the wrong type or is out of range; it begins with `source`.
+            ConfigError: something is missing, has the wrong type or is out of range; it begins with `source` and ends
+                with `remedy`.
         """
         try:
             return _read(written)
         except (AttributeError, ConfigError, KeyError, OverflowError, TypeError, ValueError) as error:
             why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
             version = written.get("version")
-            raise ConfigError(
-                f"{source}: its recipe (of version {version}) cannot be used: {why}; see it with --json"
-            ) from error
+            raise ConfigError(f"{source}: its recipe (of version {version}) cannot be used: {why}; {remedy}") from error
 
     # -------------------------------------------------------------------------------------------- commands and programs
 
@@ -327,8 +352,8 @@ def _written(values: Mapping[str, Any]) -> str:
 def _program(recipe: Recipe, output: str) -> list[str]:
     done = recipe.optimisation
     own = recipe.style_size
-    side = f"style_long_side(max(visible_sides(photo)), {recipe.stroke_scale or DEFAULT_STROKE_SCALE!r})"
-    fit = f"fit_style(p, {side if own is None else own})"
+    scaled = f"style_long_side(side, {recipe.stroke_scale!r}), side"
+    fit = f"fit_style(p, {scaled if own is None else own})"
     lines = [
         "from wctstyle import images, samples",
         *(["from wctstyle.cutout import visible_sides"] if own is None else []),
@@ -338,6 +363,7 @@ def _program(recipe: Recipe, output: str) -> list[str]:
         "from wctstyle.stylizer import Settings, Stylizer",
         "",
         f"photo = images.resize({_loaded(recipe.content.name)}, long_side={recipe.size}, enlarge=True)",
+        *(["side = max(visible_sides(photo))"] if own is None else []),
         "pictures = [",
         *(f"    ({_loaded(style.name)}, {style.weight!r})," for style in recipe.styles),
         "]",

@@ -126,18 +126,22 @@ DEFAULT_STROKE_SCALE = 1.0
 STROKE_SCALES = (0.25, 4.0)
 """Smallest and largest stroke scale."""
 
+WHOLE_STYLE = 2048
+"""Long side in pixels up to which a style is measured as a whole, as in every result that is as large."""
+
 
 def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_SCALE) -> int:
     """Return the long side to which style pictures are resized, so that strokes grow with the result.
 
-    ``stroke_scale * result_long_side`` in pixels, clamped to 64 and `MAX_SIDE`; `stroke_scale` is in `STROKE_SCALES`.
+    ``stroke_scale * result_long_side`` in pixels, but at least 64; `stroke_scale` is in `STROKE_SCALES`. What is
+    measured there may be a sample (`inputs.fit_style`).
 
     Raises:
         ConfigError: `stroke_scale` is out of range.
     """
     least, most = STROKE_SCALES
     scale = checked_number("stroke_scale", stroke_scale, least, most)
-    return min(max(round(scale * result_long_side), 64), MAX_SIDE)
+    return max(round(scale * result_long_side), 64)
 
 
 @dataclass(frozen=True)

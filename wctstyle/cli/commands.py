@@ -16,6 +16,7 @@ from wctstyle import __version__, images, samples
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
+from wctstyle.cli.looks_command import looks_app
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.stylize_command import stylize
 from wctstyle.cli.suggest_command import suggest
@@ -99,6 +100,7 @@ app.command()(compare)
 app.command()(suggest)
 app.command()(demo)
 app.command()(train)
+app.add_typer(looks_app, name="looks")
 app.add_typer(weights_app, name="weights")
 
 

@@ -15,6 +15,7 @@ from wctstyle import images
 from wctstyle.cli import optimize_options as own
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, tell, warn
+from wctstyle.cli.looks_command import in_look
 from wctstyle.cli.optimize_options import DEFAULTS, STARTS
 from wctstyle.cli.optimize_run import (
     Wanted,
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 
 @clean_exit
 def optimize(
+    context: typer.Context,
     content: own.Content,
     style: options.Style = None,
+    use_look: options.UseLook = None,
     mask: options.Mask = None,
     strength: own.Strength = DEFAULTS.strength,
     blend: own.BlendOption = DEFAULTS.blend,
@@ -85,15 +88,18 @@ def optimize(
 
     Ctrl-C keeps the picture so far; the same command with --resume goes on.
     """
+    values = in_look(context, use_look, {
+        "strength": strength, "content_weight": content_weight, "keep_faces": keep_faces, "blend": blend,
+        "colors": colors, "color": color, "style": style, "model": model, "stroke_scale": stroke_scale,
+    })  # fmt: skip
+    style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
     settings = from_options(
-        OptimizeSettings, steps=steps, optimizer=optimizer, strength=strength, content_weight=content_weight,
-        style_weight=style_weight, tv_weight=tv_weight, keep_faces=keep_faces, statistic=statistic,
-        blend=blend, pooling=pooling, init=init if init in STARTS else "image", smallest=smallest,
-        colors=colors, color=color, seed=seed, learning_rate=learning_rate, average=average, history=history,
-        normalize_gradients=normalize_gradients, time_budget=time_budget, plateau=plateau,
-        **_layers(content_layers, style_layers),
+        OptimizeSettings, steps=steps, optimizer=optimizer, style_weight=style_weight, tv_weight=tv_weight,
+        statistic=statistic, pooling=pooling, init=init if init in STARTS else "image", smallest=smallest, seed=seed,
+        learning_rate=learning_rate, average=average, history=history, normalize_gradients=normalize_gradients,
+        time_budget=time_budget, plateau=plateau, **values, **_layers(content_layers, style_layers),
     )  # fmt: skip
-    if keep_faces and not content_weight:
+    if settings.keep_faces and not settings.content_weight:
         warn("--content-weight 0 does not keep faces either; give a small weight, or --keep-faces 0")
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
     wanted = Wanted(named_photo("optimize", content, style, mask), settings, init, model, sizes)

@@ -89,10 +89,10 @@ def read_request(wanted: Wanted) -> Request:
     content, specs, settings = wanted.content, wanted.named.styles, wanted.settings
     init, model, strokes, max_pixels = wanted.init, wanted.model, wanted.sizes.strokes, wanted.sizes.max_pixels
     full, photo = read_photo(content, wanted.sizes, usual=OPTIMIZE_SIZE)
-    side = strokes.long_side(max(visible_sides(photo)))
+    longest = max(visible_sides(photo))
     read_in = read_masks(wanted.named.masks, max_pixels)
     pictures = [read_style(spec.source, max_pixels) for spec in specs]
-    fitted = [fit_style(picture, side) for picture in pictures]
+    fitted = [fit_style(picture, strokes.long_side(longest), longest) for picture in pictures]
     _check_thickness(content, full, photo, "--size")
     strokes_option = "--style-size" if strokes.stroke_scale is None else "--stroke-scale"
     for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):

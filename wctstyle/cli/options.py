@@ -47,6 +47,14 @@ Colors = Annotated[
     ),
 ]
 Color = Annotated[float, style_option(help="From the photo's colors (0) to those that --colors gives (1).")]
+UseLook = Annotated[
+    str | None,
+    style_option(
+        metavar="NAME|FILE",
+        show_default=False,
+        help="Take styles, settings, model and stroke scale from a look (`wctstyle looks`); options given besides win.",
+    ),
+]
 StrokeScale = Annotated[
     float | None,
     size_option(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,7 @@ from wctstyle.batch import Batch
 from wctstyle.cli import options
 from wctstyle.cli import stylize_options as own
 from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, progress_bar, say, tell, waiting, warn
+from wctstyle.cli.looks_command import in_look
 from wctstyle.cli.options import from_options, option_names, sizes_from
 from wctstyle.cli.outputs import STDOUT, is_sink, plan_outputs, write_to
 from wctstyle.cli.specs import named_pictures
@@ -33,8 +35,10 @@ Job = tuple[str, Path]
 
 @clean_exit
 def stylize(
+    context: typer.Context,
     content: own.Contents,
     style: options.Style = None,
+    use_look: options.UseLook = None,
     mask: options.Mask = None,
     strength: own.Strength = DEFAULTS.strength,
     detail: own.Detail = DEFAULTS.detail,
@@ -65,10 +69,13 @@ def stylize(
 
     wctstyle stylize photos/ --style sample:woodcut-wave:0.7 --style sample:marbling:0.3 -o results/
     """
-    settings = from_options(
-        Settings, strength=strength, detail=detail, colors=colors, color=color, texture=texture,
-        keep_faces=keep_faces, transform=transform, blend=blend, look=look, refine=refine,
-    )  # fmt: skip
+    values = in_look(context, use_look, {
+        "strength": strength, "detail": detail, "colors": colors, "color": color, "texture": texture,
+        "keep_faces": keep_faces, "transform": transform, "blend": blend, "look": look, "refine": refine,
+        "style": style, "model": model, "stroke_scale": stroke_scale,
+    })  # fmt: skip
+    style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
+    settings = from_options(Settings, **values)
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
     from_options(images.check_quality, quality=quality)
     if overwrite and skip_existing:

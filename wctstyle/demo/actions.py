@@ -10,11 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from wctstyle import images, samples
-from wctstyle.cutout import visible_sides
+from wctstyle import images, looks, samples
 from wctstyle.demo.awaited import Awaited, Styles
 from wctstyle.demo.backend import Backend
-from wctstyle.demo.composition import QUALITIES, Composition, from_recipe, recipe_for
+from wctstyle.demo.composition import (
+    DEFAULT_SIZE,
+    OUT_OF_DATE,
+    QUALITIES,
+    Composition,
+    from_recipe,
+    recipe_for,
+    recipe_name,
+)
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import (
     PictureKind,
@@ -29,7 +36,8 @@ from wctstyle.demo.pictures import (
 from wctstyle.demo.runs import Queue
 from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session, Sessions, Storage
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
-from wctstyle.recipe import Optimisation, Recipe
+from wctstyle.looks import Look
+from wctstyle.recipe import Optimisation, Recipe, Source
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -96,13 +104,11 @@ def recipe_of(
     optimisation: Optimisation | None = None,
 ) -> Recipe:
     """Return the recipe of a composition whose result has this long side, in pixels."""
-    photo = service.backend.content(session.picture(composition.content), size)
     return recipe_for(
         composition,
         session.picture(composition.content),
         [(session.picture(id), weight) for id, weight in composition.styles],
         size=size,
-        style_size=composition.limited_side(max(visible_sides(photo)), service.limits),
         optimisation=optimisation,
     )
 
@@ -215,7 +221,7 @@ def add_upload(
     name = public_name(name)
     try:
         data = take_upload(path, folder, service.limits)
-        recipe = stored_recipe(data)
+        recipe = looks.parsed(data)
         if recipe is not None:
             return restore_recipe(service, session, recipe, current=current, styles=styles)
         held = session.add(decode(data, service.limits), name)
@@ -251,25 +257,24 @@ def repaired(session: Session, composition: Composition, shown: Composition) -> 
     return replace(composition, content=content, styles=styles or shown.styles)
 
 
-def stored_recipe(data: bytes) -> dict[str, Any] | None:
-    """Return the recipe in a file; None where there is none or it cannot be read."""
-    try:
-        return images.read_recipe(data)
-    except ImageError:
-        return None
-
-
 def restore_recipe(
     service: Service, session: Session, written: Mapping[str, Any], *, current: str, styles: Styles = ()
 ) -> Added:
     """Turn a recipe into a composition, with a message that tells what is missing; the session awaits that.
 
+    A look becomes the recipe of the current photo, at the size that it has.
+
     Raises:
         ConfigError: the recipe makes no sense, or has regions.
     """
+    message = "Settings restored from the picture."
+    if "content" not in written:
+        look, photo = Look.from_json(written), session.picture(current)
+        message = f"The look {look.name} is on."
+        size = session.composition.size if session.composition else DEFAULT_SIZE
+        written = look.recipe(Source(recipe_name(photo), photo.content_hash), size).to_json()
     composition, recipe, missing = from_recipe(written, session.find, service.limits, fallback=current)
     session.awaited = Awaited()
-    message = "Settings restored from the picture."
     if missing:
         composition = _await(session, composition, recipe, styles)
         message += f" Not here: {', '.join(missing)}. Add {'it' if len(missing) == 1 else 'them'} to complete it."
@@ -279,6 +284,28 @@ def restore_recipe(
     if recipe.settings.refine or recipe.optimisation is not None:
         message += " It was refined afterwards. Optimise does that here."
     return Added(composition=composition, message=message)
+
+
+def wear(service: Service, session: Session, name: object, *, current: str) -> Added:
+    """Put the current photo into a look that comes along.
+
+    Raises:
+        ConfigError: there is no such look.
+    """
+    if name not in looks.shipped():
+        raise ConfigError(OUT_OF_DATE)
+    return restore_recipe(service, session, looks.find(str(name)).to_json(), current=current)
+
+
+def look_of(service: Service, session: Session, composition: Composition) -> dict[str, Any]:
+    """Return the look of a composition in JSON's types, named after its styles.
+
+    Raises:
+        ConfigError: there is no style.
+    """
+    recipe = recipe_of(service, session, composition, composition.size)
+    styles = [style.name.removeprefix(samples.PREFIX).rpartition(".") for style in recipe.styles]
+    return Look.of(recipe, looks.fitting_name(" and ".join(stem or end for stem, _, end in styles))).to_json()
 
 
 def _await(session: Session, composition: Composition, recipe: Recipe, stand_ins: Styles) -> Composition:
@@ -312,4 +339,9 @@ def gallery() -> dict[str, list[dict[str, str]]]:
             listed.append({"id": held.id, "name": held.name, "thumb": held.thumb, "text": samples.describe(name)})
         return listed
 
-    return {"contents": entries("content"), "styles": entries("style")}
+    return {"contents": entries("content"), "styles": entries("style"), "looks": [_shown(n) for n in looks.shipped()]}
+
+
+def _shown(name: str) -> dict[str, str]:
+    shown = {"id": name, "name": name.replace("-", " "), "text": looks.find(name).text}
+    return {**shown, "thumb": thumbnail(looks.thumbnail(name).rgb)}

@@ -14,9 +14,9 @@ from typing import Any, Literal, get_type_hints
 import gradio as gr
 from gradio.events import api
 
-from wctstyle import images, samples
+from wctstyle import images, looks, samples
 from wctstyle.demo import choosing
-from wctstyle.demo.actions import Service, opacity, recipe_of, stored_recipe
+from wctstyle.demo.actions import Service, opacity, recipe_of
 from wctstyle.demo.calls import Check, Picture, typed
 from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe, recipe_name
 from wctstyle.demo.downloads import FORMATS, RESULT, write
@@ -73,6 +73,7 @@ class Endpoints:
         quick: dict[str, Any] = {"concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
         calls = {
             "samples": typed(self.samples),
+            "looks": typed(self.looks),
             "stylize": typed(self.stylize, dials(), DIALS),
             "compare": typed(self.compare),
             "suggest": typed(self.suggest),
@@ -89,6 +90,22 @@ class Endpoints:
     def samples(self) -> dict[str, list[str]]:
         """List the pictures that come along, photos and styles, for use as `sample:NAME`."""
         return {kind: [samples.PREFIX + name for name in samples.names(kind)] for kind in ("content", "style")}
+
+    def looks(self) -> list[dict]:
+        """List the looks that come along: {"name", "text", "styles", "weights", "dials"}.
+
+        styles, weights and each of dials are arguments of /stylize and /optimise.
+        """
+        return [
+            {
+                "name": look.name,
+                "text": look.text,
+                "styles": [style.name for style in look.styles],
+                "weights": [style.weight for style in look.styles],
+                "dials": {name: value for name, value in look.to_json().items() if name in DEFAULTS},
+            }
+            for look in map(looks.find, looks.shipped())
+        ]
 
     def stylize(
         self,
@@ -191,7 +208,7 @@ class Endpoints:
     def recipe(self, picture: dict) -> dict:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
         data = self._read(picture)
-        written = stored_recipe(data)
+        written = looks.parsed(data)
         if written is None:
             decode(data, self.service.limits)  # what is no picture is refused
             return {"recipe": None, "command": None, "python": None}

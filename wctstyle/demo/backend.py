@@ -24,7 +24,7 @@ from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WeightsError
 from wctstyle.optimizer import Optimizer
 from wctstyle.recent import Recent
-from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, DEFAULT_STROKE_SCALE
 from wctstyle.stylizer import Stylizer
 
 log = logging.getLogger("wctstyle.demo")
@@ -147,12 +147,15 @@ class Backend:
         self, session: Session, composition: Composition, photo: images.Picture
     ) -> list[tuple[np.ndarray, float]]:
         """Return the style pictures of a composition at the size for a result of this photo, with their weights."""
-        side = composition.style_side(max(visible_sides(photo)), session.limits)
-        return [(session.picture(id).as_style(side), weight) for id, weight in composition.styles]
+        result, scale = max(visible_sides(photo)), composition.stroke_scale
+        return [(session.picture(id).as_style(result, scale), weight) for id, weight in composition.styles]
 
-    def style_code(self, held: StoredPicture, side: int, model: str) -> StyleCode:
-        """Measure a style once."""
-        return self.stylizer(model).style_of(f"{held.content_hash} {side}", lambda: held.as_style(side))
+    def style_code(
+        self, held: StoredPicture, result: int, model: str, stroke_scale: float = DEFAULT_STROKE_SCALE
+    ) -> StyleCode:
+        """Measure a style for a result of this long side once."""
+        key = f"{held.content_hash} {result} {stroke_scale}"
+        return self.stylizer(model).style_of(key, lambda: held.as_style(result, stroke_scale))
 
     def render(self, session: Session, composition: Composition) -> Rendered:
         """Make the picture of a composition.
@@ -166,9 +169,9 @@ class Backend:
         with self.priority.quick():
             stylizer = self.stylizer(composition.model)
             photo = self.content(session.picture(composition.content), composition.size)
-            side = composition.style_side(max(visible_sides(photo)), session.limits)
+            longest, scale = max(visible_sides(photo)), composition.stroke_scale
             blend = [
-                (self.style_code(session.picture(id), side, composition.model), weight)
+                (self.style_code(session.picture(id), longest, composition.model, scale), weight)
                 for id, weight in composition.styles
             ]
             result = stylizer.stylize(photo, blend, composition.settings)

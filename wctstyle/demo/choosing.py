@@ -14,7 +14,7 @@ from wctstyle.demo.optimising import GIVE_WAY_SECONDS
 from wctstyle.demo.pictures import StoredPicture, address
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
-from wctstyle.settings import SUGGEST_SIDE, style_long_side
+from wctstyle.settings import SUGGEST_SIDE
 
 
 def check_choice(service: Service, ids: Any) -> list[str]:
@@ -59,6 +59,6 @@ def nearest(
     """Order styles by how unlike the photo they are (`Stylizer.distances`): distance and place of each."""
     backend = service.backend
     content = backend.content(photo, min(SUGGEST_SIDE, service.limits.max_size))
-    side = style_long_side(max(visible_sides(content)))
-    codes = [backend.style_code(style, side, model) for style in styles]
+    longest = max(visible_sides(content))
+    codes = [backend.style_code(style, longest, model) for style in styles]
     return sorted((far, place) for place, far in enumerate(backend.stylizer(model).distances(content, codes)))

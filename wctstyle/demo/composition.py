@@ -16,7 +16,6 @@ from wctstyle.settings import (
     DEFAULT_MODEL,
     DEFAULT_STROKE_SCALE,
     MAX_SIDE,
-    STROKE_SCALES,
     Settings,
     checked_model,
     optimizer_model,
@@ -74,15 +73,6 @@ class Composition:
     def palette(self) -> dict[str, Any]:
         """Content and styles as the page keeps them."""
         return {"content": self.content, "styles": [[id, weight] for id, weight in self.styles]}
-
-    def style_side(self, result_side: int, limits: Limits) -> int:
-        """Return the long side of the style pictures for a result of that long side, as far as `max_size` allows."""
-        return min(style_long_side(result_side, self.stroke_scale), limits.max_size)
-
-    def limited_side(self, result_side: int, limits: Limits) -> int | None:
-        """Return that long side where `max_size` limits it."""
-        side = self.style_side(result_side, limits)
-        return None if side == style_long_side(result_side, self.stroke_scale) else side
 
 
 def _number(value: Any, what: str) -> float:
@@ -147,13 +137,11 @@ def recipe_for(
     styles: Sequence[tuple[StoredPicture, float]],
     *,
     size: int,
-    style_size: int | None = None,
     optimisation: Optimisation | None = None,
 ) -> Recipe:
     """Return the recipe of a composition.
 
-    size: long side of the result. style_size: that of the style pictures where limits make them smaller than asked for.
-    optimisation: what refined it.
+    size: long side of the result. optimisation: what refined it.
     """
     return Recipe(
         content=Source(recipe_name(content), content.content_hash),
@@ -161,7 +149,6 @@ def recipe_for(
         size=size,
         settings=composition.settings,
         model=composition.model,
-        style_size=style_size,
         stroke_scale=composition.stroke_scale,
         optimisation=optimisation,
     )
@@ -195,7 +182,7 @@ def from_recipe(
         styles=tuple((id, weight) for id, weight in styles if id is not None)[: limits.styles],
         settings=dataclasses.replace(recipe.settings, look=min(recipe.settings.look, MAX_SCREEN_SIZE), refine=0),
         size=min(max(recipe.size, LEAST_SIZE), MAX_SCREEN_SIZE, limits.max_size),
-        stroke_scale=_stroke_scale(recipe),
+        stroke_scale=recipe.relative_strokes,
         model=_painter(recipe),
     )
     return composition, recipe, missing
@@ -205,10 +192,3 @@ def _painter(recipe: Recipe) -> str:
     """Return the model; of an optimisation one whose network is the same."""
     done = recipe.optimisation
     return recipe.model if done is None or optimizer_model(recipe.model) == done.model else done.model
-
-
-def _stroke_scale(recipe: Recipe) -> float:
-    """Return how large the strokes are by the result; 1 where style pictures are as large as they are."""
-    if recipe.style_size:
-        return min(max(recipe.style_size / recipe.size, STROKE_SCALES[0]), STROKE_SCALES[1])
-    return recipe.stroke_scale or DEFAULT_STROKE_SCALE

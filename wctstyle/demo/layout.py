@@ -112,7 +112,7 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=("rows", "pad", "uploads", "camera", "steps", "choosing"),
+            parts=("rows", "pad", "uploads", "camera", "steps", "choosing", "looks"),
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,

@@ -18,7 +18,7 @@ from wctstyle.demo.sessions import HistoryEntry, Losses, Session
 from wctstyle.demo.sheets import FIRST_STEP, duration
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import Iterate, OptimizeSettings
-from wctstyle.recipe import Optimisation
+from wctstyle.recipe import Optimisation, slow_settings
 from wctstyle.settings import optimizer_model
 
 GIVE_WAY_SECONDS = 0.5
@@ -47,26 +47,17 @@ def optimise_settings(
 ) -> OptimizeSettings:
     """Make the optimiser's settings of a composition and of the choices on the page.
 
-    It goes as far as the style at most. Detail raises the weight of the photo as it does for `refine`: four times as
-    much at 1.
-
     Raises:
         ConfigError: more steps than are granted, a choice that is not offered, or colours alone, with nothing painted.
     """
     if not 1 <= steps <= service.limits.optimise_steps:
         raise ConfigError(f"steps is {steps:g}, must be from 1 to {service.limits.optimise_steps}")
-    chosen = composition.settings
     return OptimizeSettings(
         steps=int(steps),
         optimizer=method,  # pyright: ignore[reportArgumentType]
         init=start,  # pyright: ignore[reportArgumentType]
-        strength=min(chosen.strength, 1.0),
-        blend=chosen.blend,
-        colors=chosen.colors,
-        color=chosen.color,
-        content_weight=OptimizeSettings.content_weight * 4**chosen.detail,
-        keep_faces=chosen.keep_faces,
         time_budget=service.limits.optimise_seconds,
+        **slow_settings(composition.settings),
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +85,11 @@ class Page(Layout):
         self._told(self.palette.delete(self._remove, None, self.shelf, trigger_mode="multiple", **QUIET))
         step = self.palette.undo(self._step, everything, everything, trigger_mode="always_last", queue=False, **QUIET)
         self._told(self._told(step).success(self._live, everything, self.stage, **live))
+        worn = self.palette.example_select(  # pyright: ignore[reportAttributeAccessIssue]
+            self._wear, everything, [self.told, *everything], trigger_mode="always_last", **QUIET
+        )
+        self._told(self._told(worn).success(self._live, everything, self.stage, **live))
+        self._told(self.palette.download(self._save_look, everything, self.choices, **QUIET))  # pyright: ignore
         self._told(self.strip.upload(self._use, None, self.shelf, trigger_mode="multiple", **QUIET))
         self._told(self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live))
         picked = self.strip.select(
@@ -191,6 +199,22 @@ class Page(Layout):
         go = session.steps.redo if (event._data or {}).get("redo") else session.steps.undo
         composition = go(shown, lambda step: actions.repaired(session, step, shown))
         return [gr.skip()] * (1 + len(self.controls)) if composition is None else self._updates(composition)
+
+    @handler
+    def _wear(self, request: gr.Request, event: gr.EventData, palette: Any, *values: Any) -> list[Any]:
+        """Put the photo into a look: set the blend and every dial, as one step."""
+        session, shown = self._session(request), self._composition(palette, *values)
+        added = actions.wear(self.service, session, (event._data or {}).get("look"), current=shown.content)
+        assert added.composition is not None
+        composition = replace(added.composition, size=shown.size)
+        return [{**note(added.message, "good"), "serial": time.time()}, *self._updates(composition)]
+
+    @handler
+    def _save_look(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
+        """Send the look of the page as the text of a file."""
+        session = self._session(request)
+        look = actions.look_of(self.service, session, self._composition(palette, *values))
+        return {"look": look["name"], "text": json.dumps(look, indent=2) + "\n", "serial": time.time()}
 
     @handler
     def _pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:

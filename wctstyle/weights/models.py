@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from wctstyle.encoder import MODELS, ModelConfig
 from wctstyle.errors import ConfigError, WeightsError
+from wctstyle.files import user_folder
 from wctstyle.weights import folding
 from wctstyle.weights.files import PARTS, Tensors, expected_shapes, read, shape_problems
 
@@ -80,13 +79,8 @@ def shipped_dir() -> Path:
 
 
 def user_dir() -> Path:
-    """Name the folder of imported and downloaded weights.
-
-    It is `weights` in `WCTSTYLE_HOME` where that is set, else in the user's data folder. It need not exist yet.
-    """
-    home = os.environ.get("WCTSTYLE_HOME")
-    base = Path(home).expanduser() if home else platformdirs.user_data_path("wctstyle", appauthor=False)
-    return base / "weights"
+    """Name the folder of imported and downloaded weights (`files.user_folder`)."""
+    return user_folder("weights")
 
 
 def _path(file: str) -> Path:

@@ -56,7 +56,7 @@ function thumb(item, kind, pressed, onclick) {
 }
 
 function adder(label, kind, icon) {
-  const input = make("input", { type: "file", accept: "image/*,.heic,.heif,.avif", multiple: "", "aria-label": label, "aria-describedby": "wct-limits" });
+  const input = make("input", { type: "file", accept: "image/*,.heic,.heif,.avif,.json", multiple: "", "aria-label": label, "aria-describedby": "wct-limits" });
   input.addEventListener("change", () => {
     add([...input.files], kind);
     input.value = "";
@@ -192,4 +192,4 @@ drawPhotos();
 drawBlend();
 allow(false, false);
 const tabs = document.querySelector("#wct-right [role=tablist]");
-for (const row of [one(".wct-photos"), one(".wct-picker"), sheet, tabs]) if (row) rove(row);
+for (const row of [one(".wct-photos"), one(".wct-picker"), sheet, one(".wct-looks"), tabs]) if (row) rove(row);
