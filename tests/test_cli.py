@@ -28,13 +28,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, color, images, inputs, recipe, samples
+from wctstyle import cli, color, images, inputs, recipe, samples, sources
 from wctstyle.batch import CONTENT_SIZE, Batch
 from wctstyle.cli import console, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
-from wctstyle.recipe import Optimisation, Source, StyleSource
+from wctstyle.recipe import Optimisation
 from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, MAX_SIDE, ModelName, Settings, style_long_side
+from wctstyle.sources import Source, StyleSource
 
 pure = settings(deadline=None, max_examples=60)
 
@@ -157,7 +158,7 @@ def test_parse_style_takes_any_text(text: str, files: set[str]):
 )
 def test_a_formatted_style_is_read_back(source: str, weight: float):
     assume(source != "sample:")
-    assert specs.parse_style(recipe.format_style(source, weight), exists={source}.__contains__) == (
+    assert specs.parse_style(sources.format_style(source, weight), exists={source}.__contains__) == (
         inputs.StyleSpec(source, weight)
     )
 
@@ -765,7 +766,7 @@ def test_styles_are_measured_at_the_size_of_the_result(
     seen: list[list[int]] = []
 
     def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
-        seen.append([max(rgb.shape[:2]) for region in styles for rgb, _ in region.styles])
+        seen.append([max(style.picture.shape[:2]) for region in styles for style, _ in region.styles])
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
@@ -782,7 +783,7 @@ def test_every_picture_of_a_batch_has_strokes_of_its_own_size(
     seen: list[Any] = []
 
     def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
-        seen.append(styles[0].styles[0][0])
+        seen.append(styles[0].styles[0][0].picture)
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)

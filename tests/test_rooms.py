@@ -20,6 +20,7 @@ ORDER = (
     "demo",
     "video batch",
     "recipe",
+    "sources",
     "stylizer",
     "refining",
     "rendering measuring",

@@ -15,8 +15,7 @@ from jaxtyping import Array, Float
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import CELL, COLOR_SCALE, Encoder
 from wctstyle.moments import Affine, Moments, measure, pool
-from wctstyle.regions import LEAST_AREA
-from wctstyle.settings import TransformKind
+from wctstyle.settings import LEAST_AREA, TransformKind
 from wctstyle.transforms import affine
 from wctstyle.types import Features, Image
 
@@ -27,7 +26,7 @@ For 256 pairs of photo and painting the smallest distance was 0.4 and the median
 
 
 LEAST_CELLS = LEAST_AREA // CELL**2
-"""Least number of cells for useful moments: smaller regions are measured together with the rest of the photo."""
+"""The same in cells of a code."""
 
 Amount = Float[Array, "1 h w 1"] | Float[Array, ""] | float
 """One number for all cells of a code, or one per cell."""

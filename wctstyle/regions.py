@@ -13,10 +13,7 @@ from jaxtyping import Float
 from wctstyle import images
 from wctstyle.color import luma
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.settings import checked_number, plain
-
-LEAST_AREA = 64 * 64
-"""Least area in pixels for useful moments: smaller parts are measured together with the rest of their picture."""
+from wctstyle.settings import LEAST_AREA, checked_number, plain
 
 
 @dataclass(frozen=True)

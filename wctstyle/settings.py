@@ -121,6 +121,16 @@ STROKE_SCALES = (0.25, 4.0)
 """Smallest and largest stroke scale."""
 
 
+LEAST_AREA = 64 * 64
+"""Least area in pixels for useful moments: smaller parts are measured together with the rest of their picture."""
+
+DEFAULT_FEATHER = 0.005
+"""Standard deviation of the blur that softens masks, as a share of the photo's long side."""
+
+MAX_FEATHER = 0.1
+"""Wider borders leave nothing of most regions."""
+
+
 def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_SCALE) -> int:
     """Return the long side to which style pictures are resized, so that strokes grow with the result.
 
