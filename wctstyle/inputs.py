@@ -92,7 +92,7 @@ class RegionSpec(Dials):
 class RegionSpecs:
     """What a job says of regions. masks: files by name. dials: by name, `REST` for the rest.
 
-    feather: standard deviation of the blur that softens masks, as a share of the long side of the photo's visible part.
+    feather: how far masks are softened (`settings.DEFAULT_FEATHER`), 0 not at all.
 
     Raises:
         ConfigError: the feather is out of range.

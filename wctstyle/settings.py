@@ -124,8 +124,11 @@ STROKE_SCALES = (0.25, 4.0)
 LEAST_AREA = 64 * 64
 """Least area in pixels for useful moments: smaller parts are measured together with the rest of their picture."""
 
-DEFAULT_FEATHER = 0.005
-"""Standard deviation of the blur that softens masks, as a share of the photo's long side."""
+DEFAULT_FEATHER = 0.01
+"""Standard deviation of the blur that softens masks, as a share of the long side of the photo's visible part.
+
+The least at which hard masks leave no seam beside the photo: with 0.005, the step across a border is 1.2 times its
+neighbours' in the optimiser; with 0, 4.4 times."""
 
 MAX_FEATHER = 0.1
 """Wider borders leave nothing of most regions."""
