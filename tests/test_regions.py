@@ -19,6 +19,7 @@ from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.optimizer.job import Job
 from wctstyle.optimizer.settings import FACE_WEIGHT
 from wctstyle.plan import measured, moved
+from wctstyle.refining import to_refine
 from wctstyle.regions import FACE, NOWHERE, REST, Dials, Region, Style, mask_of, named_regions, regions_of, shares
 from wctstyle.settings import DEFAULT_FEATHER, Settings
 from wctstyle.stylizer import Stylizer
@@ -411,6 +412,16 @@ def test_regions_take_parts_of_one_picture(stylizer, optimizer, photo, both):
         for upper, lower in (parts, codes) if made is not optimised else (parts,):
             found = made([Region(left(), upper), Region(None, [(lower, 2.0)])])
             assert np.abs(found - wanted).mean() < 0.35 * np.abs(whole - wanted).mean()
+
+
+def test_refining_has_the_parts_and_the_detail_of_regions(stylizer, photo, both):
+    regions = [Region(left(), Style(both, TOP), detail=0.3), Region(None, stylizer.style(both, TOP))]
+    wanted = to_refine(photo.shape, regions, replace(PLAIN, refine=3, detail=0.7))
+    assert [region.detail for region in wanted] == [0.3, 0.7]
+    for region in wanted:
+        np.testing.assert_array_equal(region.styles[0][0].mask, TOP)
+    (thin,) = to_refine(photo.shape, [Region(None, Style(both[:20], TOP[:20]))], replace(PLAIN, refine=3))
+    assert thin.styles[0][0].mask.shape == thin.styles[0][0].picture.shape[:2] == (32, 64)
 
 
 def test_a_measured_style_may_be_given_another_part(stylizer, photo, both):
