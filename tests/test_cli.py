@@ -28,12 +28,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, color, images, inputs, recipe, samples
+from wctstyle import cli, color, images, inputs, recipe, samples, sources
 from wctstyle.batch import CONTENT_SIZE, Batch
 from wctstyle.cli import console, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
-from wctstyle.recipe import Optimisation, Source, StyleSource
+from wctstyle.recipe import Optimisation
 from wctstyle.settings import (
     DEFAULT_MODEL,
     DEFAULT_STROKE_SCALE,
@@ -43,6 +43,7 @@ from wctstyle.settings import (
     Settings,
     style_long_side,
 )
+from wctstyle.sources import Source, StyleSource
 
 pure = settings(deadline=None, max_examples=60)
 
@@ -139,7 +140,7 @@ def test_parse_style_takes_any_text(text: str, files: set[str]):
 )
 def test_a_formatted_style_is_read_back(source: str, weight: float):
     assume(source != "sample:")
-    assert specs.parse_style(recipe.format_style(source, weight), exists={source}.__contains__) == (
+    assert specs.parse_style(sources.format_style(source, weight), exists={source}.__contains__) == (
         inputs.StyleSpec(source, weight)
     )
 
@@ -776,7 +777,7 @@ def test_styles_are_measured_at_the_size_of_the_result(
     seen: list[list[int]] = []
 
     def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
-        seen.append([max(rgb.shape[:2]) for region in styles for rgb, _ in region.styles])
+        seen.append([max(style.picture.shape[:2]) for region in styles for style, _ in region.styles])
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
@@ -793,7 +794,7 @@ def test_every_picture_of_a_batch_has_strokes_of_its_own_size(
     seen: list[Any] = []
 
     def spy(content: Any, styles: Any, settings: Settings, **_: Any) -> None:
-        seen.append(styles[0].styles[0][0])
+        seen.append(styles[0].styles[0][0].picture)
         raise NonFiniteError("enough seen")
 
     monkeypatch.setattr(one_model, "stylize", spy)
@@ -1010,6 +1011,136 @@ def test_styles_with_regions_are_parsed():
         parsed("a.png@cup:2")
     with pytest.raises(ConfigError, match="names two regions"):
         parsed("a.png@cup@rest")
+
+
+SKY = ("--style", "both.png:2@sky", "--style", "waves.png@sky", "--style", "both.png", "--mask", "sky=sky.png",
+       "--keep-faces", "0", "--size", "96")  # fmt: skip
+
+
+@pytest.fixture
+def parts(here: Path) -> Path:
+    """A picture that is light above and dark below, and masks of the upper half of it and of the photo's right."""
+    waves = images.load("waves.png").rgb
+    images.save(here / "both.png", np.concatenate([0.6 + 0.4 * waves, 0.4 * waves[::-1]]))
+    images.save(here / "light.png", 0.6 + 0.4 * waves)
+    upper = np.zeros((8, 8, 3), np.float32)
+    upper[:4] = 1
+    images.save(here / "upper.png", upper)
+    images.save(here / "sky.png", upper.swapaxes(0, 1))
+    return here
+
+
+def test_the_part_of_a_style_that_counts_is_named(parts: Path, one_model: Any):
+    """The result is near to that of the part alone; whole, the style is another one."""
+    dials = ("--keep-faces", "0", "--size", "96")
+    large = ("--style", "both.png", *dials, "--stroke-scale", "2")
+    made("sea.png", *large, "--style-mask", "rest=upper.png", "-o", "part.png")
+    made("sea.png", "--style", "light.png", *dials, "-o", "alone.png")
+    made("sea.png", *large, "-o", "whole.png")
+    part, alone, whole = (images.load(name).rgb for name in ("part.png", "alone.png", "whole.png"))
+    assert np.abs(part - alone).mean() < 0.5 * np.abs(whole - alone).mean()
+
+
+@pytest.mark.parametrize("command", ["stylize", "optimize"])
+def test_parts_dials_and_borders_come_back_from_a_recipe(parts: Path, one_model: Any, command: str):
+    """The recipe has them, and its command and its program make the same picture."""
+    own = ("--style-mask", "sky/1=upper.png", "--style-mask", "rest=upper.png", "--feather", "0.02",
+           "--region", "sky:strength=0.8,detail=0.5,stroke=0.5", "--region", "rest:texture=1.0")  # fmt: skip
+    more = ("--steps", "2") if command == "optimize" else ()
+    result = invoke(command, "sea.png", *SKY, *own, *more, "-o", "first.png")
+    assert result.exit_code == 0, result.output
+    recipe = json.loads(invoke("recipe", "first.png", "--json").stdout)
+    upper = {"name": "upper.png", "hash": images.load("upper.png").content_hash}
+    assert [style.get("mask") for style in recipe["styles"]] == [upper, None, upper]
+    assert recipe["feather"] == 0.02
+    assert recipe["regions"] == {"sky": {"strength": 0.8, "detail": 0.5, "stroke": 0.5}, "rest": {"texture": 1.0}}
+    again = invoke("recipe", "first.png").stdout
+    assert set(own) <= set(shlex.split(again))
+    assert invoke(*shlex.split(again)[1:], "-o", "second.png").exit_code == 0
+    exec(compile(invoke("recipe", "first.png", "--python").stdout, "recipe", "exec"), {})
+    hashes = {images.load(name).content_hash for name in ("first.png", "second.png", "result.png")}
+    assert len(hashes) == 1
+    for name in range(len(own) // 2) if command == "stylize" else ():  # each of them changes the picture
+        fewer = own[: 2 * name] + own[2 * name + 2 :]
+        other = invoke(command, "sea.png", *SKY, *fewer, *more, "-o", f"{name}.png")
+        assert other.exit_code == 0, other.output
+        assert images.load(f"{name}.png").content_hash not in hashes, own[2 * name : 2 * name + 2]
+
+
+def test_the_same_parts_and_dials_are_made_once(parts: Path, one_model: Any):
+    dials = ("--region", "sky:detail=0.5")
+    made("sea.png", *SKY, *dials, "-o", "out.png")
+    again = invoke("stylize", "sea.png", *SKY, *dials, "-o", "out.png", "--skip-existing")
+    assert "1 of 1 results are there already" in " ".join(again.stderr.split())
+    for other in (
+        ("--region", "sky:detail=0.6"),
+        (*dials, "--feather", "0"),
+        (*dials, "--style-mask", "sky=upper.png"),
+    ):
+        result = invoke("stylize", "sea.png", *SKY, *other, "-o", "out.png", "--skip-existing")
+        assert "results are there already" not in " ".join(result.stderr.split()), other
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("--style-mask", "sky", "--style-mask sky: wanted REGION=FILE, or REGION/NUMBER=FILE"),
+        ("--style-mask", "sky=", "wanted REGION=FILE"),
+        ("--style-mask", "sky/two=upper.png", "wanted REGION=FILE"),
+        (
+            "--style-mask",
+            "sea=upper.png",
+            "there is no such style; the regions with their styles are sky (2), rest (1)",
+        ),
+        ("--style-mask", "sky/3=upper.png", "there is no such style"),
+        ("--style-mask", "sky/0=upper.png", "there is no such style"),
+        ("--style-mask", "sky=black.png", "black.png: is black all over, so nothing of the style counts"),
+        ("--style-mask", "sky=gone.png", "gone.png"),
+        ("--region", "sea:strength=1", "--region sea:strength=1: no style has that region; the regions are sky, rest"),
+        (
+            "--region",
+            "sky",
+            "--region sky: wanted NAME:DIAL=VALUE,..., the dials being strength, detail, texture, stroke",
+        ),
+        ("--region", "sky:", "wanted NAME:DIAL=VALUE"),
+        ("--region", "sky:color=1", "wanted NAME:DIAL=VALUE"),
+        ("--region", "sky:detail=much", "wanted NAME:DIAL=VALUE"),
+        ("--region", "sky:detail=2", "--region sky:detail=2: detail of a region is 2.0, must be between 0 and 1"),
+        ("--region", "sky:stroke=9", "stroke of a region is 9.0, must be between 0.25 and 4"),
+        ("--region", "sky:strength=nan", "strength of a region is nan"),
+        ("--region", "sky:detail=1,detail=0", "detail is given twice"),
+        ("--feather", "1", "--feather is 1.0, must be between 0 and 0.1"),
+        ("--feather", "nan", "--feather is nan"),
+    ],
+)
+def test_bad_parts_and_dials_are_told(parts: Path, option: str, text: str, message: str):
+    images.save("black.png", np.zeros((4, 4, 3), np.float32))
+    assert message in " ".join(fails("stylize", "sea.png", *SKY, option, text, "-o", "out.png").split())
+
+
+def test_parts_and_dials_are_given_once(parts: Path):
+    mask, dial = ("--style-mask", "sky=upper.png"), ("--region", "sky:detail=1")
+    told = fails("stylize", "sea.png", *SKY, *mask, "--style-mask", "sky/2=upper.png", "-o", "out.png")
+    assert "waves.png has a mask already" in " ".join(told.split())
+    told = fails("stylize", "sea.png", *SKY, *dial, "--region", "sky:strength=1", "-o", "out.png")
+    assert "sky is given twice" in " ".join(told.split())
+    told = fails("stylize", "sea.png", *SKY, *mask, "-o", "upper.png", "--overwrite")
+    assert "is one of the input pictures" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"regions": {"sky": {"detail": 3}}}, "detail of a region is 3"),
+        ({"regions": {"sky": {"stroke": "x"}}}, "stroke of a region is 'x'"),
+        ({"regions": 3}, "has no attribute"),
+        ({"feather": -1}, "feather is -1"),
+        ({"styles": [{"name": "a.png", "weight": 1, "mask": {"name": 3}}]}, "name is 3, must be text"),
+    ],
+)
+def test_bad_parts_and_dials_of_a_recipe_are_told(changes: dict[str, Any], why: str):
+    with pytest.raises(ConfigError, match=why):
+        recipe.Recipe.from_json({**a_recipe().to_json(), **changes})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from wctstyle import cli, images, weights
 from wctstyle.cli import comparison, optimize_options, optimize_run, specs
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WeightsError
-from wctstyle.inputs import Sizes, Strokes, StyleSpec
+from wctstyle.inputs import RegionSpecs, Sizes, Strokes, StyleSpec
 from wctstyle.optimizer import OptimizeSettings, run
 from wctstyle.optimizer import settings as kinds
 from wctstyle.recipe import Optimisation
@@ -350,10 +350,10 @@ def test_thin_pictures_are_named_with_what_helps(here: Path):
 def test_strokes_grow_with_the_result(here: Path, options: tuple[object, ...], sides: tuple[int, int]):
     given: dict[object, Any] = dict(zip(options[::2], options[1::2], strict=True))
     strokes = Strokes(given.get("--style-size"), given.get("--stroke-scale"))
-    named = specs.Named(["sea.png"], [StyleSpec("waves.png")], {})
+    named = specs.Named(["sea.png"], [StyleSpec("waves.png")], RegionSpecs())
     sizes = Sizes(given.get("--size"), strokes, max_pixels=0)
     request = optimize_run.read_request(optimize_run.Wanted(named, OptimizeSettings(), "fast", "medium", sizes))
-    assert (request.content.width, request.regions[0].styles[0][0].shape[0]) == sides
+    assert (request.content.width, request.regions[0].styles[0][0].picture.shape[0]) == sides
     fast = request.recipe.fast
     assert (fast.model, fast.optimisation) == (DEFAULT_MODEL, None)
     assert (fast.style_size, fast.stroke_scale) == (strokes.style_size, strokes.stroke_scale)

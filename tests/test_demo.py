@@ -860,8 +860,8 @@ def test_a_recipe_of_the_command_line_is_understood(service, session):
     stylized = actions.keep(service, session, LOOK).recipe.to_json() | {"size": 500, "stroke_scale": 2.0}
     look = actions.restore_recipe(service, session, stylized, current="").composition
     assert (look.size, look.stroke_scale) == (SMALL.max_size, 2)
-    assert "fit_style(p, style_long_side(side, 2.0), side)" in Recipe.from_json(stylized).program()
-    for own, scale, fitted in ((750, 1.5, "fit_style(p, 750)"), (5000, 4, "(p, 5000)"), (0, 1, "(p, 0)")):
+    assert "style_long_side(side, 2.0), result=side)" in Recipe.from_json(stylized).program()
+    for own, scale, fitted in ((750, 1.5, ", 750), "), (5000, 4, ", 5000), "), (0, 1, ", 0), ")):
         sized = stylized | {"style_size": own, "stroke_scale": None}
         assert actions.restore_recipe(service, session, sized, current="").composition.stroke_scale == scale
         assert fitted in Recipe.from_json(sized).program()

@@ -58,7 +58,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = images.resize(samples.picture("cat"), long_side=96)
     images.save(folder / "photo.jpg", photo.rgb)
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
-    images.save(folder / "mask.png", np.tri(96, dtype=np.float32))
+    for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
+        images.save(folder / f"{name}.png", mask.astype(np.float32))
     (folder / "photos").mkdir()
     images.save(folder / "photos" / "one.jpg", photo.rgb)
     images.save(folder / "photos" / "two.jpg", np.ascontiguousarray(photo.rgb[:, ::-1]))

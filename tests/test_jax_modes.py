@@ -42,7 +42,7 @@ def refined(tensors: dict[str, np.ndarray]) -> np.ndarray:
     """One pass over two regions, one of them with three styles, and two steps of L-BFGS."""
     stylizer = Stylizer("slim", tensors=tensors)
     stylizer.__dict__["_optimizer"] = Optimizer(tensors=tensors)
-    regions = [Region(MASK, STYLES), Region(None, STYLES[0], 0.5)]
+    regions = [Region(MASK, STYLES), Region(None, STYLES[0], strength=0.5)]
     return stylizer.stylize(
         PHOTO, regions, Settings(detail=0.5, colors="match", color=0.5, strength=0.8, refine=2)
     ).image

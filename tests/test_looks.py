@@ -15,8 +15,9 @@ from wctstyle import cli, images, looks, samples
 from wctstyle.cli import optimize_command
 from wctstyle.errors import ConfigError
 from wctstyle.looks import MAX_NAME, SHIPPED, Look
-from wctstyle.recipe import MaskSource, Optimisation, Recipe, Source, StyleSource
+from wctstyle.recipe import Optimisation, Recipe
 from wctstyle.settings import DEFAULT_MODEL, STROKE_SCALES, Settings
+from wctstyle.sources import MaskSource, Source, StyleSource
 
 SETTINGS = Settings(strength=1.2, color=0.4, detail=0.25, blend="mixture", look=256)
 STYLES = (StyleSource("sample:marbling", "a", 0.7), StyleSource("waves.png", "b", 0.3))

@@ -706,7 +706,7 @@ def test_strength_0_is_the_photo_whatever_the_start_and_the_weights(tiny, conten
     np.testing.assert_array_equal(finish(tiny.run(content, [(style, 1.0)], settings)).image, content)
     half = np.zeros(content.shape[:2], np.float32)
     half[:, :20] = 1
-    regions = [Region(half, style, 0.0), Region(None, style)]
+    regions = [Region(half, style, strength=0.0), Region(None, style)]
     image = finish(tiny.run(content, regions, dataclasses.replace(SHORT, init="noise", steps=2))).image
     np.testing.assert_array_equal(image[:, :20], content[:, :20])
     assert np.abs(image[:, 20:] - content[:, 20:]).max() > 0.05

@@ -13,11 +13,15 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 from wctstyle import images, pixel_metrics
 from wctstyle.encoder import CELL, MODELS
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.inputs import feathered
 from wctstyle.moments import measure
 from wctstyle.optimizer import Optimizer, OptimizeSettings
+from wctstyle.optimizer.job import Job
+from wctstyle.optimizer.settings import FACE_WEIGHT
 from wctstyle.plan import measured, moved
-from wctstyle.regions import FACE, NOWHERE, REST, Region, mask_of, named_regions, regions_of, shares
-from wctstyle.settings import Settings
+from wctstyle.refining import to_refine
+from wctstyle.regions import FACE, NOWHERE, REST, Dials, Region, Style, mask_of, named_regions, regions_of, shares
+from wctstyle.settings import DEFAULT_FEATHER, Settings
 from wctstyle.stylizer import Stylizer
 
 PLAIN = Settings(keep_faces=0, texture=0)
@@ -354,3 +358,243 @@ def test_refining_keeps_to_the_regions(stylizer, optimizer, photo, one):
     plain, refined = (stylizer.stylize(photo, regions, replace(PLAIN, refine=n)).image for n in (0, 3))
     assert np.abs(refined - plain)[:, :32].mean() > 1e-3
     np.testing.assert_array_equal(refined[:, 48:], photo[:, 48:])
+
+
+# ------------------------------------------------------------------------------------------------ the styles' own parts
+
+TOP = np.repeat(np.arange(128) < 64, 64).reshape(128, 64).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def both(one, two):
+    """One picture that has the one style above and the other below."""
+    return np.concatenate([0.4 * one, 0.6 + 0.4 * two])
+
+
+def apart(got, want):
+    """Return the distance of moments as a share of what is wanted."""
+    return float(np.linalg.norm(got.mean - want.mean) / np.linalg.norm(want.mean))
+
+
+def test_a_part_of_a_style_has_its_own_moments(stylizer, both):
+    """Apart from the cells beside the border, which see across it."""
+    for mask, own, other in ((TOP, both[:64], both[64:]), (1 - TOP, both[64:], both[:64])):
+        found = stylizer.style(both, mask).moments
+        assert apart(found, stylizer.measure(own)) < 0.2 * apart(stylizer.measure(other), stylizer.measure(own))
+    whole = stylizer.measure(both)
+    for even in (np.full((3, 3), 0.5), np.ones((128, 64), bool)):
+        np.testing.assert_allclose(stylizer.style(both, even).moments.mean, whole.mean, atol=1e-4)
+    grey = stylizer.style(both, 0.25 + 0.75 * TOP).moments  # 0.8 of what counts is above
+    parts = [stylizer.style(both, mask).moments.mean for mask in (TOP, 1 - TOP)]
+    np.testing.assert_allclose(grey.mean, 0.8 * parts[0] + 0.2 * parts[1], atol=1e-3)
+
+
+def test_a_part_of_a_style_is_measured_once(stylizer, both):
+    assert stylizer.style(both, TOP) is stylizer.style(both.copy(), TOP.copy())
+    assert stylizer.style(both, TOP) is not stylizer.style(both, 1 - TOP)
+    assert stylizer.style(both, TOP) is not stylizer.style(both)
+
+
+def test_regions_take_parts_of_one_picture(stylizer, optimizer, photo, both):
+    """In the pass, refined and optimised: the same picture gives each region another style."""
+    stylizer._optimizer = optimizer
+
+    def refined(styles):
+        return stylizer.stylize(photo, styles, replace(PLAIN, refine=3)).image
+
+    def optimised(styles):
+        return last(optimizer.run(photo, styles, SHORT)).image
+
+    for made in (lambda styles: stylizer.stylize(photo, styles, PLAIN).image, refined, optimised):
+        wanted, whole = made([Region(left(), both[:64]), Region(None, both[64:])]), made(both)
+        codes = [stylizer.style(both, mask) for mask in (TOP, 1 - TOP)]
+        parts = [Style(both, TOP), Style(both, 1 - TOP)]
+        for upper, lower in (parts, codes) if made is not optimised else (parts,):
+            found = made([Region(left(), upper), Region(None, [(lower, 2.0)])])
+            assert np.abs(found - wanted).mean() < 0.35 * np.abs(whole - wanted).mean()
+
+
+def test_refining_has_the_parts_and_the_detail_of_regions(stylizer, photo, both):
+    regions = [Region(left(), Style(both, TOP), detail=0.3), Region(None, stylizer.style(both, TOP))]
+    wanted = to_refine(photo.shape, regions, replace(PLAIN, refine=3, detail=0.7))
+    assert [region.detail for region in wanted] == [0.3, 0.7]
+    for region in wanted:
+        np.testing.assert_array_equal(region.styles[0][0].mask, TOP)
+    (thin,) = to_refine(photo.shape, [Region(None, Style(both[:20], TOP[:20]))], replace(PLAIN, refine=3))
+    assert thin.styles[0][0].mask.shape == thin.styles[0][0].picture.shape[:2] == (32, 64)
+
+
+def test_a_measured_style_may_be_given_another_part(stylizer, photo, both):
+    code = stylizer.style(both, TOP)
+    found, wanted = (
+        stylizer.stylize(photo, style, PLAIN).image for style in (Style(code, 1 - TOP), Style(both, 1 - TOP))
+    )
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_parts_hold_in_large_pictures(stylizer, photo, both):
+    large = images.resize_planes(photo, height=2 * HEIGHT, width=2 * WIDTH)
+    wide = [images.resize_planes(style, height=4 * len(style), width=256) for style in (both, both[:64])]
+    settings = Settings(keep_faces=0, look=128)
+    found, wanted, whole = (
+        stylizer.stylize(large, style, settings).image for style in (Style(wide[0], TOP), wide[1], wide[0])
+    )
+    assert np.abs(found - wanted).mean() < 0.3 * np.abs(whole - wanted).mean()
+
+
+def test_a_small_part_is_measured_with_the_rest(stylizer, optimizer, photo, both):
+    """So that one pixel gives no style of one colour."""
+    pixel = np.zeros((128, 64), np.float32)
+    pixel[30, 30] = 1
+    found, whole = stylizer.style(both, pixel).moments, stylizer.measure(both)
+    np.testing.assert_allclose(found.mean, whole.mean, atol=2e-3)
+    few = np.zeros((128, 64), np.float32)
+    few[:32] = 1  # 32 cells of 128: as much again comes from all of them
+    corner = stylizer.style(both[:32].copy()).moments.mean
+    assert apart(stylizer.style(both, few).moments, stylizer.measure(both[:32].copy())) > 0
+    assert np.linalg.norm(stylizer.style(both, few).moments.mean - corner) < np.linalg.norm(whole.mean - corner)
+    image = last(optimizer.run(photo, [(Style(both, pixel), 1.0)], SHORT)).image
+    np.testing.assert_allclose(image, last(optimizer.run(photo, [(both, 1.0)], SHORT)).image, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((3, 4), np.float32), "style mask: is black wherever the style is, so nothing of it counts"),
+        (np.ones((3, 4, 3), np.float32), "style mask: has shape (3, 4, 3), wanted height x width"),
+        (np.full((3, 4), 2.0), "style mask: has float values from 2 to 2"),
+        ("mask.png", "style mask: got str, wanted an array"),
+    ],
+)
+def test_bad_masks_of_styles_are_told(stylizer, optimizer, photo, both, mask, message):
+    for run in (
+        lambda: stylizer.stylize(photo, Style(both, mask), PLAIN),
+        lambda: optimizer.run(photo, Style(both, mask), SHORT),
+    ):
+        with pytest.raises(ImageError) as caught:
+            run()
+        assert message in str(caught.value)
+
+
+def test_the_mask_of_a_cut_out_style_is_that_of_its_canvas(stylizer, both):
+    canvas, opacity, mask = np.zeros((200, 100, 3), np.float32), np.zeros((200, 100)), np.zeros((200, 100))
+    canvas[40:168, 20:84], opacity[40:168, 20:84], mask[40:104] = both, 1, 1
+    found = stylizer.style(images.load(np.dstack([canvas, opacity])), mask).moments
+    np.testing.assert_allclose(found.mean, stylizer.style(both, TOP).moments.mean, atol=1e-3)
+
+
+def test_a_state_belongs_to_the_parts_of_its_styles(optimizer, photo, both, tmp_path):
+    state = tmp_path / "state.safetensors"
+    run = optimizer.run(photo, Style(both, TOP), SHORT, checkpoint=state)
+    next(run)
+    run.close()
+    with pytest.raises(ConfigError, match="cannot go on, as these changed: the styles"):
+        optimizer.run(photo, Style(both, 1 - TOP), SHORT, resume=state)
+
+
+# ---------------------------------------------------------------------------------------------------- dials of regions
+
+
+def test_a_region_has_detail_and_texture_of_its_own(stylizer, optimizer, photo, one):
+    """On its side it is as with the settings' own; on the other as without."""
+    stylizer._optimizer = optimizer
+    plain = photo.copy()
+    plain[:, ::4] = plain[:, :1]
+    plain[48:] = 0.5
+    for name, value, settings in (
+        ("detail", 1.0, PLAIN),
+        ("texture", 1.0, PLAIN),
+        ("detail", 0.0, replace(PLAIN, detail=1.0)),
+        ("texture", 0.0, replace(PLAIN, texture=1.0)),
+        ("detail", 1.0, replace(PLAIN, refine=3)),
+    ):
+        regions = [Region(left(), one, **{name: value}), Region(1 - left(), one)]
+        alike = [Region(left(), one), Region(1 - left(), one)]
+        found = stylizer.stylize(plain, regions, settings).image
+        without = stylizer.stylize(plain, alike, settings).image
+        everywhere = stylizer.stylize(plain, alike, replace(settings, **{name: value})).image
+        both_sides = [np.abs(found - other)[:, part].mean() for part in (slice(0, 40), slice(88, None))
+                      for other in (everywhere, without)]  # fmt: skip
+        assert both_sides[0] < 0.35 * both_sides[1], (name, value)
+        assert both_sides[3] < 0.35 * both_sides[2], (name, value)
+
+
+def test_the_photo_weighs_more_in_regions_with_detail_and_on_faces(optimizer, photo, one):
+    regions = [Region(left(), one, detail=1.0), Region(None, one)]
+    faces = np.zeros((HEIGHT, WIDTH), np.float32)
+    faces[:48] = 0.5
+    job = Job.checked(photo, regions, replace(SHORT, keep_faces=0.2), None, faces, resumed=True)
+    on_faces = 1 + 0.5 * 0.2 * FACE_WEIGHT
+    corners = 1 + job.emphasis[[0, 0, -1, -1], [0, -1, 0, -1]]
+    np.testing.assert_allclose(corners, [4 * on_faces, on_faces, 4, 1], rtol=1e-5)
+    (term, *_) = optimizer._programs.objective(job, (HEIGHT, WIDTH))
+    np.testing.assert_allclose(term.emphasis[0, [0, 0, -1, -1], [0, -1, 0, -1], 0], corners, rtol=1e-4)
+
+
+def test_texture_by_pixel_is_encoded_once(stylizer, photo, one):
+    regions = [Region(left(), one, texture=1.0), Region(None, one)]
+    stylizer.stylize(photo, regions, replace(PLAIN, strength=0.6))
+    traced, known = dict(stylizer.traces), stylizer.cache.total
+    stylizer.stylize(photo, regions, replace(PLAIN, strength=0.5))
+    assert (stylizer.traces, stylizer.cache.total) == (traced, known)
+
+
+def test_bad_dials_are_told():
+    for name, value, message in (
+        ("detail", 2, "detail of a region is 2, must be between 0 and 1"),
+        ("texture", "much", "texture of a region is 'much'"),
+        ("strength", float("nan"), "strength of a region is nan"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Region(None, [], **{name: value})
+
+
+def test_dials_are_given_by_name():
+    regions = named_regions(
+        [("a", 1.0, ""), ("b", 1.0, "sky")], {"sky": left()}, lambda: None, {"sky": Dials(detail=1)}
+    )
+    assert [(region.detail, region.strength) for region in regions] == [(None, 1.0), (1, 1.0)]
+
+
+# -------------------------------------------------------------------------------------------------------- soft borders
+
+
+def steps_at(image, column):
+    """Return the step of the mean light across a border, and the usual one around it."""
+    steps = np.abs(np.diff(image.mean(2), axis=1)).mean(0)
+    return steps[column - 1], np.median(steps[column - 20 : column + 20])
+
+
+def test_soft_masks_stay_in_place_and_still_add_up(photo):
+    """A border stays where it was, and masks that shared the photo out still do."""
+    thirds = [left(1 / 4), left(3 / 4) - left(1 / 4), 1 - left(3 / 4)]
+    soft = [feathered(mask, images.load(photo), 0.02) for mask in thirds]
+    np.testing.assert_allclose(np.sum(soft, axis=0), 1, atol=1e-5)
+    edge = WIDTH // 4
+    np.testing.assert_allclose(soft[0][:, edge - 1] + soft[0][:, edge], 1, atol=1e-3)
+    assert 0.55 < soft[0][0, edge - 1] < 0.7
+    assert soft[0][0, edge + 16] == pytest.approx(0, abs=1e-4)
+    np.testing.assert_array_equal(feathered(thirds[0], images.load(photo), 0), thirds[0])
+
+
+def test_a_soft_border_is_as_wide_for_every_size_of_mask_and_canvas(photo):
+    found = feathered(left(), images.load(photo), 0.02)
+    coarse = feathered(left()[::8, ::8], images.load(photo), 0.02)
+    np.testing.assert_allclose(coarse, found, atol=0.25)  # Lanczos blurs it too
+    canvas = np.zeros((HEIGHT, 3 * WIDTH, 4), np.float32)
+    canvas[:, WIDTH : 2 * WIDTH] = np.dstack([photo, np.ones((HEIGHT, WIDTH))])
+    wide = np.pad(left(), ((0, 0), (WIDTH, WIDTH)), mode="edge")
+    np.testing.assert_allclose(feathered(wide, images.load(canvas), 0.02)[:, WIDTH : 2 * WIDTH], found, atol=1e-3)
+
+
+def test_a_border_has_no_seam(optimizer, photo, one):
+    """A hard mask leaves one, where the result meets the photo."""
+    smooth = images.resize_planes(photo[::16, ::16], height=HEIGHT, width=WIDTH)
+    hard, soft = (
+        last(optimizer.run(smooth, [Region(mask, 0.2 * one)], replace(SHORT, steps=20, content_weight=0))).image
+        for mask in (left(), feathered(left(), images.load(smooth), DEFAULT_FEATHER))
+    )
+    at, usual = steps_at(hard, WIDTH // 2)
+    assert at > 3 * usual
+    at, usual = steps_at(soft, WIDTH // 2)
+    assert at < 1.5 * usual

@@ -21,6 +21,7 @@ ORDER = (
     "video batch",
     "looks",
     "recipe",
+    "sources",
     "stylizer",
     "refining",
     "rendering measuring",

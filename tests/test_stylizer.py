@@ -888,7 +888,7 @@ def test_no_style_is_an_error(stylizer, photo_64, none):
         (lambda style: [(style, None)], "weight of style 1 is None, must be a number >= 0"),
         (lambda style: [(style, "1")], "weight of style 1 is '1', must be a number >= 0"),
         (lambda style: [(style, [1, 2])], "weight of style 1 is"),
-        (lambda style: Region(None, style, None), "strength of a region is None, must be a number >= 0"),
+        (lambda style: Region(None, style, strength=None), "strength of a region is None, must be a number >= 0"),
         (lambda style: Region(None, [(style, True)]), "weight of style 1 is True, must be a number >= 0"),
     ],
 )

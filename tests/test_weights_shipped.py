@@ -1,6 +1,7 @@
 """The weights that come with the package, and where they come to lie."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from original import ORIGINAL, needs_original
 from benchmarks.judge import Judge
 from wctstyle import images, pixel_metrics, samples, weights
 from wctstyle.encoder import MODELS
+from wctstyle.inputs import feathered
+from wctstyle.regions import Region
+from wctstyle.settings import DEFAULT_FEATHER, Settings
 from wctstyle.stylizer import Stylizer
 from wctstyle.weights.models import FILES, VGG19_ENCODER
 
@@ -111,3 +115,26 @@ def test_single_pixels_get_the_colours_of_a_flat_field():
     assert flat.mean() > 0.3
     assert min(pixel.mean() for pixel in pixels) > 0.1
     assert abs(np.median([pixel.mean() for pixel in pixels]) - flat.mean()) < 0.2
+
+
+def test_borders_of_regions_have_no_halo():
+    """Across a border between two styles, the mean of its pixels lies between the two full results.
+
+    What lies outside is measured against the contrast of the two. A gap between the regions shows up in it.
+    """
+    stylizer, settings = Stylizer("slim"), Settings(keep_faces=0)
+    picture = images.resize(samples.picture("coffee"), long_side=256)
+    one, two = (images.resize(samples.picture(name), long_side=256).rgb for name in ("stained-glass", "woodcut-wave"))
+    photo, edge, code = picture.rgb, picture.width // 2, stylizer.content(picture.rgb)
+    columns = np.broadcast_to(np.arange(picture.width), photo.shape[:2])
+
+    def outside(first, second):
+        result = stylizer.stylize(photo, [Region(first, one), Region(second, two)], settings)
+        fully = [stylizer.render(code, [replace(part, share=None)], settings).mean(0) for part in result.parts]
+        found, low, high = result.image.mean(0), np.minimum(*fully), np.maximum(*fully)
+        beyond = np.maximum(found - high, 0) + np.maximum(low - found, 0)
+        return beyond[edge - 16 : edge + 16].mean() / (high - low).mean()
+
+    for feather in (0, DEFAULT_FEATHER, 0.05):
+        assert outside(feathered((columns < edge).astype(np.float32), picture, feather), None) < 0.06
+    assert outside(columns < edge - 8, columns >= edge + 8) > 0.2

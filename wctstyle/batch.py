@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from wctstyle import __version__, images
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import (
     STDIN,
+    RegionSpecs,
     Sizes,
     StyleSpec,
-    fit_style,
+    fit_part,
     photo_side,
     read,
     read_masks,
+    read_parts,
     read_photo,
     read_style,
     regions_for,
+    style_sides,
 )
 from wctstyle.laps import Laps
-from wctstyle.recipe import Recipe, Source, mask_sources, public_name, style_sources
-from wctstyle.settings import MAX_SIDE, Settings
+from wctstyle.recipe import Recipe
+from wctstyle.regions import Style
+from wctstyle.settings import Settings
+from wctstyle.sources import Source, mask_sources, public_name, style_sources
 
 if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
@@ -44,8 +46,7 @@ LAPS = ("load_model", "read", "encode", "blend", "render", "refine", "write")
 class Batch:
     """Stylizes one photo after another with the same styles; the model is loaded for the first.
 
-    The styles and masks (files by the names of their regions) are read at once. `warn` is told what does not stop a
-    picture.
+    The styles and all masks are read at once. `warn` is told what does not stop a picture.
 
     Raises:
         ConfigError: the quality is out of range.
@@ -60,37 +61,39 @@ class Batch:
         model: str,
         sizes: Sizes,
         quality: int = images.DEFAULT_QUALITY,
-        masks: Mapping[str, str] = MappingProxyType({}),
+        regions: RegionSpecs = RegionSpecs(),  # noqa: B008
         warn: Callable[[str], None],
     ) -> None:
         images.check_quality(quality)
         self.settings, self.model, self.sizes, self.quality = settings, model, sizes, quality
-        self._specs, self._warn = styles, warn
+        self._specs, self._regions, self._warn = styles, regions, warn
         self._first_laps: Laps | None = Laps(*LAPS)
-        self._masks = read_masks(masks, sizes.max_pixels)
+        self._masks = read_masks(regions.masks, sizes.max_pixels)
+        self._parts = read_parts(styles, sizes.max_pixels)
         full = self._read_styles()
-        self._style_sources = style_sources(styles, full)
+        self._style_sources = style_sources(styles, full, self._parts)
         self._full: list[images.Picture] | None = full
-        self._fitted: tuple[int, list[tuple[np.ndarray, float]]] | None = None
+        self._fitted: tuple[tuple[tuple[int, int], ...], list[tuple[Style, float]]] | None = None
         if sizes.strokes.style_size is not None:
-            self._styles_at(sizes.strokes.style_size)  # here, so that a size that cannot be is told at once
+            self._styles_for(CONTENT_SIZE)  # here, so that a size that cannot be is told at once
         self._stylizer: Stylizer | None = None
 
     def _read_styles(self) -> list[images.Picture]:
         return [read_style(spec.source, self.sizes.max_pixels) for spec in self._specs]
 
-    def _styles_at(self, side: int, result: int = MAX_SIDE) -> list[tuple[np.ndarray, float]]:
-        """Return styles and weights at a long side (`fit_style`), the last one kept; else the files are read again.
+    def _styles_for(self, result: int) -> list[tuple[Style, float]]:
+        """Return styles and weights for a result of that long side, the last ones kept; else the files are read again.
 
         Their full sizes, kept for the whole of a batch, could take gigabytes.
         """
-        if self._fitted is None or self._fitted[0] != side:
+        sides = style_sides(self._specs, self._regions.dials, self.sizes.strokes, result)
+        if self._fitted is None or self._fitted[0] != sides:
             full, self._full = self._full or self._read_styles(), None
             fitted = [
-                (fit_style(picture, side, result).rgb, spec.weight)
-                for picture, spec in zip(full, self._specs, strict=True)
+                (fit_part(picture, *side, part and part.plane), spec.weight)
+                for picture, side, part, spec in zip(full, sides, self._parts, self._specs, strict=True)
             ]
-            self._fitted = side, fitted
+            self._fitted = sides, fitted
         return self._fitted[1]
 
     def made(self, content: str, result: Path) -> bool:
@@ -120,8 +123,7 @@ class Batch:
         """
         laps, self._first_laps = self._first_laps or Laps(*LAPS), None
         full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
-        longest = max(visible_sides(picture))
-        styles = self._styles_at(self.sizes.strokes.long_side(longest), longest)
+        styles = self._styles_for(max(visible_sides(picture)))
         recipe = self._recipe_for(full, content).to_json()
         laps.end("read")
         if self._stylizer is None:
@@ -131,7 +133,7 @@ class Batch:
             laps.end("load_model")
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
-        regions = regions_for(picture, styles, self._specs, self._masks, self._warn)
+        regions = regions_for(picture, styles, self._specs, self._masks, self._regions, self._warn)
         result = stylizer.stylize(picture, regions, self.settings, refining=refining)
         stylizer.forget_photos()  # each is seen once
         laps.include(result.seconds)
@@ -165,6 +167,8 @@ class Batch:
             style_size=self.sizes.strokes.style_size,
             stroke_scale=self.sizes.strokes.stroke_scale,
             masks=mask_sources(self._masks),
+            feather=self._regions.feather,
+            dials=self._regions.dials,
         )
 
 

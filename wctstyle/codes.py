@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from wctstyle.cutout import Cutout
+from wctstyle.cutout import Cutout, pixels_of
 from wctstyle.faces import face_map
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
+from wctstyle.regions import Dials
+from wctstyle.settings import MAX_SIDE
 from wctstyle.sizes import counted_side
+from wctstyle.texture import Amount
 from wctstyle.types import Features
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -30,16 +34,18 @@ def codes_cache(capacity: int = CODES_BYTES) -> Recent[Any]:
 
 @dataclass(frozen=True)
 class StyleCode:
-    """A measured style picture: its moments, and its pixels for `refine`."""
+    """A measured style picture: its moments, its pixels for `refine`, and the part of it that counts (None: all)."""
 
     moments: Moments
     pixels: Rgb
     key: str
+    mask: Float[np.ndarray, "h w"] | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory use in bytes."""
-        return self.pixels.nbytes + int(self.moments.covariance.nbytes)
+        planes = self.pixels.nbytes + (0 if self.mask is None else self.mask.nbytes)
+        return planes + int(self.moments.covariance.nbytes)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class ContentCode:
     pixels: Float[np.ndarray, "1 H W 3"]
     height: int
     width: int
-    texture: float
+    texture: Amount
     key: str
     original: ContentCode | None = None
     cutout: Cutout | None = None
@@ -126,8 +132,27 @@ class ContentCode:
 
 @dataclass(frozen=True)
 class Part:
-    """A region ready to paint: plan, share of each pixel (None: everywhere), and a factor on the settings' strength."""
+    """A region ready to paint: plan, share of each pixel (None: everywhere), and its dials."""
 
     plan: Plan
     share: Float[np.ndarray, "1 H W 1"] | None = None
-    strength: float = 1.0
+    dials: Dials = Dials()
+
+
+def shape_of(content: Any) -> tuple[int, int] | None:
+    """Return the height and width of a photo or its code; None for what is no picture."""
+    shape = np.shape(content.photo if isinstance(content, ContentCode) else pixels_of(content))
+    return shape[:2] if len(shape) == 3 and 0 < min(shape) <= max(shape) <= MAX_SIDE else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A stylised picture, its parts with their plans (none without a style) and the seconds each step took.
+
+    first_of_size: whether programs had to be compiled, or read from the cache on disk, for its size.
+    """
+
+    image: Rgb
+    parts: Sequence[Part]
+    seconds: Mapping[str, float]
+    first_of_size: bool = False

@@ -154,8 +154,12 @@ def colors_of(rgb: Float[np.ndarray, "h w 3"], weights: Float[np.ndarray, "h w"]
     return Colors(mean, centered.T @ (counted[:, None] * centered))
 
 
-def with_colors(rgb: Float[np.ndarray, "h w 3"], goal: Colors) -> Float[np.ndarray, "h w 3"]:
+def with_colors(
+    rgb: Float[np.ndarray, "h w 3"], goal: Colors, weights: Float[np.ndarray, "h w"] | None = None
+) -> Float[np.ndarray, "h w 3"]:
     """Give a picture other colours: the mean and covariance of `goal`; clipped to [0, 1].
+
+    `weights` say how much each of its pixels counts; None: all alike.
 
     ``x' = A (x - mean) + goal.mean`` with ``A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2``, the Monge-Kantorovich map from the
     picture's covariance S to the goal's T.
@@ -166,7 +170,7 @@ def with_colors(rgb: Float[np.ndarray, "h w 3"], goal: Colors) -> Float[np.ndarr
     mean count as that. RGB is gamma-encoded: in linear light two dark styles became foggy, and 12 to 15 % of two light
     ones were clipped (1 to 2 % here).
     """
-    own = colors_of(rgb)
+    own = colors_of(rgb, weights)
     values, vectors = np.linalg.eigh(own.covariance)
     values = np.maximum(values, LEAST_VARIANCE * values.mean() + 1e-12)
     root, inverse = ((vectors * scale) @ vectors.T for scale in (np.sqrt(values), 1 / np.sqrt(values)))

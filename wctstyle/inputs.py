@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.regions import FACE, Region, mask_of, named_regions
-from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, WHOLE_STYLE, style_long_side
+from wctstyle.regions import FACE, REST, Dials, Region, Style, fitted, fitted_part, mask_of, named_regions, softened
+from wctstyle.settings import (
+    DEFAULT_FEATHER,
+    DEFAULT_STROKE_SCALE,
+    MAX_FEATHER,
+    MAX_SIDE,
+    STROKE_SCALES,
+    WHOLE_STYLE,
+    checked_number,
+    style_long_side,
+)
 
 STDIN = "-"
 """The path that means standard input. It can be read once."""
@@ -24,11 +34,12 @@ PIECES = 4
 
 @dataclass(frozen=True)
 class StyleSpec:
-    """A style by name: a path or `sample:NAME`, its weight in the blend, and its region."""
+    """A style by name: a path or `sample:NAME`, its weight in the blend, its region, and the file of its mask."""
 
     source: str
     weight: float = 1.0
     region: str = ""
+    mask: str = ""
 
 
 def _check_side(name: str, value: int | None) -> None:
@@ -64,6 +75,56 @@ class Strokes:
     def long_side(self, result: int) -> int:
         """Return the long side of the style pictures for a result of that long side; 0: their own."""
         return self.style_size or 0 if self.stroke_scale is None else style_long_side(result, self.stroke_scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionSpec(Dials):
+    """What a region has of its own. stroke: its stroke scale; None: the strokes of the others.
+
+    Raises:
+        ConfigError: a value out of range, naming it.
+    """
+
+    stroke: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stroke is not None:
+            checked_number("stroke of a region", self.stroke, *STROKE_SCALES)
+
+
+@dataclass(frozen=True)
+class RegionSpecs:
+    """What a job says of regions. masks: files by name. dials: by name, `REST` for the rest.
+
+    feather: how far masks are softened (`settings.DEFAULT_FEATHER`), 0 not at all.
+
+    Raises:
+        ConfigError: the feather is out of range.
+    """
+
+    masks: Mapping[str, str] = field(default_factory=dict)
+    dials: Mapping[str, RegionSpec] = field(default_factory=dict)
+    feather: float = DEFAULT_FEATHER
+
+    def __post_init__(self) -> None:
+        checked_number("feather", self.feather, 0, MAX_FEATHER)
+
+
+def style_sides(
+    specs: Sequence[StyleSpec], dials: Mapping[str, RegionSpec], strokes: Strokes, result: int
+) -> tuple[tuple[int, int], ...]:
+    """Return the long side of each style picture (0: its own) and that of the result, as `fit_style` takes them.
+
+    A size in pixels is taken as it is, so there the result is as large as can be.
+    """
+
+    def side(spec: StyleSpec) -> tuple[int, int]:
+        own = dials.get(spec.region or REST, RegionSpec()).stroke
+        chosen = strokes if own is None else Strokes(stroke_scale=own)
+        return chosen.long_side(result), MAX_SIDE if chosen.stroke_scale is None else result
+
+    return tuple(side(spec) for spec in specs)
 
 
 @dataclass(frozen=True)
@@ -127,7 +188,7 @@ def read_style(source: str, max_pixels: int) -> images.Picture:
 
 @dataclass(frozen=True)
 class Mask:
-    """A region's mask: where it came from, the hash of its picture, and what counts."""
+    """The mask of a region or a style: where it came from, the hash of its picture, and what counts."""
 
     source: str
     hash: str
@@ -140,8 +201,26 @@ def read_masks(files: Mapping[str, str], max_pixels: int) -> dict[str, Mask]:
     Raises:
         ImageError: one cannot be read.
     """
-    read_in = {name: read(file, max_pixels) for name, file in files.items()}
-    return {name: Mask(files[name], picture.content_hash, mask_of(picture)) for name, picture in read_in.items()}
+    return {name: _read_mask(file, max_pixels) for name, file in files.items()}
+
+
+def read_parts(specs: Sequence[StyleSpec], max_pixels: int) -> list[Mask | None]:
+    """Read the masks of styles; None for a style without.
+
+    Raises:
+        ImageError: one cannot be read, or is black all over.
+    """
+    files = dict.fromkeys(spec.mask for spec in specs if spec.mask)  # each once: one may be standard input
+    masks = {file: _read_mask(file, max_pixels) for file in files}
+    for file, mask in masks.items():
+        if not mask.plane.any():
+            raise ImageError(f"{file}: is black all over, so nothing of the style counts; paint its part white")
+    return [masks.get(spec.mask) for spec in specs]
+
+
+def _read_mask(file: str, max_pixels: int) -> Mask:
+    picture = read(file, max_pixels)
+    return Mask(file, picture.content_hash, mask_of(picture))
 
 
 def photo_side(picture: images.Picture, size: int | None, usual: int) -> int:
@@ -192,6 +271,22 @@ def _sampled(picture: images.Picture, side: int, most: int) -> images.Picture:
     return images.Picture(np.concatenate([np.concatenate(row, axis=1) for row in sampled]), source=picture.source)
 
 
+def fit_part(picture: images.Picture, side: int, result: int = MAX_SIDE, mask: np.ndarray | None = None) -> Style:
+    """Do as `fit_style`; `mask`, of the whole picture, is the part of it that counts."""
+    rgb = fit_style(picture, side, result).rgb
+    if mask is None or side <= max(result, WHOLE_STYLE):
+        return Style(rgb, fitted_part(Style(picture, mask), *rgb.shape[:2]))
+    trimmed = images.trimmed(picture)  # it is sampled, so its mask is by the same pieces
+    whole = fitted_part(Style(picture, mask), trimmed.height, trimmed.width)
+    assert whole is not None
+    return Style(rgb, fit_style(images.Picture(np.repeat(whole[..., None], 3, axis=2)), side, result).rgb[..., 0])
+
+
+def feathered(mask: np.ndarray, photo: images.Picture, feather: float) -> np.ndarray:
+    """Bring the mask of a region to the photo's size and soften it (`RegionSpecs.feather`)."""
+    return softened(fitted(mask, photo.height, photo.width), feather * max(visible_sides(photo)))
+
+
 def _fit(picture: images.Picture, side: int, name: str) -> images.Picture:
     """Scale to a long side; 0 is the picture's own, and `name` is what asked for it."""
     if side == 0:
@@ -207,9 +302,10 @@ def _fit(picture: images.Picture, side: int, name: str) -> images.Picture:
 
 def regions_for(
     photo: images.Picture,
-    styles: Sequence[tuple[np.ndarray, float]],
+    styles: Sequence[tuple[Style, float]],
     specs: Sequence[StyleSpec],
     masks: Mapping[str, Mask],
+    regions: RegionSpecs,
     warn: Callable[[str], None],
 ) -> list[Region]:
     """Put a photo's styles into the regions that their specs name; warns where no face is found for them."""
@@ -223,4 +319,5 @@ def regions_for(
         return found
 
     named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
-    return named_regions(named, {name: mask.plane for name, mask in masks.items()}, faces)
+    planes = {name: feathered(mask.plane, photo, regions.feather) for name, mask in masks.items()}
+    return named_regions(named, planes, faces, regions.dials)

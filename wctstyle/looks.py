@@ -14,8 +14,9 @@ from typing import Any
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.files import replace_file, user_folder
-from wctstyle.recipe import Recipe, Source, StyleSource
+from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, Settings
+from wctstyle.sources import Source, StyleSource
 
 SUFFIX = ".json"
 MAX_BYTES = 2**20

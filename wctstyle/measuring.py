@@ -22,10 +22,18 @@ from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
-from wctstyle.regions import Region, blend_shares, shares, weighted_styles
-from wctstyle.settings import DEFAULT_MODEL, DEFAULT_TEXTURE, MAX_SIDE, BlendKind, TransformKind, checked_model
+from wctstyle.regions import Region, Style, blend_shares, filled_up, fitted_part, shares, weighted_styles
+from wctstyle.settings import (
+    DEFAULT_MODEL,
+    DEFAULT_TEXTURE,
+    MAX_SIDE,
+    BlendKind,
+    Settings,
+    TransformKind,
+    checked_model,
+)
 from wctstyle.sizes import pad_to_family
-from wctstyle.texture import textured
+from wctstyle.texture import Amount, Amounts, textured
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import Barycenters
 
@@ -64,6 +72,26 @@ def checked(rgb: Any, what: str) -> Rgb:
     return array
 
 
+def texture_of(regions: Sequence[Region], height: int, width: int, settings: Settings) -> Amount:
+    """Return the texture of a photo: one amount, or one per pixel where regions have their own."""
+    if all(region.texture is None for region in regions):
+        return settings.texture
+    plane = np.full((height, width), settings.texture, np.float32)
+    for region, share in zip(regions, shares(regions, height, width), strict=True):
+        if region.texture is not None:
+            plane += (1 if share is None else share) * np.float32(region.texture - settings.texture)
+    return Amounts(plane)
+
+
+def style_pixels(style: Style) -> Style:
+    """Return a style as checked pixels and a mask, whether or not its picture has been measured."""
+    code = style.picture
+    if isinstance(code, StyleCode):
+        return Style(code.pixels, code.mask if style.mask is None else style.mask)
+    rgb = checked(code, "style picture")
+    return Style(rgb, fitted_part(style, *rgb.shape[:2]))
+
+
 class Measurer:
     """Measures pictures and plans with one model.
 
@@ -98,20 +126,32 @@ class Measurer:
         """Number of traces per program: one for each size of the family in use."""
         return self._programs.traces
 
-    def style(self, image: Rgb) -> StyleCode:
-        """Measure a style picture (RGB in [0, 1], at the size at which its strokes should appear)."""
+    def style(self, image: Rgb, mask: Any = None) -> StyleCode:
+        """Measure a style picture (RGB in [0, 1], at the size at which its strokes should appear).
+
+        `mask` restricts it to a part (`regions.Style`).
+        """
         rgb = checked(image, "style picture")
-        return self.style_of(content_hash(rgb), lambda: rgb)
+        part = fitted_part(Style(image, mask), *rgb.shape[:2])
+        key = content_hash(rgb) + ("" if part is None else content_hash(part))
+        return self.style_of(key, lambda: rgb, part)
 
-    def style_of(self, key: str, read: Callable[[], Rgb]) -> StyleCode:
-        """Measure the style picture that `read` gives, unless that of this key has been measured."""
-        return self._style_of(STYLE, key, read)
+    def style_of(
+        self, key: str, read: Callable[[], Rgb], part: Float[np.ndarray, "h w"] | None = None, *, kind: str = STYLE
+    ) -> StyleCode:
+        """Measure the style picture that `read` gives, or a part of it, unless that of this key has been measured.
 
-    def _style_of(self, kind: str, key: str, read: Callable[[], Rgb]) -> StyleCode:
+        `kind` says for what it is kept: `forget_photos` keeps `STYLE`.
+        """
+
         def make() -> StyleCode:
             rgb = checked(read(), "style picture")
-            _, moments = self._programs.encode(pad_to_family(rgb), *rgb.shape[:2])
-            return StyleCode(moments, rgb, key)
+            height, width = rgb.shape[:2]
+            code, moments = self._programs.encode(pad_to_family(rgb), height, width)
+            if part is not None:
+                counted = pad_to_family(filled_up(part)[..., None])
+                moments = self._programs.measured(code, height, width, counted, None)
+            return StyleCode(moments, rgb, key, part)
 
         return self.cache.get((kind, self.model, key), make)
 
@@ -120,11 +160,13 @@ class Measurer:
     ) -> list[Region]:
         """Measure the styles of regions, each in the colours of its region's own part of the photo."""
 
-        def recolored(style: Rgb | StyleCode, goal: color.Colors) -> StyleCode:
-            pixels = style.pixels if isinstance(style, StyleCode) else checked(style, "style picture")
-            key = style.key if isinstance(style, StyleCode) else content_hash(pixels)
+        def recolored(style: Style, goal: color.Colors) -> StyleCode:
+            own = style_pixels(style)
+            pixels, part = own.picture, own.mask
+            code = style.picture if isinstance(style.picture, StyleCode) and style.mask is None else None
+            key = code.key if code else content_hash(pixels) + ("" if part is None else content_hash(part))
             key += hashlib.sha256(goal.mean.tobytes() + goal.covariance.tobytes()).hexdigest()
-            return self._style_of("matched", key, lambda: color.with_colors(pixels, goal))
+            return self.style_of(key, lambda: color.with_colors(pixels, goal, part), part, kind="matched")
 
         found = []
         for region, share in zip(regions, shares(regions, *photo.shape[:2]), strict=True):
@@ -147,7 +189,7 @@ class Measurer:
         """Return the moments of a picture's code."""
         return self.style(image).moments
 
-    def content(self, image: Content, *, texture: float = DEFAULT_TEXTURE) -> ContentCode:
+    def content(self, image: Content, *, texture: Amount = DEFAULT_TEXTURE) -> ContentCode:
         """Encode a content picture (RGB in [0, 1]) once; changing any setting except `texture` reuses the code.
 
         Of a `Picture` with transparency only what is visible is encoded, and opacity weighs its moments.
@@ -161,7 +203,7 @@ class Measurer:
         rgb = checked(image, "content picture")
         return self.content_of(content_hash(rgb), lambda: rgb, texture=texture)
 
-    def content_of(self, key: str, read: Callable[[], Content], *, texture: float = DEFAULT_TEXTURE) -> ContentCode:
+    def content_of(self, key: str, read: Callable[[], Content], *, texture: Amount = DEFAULT_TEXTURE) -> ContentCode:
         """Encode the content picture that `read` gives, unless that of this key has been encoded."""
 
         def make() -> ContentCode:
@@ -182,7 +224,7 @@ class Measurer:
             return code
         return replace(code, moments=self._programs.measured(code.code, code.height, code.width, counted, None))
 
-    def _textured(self, code: ContentCode, texture: float) -> ContentCode:
+    def _textured(self, code: ContentCode, texture: Amount) -> ContentCode:
         """Encode a photo that is encoded already with another texture."""
         if self.own(code).texture == texture:
             return code

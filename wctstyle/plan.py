@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from wctstyle.decoder import Decoder
 from wctstyle.encoder import CELL, COLOR_SCALE, Encoder
 from wctstyle.moments import Affine, Moments, measure, pool
-from wctstyle.settings import TransformKind
+from wctstyle.settings import LEAST_AREA, TransformKind
 from wctstyle.transforms import affine
 from wctstyle.types import Features, Image
 
@@ -25,8 +25,8 @@ KEPT_WITHIN = 0.2
 For 256 pairs of photo and painting the smallest distance was 0.4 and the median 3.6; for two photos, 0.2 and 1.8."""
 
 
-LEAST_CELLS = 64
-"""Least number of cells for useful moments: smaller regions are measured together with the rest of the photo."""
+LEAST_CELLS = LEAST_AREA // CELL**2
+"""The same in cells of a code."""
 
 Amount = Float[Array, "1 h w 1"] | Float[Array, ""] | float
 """One number for all cells of a code, or one per cell."""

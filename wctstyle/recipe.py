@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +10,11 @@ from typing import Any
 
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
-from wctstyle.images import Picture
-from wctstyle.inputs import STDIN, Mask, StyleSpec
+from wctstyle.inputs import RegionSpec, RegionSpecs
 from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.regions import REST
 from wctstyle.settings import (
+    DEFAULT_FEATHER,
     DEFAULT_MODEL,
     DEFAULT_STROKE_SCALE,
     STROKE_SCALES,
@@ -24,58 +24,10 @@ from wctstyle.settings import (
     checked_whole,
     style_long_side,
 )
+from wctstyle.sources import MaskSource, Source, StyleSource, format_style, style_masks
 
 START = "start.png"
 """What a command calls the fast picture that an optimisation starts from, where that picture has dials of its own."""
-
-
-def public_name(source: str) -> str:
-    """Leave out the folders: they are private when the picture is passed on."""
-    if source == STDIN:
-        return "stdin"
-    return source if source.startswith(samples.PREFIX) else os.path.basename(source)
-
-
-def format_style(source: str, weight: float, region: str = "") -> str:
-    """Write a style as --style takes it, with the weight only where it is needed."""
-    plain = weight == 1 and ":" not in source.removeprefix(samples.PREFIX)
-    return (source if plain else f"{source}:{weight!r}") + (f"@{region}" if region else "")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A picture that went in: its file name without folders, or `sample:NAME`, and the hash of its pixels."""
-
-    name: str
-    hash: str = ""
-
-
-@dataclass(frozen=True)
-class StyleSource(Source):
-    """A style: its weight in the blend, and its region ("" for none)."""
-
-    weight: float = 1.0
-    region: str = ""
-
-
-@dataclass(frozen=True)
-class MaskSource(Source):
-    """The mask of a region."""
-
-    region: str = ""
-
-
-def style_sources(specs: Sequence[StyleSpec], pictures: Sequence[Picture]) -> tuple[StyleSource, ...]:
-    """Describe styles for a recipe."""
-    return tuple(
-        StyleSource(public_name(spec.source), picture.content_hash, spec.weight, spec.region)
-        for spec, picture in zip(specs, pictures, strict=True)
-    )
-
-
-def mask_sources(masks: Mapping[str, Mask]) -> tuple[MaskSource, ...]:
-    """Describe masks for a recipe."""
-    return tuple(MaskSource(public_name(mask.source), mask.hash, name) for name, mask in masks.items())
 
 
 @dataclass(frozen=True)
@@ -135,7 +87,8 @@ class Recipe:
 
     settings, model: of the pass that paints it; of an optimisation, the pass that it starts from. size: long side of
     the result in pixels. style_size: long side of the style pictures in pixels (0: their own), or None, where
-    `stroke_scale` gives it (`settings.style_long_side`). optimisation: None for a picture of the pass alone.
+    `stroke_scale` gives it (`settings.style_long_side`). feather, dials: see `RegionSpecs`; the feather is None without
+    masks. optimisation: None for a picture of the pass alone.
     """
 
     content: Source
@@ -146,12 +99,16 @@ class Recipe:
     style_size: int | None = None
     stroke_scale: float | None = DEFAULT_STROKE_SCALE
     masks: tuple[MaskSource, ...] = ()
+    feather: float | None = DEFAULT_FEATHER
+    dials: Mapping[str, RegionSpec] = dataclasses.field(default_factory=dict)
     optimisation: Optimisation | None = None
     version: str = __version__
 
     def __post_init__(self) -> None:
         if self.style_size is not None:
             object.__setattr__(self, "stroke_scale", None)  # it has no effect, and equal recipes are to compare equal
+        if not self.masks:
+            object.__setattr__(self, "feather", None)
 
     @property
     def fast(self) -> Recipe:
@@ -167,8 +124,8 @@ class Recipe:
 
     @property
     def has_regions(self) -> bool:
-        """Whether a style or a mask belongs to a region."""
-        return bool(self.masks) or any(style.region for style in self.styles)
+        """Whether a style, a mask or a dial belongs to a region, or a style has a mask."""
+        return bool(self.masks or self.dials) or any(style.region or style.mask for style in self.styles)
 
     # ------------------------------------------------------------------------------------------------------------ JSON
 
@@ -178,7 +135,7 @@ class Recipe:
             "version": self.version,
             "model": self.model,
             "content": dataclasses.asdict(self.content),
-            "styles": [_without_empty_region(style) for style in self.styles],
+            "styles": [style.to_json() for style in self.styles],
             **dataclasses.asdict(self.settings),
             "size": self.size,
             "style_size": self.style_size,
@@ -186,6 +143,9 @@ class Recipe:
         }
         if self.masks:
             written["masks"] = [dataclasses.asdict(mask) for mask in self.masks]
+            written["feather"] = self.feather
+        if self.dials:
+            written["regions"] = {name: _chosen(dials) for name, dials in self.dials.items()}
         if self.optimisation is not None:
             optimised = dataclasses.asdict(self.optimisation)
             if self.optimisation.stopped is None:
@@ -259,7 +219,12 @@ class Recipe:
             arguments += ["--style", format_style(style.name, style.weight, style.region)]
         for mask in self.masks:
             arguments += ["--mask", f"{mask.region}={mask.name}"]
-        return arguments
+        for part, name in style_masks(self.styles).items():
+            arguments += ["--style-mask", f"{part}={name}"]
+        for region, dials in self.dials.items():
+            chosen = ",".join(f"{name}={value!r}" for name, value in _chosen(dials).items())
+            arguments += ["--region", f"{region}:{chosen}"]
+        return [*arguments, *_options({"feather": self.feather})]
 
     def _sizes(self, model: str) -> list[str]:
         strokes = {"style_size": self.style_size, "stroke_scale": self.stroke_scale}  # one of them is None
@@ -270,8 +235,10 @@ class Recipe:
         return "\n".join(_program(self, output)) + "\n"
 
 
-def _without_empty_region(style: StyleSource) -> dict[str, Any]:
-    return {name: value for name, value in dataclasses.asdict(style).items() if name != "region" or value}
+def _chosen(dials: RegionSpec) -> dict[str, float]:
+    """Return the dials of a region that are not the default."""
+    default = dataclasses.asdict(RegionSpec())
+    return {name: value for name, value in dataclasses.asdict(dials).items() if value != default[name]}
 
 
 def _option(name: str) -> str:
@@ -299,22 +266,31 @@ def _read(written: Mapping[str, Any]) -> Recipe:
     optimised = written.get("optimize")
     return Recipe(
         content=Source(**_texts(written["content"], "name", "hash")),
-        styles=tuple(
-            StyleSource(
-                **_texts(style, "name", "hash", "region"),
-                weight=checked_number("weight of a style", style["weight"], 0),
-            )
-            for style in written["styles"]
-        ),
+        styles=tuple(_style(style) for style in written["styles"]),
         size=size,
         settings=Settings(**settings),
         model=checked_model(written["model"]),
         style_size=None if own is None else checked_whole("style_size", own, 0),
         stroke_scale=scale,
         masks=tuple(MaskSource(**_texts(mask, "name", "hash", "region")) for mask in written.get("masks", ())),
+        feather=RegionSpecs(feather=written["feather"]).feather if "feather" in written else DEFAULT_FEATHER,
+        dials={name: _dials(dials) for name, dials in written.get("regions", {}).items()},
         optimisation=None if optimised is None else _optimisation(optimised),
         version=str(written.get("version")),
     )
+
+
+def _style(written: Mapping[str, Any]) -> StyleSource:
+    mask = written.get("mask")
+    return StyleSource(
+        **_texts(written, "name", "hash", "region"),
+        weight=checked_number("weight of a style", written["weight"], 0),
+        mask=None if mask is None else Source(**_texts(mask, "name", "hash")),
+    )
+
+
+def _dials(written: Mapping[str, Any]) -> RegionSpec:
+    return RegionSpec(**{name: written[name] for name in dataclasses.asdict(RegionSpec()) if name in written})
 
 
 def _optimisation(written: Mapping[str, Any]) -> Optimisation:
@@ -351,33 +327,26 @@ def _written(values: Mapping[str, Any]) -> str:
 
 def _program(recipe: Recipe, output: str) -> list[str]:
     done = recipe.optimisation
-    own = recipe.style_size
-    scaled = f"style_long_side(side, {recipe.stroke_scale!r}), side"
-    fit = f"fit_style(p, {scaled if own is None else own})"
+    scaled = recipe.style_size is None or any(dials.stroke is not None for dials in recipe.dials.values())
+    regions = recipe.has_regions
     lines = [
         "from wctstyle import images, samples",
-        *(["from wctstyle.cutout import visible_sides"] if own is None else []),
-        "from wctstyle.inputs import fit_style",
+        *(["from wctstyle.cutout import visible_sides"] if scaled else []),
+        *(["from wctstyle.faces import face_map"] if regions else []),
+        "from wctstyle.inputs import feathered, fit_part" if regions else "from wctstyle.inputs import fit_part",
         *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if done else []),
-        *(["from wctstyle.settings import style_long_side"] if own is None else []),
+        *(["from wctstyle.regions import Dials, mask_of, named_regions"] if regions else []),
+        *(["from wctstyle.settings import style_long_side"] if scaled else []),
         "from wctstyle.stylizer import Settings, Stylizer",
         "",
         f"photo = images.resize({_loaded(recipe.content.name)}, long_side={recipe.size}, enlarge=True)",
-        *(["side = max(visible_sides(photo))"] if own is None else []),
-        "pictures = [",
-        *(f"    ({_loaded(style.name)}, {style.weight!r})," for style in recipe.styles),
+        *(["side = max(visible_sides(photo))"] if scaled else []),
+        "styles = [",
+        *(f"    ({_fitted(recipe, style)}, {style.weight!r})," for style in recipe.styles),
         "]",
-        f"styles = [({fit}.rgb, weight) for p, weight in pictures]",
     ]
-    if recipe.has_regions:
-        names = [style.region for style in recipe.styles]
-        masks = ", ".join(f"{mask.region!r}: mask_of({_loaded(mask.name)})" for mask in recipe.masks)
-        lines[1:1] = ["from wctstyle.faces import face_map", "from wctstyle.regions import mask_of, named_regions"]
-        lines += [
-            f"named = [(style, weight, name) for (style, weight), name in zip(styles, {names!r}, strict=True)]",
-            f"masks = {{{masks}}}",
-            "styles = named_regions(named, masks, lambda: face_map(images.fill_hidden(photo).rgb))",
-        ]
+    if regions:
+        lines += _regions(recipe)
     made = (
         f"Stylizer({recipe.model!r}).stylize(photo, styles, "
         f"Settings({_written(dataclasses.asdict(recipe.settings))})).image"
@@ -394,3 +363,30 @@ def _program(recipe: Recipe, output: str) -> list[str]:
     else:
         lines.append(f"image = {made}")
     return [*lines, f"images.save({output!r}, image, photo.alpha)"]
+
+
+def _fitted(recipe: Recipe, style: StyleSource) -> str:
+    stroke = recipe.dials.get(style.region or REST, RegionSpec()).stroke
+    scale = (recipe.stroke_scale or DEFAULT_STROKE_SCALE) if stroke is None else stroke
+    own = recipe.style_size if stroke is None else None
+    side = f"style_long_side(side, {scale!r}), result=side" if own is None else str(own)
+    mask = "" if style.mask is None else f", mask=mask_of({_loaded(style.mask.name)})"
+    return f"fit_part({_loaded(style.name)}, {side}{mask})"
+
+
+def _regions(recipe: Recipe) -> list[str]:
+    dials = {
+        name: _written({n: v for n, v in _chosen(own).items() if n != "stroke"}) for name, own in recipe.dials.items()
+    }
+    return [
+        "masks = {",
+        *(
+            f"    {mask.region!r}: feathered(mask_of({_loaded(mask.name)}), photo, {recipe.feather!r}),"
+            for mask in recipe.masks
+        ),
+        "}",
+        f"dials = {{{', '.join(f'{name!r}: Dials({own})' for name, own in dials.items())}}}",
+        f"names = {[style.region for style in recipe.styles]!r}",
+        "named = [(style, weight, name) for (style, weight), name in zip(styles, names, strict=True)]",
+        "styles = named_regions(named, masks, lambda: face_map(images.fill_hidden(photo).rgb), dials)",
+    ]

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wctstyle.codes import Rgb, StyleCode
-from wctstyle.measuring import checked
+from wctstyle.measuring import style_pixels
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
-from wctstyle.regions import Region, shares, weighted_styles
+from wctstyle.regions import Region, Style, shares, weighted_styles
 from wctstyle.settings import Settings
 from wctstyle.sizes import counted_side, padded
 
 REFINE_CONTENT = 0.05
-"""What the photo weighs while a picture is refined, and four times as much with detail 1."""
-
-
-def style_pixels(style: Rgb | StyleCode) -> Rgb:
-    """Return the pixels of a style picture, or of one that has been measured."""
-    return style.pixels if isinstance(style, StyleCode) else checked(style, "style picture")
+"""What the photo weighs while a picture is refined; a region's detail raises that (`optimizer.job`)."""
 
 
 def refinement(shape: Sequence[int], settings: Settings) -> OptimizeSettings:
@@ -26,7 +20,7 @@ def refinement(shape: Sequence[int], settings: Settings) -> OptimizeSettings:
         steps=settings.refine,
         blend=settings.blend,
         statistic="moments",
-        content_weight=REFINE_CONTENT * 4**settings.detail,
+        content_weight=REFINE_CONTENT,
         keep_faces=settings.keep_faces,
         smallest=max(16, *shape),
     )
@@ -37,11 +31,19 @@ def to_refine(shape: Sequence[int], regions: Sequence[Region], settings: Setting
     wanted = [
         Region(
             share,
-            [(padded(style_pixels(style), counted_side), weight) for style, weight in weighted_styles(region.styles)],
-            min(settings.strength * region.strength, 1.0),
+            [(_padded(style), weight) for style, weight in weighted_styles(region.styles)],
+            strength=min(settings.strength * region.strength, 1.0),
+            detail=settings.detail if region.detail is None else region.detail,
         )
         for region, share in zip(regions, shares(regions, *shape[:2]), strict=True)
         if region.strength and (share is None or share.any())
     ]
     styled = any(weight > 0 for region in wanted for _, weight in region.styles)
     return wanted if styled and min(shape[:2]) >= LEAST_SIDE else []
+
+
+def _padded(style: Style) -> Style:
+    """Pad a style picture that is too small to be measured, and its mask."""
+    own = style_pixels(style)
+    mask = None if own.mask is None else padded(own.mask[..., None], counted_side)[..., 0]
+    return Style(padded(own.picture, counted_side), mask)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,55 @@ from jaxtyping import Float
 from wctstyle import images
 from wctstyle.color import luma
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.settings import checked_number, plain
+from wctstyle.settings import LEAST_AREA, checked_number, plain
 
 
 @dataclass(frozen=True)
-class Region:
-    """A part of a photo with its own styles.
+class Style:
+    """A style picture, and the part of it whose moments count.
+
+    picture: as in `Stylizer.stylize`. mask: "h w" as a region's, resized to the picture; None: all of it counts.
+    """
+
+    picture: Any
+    mask: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dials:
+    """What a region has of its own. strength: a factor on the settings'. detail, texture: None for the settings'.
+
+    In the optimiser, detail is how much more the photo weighs there, and texture has no effect.
+    """
+
+    strength: float = 1.0
+    detail: float | None = None
+    texture: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strength", checked_number("strength of a region", self.strength, 0))
+        for name in ("detail", "texture"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, checked_number(f"{name} of a region", value, 0, 1))
+
+    def by_name(self) -> dict[str, Any]:
+        """Return the dials by name, without what a subclass adds."""
+        return {field.name: getattr(self, field.name) for field in fields(Dials)}
+
+
+@dataclass(frozen=True)
+class Region(Dials):
+    """A part of a photo with its own styles and dials.
 
     mask: "h w", floats in [0, 1], booleans or 8 bit, of any size; it is resized to the photo's. Values between 0 and 1
     count partially. None: everything outside the other regions. styles: as in `Stylizer.stylize`; without any, or with
-    all weights 0, the photo stays there. strength: a factor on the settings' strength.
+    all weights 0, the photo stays there. Strokes are as large as in the pictures, so that a region with larger pictures
+    has larger strokes.
     """
 
     mask: Any
     styles: Any
-    strength: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "strength", checked_number("strength of a region", self.strength, 0))
 
 
 def regions_of(styles: Any) -> list[Region]:
@@ -50,8 +82,10 @@ def regions_of(styles: Any) -> list[Region]:
     return regions
 
 
-def weighted_styles(styles: Any) -> list[tuple[Any, float]]:
+def weighted_styles(styles: Any) -> list[tuple[Style, float]]:
     """List styles with their weights, given one style, several or None; each is a style (weight 1) or (style, weight).
+
+    A style is a `Style` or its picture.
 
     Raises:
         ConfigError: a tuple is no pair, or its weight is no number >= 0.
@@ -65,7 +99,8 @@ def weighted_styles(styles: Any) -> list[tuple[Any, float]]:
             raise ConfigError(
                 f"style {number} is no picture and no pair; one style with its weight is [(style, weight)]"
             )
-        found.append((pair[0], checked_number(f"weight of style {number}", pair[1], 0)))
+        style = pair[0] if isinstance(pair[0], Style) else Style(pair[0])
+        found.append((style, checked_number(f"weight of style {number}", pair[1], 0)))
     return found
 
 
@@ -86,6 +121,9 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
 FACE, REST = "face", "rest"
 """Names of regions that need no mask: the detected faces, and everything outside the other regions."""
 
+STYLE_MASK = "style mask"
+"""What messages call the mask of a style picture."""
+
 NOWHERE = np.zeros((1, 1), np.float32)
 
 
@@ -93,21 +131,24 @@ def named_regions(
     styles: Sequence[tuple[Any, float, str]],
     masks: Mapping[str, Any],
     faces: Callable[[], Float[np.ndarray, "h w"] | None],
+    dials: Mapping[str, Dials] = MappingProxyType({}),
 ) -> list[Region]:
     """Group styles, given as (style, weight, region name; "" is the rest), by region.
 
-    `masks` maps names to masks. `faces` detects faces; it is called only if a style names them. A mask without a style
-    keeps the photo there.
+    `masks` and `dials` are by name. `faces` detects faces; it is called only if a style names them. A mask without a
+    style keeps the photo there.
     """
     names = dict.fromkeys([name or REST for *_, name in styles] + list(masks))
     planes: dict[str, Any] = {**masks, REST: None}
     if FACE in names and FACE not in masks:
         found = faces()
         planes[FACE] = NOWHERE if found is None else found
-    return [
-        Region(planes[name], [(style, weight) for style, weight, own in styles if (own or REST) == name])
-        for name in names
-    ]
+
+    def made(name: str) -> Region:
+        own = [(style, weight) for style, weight, of in styles if (of or REST) == name]
+        return Region(planes[name], own, **dials.get(name, Dials()).by_name())
+
+    return [made(name) for name in names]
 
 
 def mask_of(picture: images.Picture) -> Float[np.ndarray, "h w"]:
@@ -133,16 +174,50 @@ def shares(regions: Sequence[Region], height: int, width: int) -> list[Float[np.
     return [(np.maximum(1 - total, 0) if mask is None else mask / scale).astype(np.float32) for mask in masks]
 
 
-def fitted(mask: Any, height: int, width: int) -> Float[np.ndarray, "h w"]:
-    """Check a region's mask and resize it.
+def fitted(mask: Any, height: int, width: int, what: str = "mask") -> Float[np.ndarray, "h w"]:
+    """Check a mask and resize it.
 
     Raises:
-        ImageError: wrong shape, type or range.
+        ImageError: wrong shape, type or range. The message begins with `what`.
     """
-    array = images.as_array(mask, "mask", instead="wctstyle.regions.mask_of(images.load(...))")
+    array = images.as_array(mask, what, instead="wctstyle.regions.mask_of(images.load(...))")
     if array.dtype == np.bool_:
         array = array.astype(np.float32)
     if array.ndim != 2 or not array.size:
-        raise ImageError(f"mask: has shape {array.shape}, wanted height x width")
-    plane = images.checked_values(array, "mask")
+        raise ImageError(f"{what}: has shape {array.shape}, wanted height x width")
+    plane = images.checked_values(array, what)
     return images.resize_planes(plane[..., None], height=height, width=width)[..., 0]
+
+
+def fitted_part(style: Style, height: int, width: int) -> Float[np.ndarray, "h w"] | None:
+    """Check the mask of a style and resize it to the picture's size as it is used; None where there is no mask.
+
+    Of a picture with a transparent border, that border is cut off as the picture's is.
+
+    Raises:
+        ImageError: wrong shape, type or range, or it is black all over.
+    """
+    mask, picture = style.mask, style.picture
+    if mask is None:
+        return None
+    if isinstance(picture, images.Picture) and picture.alpha is not None:
+        mask = fitted(mask, picture.height, picture.width, STYLE_MASK)[images.visible_box(picture)]
+    plane = fitted(mask, height, width, STYLE_MASK)
+    if not plane.any():
+        raise ImageError(f"{STYLE_MASK}: is black wherever the style is, so nothing of it counts; paint its part white")
+    return plane
+
+
+def filled_up(plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Let all of a picture count a little where its part is smaller than `LEAST_AREA`, to make up the difference."""
+    return plane + np.float32(max(0.0, LEAST_AREA - float(plane.sum())) / plane.size)
+
+
+def softened(plane: Float[np.ndarray, "h w"], radius: float) -> Float[np.ndarray, "h w"]:
+    """Blur a mask by a Gaussian with a standard deviation of `radius` pixels, so that its border has no seam.
+
+    Masks that add up to one still do, and borders keep their places.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(plane, radius, mode="nearest") if radius else plane

@@ -30,7 +30,13 @@ Spread = Float[np.ndarray, "1 H W 1"] | float
 
 def strength_of(part: Part, settings: Settings) -> float:
     """Return the strength of a region, limited to `MAX_STRENGTH`."""
-    return min(settings.strength * part.strength, MAX_STRENGTH)
+    return min(settings.strength * part.dials.strength, MAX_STRENGTH)
+
+
+def detail_of(part: Part, settings: Settings) -> float:
+    """Return the detail of a region that its strength leaves visible: all of it from strength 1 on."""
+    own = settings.detail if part.dials.detail is None else part.dials.detail
+    return own * min(strength_of(part, settings), 1.0)
 
 
 def spread(parts: Sequence[Part], value: Callable[[Part], float]) -> Spread:
@@ -109,8 +115,9 @@ class Renderer:
         kept = kept_share(parts, settings) * (1 - share)
         if np.any(kept):
             image = image + kept * self.lost(content)
-        if settings.detail and any(strengths):
-            image = image + settings.detail * full * (1 - kept) * self._fine(content)
+        if any(detail_of(part, settings) for part in parts):
+            detail = spread(parts, lambda part: detail_of(part, settings))
+            image = image + detail * (1 - kept) * self._fine(content)
         return _inside(image, content)
 
     def lost(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:

@@ -24,13 +24,13 @@ def counted_side(side: int) -> int:
     return max(side, SMALLEST_SIDE)
 
 
-def padded(rgb: Float[np.ndarray, "h w 3"], to: Callable[[int], int]) -> Float[np.ndarray, "H W 3"]:
+def padded(rgb: Float[np.ndarray, "h w c"], to: Callable[[int], int]) -> Float[np.ndarray, "H W c"]:
     """Pad the picture by reflection at the bottom and right, from each side to `to(side)`."""
     pads = [(0, to(side) - side) for side in rgb.shape[:2]]
     return np.pad(np.asarray(rgb, np.float32), (*pads, (0, 0)), mode="reflect")
 
 
-def pad_to_family(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "1 H W 3"]:
+def pad_to_family(rgb: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "1 H W c"]:
     """Pad the picture by reflection at the bottom and right to the next size of the family."""
     return padded(rgb, padded_side)[None]
 

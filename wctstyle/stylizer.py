@@ -6,7 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,26 +15,19 @@ from jaxtyping import Float
 
 from wctstyle import color, images
 from wctstyle import look as looks
-from wctstyle.codes import ContentCode, Part, Rgb, StyleCode
+from wctstyle.codes import ContentCode, Part, Result, Rgb, StyleCode, shape_of
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import CELL
 from wctstyle.errors import ConfigError
 from wctstyle.laps import Laps
-from wctstyle.measuring import STYLE, Measurer, checked, content_hash
+from wctstyle.measuring import STYLE, Measurer, checked, content_hash, style_pixels, texture_of
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
-from wctstyle.refining import refinement, style_pixels, to_refine
-from wctstyle.regions import Region, regions_of, shares, weighted_styles
+from wctstyle.refining import refinement, to_refine
+from wctstyle.regions import Dials, Region, Style, regions_of, shares, weighted_styles
 from wctstyle.rendering import Renderer, kept_share, spread
-from wctstyle.settings import (
-    DEFAULT_MODEL,
-    MAX_SIDE,
-    BlendKind,
-    Settings,
-    TransformKind,
-    optimizer_model,
-)
+from wctstyle.settings import DEFAULT_MODEL, BlendKind, Settings, TransformKind, optimizer_model
 from wctstyle.sizes import pad_to_family, padded_side
 
 if TYPE_CHECKING:
@@ -43,23 +36,9 @@ if TYPE_CHECKING:
 ENCODED_AT_ONCE = 4
 
 
-@dataclass(frozen=True)
-class Result:
-    """A stylised picture, its parts with their plans (none without a style) and the seconds each step took.
-
-    first_of_size: whether programs had to be compiled, or read from the cache on disk, for its size.
-    """
-
-    image: Rgb
-    parts: Sequence[Part]
-    seconds: Mapping[str, float]
-    first_of_size: bool = False
-
-
-def _shape(content: Any) -> tuple[int, int] | None:
-    """Return the height and width of a photo or its code; None for what is no picture."""
-    shape = np.shape(content.photo if isinstance(content, ContentCode) else pixels_of(content))
-    return shape[:2] if len(shape) == 3 and 0 < min(shape) <= max(shape) <= MAX_SIDE else None
+def _shrunk(style: Style, ratio: float) -> Style:
+    own = style_pixels(style)
+    return replace(own, picture=looks.shrunk(own.picture, ratio))
 
 
 class Stylizer(Measurer):
@@ -124,9 +103,9 @@ class Stylizer(Measurer):
     ) -> Result:
         """Stylise `content` after one style, a blend of several, or regions of it after styles of their own.
 
-        `styles` is a style (RGB in [0, 1], or what `style` returns), a list or tuple of styles, each alone or with its
-        weight (style, weight), or a list or tuple of `Region`. What is new among the pictures is encoded side by side:
-        convolutions between few channels keep one core busy.
+        `styles` is a style (RGB in [0, 1], what `style` returns, or a `regions.Style` with a mask), a list or
+        tuple of styles, each alone or with its weight (style, weight), or one of `Region`. New pictures are encoded
+        side by side: convolutions between few channels keep one core busy.
         Of a `Picture` with transparency only what is visible is measured and painted (`wctstyle.cutout`).
         `seconds` of the result has the parts encode, blend, render and, where there is one, refine; `refining` is told
         now and then which step of how many that is at.
@@ -147,7 +126,7 @@ class Stylizer(Measurer):
             regions = cutout.regions(regions)
         code = content if isinstance(content, ContentCode) else None
         photo = code.photo if code else images.as_array(pixels_of(cutout or content), "content picture")
-        shape, laps = _shape(photo), Laps()
+        shape, laps = shape_of(photo), Laps()
         if shape is not None and settings.refine and settings.strength:
             if wanted := to_refine(shape, regions, settings):  # what does not fit is told before anything is painted
                 self._optimizer.check_memory(cutout.alone() if cutout else photo, refinement(shape, settings), wanted)
@@ -186,11 +165,7 @@ class Stylizer(Measurer):
         laps = Laps()
 
         def encoded() -> ContentCode:
-            code = (
-                self._textured(content, settings.texture)
-                if isinstance(content, ContentCode)
-                else self.content(content, texture=settings.texture)
-            )
+            code = self._encoded(content, regions, settings)
             if settings.keep_faces and settings.strength:
                 _ = code.faces  # here, beside the encoding
             jax.block_until_ready(code.code)
@@ -218,6 +193,14 @@ class Stylizer(Measurer):
             laps.end("refine")
         return Result(out, parts, laps.seconds)
 
+    def _encoded(self, content: Content | ContentCode, regions: Sequence[Region], settings: Settings) -> ContentCode:
+        """Encode a photo with the texture of its regions; of what is no picture, the encoding tells what is wrong."""
+        shape = shape_of(content)
+        texture = settings.texture if shape is None else texture_of(regions, *shape, settings)
+        if isinstance(content, ContentCode):
+            return self._textured(content, texture)
+        return self.content(content, texture=texture)
+
     def _measured(self, regions: Sequence[Region]) -> list[list[tuple[StyleCode, float]]]:
         """Measure the styles of all regions side by side."""
         waiting = [
@@ -239,7 +222,7 @@ class Stylizer(Measurer):
             if target is not None and region.strength:
                 spread = None if share is None else code.padded(share)[None, :, :, None]
                 plan = self.plan(code, target, transform=settings.transform, share=spread)
-                parts.append(Part(plan, spread, region.strength))
+                parts.append(Part(plan, spread, Dials(**region.by_name())))
         return tuple(parts)
 
     def _enlarged(
@@ -265,7 +248,7 @@ class Stylizer(Measurer):
         laps.include(base.seconds)
         laps.end("render")  # what scaling took
         styled = self._measured(regions)
-        second = self._lifted(base, reduced, cutout or photo, settings)
+        second = self._lifted(base, reduced, cutout or photo, regions, settings)
         laps.end("encode")
         if ahead is not None:
             ahead.result()
@@ -286,15 +269,22 @@ class Stylizer(Measurer):
     def _composed(self, reduced: Rgb | Cutout, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
         """Paint a picture that was made smaller, after styles that are as much smaller."""
         fitted = [
-            replace(region, styles=[(looks.shrunk(style_pixels(style), ratio), w) for style, w in region.styles])
+            replace(region, styles=[(_shrunk(style, ratio), weight) for style, weight in region.styles])
             for region in regions
         ]
         return self.stylize(reduced, fitted, replace(settings, colors="style", color=1.0, refine=0, look=0))
 
-    def _lifted(self, base: Result, reduced: Rgb | Cutout, photo: Rgb | Cutout, settings: Settings) -> ContentCode:
+    def _lifted(
+        self,
+        base: Result,
+        reduced: Rgb | Cutout,
+        photo: Rgb | Cutout,
+        regions: Sequence[Region],
+        settings: Settings,
+    ) -> ContentCode:
         """Enlarge a small painting and encode it; its `original` is the photo where that has faces to keep."""
         height, width = pixels_of(photo).shape[:2]
-        near = self.content(reduced, texture=settings.texture)
+        near = self._encoded(reduced, regions, settings)
         kept = kept_share(base.parts, settings)
         if isinstance(kept, np.ndarray):
             kept = images.resize_planes(kept[0, : near.height, : near.width], height=height, width=width)
@@ -303,7 +293,7 @@ class Stylizer(Measurer):
         code, moments = jax.block_until_ready(self._programs.encode(pixels, height, width))
         cutout = photo if isinstance(photo, Cutout) else None
         keeps = settings.keep_faces and near.faces is not None
-        original = self.content(photo, texture=settings.texture) if keeps else None
+        original = self._encoded(photo, regions, settings) if keeps else None
         key = content_hash(lifted)
         return self._weighed(ContentCode(code, moments, pixels, height, width, 0.0, key, original, cutout))
 
@@ -365,10 +355,7 @@ class Stylizer(Measurer):
         settings: Settings,
         refining: Callable[[int, int], None],
     ) -> Rgb:
-        """Go on from a finished pass by a few steps of descent at one scale.
-
-        `detail` is how much more the photo weighs.
-        """
+        """Go on from a finished pass by a few steps of descent at one scale."""
         photo: Rgb = pixels_of(content)
         if faces is not None:
             faces = faces[: photo.shape[0], : photo.shape[1]]
@@ -381,8 +368,12 @@ class Stylizer(Measurer):
             refining(iterate.step, iterate.steps)
         return color.original_colors(image, photo, share=settings.photo_share)
 
-    def _weighted(self, style: Rgb | StyleCode, weight: float) -> tuple[StyleCode, float]:
-        code = self.own(style) if isinstance(style, StyleCode) else self.style(style)
+    def _weighted(self, style: Style, weight: float) -> tuple[StyleCode, float]:
+        given = style.picture
+        if isinstance(given, StyleCode):
+            code = self.own(given) if style.mask is None else self.style(given.pixels, style.mask)
+        else:
+            code = self.style(given, style.mask)
         jax.block_until_ready(code.moments)  # here, so that what runs in several threads runs at the same time
         return code, float(weight)
 

@@ -7,6 +7,9 @@ map turns into strokes. The field is fixed and tiles the plane: a pixel gets the
 from __future__ import annotations
 
 import functools
+import hashlib
+from dataclasses import dataclass
+from dataclasses import field as having
 
 import numpy as np
 from jaxtyping import Float
@@ -63,10 +66,26 @@ def plainness(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
     return np.asarray(wide)[:height, :width]
 
 
-def textured(rgb: Float[np.ndarray, "h w 3"], amount: float) -> Float[np.ndarray, "h w 3"]:
-    """Add `amount` (0..1) of the field to the plain areas of a picture, equally in R, G and B; clip to [0, 1]."""
+@dataclass(frozen=True)
+class Amounts:
+    """An amount of texture for each pixel; the same ones are equal."""
+
+    plane: Float[np.ndarray, "h w"] = having(compare=False)
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", hashlib.sha256(np.ascontiguousarray(self.plane).data).hexdigest())
+
+
+Amount = float | Amounts
+"""One amount of texture for a whole picture, 0..1, or one per pixel."""
+
+
+def textured(rgb: Float[np.ndarray, "h w 3"], amount: Amount) -> Float[np.ndarray, "h w 3"]:
+    """Add `amount` of the field to the plain areas of a picture, equally in R, G and B; clip to [0, 1]."""
     if not amount:
         return rgb
+    strength = amount.plane if isinstance(amount, Amounts) else amount
     height, width = rgb.shape[:2]
     noise = np.tile(field(), (-(-height // SIDE), -(-width // SIDE)))[:height, :width]
-    return np.clip(rgb + (amount * DEVIATION * plainness(rgb) * noise)[..., None], 0, 1).astype(np.float32)
+    return np.clip(rgb + (strength * DEVIATION * plainness(rgb) * noise)[..., None], 0, 1).astype(np.float32)

@@ -34,8 +34,8 @@ from wctstyle.cli.specs import named_photo
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.files import replace_file
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.recipe import public_name
-from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
+from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_OPTIMIZER_MODEL
+from wctstyle.sources import public_name
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate, Optimizer
@@ -50,6 +50,9 @@ def compare(
     out: own.OutputFolder,
     style: options.Style = None,
     mask: options.Mask = None,
+    style_mask: options.StyleMask = None,
+    region: options.RegionDials = None,
+    feather: options.Feather = DEFAULT_FEATHER,
     strength: own.Strength = DEFAULTS.strength,
     blend: own.BlendOption = DEFAULTS.blend,
     colors: options.Colors = DEFAULTS.colors,
@@ -73,7 +76,9 @@ def compare(
         OptimizeSettings, steps=steps, strength=strength, blend=blend, colors=colors, color=color, keep_faces=keep_faces
     )
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
-    wanted = Wanted(named_photo("compare", content, style, mask), settings, "fast", model, sizes)
+    wanted = Wanted(
+        named_photo("compare", content, style, mask, style_mask, region, feather), settings, "fast", model, sizes
+    )
     check_folder(out)
     page = out / "report.html"
     check_free(
@@ -88,7 +93,7 @@ def compare(
             Entry(name, COMPARED[name], made.seconds[name], judge.figures(picture, request.content, request.regions))
             for name, picture in made.pictures.items()
         ]
-    shown = [picture for region in request.regions for picture, weight in region.styles if weight > 0]
+    shown = [style.picture for region in request.regions for style, weight in region.styles if weight > 0]
     images.save(out / "sheet.png", sheet([photo, *shown, made.pictures["fast"], last.image]))
     _write_report(page, content, request, made, entries, judged_by)
     if as_json:

@@ -18,8 +18,9 @@ from wctstyle.cli.console import Verbose, clean_exit, print_table
 from wctstyle.cli.options import Overwrite
 from wctstyle.errors import ConfigError
 from wctstyle.looks import Look
-from wctstyle.recipe import format_style, public_name, slow_settings
+from wctstyle.recipe import format_style, slow_settings
 from wctstyle.settings import optimizer_model
+from wctstyle.sources import public_name
 
 looks_app = typer.Typer(help="List looks, which are blends with their dials by name; save and remove own ones.")
 

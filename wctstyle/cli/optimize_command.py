@@ -33,7 +33,7 @@ from wctstyle.cli.specs import named_photo, parse_layers
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
+from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_OPTIMIZER_MODEL
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate
@@ -46,6 +46,9 @@ def optimize(
     style: options.Style = None,
     use_look: options.UseLook = None,
     mask: options.Mask = None,
+    style_mask: options.StyleMask = None,
+    region: options.RegionDials = None,
+    feather: options.Feather = DEFAULT_FEATHER,
     strength: own.Strength = DEFAULTS.strength,
     blend: own.BlendOption = DEFAULTS.blend,
     colors: options.Colors = DEFAULTS.colors,
@@ -102,7 +105,8 @@ def optimize(
     if settings.keep_faces and not settings.content_weight:
         warn("--content-weight 0 does not keep faces either; give a small weight, or --keep-faces 0")
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
-    wanted = Wanted(named_photo("optimize", content, style, mask), settings, init, model, sizes)
+    named = named_photo("optimize", content, style, mask, style_mask, region, feather)
+    wanted = Wanted(named, settings, init, model, sizes)
     path = _plan_result(wanted, output, resume=resume, overwrite=overwrite)
     previews = _plan_previews(wanted, path, save_every, quality, overwrite=overwrite or resume)
     last = _run(wanted, path, previews, resume=resume, as_json=as_json)

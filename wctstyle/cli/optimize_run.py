@@ -23,24 +23,19 @@ from wctstyle.cutout import visible_sides
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.inputs import (
     Sizes,
-    fit_style,
+    fit_part,
     read,
     read_masks,
+    read_parts,
     read_photo,
     read_style,
     regions_for,
+    style_sides,
 )
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
-from wctstyle.recipe import (
-    Optimisation,
-    Recipe,
-    Source,
-    fast_settings,
-    mask_sources,
-    public_name,
-    style_sources,
-)
+from wctstyle.recipe import Optimisation, Recipe, fast_settings
 from wctstyle.regions import Region
+from wctstyle.sources import Source, mask_sources, public_name, style_sources
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate, Optimizer
@@ -89,33 +84,38 @@ def read_request(wanted: Wanted) -> Request:
     content, specs, settings = wanted.content, wanted.named.styles, wanted.settings
     init, model, strokes, max_pixels = wanted.init, wanted.model, wanted.sizes.strokes, wanted.sizes.max_pixels
     full, photo = read_photo(content, wanted.sizes, usual=OPTIMIZE_SIZE)
-    longest = max(visible_sides(photo))
-    read_in = read_masks(wanted.named.masks, max_pixels)
+    regions = wanted.named.regions
+    sides = style_sides(specs, regions.dials, strokes, max(visible_sides(photo)))
+    masks, parts = read_masks(regions.masks, max_pixels), read_parts(specs, max_pixels)
     pictures = [read_style(spec.source, max_pixels) for spec in specs]
-    fitted = [fit_style(picture, strokes.long_side(longest), longest) for picture in pictures]
-    _check_thickness(content, full, photo, "--size")
+    styles = [
+        (fit_part(picture, *side, part and part.plane), spec.weight)
+        for picture, side, part, spec in zip(pictures, sides, parts, specs, strict=True)
+    ]
+    _check_thickness(content, (full.height, full.width), (photo.height, photo.width), "--size")
     strokes_option = "--style-size" if strokes.stroke_scale is None else "--stroke-scale"
-    for spec, picture, scaled in zip(specs, pictures, fitted, strict=True):
-        _check_thickness(spec.source, picture, scaled, strokes_option)
+    for spec, picture, (style, _) in zip(specs, pictures, styles, strict=True):
+        _check_thickness(spec.source, (picture.height, picture.width), style.picture.shape[:2], strokes_option)
     given = None if init in STARTS else _start(init, read(init, max_pixels), photo)
     recipe = Recipe(
         content=Source(public_name(content), full.content_hash),
-        styles=style_sources(specs, pictures),
+        styles=style_sources(specs, pictures, parts),
         size=max(photo.height, photo.width),
         settings=fast_settings(settings),
         style_size=strokes.style_size,
         stroke_scale=strokes.stroke_scale,
-        masks=mask_sources(read_in),
+        masks=mask_sources(masks),
+        feather=regions.feather,
+        dials=regions.dials,
         optimisation=Optimisation(settings, model, init if init in STARTS else public_name(init)),
     )
-    styles = [(picture.rgb, spec.weight) for picture, spec in zip(fitted, specs, strict=True)]
-    return Request(photo, regions_for(photo, styles, specs, read_in, warn), settings, given, model, recipe)
+    return Request(photo, regions_for(photo, styles, specs, masks, regions, warn), settings, given, model, recipe)
 
 
-def _check_thickness(name: str, own: images.Picture, scaled: images.Picture, option: str) -> None:
-    if min(scaled.height, scaled.width) < LEAST_SIDE:
+def _check_thickness(name: str, own: tuple[int, int], scaled: tuple[int, int], option: str) -> None:
+    if min(scaled) < LEAST_SIDE:
         raise ImageError(
-            f"{name}: is {own.width} x {own.height}, and {scaled.width} x {scaled.height} as it is optimised, which "
+            f"{name}: is {own[1]} x {own[0]}, and {scaled[1]} x {scaled[0]} as it is optimised, which "
             f"takes at least {LEAST_SIDE} pixels each way; give a larger {option}, or cut the picture"
         )
 

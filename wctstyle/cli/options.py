@@ -55,6 +55,29 @@ UseLook = Annotated[
         help="Take styles, settings, model and stroke scale from a look (`wctstyle looks`); options given besides win.",
     ),
 ]
+StyleMask = Annotated[
+    list[str] | None,
+    style_option(
+        "--style-mask",
+        metavar="REGION[/NUMBER]=FILE",
+        show_default=False,
+        help="The part of a region's styles whose colors and textures count: white, grey in part; with /NUMBER of one "
+        "style alone. rest=FILE without regions.",
+    ),
+]
+RegionDials = Annotated[
+    list[str] | None,
+    style_option(
+        "--region",
+        metavar="NAME:DIAL=VALUE,...",
+        show_default=False,
+        help="A region's own dials: strength (times the picture's), detail, texture, and stroke for its stroke scale.",
+    ),
+]
+Feather = Annotated[
+    float,
+    style_option(help="How softly regions meet, 0 to 0.1 of the long side; 0: as hard as their masks."),
+]
 StrokeScale = Annotated[
     float | None,
     size_option(

@@ -15,7 +15,7 @@ import numpy as np
 from wctstyle import images, samples
 from wctstyle.cli.specs import RESULT
 from wctstyle.errors import ImageError
-from wctstyle.recipe import public_name
+from wctstyle.sources import public_name
 
 STDOUT = "-"
 """The path that means standard output."""

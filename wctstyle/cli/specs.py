@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from wctstyle import images, samples
+from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.inputs import STDIN, StyleSpec
+from wctstyle.inputs import STDIN, RegionSpec, RegionSpecs, StyleSpec
 from wctstyle.regions import FACE, REST
+from wctstyle.settings import DEFAULT_FEATHER
 
 Format = Literal["png", "jpg", "webp"]
 """What files in an output folder can be."""
@@ -28,43 +30,51 @@ RESULT = re.compile(r"-stylized(-\d+)?$")
 
 @dataclass(frozen=True)
 class Named:
-    """The pictures that a command names, none of them read yet: photos, styles, and masks by region."""
+    """The pictures that a command names, none of them read yet, and its regions."""
 
     contents: list[str]
     styles: list[StyleSpec]
-    masks: dict[str, str]
+    regions: RegionSpecs
 
     @property
     def files(self) -> list[str]:
         """Every file that is read."""
-        return [*self.contents, *(style.source for style in self.styles), *self.masks.values()]
+        parts = dict.fromkeys(style.mask for style in self.styles if style.mask)
+        return [*self.contents, *(style.source for style in self.styles), *self.regions.masks.values(), *parts]
 
 
 def named_pictures(
-    command: str, contents: Sequence[str], styles: Sequence[str] | None, masks: Sequence[str] | None
+    command: str,
+    contents: Sequence[str],
+    styles: Sequence[str] | None,
+    masks: Sequence[str] | None,
+    style_masks: Sequence[str] | None = None,
+    dials: Sequence[str] | None = None,
+    feather: float = DEFAULT_FEATHER,
 ) -> Named:
     """Find out which pictures the arguments of `command` name.
 
     Raises:
-        ConfigError: there is no style, or a style, mask or sample makes no sense.
+        ConfigError: there is no style, or a style, mask, region or sample makes no sense.
         ImageError: a photo does not exist.
     """
     specs = parse_styles(styles, command=command)
-    parsed = parse_masks(masks, specs)
-    named = Named(expand_contents(contents), specs, parsed)
+    parsed, own = parse_masks(masks, specs), parse_dials(dials, specs)
+    regions = from_options(RegionSpecs, masks=parsed, dials=own, feather=feather)
+    named = Named(expand_contents(contents), parse_style_masks(style_masks, specs), regions)
     if named.files.count(STDIN) > 1:
         raise ConfigError(f"{STDIN}: is standard input, which can be read once; give a file for the other picture")
     return named
 
 
-def named_photo(command: str, content: str, styles: Sequence[str] | None, masks: Sequence[str] | None) -> Named:
+def named_photo(command: str, content: str, *others: Any) -> Named:
     """Do as `named_pictures` for one photo.
 
     Raises:
         ConfigError: it is a folder, all styles have weight 0, or as `named_pictures`.
         ImageError: it does not exist.
     """
-    named = named_pictures(command, [content], styles, masks)
+    named = named_pictures(command, [content], *others)
     if named.contents != [content]:
         raise ConfigError(f"{content}: is a folder; one photo is optimised at a time")
     if not any(style.weight for style in named.styles):
@@ -114,6 +124,72 @@ def parse_masks(masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dic
                 f"(@{FACE} and @{REST} need none)"
             )
     return found
+
+
+PART = re.compile(rf"({NAME.pattern})(?:/([0-9]{{1,4}}))?")
+"""What a mask of styles belongs to: a region, or one of its styles by number."""
+
+
+def parse_style_masks(style_masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> list[StyleSpec]:
+    """Split every `REGION=FILE` or `REGION/NUMBER=FILE`, and give the styles their masks.
+
+    Raises:
+        ConfigError: it is none of these, there is no such style, or a style gets two masks.
+    """
+    by_region: dict[str, list[int]] = {}
+    for at, spec in enumerate(styles):
+        by_region.setdefault(spec.region or REST, []).append(at)
+    files: dict[int, str] = {}
+    for text in style_masks or ():
+        part, equals, file = text.partition("=")
+        found = PART.fullmatch(part)
+        if not (equals and file and found):
+            raise ConfigError(f"--style-mask {text}: wanted REGION=FILE, or REGION/NUMBER=FILE for one of its styles")
+        region, number = found.groups()
+        own = by_region.get(region, [])
+        if not own or (number and not 1 <= int(number) <= len(own)):
+            listed = ", ".join(f"{name} ({len(places)})" for name, places in by_region.items())
+            raise ConfigError(
+                f"--style-mask {text}: there is no such style; the regions with their styles are {listed}"
+            )
+        for at in [own[int(number) - 1]] if number else own:
+            if at in files:
+                raise ConfigError(f"--style-mask {text}: {styles[at].source} has a mask already; give each style one")
+            files[at] = file
+    return [dataclasses.replace(spec, mask=files.get(at, "")) for at, spec in enumerate(styles)]
+
+
+DIALS = tuple(field.name for field in dataclasses.fields(RegionSpec))
+
+
+def parse_dials(dials: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dict[str, RegionSpec]:
+    """Split every `NAME:DIAL=VALUE,...`; a region whose dials are all at their defaults is left out.
+
+    Raises:
+        ConfigError: it is no such text, no style has that region, something is given twice, or a value is out of range.
+    """
+    regions = dict.fromkeys(spec.region or REST for spec in styles)
+    found: dict[str, RegionSpec] = {}
+    for text in dials or ():
+        region, _, rest = text.partition(":")
+        if region not in regions:
+            raise ConfigError(f"--region {text}: no style has that region; the regions are {', '.join(regions)}")
+        if region in found:
+            raise ConfigError(f"--region {text}: {region} is given twice; give all its dials at once, with commas")
+        values: dict[str, float] = {}
+        for item in rest.split(","):
+            name, _, written = (part.strip() for part in item.partition("="))
+            value = _number(written)
+            if name not in DIALS or value is None:
+                raise ConfigError(f"--region {text}: wanted NAME:DIAL=VALUE,..., the dials being {', '.join(DIALS)}")
+            if name in values:
+                raise ConfigError(f"--region {text}: {name} is given twice; give each dial once")
+            values[name] = value
+        try:
+            found[region] = RegionSpec(**values)
+        except ConfigError as error:
+            raise ConfigError(f"--region {text}: {error}") from error
+    return {name: spec for name, spec in found.items() if spec != RegionSpec()}
 
 
 def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) -> StyleSpec:

@@ -25,7 +25,7 @@ from wctstyle.cli.options import from_options, option_names, sizes_from
 from wctstyle.cli.outputs import STDOUT, is_sink, plan_outputs, write_to
 from wctstyle.cli.specs import named_pictures
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
-from wctstyle.settings import DEFAULT_MODEL, Settings
+from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, Settings
 
 DEFAULTS = Settings()
 
@@ -40,6 +40,9 @@ def stylize(
     style: options.Style = None,
     use_look: options.UseLook = None,
     mask: options.Mask = None,
+    style_mask: options.StyleMask = None,
+    region: options.RegionDials = None,
+    feather: options.Feather = DEFAULT_FEATHER,
     strength: own.Strength = DEFAULTS.strength,
     detail: own.Detail = DEFAULTS.detail,
     colors: options.Colors = DEFAULTS.colors,
@@ -82,10 +85,12 @@ def stylize(
         raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
     if output == STDOUT and (as_json or sys.stdout.isatty()):
         raise ConfigError(f"-o {STDOUT}: writes the picture to standard output; pipe it into a file, without --json")
-    named = named_pictures("stylize", content, style, mask)
+    named = named_pictures("stylize", content, style, mask, style_mask, region, feather)
     several = len(named.contents) > 1 or any(map(os.path.isdir, content))
     with option_names():
-        batch = Batch(named.styles, settings, model=model, sizes=sizes, quality=quality, masks=named.masks, warn=warn)
+        batch = Batch(
+            named.styles, settings, model=model, sizes=sizes, quality=quality, regions=named.regions, warn=warn
+        )
     with waiting("looking for results"):  # among those of many photos that takes a while
         outputs = plan_outputs(
             named.contents, into_folder=several, out=output, format=format, overwrite=overwrite, inputs=named.files,

@@ -37,7 +37,8 @@ from wctstyle.demo.runs import Queue
 from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session, Sessions, Storage
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.looks import Look
-from wctstyle.recipe import Optimisation, Recipe, Source
+from wctstyle.recipe import Optimisation, Recipe
+from wctstyle.sources import Source
 
 log = logging.getLogger("wctstyle.demo")
 

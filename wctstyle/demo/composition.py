@@ -11,7 +11,7 @@ from wctstyle import samples
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.errors import ConfigError
-from wctstyle.recipe import Optimisation, Recipe, Source, StyleSource
+from wctstyle.recipe import Optimisation, Recipe
 from wctstyle.settings import (
     DEFAULT_MODEL,
     DEFAULT_STROKE_SCALE,
@@ -21,6 +21,7 @@ from wctstyle.settings import (
     optimizer_model,
     style_long_side,
 )
+from wctstyle.sources import Source, StyleSource
 
 FIRST_CONTENT = "sample:astronaut"
 FIRST_STYLES = (("sample:impasto-night", 0.6), ("sample:stained-glass", 0.4))

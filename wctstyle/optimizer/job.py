@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,27 +17,32 @@ from wctstyle.faces import face_map
 from wctstyle.optimizer.checkpoint import fingerprint
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.objective import content_layers, style_layers
-from wctstyle.optimizer.settings import GIVEN, LEAST_SIDE, OptimizeSettings, share_out
-from wctstyle.regions import blend_shares, regions_of, shares, weighted_styles
+from wctstyle.optimizer.settings import FACE_WEIGHT, GIVEN, LEAST_SIDE, OptimizeSettings, share_out
+from wctstyle.regions import Style, blend_shares, filled_up, fitted_part, regions_of, shares, weighted_styles
 
 Rgb = Float[np.ndarray, "h w 3"]
+
+DETAIL_WEIGHT = 4.0
+"""What the photo weighs in a region with detail 1, relative to one with detail 0."""
 
 
 @dataclass(frozen=True)
 class Styled:
     """A checked region of a run: its styles, their weights (which sum to 1), its mask and its strength.
 
-    mask: 0..1 at the content's size, None for the whole picture. counted: the same times the content's opacity. area:
-    as a share of what is visible. strength: 0..1, a factor on the settings' strength. The styles are as `colors` of
-    the settings has them: grey for photo, in the colours of the region's own part of the photo for match.
+    styles: as `colors` of the settings has them: grey for photo, in the colours of the region's own part of the photo
+    for match; their masks are how much each pixel counts. mask: 0..1 at the content's size, None for the whole picture.
+    counted: the same times the content's opacity. area: as a share of what is visible. strength: 0..1, a factor on the
+    settings' strength. detail: 0..1, how much more the photo weighs.
     """
 
-    styles: tuple[Rgb, ...]
+    styles: tuple[Style, ...]
     shares: Float[np.ndarray, " n"]
     mask: Float[np.ndarray, "h w"] | None
     counted: Float[np.ndarray, "h w"] | None
     area: np.float32
     strength: float = 1.0
+    detail: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,19 @@ class Job:
         masks = [part.mask if self.settings.strength * part.strength else nowhere for part in self.regions]
         found = [mask for mask in masks if mask is not None]
         return np.minimum(np.sum(found, axis=0), 1)[..., None] if len(found) == len(masks) else None
+
+    @property
+    def emphasis(self) -> Float[np.ndarray, "h w"]:
+        """How much more than elsewhere the photo weighs at each pixel: on faces, and in regions with detail."""
+        faces = 1 + FACE_WEIGHT * self.settings.keep_faces * self.faces
+        detailed = sum(
+            (
+                (1 if part.mask is None else part.mask) * np.float32(DETAIL_WEIGHT**part.detail - 1)
+                for part in self.regions
+            ),
+            np.float32(1),
+        )
+        return (faces * detailed - 1).astype(np.float32)
 
     @property
     def network(self) -> Network:
@@ -157,9 +175,13 @@ class Job:
             **({} if self.opacity is None else {"opacity": fingerprint(self.opacity)}),
             "styles": [
                 {
-                    "pictures": [[fingerprint(s), float(w)] for s, w in zip(part.styles, part.shares, strict=True)],
+                    "pictures": [
+                        [fingerprint(style.picture, *(() if style.mask is None else (style.mask,))), float(weight)]
+                        for style, weight in zip(part.styles, part.shares, strict=True)
+                    ],
                     "mask": None if part.mask is None else fingerprint(part.mask),
                     "strength": part.strength,
+                    "detail": part.detail,
                 }
                 for part in self.regions
             ],
@@ -183,11 +205,12 @@ def _checked_regions(
             1 if mask is None or counted is None else counted.sum() / (mask.size if opacity is None else opacity.sum())
         )
         if settings.lightness_only:
-            pictures = [grey(picture) for picture in pictures]
+            pictures = [replace(style, picture=grey(style.picture)) for style in pictures]
         elif settings.colors == "match":
             own = color.colors_of(content, counted)
-            pictures = [color.with_colors(picture, own) for picture in pictures]
-        kept.append(Styled(tuple(pictures), weights, mask, counted, area, min(region.strength, 1.0)))
+            pictures = [replace(style, picture=color.with_colors(style.picture, own, style.mask)) for style in pictures]
+        strength, detail = min(region.strength, 1.0), region.detail or 0.0
+        kept.append(Styled(tuple(pictures), weights, mask, counted, area, strength, detail))
     if kept:
         return tuple(kept)
     if any(weight > 0 for region in found for _, weight in weighted_styles(region.styles)):
@@ -198,14 +221,15 @@ def _checked_regions(
     raise ConfigError("the weights of all styles are 0, so there is no style to optimise for")
 
 
-def _checked_styles(styles: Sequence[tuple[Any, float]]) -> tuple[list[Rgb], Float[np.ndarray, " n"] | None]:
+def _checked_styles(styles: Sequence[tuple[Style, float]]) -> tuple[list[Style], Float[np.ndarray, " n"] | None]:
     """Check a region's styles; return weights that sum to 1, or None if all are 0."""
     weights = blend_shares([weight for _, weight in styles])
-    pictures = [
-        images.checked_rgb(picture, f"style picture {number}", least_side=LEAST_SIDE)
-        for number, (picture, _) in enumerate(styles, start=1)
-    ]
-    return pictures, weights
+    checked = []
+    for number, (style, _) in enumerate(styles, start=1):
+        rgb = images.checked_rgb(style.picture, f"style picture {number}", least_side=LEAST_SIDE)
+        part = fitted_part(style, *rgb.shape[:2])
+        checked.append(Style(rgb, None if part is None else filled_up(part)))
+    return checked, weights
 
 
 def grey(rgb: Rgb) -> Rgb:

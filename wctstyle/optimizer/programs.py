@@ -29,7 +29,7 @@ from wctstyle.optimizer.objective import (
     style_moments,
     style_targets,
 )
-from wctstyle.optimizer.settings import FACE_WEIGHT, LEAST_SIDE
+from wctstyle.optimizer.settings import LEAST_SIDE
 from wctstyle.optimizer.terms import Objective, pulls, weighing
 from wctstyle.recent import Recent
 
@@ -134,14 +134,13 @@ class Programs:
 
         goals = []
         for part in job.regions:
-            styles = [self.measured(fitted(style), layers, job.network) for style in part.styles]
+            styles = [self.measured(fitted(style.picture), layers, job.network, style.mask) for style in part.styles]
             strength = settings.strength * part.strength
             own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
             targets = style_targets(styles, part.shares, own, settings, strength=strength)
             masks = None if part.counted is None else self._at(content).masks(part.counted, size=size, layers=layers)
             goals.append(Goal(targets, masks, part.area))
-        emphasis = FACE_WEIGHT * settings.keep_faces * job.faces
-        kept = self.kept(content, emphasis, job.opacity, content_layers(settings), job.network)
+        kept = self.kept(content, job.emphasis, job.opacity, content_layers(settings), job.network)
         return objective(settings, kept, goals, job.visible)
 
     @transferring
@@ -287,7 +286,7 @@ def first_picture(job: Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]
         picture = scaled(job.content, size)
     elif start == "style":
         largest = max(job.regions, key=lambda part: part.area)
-        picture = scaled(largest.styles[int(np.argmax(largest.shares))], size)
+        picture = scaled(largest.styles[int(np.argmax(largest.shares))].picture, size)
     else:
         noise = np.random.default_rng(job.settings.seed).normal(0.5, NOISE, (*size, 3))
         picture = np.clip(noise, 0, 1).astype(np.float32)

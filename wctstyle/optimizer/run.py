@@ -228,7 +228,7 @@ class Optimizer:
 
         errors = []
         for region in job.regions:
-            measured = [grams(style) for style in region.styles]
+            measured = [grams(style.picture, style.mask) for style in region.styles]
             targets = [
                 jnp.asarray(sum(float(share) * found[k] for share, found in zip(region.shares, measured, strict=True)))
                 for k in range(len(LEVELS))

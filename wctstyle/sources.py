@@ -1,0 +1,88 @@
+"""What a recipe says of the pictures that went in."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wctstyle import samples
+from wctstyle.images import Picture
+from wctstyle.inputs import STDIN, Mask, StyleSpec
+from wctstyle.regions import REST
+
+
+def public_name(source: str) -> str:
+    """Leave out the folders: they are private when the picture is passed on."""
+    if source == STDIN:
+        return "stdin"
+    return source if source.startswith(samples.PREFIX) else os.path.basename(source)
+
+
+def format_style(source: str, weight: float, region: str = "") -> str:
+    """Write a style as --style takes it, with the weight only where it is needed."""
+    plain = weight == 1 and ":" not in source.removeprefix(samples.PREFIX)
+    return (source if plain else f"{source}:{weight!r}") + (f"@{region}" if region else "")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture that went in: its file name without folders, or `sample:NAME`, and the hash of its pixels."""
+
+    name: str
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class StyleSource(Source):
+    """A style: its weight in the blend, its region ("" for none), and the mask of its part (None for all of it)."""
+
+    weight: float = 1.0
+    region: str = ""
+    mask: Source | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it in JSON's types; what is empty is left out."""
+        written = dataclasses.asdict(self)
+        return {name: value for name, value in written.items() if value or name not in ("region", "mask")}
+
+
+@dataclass(frozen=True)
+class MaskSource(Source):
+    """The mask of a region."""
+
+    region: str = ""
+
+
+def style_sources(
+    specs: Sequence[StyleSpec], pictures: Sequence[Picture], parts: Sequence[Mask | None]
+) -> tuple[StyleSource, ...]:
+    """Describe styles for a recipe."""
+    return tuple(
+        StyleSource(
+            public_name(spec.source),
+            picture.content_hash,
+            spec.weight,
+            spec.region,
+            None if part is None else Source(public_name(part.source), part.hash),
+        )
+        for spec, picture, part in zip(specs, pictures, parts, strict=True)
+    )
+
+
+def mask_sources(masks: Mapping[str, Mask]) -> tuple[MaskSource, ...]:
+    """Describe masks for a recipe."""
+    return tuple(MaskSource(public_name(mask.source), mask.hash, name) for name, mask in masks.items())
+
+
+def style_masks(styles: Sequence[StyleSource]) -> dict[str, str]:
+    """Name the files of styles' masks as --style-mask does: by region, with a number where that has several styles."""
+    regions = [style.region or REST for style in styles]
+    found = {}
+    for at, (style, region) in enumerate(zip(styles, regions, strict=True)):
+        if style.mask is not None:
+            several = regions.count(region) > 1
+            found[f"{region}/{regions[:at].count(region) + 1}" if several else region] = style.mask.name
+    return found
