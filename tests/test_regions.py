@@ -13,7 +13,7 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 from wctstyle import images, pixel_metrics
 from wctstyle.encoder import CELL, MODELS
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.inputs import feathered
+from wctstyle.inputs import feathered, fit_part
 from wctstyle.moments import measure
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.optimizer.job import Job
@@ -21,7 +21,7 @@ from wctstyle.optimizer.settings import FACE_WEIGHT
 from wctstyle.plan import measured, moved
 from wctstyle.refining import to_refine
 from wctstyle.regions import FACE, NOWHERE, REST, Dials, Region, Style, mask_of, named_regions, regions_of, shares
-from wctstyle.settings import DEFAULT_FEATHER, Settings
+from wctstyle.settings import DEFAULT_FEATHER, WHOLE_STYLE, Settings
 from wctstyle.stylizer import Stylizer
 
 PLAIN = Settings(keep_faces=0, texture=0)
@@ -598,3 +598,15 @@ def test_a_border_has_no_seam(optimizer, photo, one):
     assert at > 3 * usual
     at, usual = steps_at(soft, WIDTH // 2)
     assert at < 1.5 * usual
+
+
+def test_the_mask_of_a_sampled_style_is_sampled_by_the_same_pieces():
+    """The picture is its own mask: after both were sampled it still is."""
+    plane = np.zeros((300, 400), np.float32)
+    plane[50:220, 120:300] = 1
+    own = images.Picture(np.repeat(plane[..., None], 3, axis=2))
+    part = fit_part(own, 4000, 512, plane)
+    assert max(part.picture.shape) == WHOLE_STYLE
+    np.testing.assert_allclose(part.mask, part.picture[..., 0], atol=1e-5)
+    whole = fit_part(own, 600, 512, plane)
+    np.testing.assert_allclose(whole.mask, whole.picture[..., 0], atol=1e-5)
