@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from benchmarks import report
 from benchmarks.judge import Judge, Seen, vgg19_file
-from benchmarks.quality import choose_pairs, list_pictures, load_rgb
+from benchmarks.quality import add_pairs, chosen_pairs, load_rgb
 from wctstyle.errors import WctStyleError
 from wctstyle.settings import DEFAULT_MODEL, MAX_STRENGTH, Settings
 from wctstyle.stylizer import Stylizer
@@ -69,12 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dials", description=__doc__)
+    add_pairs(parser, 6)
     add = parser.add_argument
-    add("--content", type=Path, default=Path("../shared/images/test_content"), metavar="DIR", help="photos")
-    add("--style", type=Path, default=Path("../shared/images/test_style"), metavar="DIR", help="paintings")
     add("--vgg", type=Path, metavar="FILE", help="the original VGG-19, which judges")
-    add("--pairs", type=int, default=6, metavar="N", help="how many pairs of the two")
-    add("--seed", type=int, default=0, help="which pairs")
     add("--size", type=int, default=384, metavar="PIXELS", help="long side of all pictures")
     add("--dials", nargs="+", choices=list(RANGES), default=list(RANGES), help="which dials")
     add("--model", default=DEFAULT_MODEL, help="the model that paints")
@@ -82,11 +79,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     facts = report.circumstances("benchmarks.dials", argv)
     try:
-        contents, styles = list_pictures(args.content, "--content"), list_pictures(args.style, "--style")
+        pairs = chosen_pairs(args)
         stylizer, judge = Stylizer(args.model), Judge(vgg19_file(args.vgg))
         rows: dict[str, list[list[float]]] = {dial: [] for dial in args.dials}
-        for content, style in choose_pairs(list(contents), list(styles), args.pairs, args.seed):
-            photo, painting = load_rgb(contents[content], args.size), load_rgb(styles[style], args.size)
+        for content, style in pairs:
+            photo, painting = load_rgb(content, args.size), load_rgb(style, args.size)
             for dial in args.dials:
                 rows[dial].append(steps_of(stylizer, judge, photo, painting, dial))
         found: dict[str, Any] = {"steps": rows}

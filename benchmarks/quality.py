@@ -408,14 +408,31 @@ def export(folder: Path, pairs: Sequence[Pair]) -> None:
     (folder / "pairs.txt").write_text("".join(f"{p.content_name} {p.style_name}\n" for p in pairs))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+def add_pairs(parser: argparse.ArgumentParser, count: int) -> None:
+    """Add the options that choose pairs of photos and paintings."""
     add = parser.add_argument
     add("--content", type=Path, default=Path("../shared/images/test_content"), metavar="DIR", help="photos")
     add("--style", type=Path, default=Path("../shared/images/test_style"), metavar="DIR", help="paintings")
-    add("--pairs", type=int, default=40, metavar="N", help="how many pairs of the two")
-    add("--size", type=int, default=512, metavar="PIXELS", help="long side of content and style")
+    add("--pairs", type=int, default=count, metavar="N", help="how many pairs of the two")
     add("--seed", type=int, default=0, help="which pairs")
+
+
+def chosen_pairs(args: argparse.Namespace) -> list[tuple[Path, Path]]:
+    """Return the photo and the painting of every pair that the options of `add_pairs` choose.
+
+    Raises:
+        ConfigError: a folder is missing or has no pictures.
+    """
+    contents, styles = list_pictures(args.content, "--content"), list_pictures(args.style, "--style")
+    chosen = choose_pairs(list(contents), list(styles), args.pairs, args.seed)
+    return [(contents[content], styles[style]) for content, style in chosen]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    add_pairs(parser, 40)
+    add = parser.add_argument
+    add("--size", type=int, default=512, metavar="PIXELS", help="long side of content and style")
     add("--setting", action="append", default=[], metavar="NAME:F=V,...", help="one line of the table; repeatable")
     add("--results", action="append", default=[], metavar="[NAME=]DIR", help="judge DIR/{content}__{style}.png too")
     add("--painter", type=Path, metavar="FILE", help="an AdaIN network (.npz) to run as a peer, with its map and ours")

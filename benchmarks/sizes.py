@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from benchmarks import report
-from benchmarks.quality import choose_pairs, list_pictures, load_rgb
+from benchmarks.quality import add_pairs, chosen_pairs, load_rgb
 from wctstyle import images
 from wctstyle.errors import WctStyleError
 from wctstyle.settings import DEFAULT_LOOK, DEFAULT_MODEL, Settings
@@ -69,21 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sizes", description=__doc__)
+    add_pairs(parser, 6)
     add = parser.add_argument
-    add("--content", type=Path, default=Path("../shared/images/test_content"), metavar="DIR", help="photos")
-    add("--style", type=Path, default=Path("../shared/images/test_style"), metavar="DIR", help="paintings")
-    add("--pairs", type=int, default=6, metavar="N", help="how many pairs of the two")
-    add("--seed", type=int, default=0, help="which pairs")
     add("--sizes", type=int, nargs="+", default=[1024, 2048], metavar="PIXELS", help="long sides of the results")
     add("--model", default=DEFAULT_MODEL, help="the model that paints")
     add("--json", type=Path, metavar="FILE", help="write all figures")
     args = parser.parse_args(argv)
     facts = report.circumstances("benchmarks.sizes", argv)
     try:
-        contents, styles = list_pictures(args.content, "--content"), list_pictures(args.style, "--style")
+        pairs = chosen_pairs(args)
         stylizer = Stylizer(args.model)
-        pairs = choose_pairs(list(contents), list(styles), args.pairs, args.seed)
-        rows = [compare(stylizer, contents[c], styles[s], args.sizes) for c, s in pairs]
+        rows = [compare(stylizer, content, style, args.sizes) for content, style in pairs]
         report.publish(facts, markdown(rows), {"rows": rows}, args.json)
     except WctStyleError as error:
         return report.failed(error)

@@ -6,7 +6,6 @@ Run as `python -m benchmarks.soak`; README.md beside this file tells what the fi
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import threading
@@ -19,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import report
-from benchmarks.demo import resident
 from wctstyle import images, samples
 from wctstyle.codes import codes_cache
 from wctstyle.demo import Limits, heaps, optimising
@@ -27,6 +25,7 @@ from wctstyle.demo.actions import Service, keep, live
 from wctstyle.demo.backend import CODE_BYTES, Backend
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.downloads import AS_SHOWN, export, target
+from wctstyle.demo.limits import MIB
 from wctstyle.demo.server import TRIM_EVERY, tidy
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import WctStyleError
@@ -137,14 +136,14 @@ def soak(minutes: float, visitors: int) -> tuple[list[tuple[float, float]], dict
         threads = [threading.Thread(target=person.stay, args=(began + 60 * minutes,)) for person in people]
         heaps.trim()
         started = heaps.resident()
-        readings.append((0.0, resident(os.getpid())))
+        readings.append((0.0, started / MIB))
         for thread in threads:
             thread.start()
         over = time.monotonic() + 60 * minutes + REST
         while time.monotonic() < over or any(thread.is_alive() for thread in threads):
             time.sleep(TRIM_EVERY)
             tidy(service, started)  # as the server does
-            readings.append(((time.monotonic() - began) / 60, resident(os.getpid())))
+            readings.append(((time.monotonic() - began) / 60, heaps.resident() / MIB))
             report.say(f"{readings[-1][0]:.1f} min: {readings[-1][1]:.0f} MiB")
     done: dict[str, int] = {}
     for person in people:

@@ -1,5 +1,8 @@
 """Cut-outs: hidden pixels count in nothing, in every mode, from Python, the command line's functions and the page."""
 
+import gc
+import weakref
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -231,3 +234,12 @@ def test_losses_of_features_count_positions():
     for loss in (content_error, lambda x, y, c=None: standardized_error(x, y, 1.0, c)):
         np.testing.assert_allclose(loss(a, b, counted), loss(a[:, :, :5], b[:, :, :5]), rtol=1e-4)
         np.testing.assert_allclose(loss(a, b, jnp.ones_like(counted)), loss(a, b), rtol=1e-4)
+
+
+def test_a_cut_out_is_made_once_and_goes_with_its_picture(photo):
+    canvas, _ = on_canvas(photo, 0.25)
+    first = weakref.ref(cut_out(canvas))
+    assert cut_out(canvas) is first()
+    del canvas
+    gc.collect()
+    assert first() is None

@@ -16,7 +16,7 @@ from wctstyle.inputs import (
     RegionSpecs,
     Sizes,
     StyleSpec,
-    fit_part,
+    fit_parts,
     photo_side,
     read,
     read_masks,
@@ -89,11 +89,7 @@ class Batch:
         sides = style_sides(self._specs, self._regions.dials, self.sizes.strokes, result)
         if self._fitted is None or self._fitted[0] != sides:
             full, self._full = self._full or self._read_styles(), None
-            fitted = [
-                (fit_part(picture, *side, part and part.plane), spec.weight)
-                for picture, side, part, spec in zip(full, sides, self._parts, self._specs, strict=True)
-            ]
-            self._fitted = sides, fitted
+            self._fitted = sides, fit_parts(full, self._specs, self._parts, sides)
         return self._fitted[1]
 
     def made(self, content: str, result: Path) -> bool:

@@ -6,10 +6,10 @@ hidden pixels take the colour of the nearest visible one, and opacity weighs wha
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float
@@ -82,14 +82,16 @@ def cut_out(picture: Any) -> Cutout | None:
     """Cut out what is visible of a `Picture`; None for anything without transparency."""
     if isinstance(picture, Cutout):
         return picture
-    return _cut(picture) if isinstance(picture, images.Picture) and picture.alpha is not None else None
+    if not isinstance(picture, images.Picture) or picture.alpha is None:
+        return None
+    if picture not in _cut:
+        inside = images.fill_hidden(images.trimmed(picture))
+        _cut[picture] = Cutout(inside.rgb, inside.alpha, images.visible_box(picture), (picture.height, picture.width))
+    return _cut[picture]
 
 
-@functools.lru_cache(maxsize=4)  # a slider asks for the same picture again and again
-def _cut(picture: images.Picture) -> Cutout:
-    box = images.visible_box(picture)
-    inside = images.fill_hidden(images.trimmed(picture))
-    return Cutout(inside.rgb, inside.alpha, box, (picture.height, picture.width))
+_cut: WeakKeyDictionary[images.Picture, Cutout] = WeakKeyDictionary()
+"""Cut-outs of the pictures that are in use: a slider asks for the same one again and again."""
 
 
 def pixels_of(picture: Any) -> Any:

@@ -282,6 +282,19 @@ def fit_part(picture: images.Picture, side: int, result: int = MAX_SIDE, mask: n
     return Style(rgb, fit_style(images.Picture(np.repeat(whole[..., None], 3, axis=2)), side, result).rgb[..., 0])
 
 
+def fit_parts(
+    pictures: Sequence[images.Picture],
+    specs: Sequence[StyleSpec],
+    parts: Sequence[Mask | None],
+    sides: Sequence[tuple[int, int]],
+) -> list[tuple[Style, float]]:
+    """Scale each style picture with its mask to its side (`style_sides`); returns them with their weights."""
+    return [
+        (fit_part(picture, *side, part and part.plane), spec.weight)
+        for picture, spec, part, side in zip(pictures, specs, parts, sides, strict=True)
+    ]
+
+
 def feathered(mask: np.ndarray, photo: images.Picture, feather: float) -> np.ndarray:
     """Bring the mask of a region to the photo's size and soften it (`RegionSpecs.feather`)."""
     return softened(fitted(mask, photo.height, photo.width), feather * max(visible_sides(photo)))

@@ -92,6 +92,10 @@ def style_pixels(style: Style) -> Style:
     return Style(rgb, fitted_part(style, *rgb.shape[:2]))
 
 
+def _style_key(rgb: Rgb, part: Float[np.ndarray, "h w"] | None) -> str:
+    return content_hash(rgb) + ("" if part is None else content_hash(part))
+
+
 class Measurer:
     """Measures pictures and plans with one model.
 
@@ -133,8 +137,7 @@ class Measurer:
         """
         rgb = checked(image, "style picture")
         part = fitted_part(Style(image, mask), *rgb.shape[:2])
-        key = content_hash(rgb) + ("" if part is None else content_hash(part))
-        return self.style_of(key, lambda: rgb, part)
+        return self.style_of(_style_key(rgb, part), lambda: rgb, part)
 
     def style_of(
         self, key: str, read: Callable[[], Rgb], part: Float[np.ndarray, "h w"] | None = None, *, kind: str = STYLE
@@ -164,7 +167,7 @@ class Measurer:
             own = style_pixels(style)
             pixels, part = own.picture, own.mask
             code = style.picture if isinstance(style.picture, StyleCode) and style.mask is None else None
-            key = code.key if code else content_hash(pixels) + ("" if part is None else content_hash(part))
+            key = code.key if code else _style_key(pixels, part)
             key += hashlib.sha256(goal.mean.tobytes() + goal.covariance.tobytes()).hexdigest()
             return self.style_of(key, lambda: color.with_colors(pixels, goal, part), part, kind="matched")
 

@@ -126,10 +126,11 @@ class Stylizer(Measurer):
             regions = cutout.regions(regions)
         code = content if isinstance(content, ContentCode) else None
         photo = code.photo if code else images.as_array(pixels_of(cutout or content), "content picture")
+        alone = None if cutout is None else cutout.alone()
         shape, laps = shape_of(photo), Laps()
         if shape is not None and settings.refine and settings.strength:
             if wanted := to_refine(shape, regions, settings):  # what does not fit is told before anything is painted
-                self._optimizer.check_memory(cutout.alone() if cutout else photo, refinement(shape, settings), wanted)
+                self._optimizer.check_memory(alone or photo, refinement(shape, settings), wanted)
             laps.end("refine")
         if settings.colors == "match" and settings.strength:
             opacity = None if cutout is None else cutout.opacity
@@ -140,7 +141,7 @@ class Stylizer(Measurer):
         ahead = self._compile_ahead(shape, regions, settings.transform) if paints else None
         if small is not None:
             photo = checked(photo, "content picture")
-            made = self._enlarged(photo, cutout, small, regions, settings, refining=refining, ahead=ahead)
+            made = self._enlarged(alone or photo, small, regions, settings, refining=refining, ahead=ahead)
         else:
             given = code or cutout or (content if isinstance(content, images.Picture) else photo)
             made = self._at_once(given, regions, settings, refining=refining, ahead=ahead)
@@ -227,8 +228,7 @@ class Stylizer(Measurer):
 
     def _enlarged(
         self,
-        photo: Rgb,
-        cutout: Cutout | None,
+        content: Rgb | Cutout,
         small: tuple[int, int],
         regions: Sequence[Region],
         settings: Settings,
@@ -237,10 +237,13 @@ class Stylizer(Measurer):
         ahead: Future[None] | None,
     ) -> Result:
         """Compose a picture at the sides `small`, enlarge it and paint it once more (`wctstyle.look`)."""
-        laps = Laps()
+        laps, photo = Laps(), pixels_of(content)
         regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
+        height, width = small
         reduced = (
-            images.resize_planes(photo, height=small[0], width=small[1]) if cutout is None else cutout.resized(*small)
+            content.resized(height, width)
+            if isinstance(content, Cutout)
+            else images.resize_planes(photo, height=height, width=width)
         )
         base = self._composed(reduced, regions, max(small) / max(photo.shape[:2]), settings)
         if not base.parts:
@@ -248,7 +251,7 @@ class Stylizer(Measurer):
         laps.include(base.seconds)
         laps.end("render")  # what scaling took
         styled = self._measured(regions)
-        second = self._lifted(base, reduced, cutout or photo, regions, settings)
+        second = self._lifted(base, reduced, content, regions, settings)
         laps.end("encode")
         if ahead is not None:
             ahead.result()
@@ -262,7 +265,7 @@ class Stylizer(Measurer):
         laps.end("render")
         if settings.refine:
             faces = None if second.original is None else second.original.faces
-            out = self._refined(out, cutout.alone() if cutout else photo, faces, regions, settings, refining)
+            out = self._refined(out, content, faces, regions, settings, refining)
             laps.end("refine")
         return Result(out, base.parts, laps.seconds, base.first_of_size)
 

@@ -23,7 +23,7 @@ from wctstyle.cutout import visible_sides
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.inputs import (
     Sizes,
-    fit_part,
+    fit_parts,
     read,
     read_masks,
     read_parts,
@@ -88,10 +88,7 @@ def read_request(wanted: Wanted) -> Request:
     sides = style_sides(specs, regions.dials, strokes, max(visible_sides(photo)))
     masks, parts = read_masks(regions.masks, max_pixels), read_parts(specs, max_pixels)
     pictures = [read_style(spec.source, max_pixels) for spec in specs]
-    styles = [
-        (fit_part(picture, *side, part and part.plane), spec.weight)
-        for picture, side, part, spec in zip(pictures, sides, parts, specs, strict=True)
-    ]
+    styles = fit_parts(pictures, specs, parts, sides)
     _check_thickness(content, (full.height, full.width), (photo.height, photo.width), "--size")
     strokes_option = "--style-size" if strokes.stroke_scale is None else "--stroke-scale"
     for spec, picture, (style, _) in zip(specs, pictures, styles, strict=True):

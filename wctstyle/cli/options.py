@@ -52,7 +52,7 @@ UseLook = Annotated[
     style_option(
         metavar="NAME|FILE",
         show_default=False,
-        help="Take styles, settings, model and stroke scale from a look (`wctstyle looks`); options given besides win.",
+        help="Take styles, settings, model and stroke scale from a look (`wctstyle looks`); other options override it.",
     ),
 ]
 StyleMask = Annotated[
