@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from narrow import NARROW, picture, quick_compilation, random_tensors
 
-from wctstyle import images, pixel_metrics
+from wctstyle import color, images, pixel_metrics
 from wctstyle.encoder import CELL, MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import feathered, fit_part
@@ -537,6 +537,88 @@ def test_texture_by_pixel_is_encoded_once(stylizer, photo, one):
     traced, known = dict(stylizer.traces), stylizer.cache.total
     stylizer.stylize(photo, regions, replace(PLAIN, strength=0.5))
     assert (stylizer.traces, stylizer.cache.total) == (traced, known)
+
+
+def halves(*styles, **own):
+    left = np.zeros((HEIGHT, WIDTH))
+    left[:, : WIDTH // 2] = 1
+    return [Region(left, styles[0], **own), Region(None, styles[1])]
+
+
+LEFT, RIGHT = np.s_[:, : WIDTH // 2], np.s_[:, WIDTH // 2 :]
+
+
+@pytest.mark.parametrize("look", [0, 64])
+@pytest.mark.parametrize("dials", [{"colors": "photo"}, {"color": 0.3}, {"colors": "photo", "color": 0.5}])
+def test_a_region_keeps_its_own_share_of_the_photos_colors(stylizer, photo, one, two, look, dials):
+    settings = replace(PLAIN, look=0)
+    if look:
+        settings = replace(PLAIN, look=128)
+        photo = images.resize_planes(photo, height=2 * HEIGHT, width=2 * WIDTH)
+    whole = stylizer.stylize(photo, halves(one, two), settings).image
+    found = stylizer.stylize(photo, halves(one, two, **dials), settings).image
+    share = 1.0 if dials.get("colors") == "photo" else 1 - dials["color"]
+    middle, near = photo.shape[1] // 2, 8 if look else 0  # an enlarged mask is soft at its border
+    want = color.original_colors(whole, photo, share=share)
+    np.testing.assert_allclose(found[:, : middle - near], want[:, : middle - near], atol=1e-5)
+    np.testing.assert_allclose(found[:, middle + near :], whole[:, middle + near :], atol=1e-5)
+
+
+def test_regions_with_the_colors_of_the_picture_are_as_without(stylizer, photo, one, two):
+    for settings in (replace(PLAIN, colors="photo"), replace(PLAIN, colors="match", color=0.4)):
+        want = stylizer.stylize(photo, halves(one, two), settings).image
+        own = {"colors": settings.colors, "color": settings.color}
+        regions = [replace(region, **own) for region in halves(one, two)]
+        np.testing.assert_array_equal(stylizer.stylize(photo, regions, PLAIN).image, want)
+
+
+def test_only_the_styles_of_a_region_are_matched(stylizer, photo, one, two):
+    goal = color.colors_of(photo, np.asarray(halves(one, two)[0].mask, np.float32))
+    want = stylizer.stylize(photo, halves(color.with_colors(one, goal), two), PLAIN).image
+    found = stylizer.stylize(photo, halves(one, two, colors="match"), PLAIN).image
+    np.testing.assert_allclose(found, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [PLAIN, Settings(keep_faces=0, look=128), replace(PLAIN, strength=0.6)])
+def test_the_photo_of_a_region_is_recolored_alone(stylizer, photo, one, two, settings):
+    if settings.look == 128:
+        photo = images.resize_planes(photo, height=2 * HEIGHT, width=2 * WIDTH)
+    middle = photo.shape[1] // 2
+    found = stylizer.stylize(photo, halves(one, two, colors="only", texture=1.0), settings).image
+    plain = replace(settings, texture=0.0, look=0)
+    only = stylizer.stylize(photo, [halves(one, two)[0]], replace(plain, colors="only")).image
+    near = 8 if settings.look else 0  # the small picture's border is as soft as its pixels are large
+    np.testing.assert_allclose(found[:, : middle - near], only[:, : middle - near], atol=0.02 if near else 1e-5)
+    painted = stylizer.stylize(photo, halves(one, two, strength=0.0), settings).image
+    far = middle + (64 if near else 2)
+    np.testing.assert_allclose(found[:, far:], painted[:, far:], atol=0.02 if near else 1e-4)
+
+
+def test_nothing_is_painted_where_all_regions_are_recolored(stylizer, photo, one, two):
+    regions = [replace(region, colors="only") for region in halves(one, two)]
+    want = stylizer.stylize(photo, halves(one, two), replace(PLAIN, colors="only")).image
+    np.testing.assert_array_equal(stylizer.stylize(photo, regions, Settings()).image, want)
+
+
+def test_colors_of_regions_are_refined(stylizer, optimizer, photo, one, two, monkeypatch):
+    monkeypatch.setattr(stylizer, "_optimizer", optimizer)
+    settings = replace(PLAIN, refine=2)
+    found = stylizer.stylize(photo, halves(one, two, colors="only"), settings).image
+    only = stylizer.stylize(photo, halves(one, two, colors="only"), PLAIN).image
+    np.testing.assert_allclose(found[LEFT], only[LEFT], atol=1e-5)
+    assert np.abs(found[RIGHT] - only[RIGHT]).max() > 0.01
+    own = stylizer.stylize(photo, halves(one, two, colors="photo"), settings).image
+    ab = color.rgb_to_oklab(own)[..., 1:] - color.rgb_to_oklab(photo.astype(own.dtype))[..., 1:]
+    assert np.abs(ab[LEFT]).mean() < 0.005 < np.abs(ab[RIGHT]).mean()
+
+
+def test_the_optimiser_has_colors_of_regions(optimizer, photo, one, two):
+    settings = OptimizeSettings(steps=5, init="noise", keep_faces=0)
+    *_, last = optimizer.run(photo, halves(one, two, colors="photo"), settings)
+    ab = color.rgb_to_oklab(last.image)[..., 1:] - color.rgb_to_oklab(photo.astype(last.image.dtype))[..., 1:]
+    assert np.abs(ab[LEFT]).mean() < 0.005 < np.abs(ab[RIGHT]).mean()
+    with pytest.raises(ConfigError, match="colors of a region is 'only', which paints nothing to optimise"):
+        next(iter(optimizer.run(photo, halves(one, two, colors="only"), settings)))
 
 
 def test_bad_dials_are_told():

@@ -105,12 +105,12 @@ def original_colors(
     stylized_rgb: Float[np.ndarray, "h w 3"],
     content_rgb: Float[np.ndarray, "content_h content_w 3"],
     *,
-    share: float = 1.0,
+    share: Float[np.ndarray, "h w 1"] | float = 1.0,
 ) -> Float[np.ndarray, "h w 3"]:
     """Give the stylised picture the content's colours: Oklab L of the stylised picture, a and b of the content.
 
     ``share`` below 1 mixes: a and b are ``share`` of the content's plus ``1 - share`` of the stylised picture's; 0
-    returns the stylised picture.
+    returns the stylised picture. It may differ from pixel to pixel.
 
     A colour outside sRGB keeps its lightness and hue; its chroma is reduced to the largest that fits. Inputs and
     result are sRGB in [0, 1].
@@ -128,7 +128,7 @@ def original_colors(
             f"cannot keep the original colours: the stylised picture has shape {stylized_rgb.shape}, the "
             f"content {content_rgb.shape}, and they must be the same; resize one of them to the other"
         )
-    if not share:
+    if not np.any(share):
         return stylized_rgb
     lab, own = rgb_to_oklab(content_rgb), rgb_to_oklab(stylized_rgb)
     lab[..., 0] = own[..., 0]

@@ -76,6 +76,8 @@ def texture_of(regions: Sequence[Region], height: int, width: int, settings: Set
     """Return the texture of a photo: one amount, or one per pixel where regions have their own."""
     if all(region.texture is None for region in regions):
         return settings.texture
+    if len(regions) == 1 and regions[0].mask is None:
+        return regions[0].texture or 0.0
     plane = np.full((height, width), settings.texture, np.float32)
     for region, share in zip(regions, shares(regions, height, width), strict=True):
         if region.texture is not None:
@@ -159,9 +161,9 @@ class Measurer:
         return self.cache.get((kind, self.model, key), make)
 
     def matched(
-        self, regions: Sequence[Region], photo: Rgb, opacity: Float[np.ndarray, "h w"] | None = None
+        self, regions: Sequence[Region], photo: Rgb, settings: Settings, opacity: Float[np.ndarray, "h w"] | None = None
     ) -> list[Region]:
-        """Measure the styles of regions, each in the colours of its region's own part of the photo."""
+        """Measure styles where `colors` is match, each in the colours of its region's own part of the photo."""
 
         def recolored(style: Style, goal: color.Colors) -> StyleCode:
             own = style_pixels(style)
@@ -173,6 +175,9 @@ class Measurer:
 
         found = []
         for region, share in zip(regions, shares(regions, *photo.shape[:2]), strict=True):
+            if region.colors_in(settings) != "match":
+                found.append(region)
+                continue
             goal = color.colors_of(photo, opacity if share is None else share if opacity is None else share * opacity)
             styles = [(recolored(style, goal), weight) for style, weight in weighted_styles(region.styles)]
             found.append(replace(region, styles=styles))

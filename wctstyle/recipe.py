@@ -222,7 +222,7 @@ class Recipe:
         for part, name in style_masks(self.styles).items():
             arguments += ["--style-mask", f"{part}={name}"]
         for region, dials in self.dials.items():
-            chosen = ",".join(f"{name}={value!r}" for name, value in _chosen(dials).items())
+            chosen = ",".join(f"{name}={value}" for name, value in _chosen(dials).items())
             arguments += ["--region", f"{region}:{chosen}"]
         return [*arguments, *_options({"feather": self.feather})]
 
@@ -235,7 +235,7 @@ class Recipe:
         return "\n".join(_program(self, output)) + "\n"
 
 
-def _chosen(dials: RegionSpec) -> dict[str, float]:
+def _chosen(dials: RegionSpec) -> dict[str, Any]:
     """Return the dials of a region that are not the default."""
     default = dataclasses.asdict(RegionSpec())
     return {name: value for name, value in dataclasses.asdict(dials).items() if value != default[name]}

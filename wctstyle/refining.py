@@ -36,7 +36,7 @@ def to_refine(shape: Sequence[int], regions: Sequence[Region], settings: Setting
             detail=settings.detail if region.detail is None else region.detail,
         )
         for region, share in zip(regions, shares(regions, *shape[:2]), strict=True)
-        if region.strength and (share is None or share.any())
+        if region.strength and region.colors_in(settings) != "only" and (share is None or share.any())
     ]
     styled = any(weight > 0 for region in wanted for _, weight in region.styles)
     return wanted if styled and min(shape[:2]) >= LEAST_SIDE else []

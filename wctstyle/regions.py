@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from wctstyle import images
 from wctstyle.color import luma
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.settings import LEAST_AREA, checked_number, plain
+from wctstyle.settings import LEAST_AREA, ColorsKind, checked_choice, checked_number, photo_share, plain
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,45 @@ class Style:
     mask: Any = None
 
 
+class HasColors(Protocol):
+    """The colours of `Settings` or `OptimizeSettings`."""
+
+    @property
+    def colors(self) -> ColorsKind: ...  # noqa: D102
+
+    @property
+    def color(self) -> float: ...  # noqa: D102
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dials:
-    """What a region has of its own. strength: a factor on the settings'. detail, texture: None for the settings'.
+    """What a region has of its own. strength: a factor on the settings'. All else: as there, None for the settings'.
 
-    In the optimiser, detail is how much more the photo weighs there, and texture has no effect.
+    In the optimiser, detail is how much more the photo weighs there, texture has no effect, and colors cannot be only.
     """
 
     strength: float = 1.0
     detail: float | None = None
     texture: float | None = None
+    colors: ColorsKind | None = None
+    color: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strength", checked_number("strength of a region", self.strength, 0))
-        for name in ("detail", "texture"):
+        if self.colors is not None:
+            checked_choice("colors of a region", self.colors, ColorsKind)
+        for name in ("detail", "texture", "color"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, checked_number(f"{name} of a region", value, 0, 1))
+
+    def colors_in(self, settings: HasColors) -> ColorsKind:
+        """Return the region's way of colours, by default that of the settings."""
+        return settings.colors if self.colors is None else self.colors
+
+    def photo_share(self, settings: HasColors) -> float:
+        """Return how much of the photo's own a and b the region has, 0..1."""
+        return photo_share(self.colors_in(settings), settings.color if self.color is None else self.color)
 
     def by_name(self) -> dict[str, Any]:
         """Return the dials by name, without what a subclass adds."""
@@ -172,6 +194,15 @@ def shares(regions: Sequence[Region], height: int, width: int) -> list[Float[np.
     total = np.sum([mask for mask in masks if mask is not None], axis=0)
     scale = np.maximum(total, 1)
     return [(np.maximum(1 - total, 0) if mask is None else mask / scale).astype(np.float32) for mask in masks]
+
+
+def mixed(values: Sequence[float], planes: Sequence[Float[np.ndarray, "*s"] | None]) -> Float[np.ndarray, "*s"] | float:
+    """Average a value of each region at every pixel, weighted by its share; one number where all have the same."""
+    if len(set(values)) <= 1:
+        return next(iter(values), 0.0)
+    weights = [np.float32(1) if plane is None else plane for plane in planes]
+    total = np.maximum(np.sum(weights, axis=0), np.float32(1e-6))
+    return np.sum([np.float32(value) * weight for value, weight in zip(values, weights, strict=True)], axis=0) / total
 
 
 def fitted(mask: Any, height: int, width: int, what: str = "mask") -> Float[np.ndarray, "h w"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from wctstyle.codes import ContentCode, FaceCode, Part, Rgb
 from wctstyle.errors import NonFiniteError
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
+from wctstyle.regions import Region, mixed
 from wctstyle.settings import MAX_STRENGTH, Settings
 from wctstyle.sizes import of_cells
 
@@ -28,15 +30,25 @@ Spread = Float[np.ndarray, "1 H W 1"] | float
 """One number for a whole picture, or one per pixel."""
 
 
+def only_recolored(region: Region, settings: Settings) -> Region:
+    """Turn off what paints in a region of which the colours alone change."""
+    return replace(region, texture=0.0, detail=0.0) if region.colors_in(settings) == "only" else region
+
+
 def strength_of(part: Part, settings: Settings) -> float:
     """Return the strength of a region, limited to `MAX_STRENGTH`."""
     return min(settings.strength * part.dials.strength, MAX_STRENGTH)
 
 
+def painting_of(part: Part, settings: Settings) -> float:
+    """Return the strength at which a region is painted: 0 where only its colours change."""
+    return 0.0 if part.dials.colors_in(settings) == "only" else strength_of(part, settings)
+
+
 def detail_of(part: Part, settings: Settings) -> float:
     """Return the detail of a region that its strength leaves visible: all of it from strength 1 on."""
     own = settings.detail if part.dials.detail is None else part.dials.detail
-    return own * min(strength_of(part, settings), 1.0)
+    return own * min(painting_of(part, settings), 1.0)
 
 
 def spread(parts: Sequence[Part], value: Callable[[Part], float]) -> Spread:
@@ -50,13 +62,13 @@ def spread(parts: Sequence[Part], value: Callable[[Part], float]) -> Spread:
 def kept_share(parts: Sequence[Part], settings: Settings) -> Spread:
     """Return how much of what the decoder loses of the photo is restored, 0..1: all of it at strength 0."""
     return 1 - spread(
-        parts, lambda part: min(strength_of(part, settings), 1.0) * (1 - float(jax.device_get(part.plan.likeness)))
+        parts, lambda part: min(painting_of(part, settings), 1.0) * (1 - float(jax.device_get(part.plan.likeness)))
     )
 
 
 def recolored(
-    pixels: Float[np.ndarray, "1 H W 3"], parts: Sequence[Part], strengths: Sequence[float] | None = None
-) -> Float[np.ndarray, "1 H W 3"]:
+    pixels: Float[np.ndarray, "*n h w 3"], parts: Sequence[Part], strengths: Sequence[float] | None = None
+) -> Float[np.ndarray, "*n h w 3"]:
     """Give pixels the colours of the parts' targets (`Plan.palette`), each part by its strength (default: 1)."""
     total = pixels
     for part, strength in zip(parts, strengths or [1.0] * len(parts), strict=True):
@@ -64,6 +76,22 @@ def recolored(
         amount = strength if part.share is None else strength * part.share
         total = total + amount * (pixels @ matrix.T + bias - pixels)
     return np.clip(total, 0, 1)
+
+
+def colored(image: Rgb, photo: Rgb, parts: Sequence[Part], settings: Settings) -> Rgb:
+    """Give each region of a painted picture the colours of its `colors` and `color`.
+
+    Where these are "only", it is the photo recoloured, as nothing has been painted there.
+    """
+    height, width = photo.shape[:2]
+    planes = [None if part.share is None else part.share[0, :height, :width] for part in parts]
+    for part, plane in zip(parts, planes, strict=True):
+        if part.dials.colors_in(settings) == "only":
+            changed = recolored(photo, [replace(part, share=None)], [strength_of(part, settings)]) - image
+            image = image + (changed if plane is None else plane * changed)
+    return color.original_colors(
+        image, photo, share=mixed([part.dials.photo_share(settings) for part in parts], planes)
+    )
 
 
 def _inside(image: Float[np.ndarray, "1 H W 3"], content: ContentCode) -> Rgb:
@@ -88,23 +116,21 @@ class Renderer:
         self._programs, self._model, self._cache = programs, model, cache
 
     def paint(self, content: ContentCode, parts: Sequence[Part], settings: Settings) -> Rgb:
-        """Paint the content by its parts, with all settings except `color` and `refine`.
-
-        With the colours "only" nothing is painted: the photo is recoloured.
+        """Paint the content by its parts, with all settings except colours (`colored`) and `refine`.
 
         Raises:
             NonFiniteError: the result is not finite.
         """
-        strengths = [strength_of(part, settings) for part in parts]
-        if settings.colors == "only":
-            return _inside(recolored(content.pixels, parts, strengths), content)
+        strengths = [painting_of(part, settings) for part in parts]
+        if not any(strengths):
+            return content.photo.copy()
         steps = [part.plan.affine for part in parts]
         amounts: list[Any] = [
             strength if part.share is None else strength * of_cells(part.share)
             for part, strength in zip(parts, strengths, strict=True)
         ]
-        full = spread(parts, lambda part: min(strength_of(part, settings), 1.0))
-        if settings.keep_faces and any(strengths) and content.faces is not None:
+        full = spread(parts, lambda part: min(painting_of(part, settings), 1.0))
+        if settings.keep_faces and content.faces is not None:
             share: Any = settings.keep_faces * full * content.faces[None, :, :, None]
             drawn = self._drawn_faces(content.original or content, parts)
             image = self._programs.painted(content.code, steps, amounts, drawn.code, share)

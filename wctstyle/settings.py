@@ -203,8 +203,3 @@ class Settings:
         keep("refine", checked_whole("refine", self.refine, 0, MAX_REFINE, what="number of steps"))
         if self.refine and self.colors == "only":
             raise ConfigError(f"refine is {self.refine}, and with colors='only' nothing is painted; give 0 steps")
-
-    @property
-    def photo_share(self) -> float:
-        """How much of the photo's own a and b the result has, 0..1."""
-        return photo_share(self.colors, self.color)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from wctstyle import color, images
+from wctstyle import images
 from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Part, Result, Rgb, StyleCode, shape_of
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
@@ -26,7 +26,7 @@ from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.refining import refinement, to_refine
 from wctstyle.regions import Dials, Region, Style, regions_of, shares, weighted_styles
-from wctstyle.rendering import Renderer, kept_share, spread
+from wctstyle.rendering import Renderer, colored, kept_share, only_recolored, spread
 from wctstyle.settings import DEFAULT_MODEL, BlendKind, Settings, TransformKind, optimizer_model
 from wctstyle.sizes import pad_to_family, padded_side
 
@@ -72,8 +72,7 @@ class Stylizer(Measurer):
     def render(self, content: ContentCode, plan: Plan | Sequence[Part], settings: Settings = Settings()) -> Rgb:  # noqa: B008
         """Paint the content with ready plans; of the settings those that a plan does not hold count."""
         parts = [Part(plan)] if isinstance(plan, Plan) else plan
-        painted = self._renderer.paint(content, parts, settings)
-        return color.original_colors(painted, content.photo, share=settings.photo_share)
+        return colored(self._renderer.paint(content, parts, settings), content.photo, parts, settings)
 
     def forget_photos(self) -> None:
         """Drop what is kept of photos, for jobs that see each once. What is kept of styles stays."""
@@ -118,9 +117,10 @@ class Stylizer(Measurer):
         """
         if not isinstance(settings, Settings):
             raise ConfigError(f"settings is {settings!r}, must be Settings(...)")
-        if settings.colors == "only":
-            settings = replace(settings, texture=0.0, keep_faces=0.0, look=0)
-        regions = regions_of(styles)
+        regions = [only_recolored(region, settings) for region in regions_of(styles)]
+        paints = settings.strength and any(r.strength and r.colors_in(settings) != "only" for r in regions)
+        if not paints:
+            settings = replace(settings, keep_faces=0.0, look=0)
         cutout = content.cutout if isinstance(content, ContentCode) else cut_out(content)
         if cutout is not None:
             regions = cutout.regions(regions)
@@ -132,12 +132,11 @@ class Stylizer(Measurer):
             if wanted := to_refine(shape, regions, settings):  # what does not fit is told before anything is painted
                 self._optimizer.check_memory(alone or photo, refinement(shape, settings), wanted)
             laps.end("refine")
-        if settings.colors == "match" and settings.strength:
+        if settings.strength and any(region.colors_in(settings) == "match" for region in regions):
             opacity = None if cutout is None else cutout.opacity
-            regions = self.matched(regions, checked(photo, "content picture"), opacity)
+            regions = self.matched(regions, checked(photo, "content picture"), settings, opacity)
             laps.end("encode")
         small = looks.small_sides(shape, settings.look) if shape is not None and settings.strength else None
-        paints = settings.strength and settings.colors != "only"
         ahead = self._compile_ahead(shape, regions, settings.transform) if paints else None
         if small is not None:
             photo = checked(photo, "content picture")
@@ -189,7 +188,7 @@ class Stylizer(Measurer):
             faces = code.faces if settings.keep_faces else None
             whole = [replace(region, styles=blend) for region, blend in zip(regions, styled, strict=True)]
             out = self._refined(
-                out, code.cutout.alone() if code.cutout else code.photo, faces, whole, settings, refining
+                out, code.cutout.alone() if code.cutout else code.photo, faces, whole, parts, settings, refining
             )
             laps.end("refine")
         return Result(out, parts, laps.seconds)
@@ -261,21 +260,26 @@ class Stylizer(Measurer):
             for part, first in zip(self._parts(second, regions, targets, settings), base.parts, strict=True)
         ]
         out = self._painted_over(second, parts, base.image, settings)
-        out = color.original_colors(out, photo, share=settings.photo_share)
+        out = colored(out, photo, parts, settings)
         laps.end("render")
         if settings.refine:
             faces = None if second.original is None else second.original.faces
-            out = self._refined(out, content, faces, regions, settings, refining)
+            out = self._refined(out, content, faces, regions, parts, settings, refining)
             laps.end("refine")
         return Result(out, base.parts, laps.seconds, base.first_of_size)
 
     def _composed(self, reduced: Rgb | Cutout, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
         """Paint a picture that was made smaller, after styles that are as much smaller."""
         fitted = [
-            replace(region, styles=[(_shrunk(style, ratio), weight) for style, weight in region.styles])
+            replace(
+                region,
+                styles=[(_shrunk(style, ratio), weight) for style, weight in region.styles],
+                colors="only" if region.colors_in(settings) == "only" else "style",
+                color=1.0,
+            )
             for region in regions
         ]
-        return self.stylize(reduced, fitted, replace(settings, colors="style", color=1.0, refine=0, look=0))
+        return self.stylize(reduced, fitted, replace(settings, refine=0, look=0))
 
     def _lifted(
         self,
@@ -305,14 +309,12 @@ class Stylizer(Measurer):
         painting = replace(
             settings,
             strength=min(settings.strength, 1.0),  # what goes beyond the style is in the small picture
-            colors="style",
-            color=1.0,
             keep_faces=0.0 if second.original is None else settings.keep_faces,
         )
         covered = spread(parts, lambda part: 1.0)
         if isinstance(covered, np.ndarray):
             covered = covered[0, : second.height, : second.width]
-        return looks.with_broad(self.render(second, parts, painting), small, covered)
+        return looks.with_broad(self._renderer.paint(second, parts, painting), small, covered)
 
     def _compile_ahead(
         self, shape: tuple[int, int] | None, regions: Sequence[Region], kind: TransformKind
@@ -355,6 +357,7 @@ class Stylizer(Measurer):
         content: Rgb | Cutout,
         faces: Float[np.ndarray, "H W"] | None,
         regions: Sequence[Region],
+        parts: Sequence[Part],
         settings: Settings,
         refining: Callable[[int, int], None],
     ) -> Rgb:
@@ -369,7 +372,7 @@ class Stylizer(Measurer):
         for iterate in self._optimizer.run(content, wanted, chosen, init=image, faces=faces):
             image = iterate.image
             refining(iterate.step, iterate.steps)
-        return color.original_colors(image, photo, share=settings.photo_share)
+        return colored(image, photo, parts, settings)
 
     def _weighted(self, style: Style, weight: float) -> tuple[StyleCode, float]:
         given = style.picture

@@ -71,7 +71,8 @@ RegionDials = Annotated[
         "--region",
         metavar="NAME:DIAL=VALUE,...",
         show_default=False,
-        help="A region's own dials: strength (times the picture's), detail, texture, and stroke for its stroke scale.",
+        help="A region's own dials: strength (times the picture's), detail, texture, colors, color, and stroke for its "
+        "stroke scale.",
     ),
 ]
 Feather = Annotated[

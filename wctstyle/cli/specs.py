@@ -176,10 +176,10 @@ def parse_dials(dials: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dic
             raise ConfigError(f"--region {text}: no style has that region; the regions are {', '.join(regions)}")
         if region in found:
             raise ConfigError(f"--region {text}: {region} is given twice; give all its dials at once, with commas")
-        values: dict[str, float] = {}
+        values: dict[str, Any] = {}
         for item in rest.split(","):
             name, _, written = (part.strip() for part in item.partition("="))
-            value = _number(written)
+            value = written if name == "colors" else _number(written)
             if name not in DIALS or value is None:
                 raise ConfigError(f"--region {text}: wanted NAME:DIAL=VALUE,..., the dials being {', '.join(DIALS)}")
             if name in values:

@@ -18,7 +18,17 @@ from wctstyle.optimizer.checkpoint import fingerprint
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.objective import content_layers, style_layers
 from wctstyle.optimizer.settings import FACE_WEIGHT, GIVEN, LEAST_SIDE, OptimizeSettings, share_out
-from wctstyle.regions import Style, blend_shares, filled_up, fitted_part, regions_of, shares, weighted_styles
+from wctstyle.regions import (
+    Dials,
+    Style,
+    blend_shares,
+    filled_up,
+    fitted_part,
+    mixed,
+    regions_of,
+    shares,
+    weighted_styles,
+)
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -28,12 +38,11 @@ DETAIL_WEIGHT = 4.0
 
 @dataclass(frozen=True)
 class Styled:
-    """A checked region of a run: its styles, their weights (which sum to 1), its mask and its strength.
+    """A checked region of a run: its styles, their weights (which sum to 1), its mask and its dials.
 
     styles: as `colors` of the settings has them: grey for photo, in the colours of the region's own part of the photo
     for match; their masks are how much each pixel counts. mask: 0..1 at the content's size, None for the whole picture.
-    counted: the same times the content's opacity. area: as a share of what is visible. strength: 0..1, a factor on the
-    settings' strength. detail: 0..1, how much more the photo weighs.
+    counted: the same times the content's opacity. area: as a share of what is visible.
     """
 
     styles: tuple[Style, ...]
@@ -41,8 +50,17 @@ class Styled:
     mask: Float[np.ndarray, "h w"] | None
     counted: Float[np.ndarray, "h w"] | None
     area: np.float32
-    strength: float = 1.0
-    detail: float = 0.0
+    dials: Dials = Dials()
+
+    @property
+    def strength(self) -> float:
+        """A factor on the settings' strength, 0..1."""
+        return min(self.dials.strength, 1.0)
+
+    @property
+    def detail(self) -> float:
+        """How much more the photo weighs, 0..1."""
+        return self.dials.detail or 0.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,18 @@ class Job:
     @property
     def channels(self) -> int:
         """Number of optimised channels: one (lightness) or three."""
-        return 1 if self.settings.lightness_only else 3
+        return 1 if self.lightness_only else 3
+
+    @property
+    def lightness_only(self) -> bool:
+        """Whether lightness alone is optimised, and compared with the lightness of photo and styles."""
+        return all(part.dials.colors_in(self.settings) == "photo" for part in self.regions)
+
+    @property
+    def photo_share(self) -> Float[np.ndarray, "h w 1"] | float:
+        """How much of the photo's own a and b each pixel has, 0..1."""
+        planes = [None if part.mask is None else part.mask[..., None] for part in self.regions]
+        return mixed([part.dials.photo_share(self.settings) for part in self.regions], planes)
 
     @property
     def covered(self) -> Float[np.ndarray, "h w 1"] | None:
@@ -182,6 +211,7 @@ class Job:
                     "mask": None if part.mask is None else fingerprint(part.mask),
                     "strength": part.strength,
                     "detail": part.detail,
+                    "photo_share": part.dials.photo_share(self.settings),
                 }
                 for part in self.regions
             ],
@@ -204,13 +234,17 @@ def _checked_regions(
         area = np.float32(
             1 if mask is None or counted is None else counted.sum() / (mask.size if opacity is None else opacity.sum())
         )
-        if settings.lightness_only:
+        way = region.colors_in(settings)
+        if way == "only":
+            raise ConfigError(
+                "colors of a region is 'only', which paints nothing to optimise; choose style, photo or match"
+            )
+        if way == "photo":
             pictures = [replace(style, picture=grey(style.picture)) for style in pictures]
-        elif settings.colors == "match":
+        elif way == "match":
             own = color.colors_of(content, counted)
             pictures = [replace(style, picture=color.with_colors(style.picture, own, style.mask)) for style in pictures]
-        strength, detail = min(region.strength, 1.0), region.detail or 0.0
-        kept.append(Styled(tuple(pictures), weights, mask, counted, area, strength, detail))
+        kept.append(Styled(tuple(pictures), weights, mask, counted, area, Dials(**region.by_name())))
     if kept:
         return tuple(kept)
     if any(weight > 0 for region in found for _, weight in weighted_styles(region.styles)):

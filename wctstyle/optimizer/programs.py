@@ -126,7 +126,7 @@ class Programs:
         """Measure content and styles at this scale and assemble the terms."""
         settings, layers = job.settings, style_layers(job.settings)
         factor = max(size) / max(job.content.shape[:2])
-        content = scaled(grey(job.content) if settings.lightness_only else job.content, size)
+        content = scaled(grey(job.content) if job.lightness_only else job.content, size)
 
         def fitted(style: Rgb) -> Rgb:
             height, width = (max(LEAST_SIDE, round(side * factor)) for side in style.shape[:2])
@@ -260,9 +260,9 @@ class Programs:
         if size != (height, width):
             pixels = images.resample(pixels, height=height, width=width, kernel="cubic")
         rgb = np.clip(pixels, 0, 1)
-        if job.settings.lightness_only:
+        if job.lightness_only:
             rgb = np.repeat(rgb, 3, axis=2)
-        rgb = color.original_colors(rgb, job.content, share=job.settings.photo_share)
+        rgb = color.original_colors(rgb, job.content, share=job.photo_share)
         covered = job.covered
         return rgb if covered is None else job.content + covered * (rgb - job.content)
 
@@ -290,4 +290,4 @@ def first_picture(job: Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]
     else:
         noise = np.random.default_rng(job.settings.seed).normal(0.5, NOISE, (*size, 3))
         picture = np.clip(noise, 0, 1).astype(np.float32)
-    return (grey(picture)[..., :1] if job.settings.lightness_only else picture).astype(np.float32)
+    return (grey(picture)[..., :1] if job.lightness_only else picture).astype(np.float32)

@@ -167,7 +167,7 @@ class Optimizer:
         short = OptimizeSettings(
             steps=5, optimizer=settings.optimizer, history=settings.history, statistic=settings.statistic,
             pooling=settings.pooling, content_layers=settings.content_layers, style_layers=settings.style_layers,
-            colors="photo" if settings.lightness_only else "style", init="content", smallest=PROBE_SIDE,
+            colors="photo" if settings.colors == "photo" else "style", init="content", smallest=PROBE_SIDE,
             keep_faces=0.0, plateau=0.0,
         )  # fmt: skip
         setup, per_pixel = self._probes.get(json.dumps(short.as_json()), lambda: self._probe(short))

@@ -18,7 +18,6 @@ from wctstyle.settings import (
     checked_choice,
     checked_number,
     checked_whole,
-    photo_share,
     plain,
 )
 
@@ -154,16 +153,6 @@ class OptimizeSettings:
             raise ConfigError(
                 "content_weight, or that of all its layers, is 0, and the style's too: nothing to optimise"
             )
-
-    @property
-    def lightness_only(self) -> bool:
-        """Whether lightness alone is optimised, and compared with the lightness of photo and styles."""
-        return self.colors == "photo"
-
-    @property
-    def photo_share(self) -> float:
-        """How much of the photo's own a and b the pictures have, 0..1."""
-        return photo_share(self.colors, self.color)
 
     def scales(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of each scale of a picture, coarsest first."""
