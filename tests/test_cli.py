@@ -1045,7 +1045,8 @@ def test_the_part_of_a_style_that_counts_is_named(parts: Path, one_model: Any):
 def test_parts_dials_and_borders_come_back_from_a_recipe(parts: Path, one_model: Any, command: str):
     """The recipe has them, and its command and its program make the same picture."""
     own = ("--style-mask", "sky/1=upper.png", "--style-mask", "rest=upper.png", "--feather", "0.02",
-           "--region", "sky:strength=0.8,detail=0.5,stroke=0.5", "--region", "rest:texture=1.0")  # fmt: skip
+           "--region", "sky:strength=0.8,detail=0.5,stroke=0.5",
+           "--region", "rest:texture=1.0,colors=photo,color=0.5")  # fmt: skip
     more = ("--steps", "2") if command == "optimize" else ()
     result = invoke(command, "sea.png", *SKY, *own, *more, "-o", "first.png")
     assert result.exit_code == 0, result.output
@@ -1053,7 +1054,8 @@ def test_parts_dials_and_borders_come_back_from_a_recipe(parts: Path, one_model:
     upper = {"name": "upper.png", "hash": images.load("upper.png").content_hash}
     assert [style.get("mask") for style in recipe["styles"]] == [upper, None, upper]
     assert recipe["feather"] == 0.02
-    assert recipe["regions"] == {"sky": {"strength": 0.8, "detail": 0.5, "stroke": 0.5}, "rest": {"texture": 1.0}}
+    rest = {"texture": 1.0, "colors": "photo", "color": 0.5}
+    assert recipe["regions"] == {"sky": {"strength": 0.8, "detail": 0.5, "stroke": 0.5}, "rest": rest}
     again = invoke("recipe", "first.png").stdout
     assert set(own) <= set(shlex.split(again))
     assert invoke(*shlex.split(again)[1:], "-o", "second.png").exit_code == 0
@@ -1100,13 +1102,16 @@ def test_the_same_parts_and_dials_are_made_once(parts: Path, one_model: Any):
         (
             "--region",
             "sky",
-            "--region sky: wanted NAME:DIAL=VALUE,..., the dials being strength, detail, texture, stroke",
+            "--region sky: wanted NAME:DIAL=VALUE,..., the dials being strength, detail, texture, "
+            "colors, color, stroke",
         ),
         ("--region", "sky:", "wanted NAME:DIAL=VALUE"),
-        ("--region", "sky:color=1", "wanted NAME:DIAL=VALUE"),
+        ("--region", "sky:colour=1", "wanted NAME:DIAL=VALUE"),
         ("--region", "sky:detail=much", "wanted NAME:DIAL=VALUE"),
         ("--region", "sky:detail=2", "--region sky:detail=2: detail of a region is 2.0, must be between 0 and 1"),
         ("--region", "sky:stroke=9", "stroke of a region is 9.0, must be between 0.25 and 4"),
+        ("--region", "sky:colors=grey", "colors of a region is 'grey', must be one of style, photo, match, only"),
+        ("--region", "sky:color=2", "color of a region is 2.0, must be between 0 and 1"),
         ("--region", "sky:strength=nan", "strength of a region is nan"),
         ("--region", "sky:detail=1,detail=0", "detail is given twice"),
         ("--feather", "1", "--feather is 1.0, must be between 0 and 0.1"),

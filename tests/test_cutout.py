@@ -17,6 +17,7 @@ from wctstyle.losses import content_error, standardized_error
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.regions import Region
 from wctstyle.settings import Settings
+from wctstyle.sizes import of_cells
 from wctstyle.stylizer import Stylizer
 
 HEIGHT, WIDTH = 48, 64
@@ -161,7 +162,7 @@ def test_moments_are_those_of_what_is_visible(stylizer, photo):
     split = photo.copy()
     split[:, 32:] = [0.9, 0.1, 0.1]
     code = stylizer.content(images.Picture(split, opacity), texture=0)
-    np.testing.assert_allclose(code.mean_color(code.counted()), photo[:, :32].mean((0, 1)), atol=0.01)
+    np.testing.assert_allclose(code.mean_color(of_cells(code.counted())), photo[:, :32].mean((0, 1)), atol=0.01)
     colors = code.moments.mean[-3:]
     np.testing.assert_allclose(colors, stylizer.content(photo[:, :32].copy(), texture=0).moments.mean[-3:], atol=0.05)
 

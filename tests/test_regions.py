@@ -591,7 +591,7 @@ def test_the_photo_of_a_region_is_recolored_alone(stylizer, photo, one, two, set
     np.testing.assert_allclose(found[:, : middle - near], only[:, : middle - near], atol=0.02 if near else 1e-5)
     painted = stylizer.stylize(photo, halves(one, two, strength=0.0), settings).image
     far = middle + (64 if near else 2)
-    np.testing.assert_allclose(found[:, far:], painted[:, far:], atol=0.02 if near else 1e-4)
+    np.testing.assert_allclose(found[:, far:], painted[:, far:], atol=0.05 if near else 1e-4)
 
 
 def test_nothing_is_painted_where_all_regions_are_recolored(stylizer, photo, one, two):

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from wctstyle.cutout import Cutout, pixels_of
 from wctstyle.faces import face_map
 from wctstyle.moments import Moments
-from wctstyle.plan import Plan
+from wctstyle.plan import Plan, counted
 from wctstyle.recent import Recent
 from wctstyle.regions import Dials
 from wctstyle.settings import MAX_SIDE
-from wctstyle.sizes import counted_side
+from wctstyle.sizes import counted_side, of_cells
 from wctstyle.texture import Amount
 from wctstyle.types import Features
 
@@ -98,21 +99,17 @@ class ContentCode:
         seen = self.padded(opacity)[None, :, :, None]
         return seen if share is None else share * seen
 
-    @property
-    def _inside(self) -> tuple[slice, slice]:
-        """Rows and columns that count in the moments."""
-        return slice(counted_side(self.height)), slice(counted_side(self.width))
-
     @functools.cached_property
-    def _mean_color(self) -> Float[np.ndarray, "3"]:
-        return self.pixels[0][self._inside].mean(axis=(0, 1))
+    def _cell_colors(self) -> Float[np.ndarray, "h w 3"]:
+        return of_cells(self.pixels)[0]
 
-    def mean_color(self, counted: Float[np.ndarray, "1 H W 1"] | None) -> Float[np.ndarray, "3"]:
-        """Return the mean colour of the pixels that count in the moments, weighted by `counted`; None for all alike."""
-        if counted is None:
-            return self._mean_color
-        weights = counted[0][self._inside]
-        return (weights * self.pixels[0][self._inside]).sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
+    def mean_color(self, cells: Float[np.ndarray, "1 h w 1"] | None) -> Float[np.ndarray, "3"]:
+        """Return the mean colour of the cells that count in the moments, weighted by `cells`; None for all alike."""
+        colors, sides = self._cell_colors, (counted_side(self.height), counted_side(self.width))
+        weights = jax.device_get(counted(*sides, colors.shape[:2])[0])
+        if cells is not None:
+            weights = weights * cells[0, :, :, 0]
+        return weights.ravel() @ colors.reshape(-1, 3) / max(float(weights.sum()), 1e-6)
 
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:

@@ -32,7 +32,7 @@ from wctstyle.settings import (
     TransformKind,
     checked_model,
 )
-from wctstyle.sizes import pad_to_family
+from wctstyle.sizes import of_cells, pad_to_family
 from wctstyle.texture import Amount, Amounts, textured
 from wctstyle.threads import limit_lapack_threads
 from wctstyle.transforms import Barycenters
@@ -40,6 +40,9 @@ from wctstyle.transforms import Barycenters
 _Code = TypeVar("_Code", ContentCode, StyleCode)
 
 BLEND_CACHE = 8
+
+PLANS = 32
+"""Plans that are kept, so that a moved strength or one changed region does not plan every region anew."""
 
 STYLE = "style"
 """First part of the keys of styles in the cache."""
@@ -50,8 +53,8 @@ NEAR_COLOR = 0.05
 All pairs of sample photo and painting are further apart."""
 
 
-def content_hash(rgb: Rgb) -> str:
-    """SHA-256 of a picture's shape and pixels."""
+def content_hash(rgb: np.ndarray) -> str:
+    """SHA-256 of a picture's shape and pixels, or of any array."""
     digest = hashlib.sha256(repr((rgb.shape, str(rgb.dtype))).encode())
     digest.update(np.ascontiguousarray(rgb).data)
     return digest.hexdigest()
@@ -126,6 +129,7 @@ class Measurer:
         self._programs = Programs(model, tensors)
         self.cache = codes_cache() if cache is None else cache
         self._barycenters: Recent[Barycenters] = Recent(BLEND_CACHE)
+        self._plans: Recent[Plan] = Recent(PLANS)
 
     @property
     def traces(self) -> dict[str, int]:
@@ -282,15 +286,23 @@ class Measurer:
         and target are close. The photo's mean colour is taken from its pixels, without texture.
         """
         counted = content.counted(share)
+        cells = None if counted is None else of_cells(counted)
 
         def measured(code: ContentCode) -> Moments:
             if share is None or counted is None:
                 return code.moments
             return self._programs.measured(code.code, code.height, code.width, counted, code.moments)
 
-        moments = own = measured(content)
-        if content.texture:
-            apart = content.mean_color(counted) - core.colors(jax.device_get(target)).mean
-            if np.linalg.norm(apart) < NEAR_COLOR:
-                own = measured(self._textured(content, 0.0))
-        return self._programs.plan(moments, target, own=own, kind=transform)
+        wanted = jax.device_get(target)
+
+        def make() -> Plan:
+            moments = own = measured(content)
+            if content.texture:
+                apart = content.mean_color(cells) - core.colors(wanted).mean
+                if np.linalg.norm(apart) < NEAR_COLOR:
+                    own = measured(self._textured(content, 0.0))
+            return self._programs.plan(moments, target, own=own, kind=transform)
+
+        goal = content_hash(np.concatenate([wanted.mean[None], wanted.covariance]))
+        place = None if cells is None else content_hash(cells)
+        return self._plans.get((content.key, content.texture, transform, place, goal), make)

@@ -81,13 +81,15 @@ def recolored(
 def colored(image: Rgb, photo: Rgb, parts: Sequence[Part], settings: Settings) -> Rgb:
     """Give each region of a painted picture the colours of its `colors` and `color`.
 
-    Where these are "only", it is the photo recoloured, as nothing has been painted there.
+    Where these are "only", it is the photo with its own lightness and the style's colours (a and b in Oklab): nothing
+    has been painted there.
     """
     height, width = photo.shape[:2]
     planes = [None if part.share is None else part.share[0, :height, :width] for part in parts]
     for part, plane in zip(parts, planes, strict=True):
         if part.dials.colors_in(settings) == "only":
-            changed = recolored(photo, [replace(part, share=None)], [strength_of(part, settings)]) - image
+            mapped = recolored(photo, [replace(part, share=None)], [strength_of(part, settings)])
+            changed = color.original_colors(photo, mapped) - image
             image = image + (changed if plane is None else plane * changed)
     return color.original_colors(
         image, photo, share=mixed([part.dials.photo_share(settings) for part in parts], planes)

@@ -164,11 +164,11 @@ class Settings:
     strength: 0..1.5; 0 is exactly the photo, 1 the full style, above 1 exaggerates it. detail: 0..1, how much of the
     photo's fine light and dark, which the decoder paints over, is restored. colors: style; photo (its own colours,
     `color.original_colors`); match (the styles get the photo's colours before they are measured, `color.with_colors`);
-    only (the photo in the style's colours, nothing is painted: detail, texture, keep_faces, transform and look do
-    nothing then). color: 0..1, from the photo's own colours (0) to those that `colors` gives (1). texture: 0..1, how
-    much is painted in plain areas; 0 may leave skies bare (`wctstyle.texture`). keep_faces: 0..1, how strongly faces
-    keep the photo's shapes, in the style's colours; 0 turns face detection off. transform: mk (least displacement), wct
-    or adain. blend: how several styles are merged into one target. look: long side in pixels at which larger pictures
+    only (the photo's lightness in the style's colours, nothing is painted: detail, texture, keep_faces, transform and
+    look do nothing then). color: 0..1, from the photo's own colours (0) to those that `colors` gives (1). texture:
+    0..1, how much is painted in plain areas; 0 may leave skies bare (`wctstyle.texture`). keep_faces: 0..1, how
+    strongly faces keep the photo's shapes, in the style's colours; 0 turns face detection off. transform: mk (least
+    displacement), wct or adain. blend: how several styles are merged into one target. look: long side in pixels at which larger pictures
     are composed, so that they look like small ones (`wctstyle.look`); 0 paints every size in one go. refine:
     optimisation steps on the finished picture.
 

@@ -35,8 +35,8 @@ def pad_to_family(rgb: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "1 H W c
     return padded(rgb, padded_side)[None]
 
 
-def of_cells(share: Float[np.ndarray, "1 H W 1"]) -> Float[np.ndarray, "1 h w 1"]:
+def of_cells(share: Float[np.ndarray, "1 H W c"]) -> Float[np.ndarray, "1 h w c"]:
     """Average a map over the cells of a code."""
-    n, height, width, _ = share.shape
-    cells = share.reshape(n, height // CELL, CELL, width // CELL, CELL, 1)
-    return cells.mean(axis=(2, 4), dtype=np.float32)
+    n, height, width, channels = share.shape
+    rows = share.reshape(n, height // CELL, CELL, width, channels).sum(axis=2, dtype=np.float32)
+    return rows.reshape(n, height // CELL, width // CELL, CELL, channels).mean(axis=3) / np.float32(CELL)

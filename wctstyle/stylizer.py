@@ -81,6 +81,7 @@ class Stylizer(Measurer):
     def forget(self) -> None:
         """Drop what is encoded and compiled; it is made again when it is needed."""
         self.cache.clear()
+        self._plans.clear()
         self._programs.forget()
         with self._compiling:
             self._compiled.clear()
