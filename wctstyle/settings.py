@@ -168,9 +168,9 @@ class Settings:
     look do nothing then). color: 0..1, from the photo's own colours (0) to those that `colors` gives (1). texture:
     0..1, how much is painted in plain areas; 0 may leave skies bare (`wctstyle.texture`). keep_faces: 0..1, how
     strongly faces keep the photo's shapes, in the style's colours; 0 turns face detection off. transform: mk (least
-    displacement), wct or adain. blend: how several styles are merged into one target. look: long side in pixels at which larger pictures
-    are composed, so that they look like small ones (`wctstyle.look`); 0 paints every size in one go. refine:
-    optimisation steps on the finished picture.
+    displacement), wct or adain. blend: how several styles are merged into one target. look: long side in pixels at
+    which larger pictures are composed, so that they look like small ones (`wctstyle.look`); 0 paints every size in one
+    go. refine: optimisation steps on the finished picture.
 
     Raises:
         ConfigError: a value out of range, naming it.
