@@ -588,7 +588,7 @@ def test_the_photo_of_a_region_is_recolored_alone(stylizer, photo, one, two, set
     plain = replace(settings, texture=0.0, look=0)
     only = stylizer.stylize(photo, [halves(one, two)[0]], replace(plain, colors="only")).image
     near = 8 if settings.look else 0  # the small picture's border is as soft as its pixels are large
-    np.testing.assert_allclose(found[:, : middle - near], only[:, : middle - near], atol=0.02 if near else 1e-5)
+    np.testing.assert_allclose(found[:, : middle - near], only[:, : middle - near], atol=0.06 if near else 1e-5)
     painted = stylizer.stylize(photo, halves(one, two, strength=0.0), settings).image
     far = middle + (64 if near else 2)
     np.testing.assert_allclose(found[:, far:], painted[:, far:], atol=0.05 if near else 1e-4)
