@@ -171,12 +171,17 @@ def with_colors(
     ones were clipped (1 to 2 % here).
     """
     own = colors_of(rgb, weights)
-    values, vectors = np.linalg.eigh(own.covariance)
-    values = np.maximum(values, LEAST_VARIANCE * values.mean() + 1e-12)
-    root, inverse = ((vectors * scale) @ vectors.T for scale in (np.sqrt(values), 1 / np.sqrt(values)))
-    inner, axes = np.linalg.eigh(root @ goal.covariance @ root)
-    matrix = inverse @ (axes * np.sqrt(np.maximum(inner, 0))) @ axes.T @ inverse
+    matrix = transport(own.covariance, goal.covariance)
     return np.clip((rgb - own.mean) @ matrix.T + goal.mean, 0, 1).astype(rgb.dtype)
+
+
+def transport(source: Float[np.ndarray, "*n 3 3"], target: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n 3 3"]:
+    """Return the matrices of the Monge-Kantorovich maps between covariances of colours (see `with_colors`)."""
+    values, vectors = np.linalg.eigh(source)
+    values = np.maximum(values, LEAST_VARIANCE * values.mean(axis=-1, keepdims=True) + 1e-12)
+    root, inverse = ((vectors * scale[..., None, :]) @ vectors.mT for scale in (np.sqrt(values), 1 / np.sqrt(values)))
+    inner, axes = np.linalg.eigh(root @ target @ root)
+    return inverse @ (axes * np.sqrt(np.maximum(inner, 0))[..., None, :]) @ axes.mT @ inverse
 
 
 def _oklab_to_linear(lab: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
