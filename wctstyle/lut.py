@@ -25,7 +25,7 @@ MOST_POINTS = 129
 """Points of the largest table that is read. It has 2 million colours."""
 
 SMOOTH, NEAR = 0.3, 1e-3
-"""Weights of the table's second differences, and of its distance from the global map, beside that of a pixel's colour."""
+"""Weights of the table's second differences and of its distance from the global map, beside that of the pixels."""
 
 SOLVER_STEPS = 60
 
@@ -96,7 +96,7 @@ def read(path: str | os.PathLike[str]) -> Lut:
                     )
             elif words[0] == "LUT_1D_SIZE":
                 raise ConfigError(f"{path}: line {number}: is a table of one dimension; give a 3D table")
-            elif not words[0][0].isalpha():
+            elif words[0].lower() == "nan" or not words[0][0].isalpha():
                 colors.append([float(words[k]) for k in range(3)])
         except (IndexError, ValueError) as error:
             raise ConfigError(f"{path}: line {number}: {line.strip()[:60]!r} makes no sense in a .cube file") from error
@@ -135,8 +135,8 @@ def fit(photo: Rgb, goal: Rgb, points: int = POINTS) -> Lut:
     count = len(pixels)
     rows = np.tile(np.arange(count), 8)
     sampled = sparse.csr_matrix((weights.ravel(), (rows, corners.ravel())), shape=(count, points**3))
-    line = sparse.diags_array([1.0, -2.0, 1.0], offsets=[0, 1, 2], shape=(points - 2, points))
-    one = sparse.eye_array(points)
+    one = sparse.eye_array(points).tocsr()
+    line = one[:-2] - 2 * one[1:-1] + one[2:]
     bends = sparse.vstack([
         sparse.kron(sparse.kron(line, one), one),
         sparse.kron(sparse.kron(one, line), one),

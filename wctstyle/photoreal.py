@@ -1,7 +1,7 @@
 """Photorealistic rendering: a local affine map of colours from a photo to its stylised picture, applied at any size.
 
-The stylised picture is small and has paint in it. Fitted by windows, an affine map of R, G and B follows its colours and
-light but cannot follow its strokes, so the photo's own edges are all there are in the result.
+The stylised picture is small and has paint in it. Planned by windows, an affine map of R, G and B follows its colours
+and light but cannot follow its strokes, so the result has the photo's own edges and no others.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from wctstyle import color, images
 Rgb = Float[np.ndarray, "h w 3"]
 
 RADIUS = 0.1
-"""Standard deviation of the windows, as a share of the long side. Chosen by eye: smaller ones show strokes and halos."""
+"""Standard deviation of the windows as a share of the long side. Chosen by eye: smaller ones show strokes and halos."""
 
 NOISE = 3e-4
-"""Variance in units of the range that is added to both covariances, so that the noise of an even sky is not enlarged."""
+"""Variance that is added to both covariances, in units of the range, so that the noise of a sky is not enlarged."""
 
 GRID = 128
 """Long side of the grid on which maps are planned, in pixels. The windows are so wide that more places add nothing."""

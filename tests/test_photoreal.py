@@ -1,0 +1,131 @@
+"""Photorealistic maps, and lookup tables of colours."""
+
+import numpy as np
+import pytest
+from narrow import picture
+
+from wctstyle import color, images, lut, photoreal
+from wctstyle.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return 0.1 + 0.8 * picture(96, 128, seed=4)
+
+
+def graded(rgb):
+    """A grade that a table can hold: channels mixed, lifted and bent."""
+    mixed = rgb @ np.array([[0.8, 0.1, 0.0], [0.1, 0.7, 0.2], [0.0, 0.1, 0.6]], np.float32) + 0.1
+    return np.clip(mixed**1.2, 0, 1).astype(np.float32)
+
+
+# ------------------------------------------------------------------------------------------------------ local maps
+
+
+def test_the_photo_itself_is_left_as_it_is(photo):
+    np.testing.assert_allclose(photoreal.fit(photo, photo)(photo), photo, atol=1e-4)
+
+
+def test_an_affine_change_of_colours_is_found_again_at_any_size(photo):
+    matrix = np.array([[0.7, 0.1, 0.0], [0.1, 0.6, 0.1], [0.0, 0.1, 0.8]], np.float32)
+    goal = photo @ matrix + 0.05
+    local = photoreal.fit(photo, goal)
+    np.testing.assert_allclose(local(photo), goal, atol=0.02)
+    large = images.resize_planes(photo, height=288, width=384)
+    np.testing.assert_allclose(local(large), np.clip(large @ matrix + 0.05, 0, 1), atol=0.02)
+
+
+def test_light_that_changes_over_the_picture_is_followed(photo):
+    dusk = np.linspace(1.0, 0.4, 128, dtype=np.float32)[None, :, None]
+    found = photoreal.fit(photo, photo * dusk)(photo)
+    alone = color.with_colors(photo, color.colors_of(photo * dusk))
+    assert np.abs(found - photo * dusk).mean() < 0.4 * np.abs(alone - photo * dusk).mean()
+
+
+def test_strokes_are_not_followed(photo):
+    strokes = photo + 0.2 * np.sign(np.sin(np.arange(128) * 1.5))[None, :, None]
+    flat = np.full_like(photo, 0.5)
+    found = photoreal.fit(flat, np.clip(0.5 + strokes - photo, 0, 1).astype(np.float32))(flat)
+    assert np.abs(np.diff(found, axis=1)).max() < 0.01  # 0.4 in the strokes
+
+
+def test_a_strip_more_or_less_shows_no_seam(photo, monkeypatch):
+    local = photoreal.fit(photo, graded(photo))
+    large = images.resize_planes(photo, height=200, width=150)
+    whole = local(large)
+    monkeypatch.setattr(photoreal, "STRIP", 7)
+    np.testing.assert_array_equal(local(large), whole)
+
+
+def test_what_does_not_count_changes_nothing(photo):
+    left = np.zeros((96, 128), np.float32)
+    left[:, :64] = 1
+    other = graded(photo)
+    other[:, 64:] = 1 - other[:, 64:]
+    want = photoreal.fit(photo[:, :64], graded(photo)[:, :64])(photo[:, :64])
+    found = photoreal.fit(photo, other, left)(photo)[:, :64]
+    assert np.abs(found - want).mean() < 0.02
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 2)])
+def test_tiny_pictures_have_maps_too(shape):
+    rgb = picture(*shape, seed=1)
+    assert np.isfinite(photoreal.fit(rgb, 1 - rgb)(rgb)).all()
+
+
+# ---------------------------------------------------------------------------------------------------------- tables
+
+
+def test_a_table_learns_a_grade_and_is_the_same_from_a_file(photo, tmp_path):
+    table = lut.fit(photo, graded(photo))
+    assert np.abs(table(photo) - graded(photo)).mean() < 0.005
+    table.write(tmp_path / "look.cube", 'a "title"')
+    again = lut.read(tmp_path / "look.cube")
+    np.testing.assert_allclose(again.table, table.table, atol=1e-6)
+    head = (tmp_path / "look.cube").read_text().splitlines()
+    assert head[:2] == ['TITLE "a title"', "LUT_3D_SIZE 33"]
+    assert head[4 + 1] == " ".join(f"{v:.6f}" for v in table.table[1, 0, 0])  # red is fastest
+
+
+def test_another_reader_gives_the_same_pixels(photo, tmp_path):
+    from PIL import Image, ImageFilter
+
+    table = lut.fit(photo, graded(photo))
+    flat = table.table.transpose(2, 1, 0, 3).reshape(-1, 3)
+    theirs = Image.fromarray(np.rint(photo * 255).astype(np.uint8)).filter(
+        ImageFilter.Color3DLUT(33, [tuple(map(float, entry)) for entry in flat])
+    )
+    own = table(np.rint(photo * 255).astype(np.float32) / 255)
+    assert np.abs(np.asarray(theirs) / 255 - own).max() < 1.5 / 255
+
+
+def test_colours_that_the_photo_lacks_stay_in_order(photo):
+    table = lut.fit(0.4 + 0.2 * photo, 0.3 + 0.2 * photo).table
+    greys = table[np.arange(33), np.arange(33), np.arange(33)].mean(axis=1)
+    assert (np.diff(greys) > -1e-3).all()
+    assert np.isfinite(table).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no .cube file with a table of 2 to 129 points"),
+        ("LUT_3D_SIZE 2\n0 0 0\n", "has 1 colors, and a table of 2 points has 8"),
+        ("LUT_3D_SIZE two\n", "line 1: 'LUT_3D_SIZE two' makes no sense"),
+        ("LUT_3D_SIZE 2\n0 0\n", "line 2: '0 0' makes no sense"),
+        ("LUT_1D_SIZE 16\n", "line 1: is a table of one dimension"),
+        ("LUT_3D_SIZE 2\nDOMAIN_MAX 2 2 2\n", "line 2: colors of a table here go from 0 to 1"),
+        ("LUT_3D_SIZE 2\n" + 8 * "nan 0 0\n", "colors that are no finite numbers"),
+        ("LUT_3D_SIZE 9999\n", "2 to 129 points"),
+    ],
+)
+def test_what_is_no_table_is_told(tmp_path, text, message):
+    path = tmp_path / "look.cube"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        lut.read(path)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="gone.cube: cannot be read"):
+        lut.read(tmp_path / "gone.cube")
