@@ -184,7 +184,7 @@ def _reached(passable: Bool[np.ndarray, "h w"], start: Bool[np.ndarray, "h w"]) 
     """Return the passable pixels that hang together with one in `start`."""
     from skimage.measure import label
 
-    parts = label(passable, connectivity=1)
+    parts: Any = label(passable, connectivity=1)
     return passable & np.isin(parts, parts[start & passable])
 
 
@@ -318,16 +318,26 @@ def _far(rgb: Rgb, inside: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return distance > threshold_otsu(distance) if np.ptp(distance) else np.zeros_like(inside)
 
 
-def hints_of(picture: images.Picture, height: int, width: int) -> Int8[np.ndarray, "h w"]:
-    """Read marks from a picture of them, transparent or on any ground: green is inside, red is outside.
+def hints_of(marks: images.Picture, rgb: Rgb) -> Int8[np.ndarray, "h w"]:
+    """Read marks from a picture of them: drawn on the photo, or on a transparent or plain ground of its shape.
 
-    Colours count as marks where they are strong: green or red above the other two by half the range.
+    Green is inside and red is outside: where either is above the other two by half the range, and not the photo's own.
+
+    Raises:
+        ImageError: the picture has another shape than the photo.
     """
-    sized = images.resize_to(picture, height=height, width=width)
+    height, width = rgb.shape[:2]
+    if abs(marks.width / marks.height * height / width - 1) > 0.02:
+        raise ImageError(
+            f"{marks.source}: is {marks.width} x {marks.height}, the photo {width} x {height}; draw marks on the photo"
+        )
+    sized = images.resize_to(marks, height=height, width=width)
     red, green, blue = np.moveaxis(sized.rgb, -1, 0)
-    seen = 1.0 if sized.alpha is None else sized.alpha > 0.5
-    marks = 1.0 * (green - np.maximum(red, blue) > 0.5) - (red - np.maximum(green, blue) > 0.5)
-    return (marks * seen).astype(np.int8)
+    drawn = np.abs(sized.rgb - rgb).max(axis=-1) > 0.2
+    if sized.alpha is not None:
+        drawn &= sized.alpha > 0.5
+    inside, outside = green - np.maximum(red, blue) > 0.5, red - np.maximum(green, blue) > 0.5
+    return (drawn * (1 * inside - outside)).astype(np.int8)
 
 
 # ------------------------------------------------------------------------------------------------ pictures of masks

@@ -36,7 +36,9 @@ class Source:
 
     def to_json(self) -> dict[str, Any]:
         """Write it in JSON's types; what is empty is left out."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value not in ("", None)}
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        written = {name: value.to_json() if isinstance(value, Source) else value for name, value in found.items()}
+        return {name: value for name, value in written.items() if value not in ("", None)}
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def mask(
         plane = masks.ready(kind, picture)
     else:
         assert scribble is not None
-        hints = masks.hints_of(read(scribble, max_pixels), picture.height, picture.width)
-        plane = masks.from_scribble(images.fill_hidden(picture).rgb, hints)
+        rgb = images.fill_hidden(picture).rgb
+        plane = masks.from_scribble(rgb, masks.hints_of(read(scribble, max_pixels), rgb))
     typer.echo(str(images.save(path, plane)))
 
 
