@@ -170,11 +170,11 @@ def _sky(rgb: Rgb) -> Plane | None:
     steps = np.sqrt((down**2 + across**2).sum(axis=-1))
     lightness, a, b = np.moveaxis(lab, -1, 0)
     warm = np.maximum(b, 0) + np.maximum(np.abs(a) - 0.02, 0)
-    passable = (steps < SMOOTH) & (((lightness > 0.55) & (warm < 0.06)) | ((b < -0.02) & (lightness > 0.3)))
+    passable = (steps < SMOOTH) & (((lightness > 0.55) & (warm < 0.06)) | ((b < -0.02) & (lightness > 0.2)))
     flooded = _reached(passable, np.arange(len(small))[:, None] < TOP)
     if flooded.mean() < LEAST_SHARE or flooded[:TOP].any(axis=0).mean() < 0.1:
         return None
-    outside = ~np.asarray(binary_dilation(binary_fill_holes(flooded), iterations=4))
+    outside = np.logical_not(binary_dilation(binary_fill_holes(flooded), iterations=4))
     share = np.where(flooded, 1, _likeness(small, flooded, outside))
     near = binary_dilation(_reached((share > 0.5) | flooded, flooded), iterations=2)
     return _at_full_size(np.where(near, share, 0).astype(np.float32), rgb)
