@@ -162,6 +162,12 @@ def test_people_are_where_the_network_finds_them(network):
         masks.ready("person", np.zeros((50, 50, 3), np.float32))
 
 
+def test_a_mediapipe_without_weights_finds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "mediapipe" / "modules").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert masks._person_network.__wrapped__() is None
+
+
 def test_kinds_that_are_not_here_are_told(monkeypatch):
     monkeypatch.setattr(masks, "_person_network", lambda: None)
     assert masks.offered() == ("face", "sky", "plain", "light", "dark")
