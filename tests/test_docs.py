@@ -57,6 +57,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     photo = images.resize(samples.picture("cat"), long_side=96)
     images.save(folder / "photo.jpg", photo.rgb)
+    images.save(folder / "landscape.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
     for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
         images.save(folder / f"{name}.png", mask.astype(np.float32))

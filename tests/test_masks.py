@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from wctstyle import cli, faces, images, inputs, masks, samples
+from wctstyle import cli, faces, finding, images, inputs, masks, samples
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Mask, RegionSpecs, StyleSpec, regions_for
 from wctstyle.regions import Style
@@ -147,7 +147,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
         def forward(self) -> np.ndarray:
             return seen[-1][:, :1].copy()
 
-    monkeypatch.setattr(masks, "_person_network", Red)
+    monkeypatch.setattr(finding, "person_network", Red)
     return seen
 
 
@@ -165,11 +165,11 @@ def test_people_are_where_the_network_finds_them(network):
 def test_a_mediapipe_without_weights_finds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "mediapipe" / "modules").mkdir(parents=True)
     monkeypatch.syspath_prepend(tmp_path)
-    assert masks._person_network.__wrapped__() is None
+    assert finding.person_network.__wrapped__() is None
 
 
 def test_kinds_that_are_not_here_are_told(monkeypatch):
-    monkeypatch.setattr(masks, "_person_network", lambda: None)
+    monkeypatch.setattr(finding, "person_network", lambda: None)
     assert masks.offered() == ("face", "sky", "plain", "light", "dark")
     with pytest.raises(ConfigError, match=r"person: needs a network that is not installed; docs/regions\.md says"):
         masks.ready("person", np.zeros((8, 8, 3), np.float32))

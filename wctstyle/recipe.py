@@ -347,8 +347,7 @@ def _program(recipe: Recipe, output: str) -> list[str]:
         *(f"    ({_fitted(recipe, style)}, {style.weight!r})," for style in recipe.styles),
         "]",
     ]
-    if regions:
-        lines += _regions(recipe)
+    lines += _regions(recipe) if regions else []
     made = (
         f"Stylizer({recipe.model!r}).stylize(photo, styles, "
         f"Settings({_written(dataclasses.asdict(recipe.settings))})).image"
@@ -377,10 +376,9 @@ def _fitted(recipe: Recipe, style: StyleSource) -> str:
     return f"fit_part({picture}, {side}{mask})"
 
 
-def _mask(name: str, picture: str) -> str:
-    """Write what makes a mask of that name; `picture` is what it is found in."""
+def _mask(name: str, found_in: str) -> str:
     if name.startswith(PREFIX):
-        return f"ready({name.removeprefix(PREFIX)!r}, {picture})"
+        return f"ready({name.removeprefix(PREFIX)!r}, {found_in})"
     file, color = split_color(name)
     return f"of_color({_loaded(file)}, {color!r})" if color else f"mask_of({_loaded(file)})"
 
@@ -389,15 +387,14 @@ def _regions(recipe: Recipe) -> list[str]:
     dials = {
         name: _written({n: v for n, v in _chosen(own).items() if n != "stroke"}) for name, own in recipe.dials.items()
     }
+    masks = [
+        f"    {mask.region!r}: feathered({_mask(mask.name, 'photo')}, photo, {recipe.feather!r}),"
+        for mask in recipe.masks
+    ]
     return [
-        "masks = {",
-        *(
-            f"    {mask.region!r}: feathered({_mask(mask.name, 'photo')}, photo, {recipe.feather!r}),"
-            for mask in recipe.masks
-        ),
-        "}",
+        *("masks = {", *masks, "}"),
         f"dials = {{{', '.join(f'{name!r}: Dials({own})' for name, own in dials.items())}}}",
         f"names = {[style.region for style in recipe.styles]!r}",
-        "named = [(style, weight, name) for (style, weight), name in zip(styles, names, strict=True)]",
+        "named = [(*style, name) for style, name in zip(styles, names, strict=True)]",
         f"styles = named_regions(named, masks, lambda: found_faces(photo, {recipe.feather!r}), dials)",
     ]
