@@ -57,9 +57,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     photo = images.resize(samples.picture("cat"), long_side=96)
     images.save(folder / "photo.jpg", photo.rgb)
+    images.save(folder / "landscape.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
     for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
         images.save(folder / f"{name}.png", mask.astype(np.float32))
+    marks, colors = photo.rgb.copy(), np.zeros((96, 96, 3), np.float32)
+    marks[20:24, 20:60], colors[:48, :, 2], colors[48:, :, 0] = (0, 1, 0), 1, 1
+    images.save(folder / "marks.png", marks)
+    images.save(folder / "map.png", colors)
     (folder / "photos").mkdir()
     images.save(folder / "photos" / "one.jpg", photo.rgb)
     images.save(folder / "photos" / "two.jpg", np.ascontiguousarray(photo.rgb[:, ::-1]))
@@ -73,7 +78,7 @@ def _is_run(words: list[str]) -> bool:
     """
     if {"vgg19", "--resume"} & set(words):
         return False
-    runs = ("stylize", "optimize", "compare", "suggest", "recipe", "samples", "looks")
+    runs = ("stylize", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask")
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from wctstyle import images, samples
+from wctstyle import images, masks, samples
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.regions import FACE, REST, Dials, Region, Style, fitted, fitted_part, mask_of, named_regions, softened
@@ -95,7 +95,7 @@ class RegionSpec(Dials):
 
 @dataclass(frozen=True)
 class RegionSpecs:
-    """What a job says of regions. masks: files by name. dials: by name, `REST` for the rest.
+    """What a job says of regions. masks: by name, as `read_masks` takes them. dials: by name, `REST` for the rest.
 
     feather: how far masks are softened (`settings.DEFAULT_FEATHER`), 0 not at all.
 
@@ -188,18 +188,30 @@ def read_style(source: str, max_pixels: int) -> images.Picture:
 
 @dataclass(frozen=True)
 class Mask:
-    """The mask of a region or a style: where it came from, the hash of its picture, and what counts."""
+    """The mask of a region or a style: where it came from, the hash of its picture, and what counts.
+
+    plane: None where it is found in each picture anew (`masks.ready`); there is no hash then.
+    """
 
     source: str
-    hash: str
-    plane: np.ndarray
+    hash: str = ""
+    plane: np.ndarray | None = None
+
+    def on(self, picture: images.Picture) -> np.ndarray:
+        """Return what counts of a picture.
+
+        Raises:
+            ImageError: it is to be found in the picture and is not there.
+        """
+        return masks.ready(self.source.removeprefix(masks.PREFIX), picture) if self.plane is None else self.plane
 
 
 def read_masks(files: Mapping[str, str], max_pixels: int) -> dict[str, Mask]:
-    """Read masks by the names of their regions.
+    """Read masks by the names of their regions: files, `FILE#COLOR` of a map, and `ready:KIND`, which is not read.
 
     Raises:
-        ImageError: one cannot be read.
+        ConfigError: there is no such ready mask here.
+        ImageError: one cannot be read, or the map has no such colour.
     """
     return {name: _read_mask(file, max_pixels) for name, file in files.items()}
 
@@ -211,16 +223,20 @@ def read_parts(specs: Sequence[StyleSpec], max_pixels: int) -> list[Mask | None]
         ImageError: one cannot be read, or is black all over.
     """
     files = dict.fromkeys(spec.mask for spec in specs if spec.mask)  # each once: one may be standard input
-    masks = {file: _read_mask(file, max_pixels) for file in files}
-    for file, mask in masks.items():
-        if not mask.plane.any():
+    found = {file: _read_mask(file, max_pixels) for file in files}
+    for file, mask in found.items():
+        if mask.plane is not None and not mask.plane.any():
             raise ImageError(f"{file}: is black all over, so nothing of the style counts; paint its part white")
-    return [masks.get(spec.mask) for spec in specs]
+    return [found.get(spec.mask) for spec in specs]
 
 
 def _read_mask(file: str, max_pixels: int) -> Mask:
-    picture = read(file, max_pixels)
-    return Mask(file, picture.content_hash, mask_of(picture))
+    if file.startswith(masks.PREFIX):
+        masks.checked_kind(file.removeprefix(masks.PREFIX))
+        return Mask(file)
+    path, color = masks.split_color(file)
+    picture = read(path, max_pixels)
+    return Mask(file, picture.content_hash, masks.of_color(picture, color) if color else mask_of(picture))
 
 
 def photo_side(picture: images.Picture, size: int | None, usual: int) -> int:
@@ -290,7 +306,7 @@ def fit_parts(
 ) -> list[tuple[Style, float]]:
     """Scale each style picture with its mask to its side (`style_sides`); returns them with their weights."""
     return [
-        (fit_part(picture, *side, part and part.plane), spec.weight)
+        (fit_part(picture, *side, part and part.on(picture)), spec.weight)
         for picture, spec, part, side in zip(pictures, specs, parts, sides, strict=True)
     ]
 
@@ -298,6 +314,12 @@ def fit_parts(
 def feathered(mask: np.ndarray, photo: images.Picture, feather: float) -> np.ndarray:
     """Bring the mask of a region to the photo's size and soften it (`RegionSpecs.feather`)."""
     return softened(fitted(mask, photo.height, photo.width), feather * max(visible_sides(photo)))
+
+
+def found_faces(photo: images.Picture, feather: float) -> np.ndarray | None:
+    """Return the mask of the region `FACE`, softened as others are; None if no face is found."""
+    found = masks.found(FACE, photo)
+    return None if found is None else feathered(found, photo, feather)
 
 
 def _fit(picture: images.Picture, side: int, name: str) -> images.Picture:
@@ -317,20 +339,22 @@ def regions_for(
     photo: images.Picture,
     styles: Sequence[tuple[Style, float]],
     specs: Sequence[StyleSpec],
-    masks: Mapping[str, Mask],
+    read: Mapping[str, Mask],
     regions: RegionSpecs,
     warn: Callable[[str], None],
 ) -> list[Region]:
-    """Put a photo's styles into the regions that their specs name; warns where no face is found for them."""
+    """Put a photo's styles into the regions that their specs name; warns where no face is found for them.
+
+    Raises:
+        ImageError: a mask that is to be found in the photo is not there.
+    """
 
     def faces() -> np.ndarray | None:
-        from wctstyle.faces import face_map  # here, as most runs ask the stylizer
-
-        found = face_map(images.fill_hidden(photo).rgb)
+        found = found_faces(photo, regions.feather)
         if found is None:
             warn(f"{photo.source}: no face was found, so the style of @{FACE} is not used")
         return found
 
     named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
-    planes = {name: feathered(mask.plane, photo, regions.feather) for name, mask in masks.items()}
+    planes = {name: feathered(mask.on(photo), photo, regions.feather) for name, mask in read.items()}
     return named_regions(named, planes, faces, regions.dials)

@@ -17,6 +17,7 @@ from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
 from wctstyle.cli.looks_command import looks_app
+from wctstyle.cli.mask_command import mask
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.stylize_command import stylize
 from wctstyle.cli.suggest_command import suggest
@@ -98,6 +99,7 @@ def list_samples(
 app.command()(optimize)
 app.command()(compare)
 app.command()(suggest)
+app.command()(mask)
 app.command()(demo)
 app.command()(train)
 app.add_typer(looks_app, name="looks")

@@ -46,6 +46,7 @@ def optimize(
     style: options.Style = None,
     use_look: options.UseLook = None,
     mask: options.Mask = None,
+    mask_map: options.MaskMap = None,
     style_mask: options.StyleMask = None,
     region: options.RegionDials = None,
     feather: options.Feather = DEFAULT_FEATHER,
@@ -105,7 +106,7 @@ def optimize(
     if settings.keep_faces and not settings.content_weight:
         warn("--content-weight 0 does not keep faces either; give a small weight, or --keep-faces 0")
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
-    named = named_photo("optimize", content, style, mask, style_mask, region, feather)
+    named = named_photo("optimize", content, style, mask, style_mask, region, feather, mask_map)
     wanted = Wanted(named, settings, init, model, sizes)
     path = _plan_result(wanted, output, resume=resume, overwrite=overwrite)
     previews = _plan_previews(wanted, path, save_every, quality, overwrite=overwrite or resume)

@@ -36,7 +36,17 @@ Mask = Annotated[
         "--mask",
         metavar="NAME=FILE",
         show_default=False,
-        help="A region for styles with @NAME: white counts, grey in part. @face and @rest need no mask.",
+        help="A region for styles with @NAME: white counts, grey in part. FILE#COLOR is one color of a map, and "
+        "ready:KIND is found in the photo (`wctstyle mask --list`). @face and @rest need no mask.",
+    ),
+]
+MaskMap = Annotated[
+    str | None,
+    style_option(
+        "--mask-map",
+        metavar="FILE",
+        show_default=False,
+        help="A map of regions in a few flat colors: @blue is where it is blue.",
     ),
 ]
 Colors = Annotated[

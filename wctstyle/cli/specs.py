@@ -15,6 +15,7 @@ from wctstyle import images, samples
 from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import STDIN, RegionSpec, RegionSpecs, StyleSpec
+from wctstyle.masks import PREFIX, checked_kind, split_color
 from wctstyle.regions import FACE, REST
 from wctstyle.settings import DEFAULT_FEATHER
 
@@ -40,7 +41,8 @@ class Named:
     def files(self) -> list[str]:
         """Every file that is read."""
         parts = dict.fromkeys(style.mask for style in self.styles if style.mask)
-        return [*self.contents, *(style.source for style in self.styles), *self.regions.masks.values(), *parts]
+        files = [split_color(name)[0] for name in (*self.regions.masks.values(), *parts) if not name.startswith(PREFIX)]
+        return [*self.contents, *(style.source for style in self.styles), *files]
 
 
 def named_pictures(
@@ -51,6 +53,7 @@ def named_pictures(
     style_masks: Sequence[str] | None = None,
     dials: Sequence[str] | None = None,
     feather: float = DEFAULT_FEATHER,
+    mask_map: str | None = None,
 ) -> Named:
     """Find out which pictures the arguments of `command` name.
 
@@ -59,7 +62,7 @@ def named_pictures(
         ImageError: a photo does not exist.
     """
     specs = parse_styles(styles, command=command)
-    parsed, own = parse_masks(masks, specs), parse_dials(dials, specs)
+    parsed, own = parse_masks(masks, specs, mask_map), parse_dials(dials, specs)
     regions = from_options(RegionSpecs, masks=parsed, dials=own, feather=feather)
     named = Named(expand_contents(contents), parse_style_masks(style_masks, specs), regions)
     if named.files.count(STDIN) > 1:
@@ -101,11 +104,16 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")
 """What a region may be called."""
 
 
-def parse_masks(masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dict[str, str]:
+def parse_masks(
+    masks: Sequence[str] | None, styles: Sequence[StyleSpec], mask_map: str | None = None
+) -> dict[str, str]:
     """Split every `NAME=FILE`, and check that each region that a style names is there.
 
+    Other regions that a style names are colours of `mask_map`, where it is given.
+
     Raises:
-        ConfigError: no NAME=FILE, a name that is no word, is taken or given twice, or a region without a mask.
+        ConfigError: no NAME=FILE, a name that is no word, is taken or given twice, no such ready mask, or a region
+            without a mask.
     """
     found: dict[str, str] = {}
     for text in masks or ():
@@ -116,14 +124,30 @@ def parse_masks(masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dic
             raise ConfigError(f"--mask {text}: {name} is built in; choose another name")
         if name in found:
             raise ConfigError(f"--mask {text}: {name} is given twice; give each name one mask")
-        found[name] = file
+        found[name] = _checked_mask(f"--mask {text}", file)
     for spec in styles:
+        if mask_map is not None and spec.region not in ("", FACE, REST):
+            found.setdefault(spec.region, f"{mask_map}#{spec.region}")
         if spec.region not in ("", FACE, REST, *found):
             raise ConfigError(
                 f"--style {spec.source}@{spec.region}: there is no mask of that name; give --mask {spec.region}=FILE "
                 f"(@{FACE} and @{REST} need none)"
             )
     return found
+
+
+def _checked_mask(option: str, name: str) -> str:
+    """Return what names a mask: a file, one with #COLOR, or ready:KIND.
+
+    Raises:
+        ConfigError: there is no such ready mask; it begins with `option`.
+    """
+    if name.startswith(PREFIX):
+        try:
+            checked_kind(name.removeprefix(PREFIX))
+        except ConfigError as error:
+            raise ConfigError(f"{option}: {error}") from error
+    return name
 
 
 PART = re.compile(rf"({NAME.pattern})(?:/([0-9]{{1,4}}))?")
@@ -155,7 +179,7 @@ def parse_style_masks(style_masks: Sequence[str] | None, styles: Sequence[StyleS
         for at in [own[int(number) - 1]] if number else own:
             if at in files:
                 raise ConfigError(f"--style-mask {text}: {styles[at].source} has a mask already; give each style one")
-            files[at] = file
+            files[at] = _checked_mask(f"--style-mask {text}", file)
     return [dataclasses.replace(spec, mask=files.get(at, "")) for at, spec in enumerate(styles)]
 
 

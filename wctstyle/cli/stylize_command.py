@@ -40,6 +40,7 @@ def stylize(
     style: options.Style = None,
     use_look: options.UseLook = None,
     mask: options.Mask = None,
+    mask_map: options.MaskMap = None,
     style_mask: options.StyleMask = None,
     region: options.RegionDials = None,
     feather: options.Feather = DEFAULT_FEATHER,
@@ -85,7 +86,7 @@ def stylize(
         raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
     if output == STDOUT and (as_json or sys.stdout.isatty()):
         raise ConfigError(f"-o {STDOUT}: writes the picture to standard output; pipe it into a file, without --json")
-    named = named_pictures("stylize", content, style, mask, style_mask, region, feather)
+    named = named_pictures("stylize", content, style, mask, style_mask, region, feather, mask_map)
     several = len(named.contents) > 1 or any(map(os.path.isdir, content))
     with option_names():
         batch = Batch(
