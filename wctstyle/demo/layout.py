@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -16,8 +17,9 @@ from wctstyle.demo.friendly import note
 from wctstyle.demo.memory import page_key
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
+from wctstyle.inputs import RegionSpec
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import LEAST_LOOK, MAX_STRENGTH, STROKE_SCALES
+from wctstyle.settings import DEFAULT_FEATHER, LEAST_LOOK, MAX_STRENGTH, STROKE_SCALES
 
 SETTLE_MILLISECONDS = 1500
 """How long sliders rest before what is on screen goes into the history."""
@@ -28,13 +30,16 @@ EXPORT_SIZES = (1024, 2048)
 SLOW_DIALS = ("size", "look", "stroke_scale")
 """Sliders whose every value is measured anew: the picture follows when they are let go, which the palette sends."""
 
+MAX_REGIONS = 8
+"""Regions of one photo that the page offers."""
+
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For events that show by themselves what they do, and are no endpoints."""
 
-UNSEEN = ("shelf", "told", "choices")
+UNSEEN = ("shelf", "told", "choices", "masks")
 """Components that only pass on what the server sends to the others."""
 
 
@@ -105,6 +110,7 @@ class Layout:
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
         self.told = html_part("told", None, elem_id="wct-told")
         self.choices = html_part("choices", None, elem_id="wct-choices")
+        self.masks = html_part("masks", None, elem_id="wct-masks")  # answers the palette's event `edit`
 
     def _build_blend(self) -> None:
         limits = self.service.limits
@@ -117,6 +123,12 @@ class Layout:
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,
             slow_dials=SLOW_DIALS,
+            regions={
+                "most": MAX_REGIONS,
+                "ready": [],  # [kind, label, what it finds], as offered here
+                "dials": {dial.name: dial.default for dial in dataclasses.fields(RegionSpec)},
+                "feather": DEFAULT_FEATHER,
+            },
         )
         with gr.Row(elem_id="wct-dials"):
             self._build_dials()
