@@ -37,9 +37,10 @@ from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Comp
 from wctstyle.demo.guard import Guard, foreign_file
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.page import Page
+from wctstyle.demo.registry import Sessions
 from wctstyle.demo.runs import FAULT, Queue, Run
 from wctstyle.demo.server import tidy
-from wctstyle.demo.sessions import Session, Sessions
+from wctstyle.demo.sessions import Session
 from wctstyle.demo.steps import DRAG_SECONDS, LATE_SECONDS, MAX_STEPS, Steps
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings

@@ -33,8 +33,9 @@ from wctstyle.demo.pictures import (
     take_upload,
     thumbnail,
 )
+from wctstyle.demo.registry import Sessions, Storage
 from wctstyle.demo.runs import Queue
-from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session, Sessions, Storage
+from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.looks import Look
 from wctstyle.recipe import Optimisation, Recipe

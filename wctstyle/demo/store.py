@@ -29,7 +29,8 @@ import platformdirs
 from wctstyle.demo.composition import DEFAULTS, Composition, compose
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.pictures import StoredPicture
-from wctstyle.demo.sessions import KEY, HistoryEntry, Session
+from wctstyle.demo.registry import KEY
+from wctstyle.demo.sessions import HistoryEntry, Session
 from wctstyle.errors import WctStyleError
 from wctstyle.files import replace_file
 from wctstyle.recipe import Recipe
