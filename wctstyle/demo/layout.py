@@ -92,7 +92,7 @@ class Layout:
         html_part("header", None, elem_id="wct-header")
         with gr.Row(elem_id="wct-main"):
             with gr.Column(scale=6, elem_id="wct-left", min_width=320):
-                self.stage = html_part("stage", self.first_stage, elem_id="wct-stage")
+                self.stage = html_part("stage", self.first_stage, elem_id="wct-stage", parts=("rows", "brush"))
                 self.running = html_part("running", sheets.NO_RUN, elem_id="wct-running")
             with (
                 gr.Column(scale=5, elem_id="wct-right", min_width=320),
@@ -118,7 +118,7 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=("rows", "pad", "uploads", "camera", "steps", "choosing", "looks"),
+            parts=("rows", "regions", "pad", "uploads", "camera", "steps", "choosing", "looks"),
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,

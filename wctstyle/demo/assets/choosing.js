@@ -28,7 +28,7 @@ function drawTries() {
     const button = make("button", { ...attributes, "aria-pressed": String(item.id === alone) }, image, make("span", {}, item.name));
     button.classList.toggle("wct-waiting", !(item.id in tried.made));
     button.addEventListener("click", () => {
-      styles = [{ id: item.id, weight: 1 }];
+      setStyles([{ id: item.id, weight: 1, part: null }]);
       drawBlend();
       send();
     });
