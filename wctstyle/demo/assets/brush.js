@@ -4,8 +4,11 @@ const LONG = 512; // pixels of a mask's long side
 const STROKES = 40; // that can be undone
 const LINGER = 700; // milliseconds that the tint stays after a stroke of a finger
 const FLASH = 1400;
+const HALF = 128; // from here a pixel is inside
+const TINT = 0.5;
 const INSIDE = [40, 200, 90];
 const OUTSIDE = [235, 60, 50];
+const WIDTHS = { brush: 44, scribble: 14 }; // pixels of the screen
 const HANDS = { brush: ["paint", "erase"], scribble: ["inside", "outside", "rub"] };
 const brushBar = one(".wct-brush");
 const tint = one(".wct-tint");
@@ -62,12 +65,13 @@ function sidesOf([width, height]) {
   const scale = LONG / Math.max(width, height);
   return [width, height].map((side) => Math.max(1, Math.round(side * scale)));
 }
-/* The mask as it lies over the picture, in its color. */
+/* The mask as it lies over the picture: tinted in its color, with a line where it begins. */
 function colored([width, height], { mask, marks = null, color }) {
   const rgb = rgbOf(color);
   return new Plane(width, height, (at, data, to) => {
     const mark = marks && marks[at];
-    write(data, to, mark ? (mark > 0 ? INSIDE : OUTSIDE) : rgb, mark ? 255 : 0.62 * mask[at]);
+    const border = mask[at] >= HALF && [at - 1, at + 1, at - width, at + width].some((next) => mask[next] < HALF);
+    write(data, to, mark ? (mark > 0 ? INSIDE : OUTSIDE) : rgb, mark || border ? 255 : TINT * mask[at]);
   });
 }
 const all = () => [0, 0, work.width, work.height];
@@ -91,6 +95,7 @@ async function openBrush(detail) {
   work = { ...detail, width, height, mask, back, marks: new Int8Array(width * height), past: [], hand: HANDS[detail.tool][0], see: Boolean(again && again.see) };
   work.over = colored([width, height], work);
   work.over.draw(all());
+  if (!again || again.tool !== detail.tool) setSize(WIDTHS[detail.tool]);
   seen = null;
   brushBar.hidden = false;
   brushBar.dataset.tool = detail.tool;
@@ -106,7 +111,7 @@ async function openBrush(detail) {
 function finish() {
   if (!work) return;
   opening += 1;
-  if (press && press.paints) endStroke();
+  if (work.stroking) endStroke();
   const { back, subject } = work;
   const inside = stage.contains(document.activeElement);
   work = null;
@@ -124,7 +129,7 @@ document.addEventListener("wct:found", async ({ detail }) => {
   const painted = work;
   if (!painted || painted.tool !== "scribble") return;
   const mask = await read(detail, painted.width, painted.height);
-  if (painted !== work || (press && press.paints)) return;
+  if (painted !== work || work.stroking) return;
   work.mask.set(mask);
   refreshTint(all());
   wake();
@@ -218,7 +223,7 @@ function segment([x1, y1], [x2, y2]) {
       mask[at] = hand === "erase" ? (base[at] * (255 - strong)) / 255 : base[at] + ((255 - base[at]) * strong) / 255;
     }
   }
-  refreshTint([left, top, right, bottom]);
+  refreshTint([Math.max(0, left - 1), Math.max(0, top - 1), Math.min(width, right + 1), Math.min(height, bottom + 1)]);
 }
 
 function tellStroke() {
@@ -302,10 +307,8 @@ one(".wct-canvas").addEventListener("pointerleave", () => {
   paintTint();
 });
 
-const hint = () => ({
-  brush: `Paint over ${work.title}. [ and ] change the size, E erases, Esc ends.`,
-  scribble: `Mark ${work.title}: a bit inside, a bit outside. The edges are found.`,
-}[work.tool]);
+const KEYS_OF = matchMedia("(hover: hover)").matches ? " Keys: [\u00a0] size, E\u00a0erase, Esc\u00a0done." : "";
+const hint = () => (work.tool === "brush" ? `Paint over ${work.title}.${KEYS_OF}` : `Mark ${work.title}: a bit inside, a bit outside. The edges are found.`);
 
 /* ---------------------------------------------------------------- its buttons and keys */
 
@@ -321,11 +324,13 @@ const acts = {
   },
   done: finish,
 };
-function resize(by) {
-  sizer.value = Number(sizer.value) * by + Math.sign(by - 1);
+function setSize(side) {
+  sizer.value = side;
+  WIDTHS[work.tool] = Number(sizer.value);
   fillBar(sizer);
-  ring.hidden = true;
+  ring.style.width = ring.style.height = `${sizer.value}px`;
 }
+const resize = (by) => setSize(Number(sizer.value) * by + Math.sign(by - 1));
 const other = () => takeHand({ paint: "erase", erase: "paint", inside: "rub", outside: "rub", rub: "inside" }[work.hand]);
 const fillBar = (input) => input.style.setProperty("--fill", `${(100 * (input.value - input.min)) / (input.max - input.min)}%`);
 
@@ -334,10 +339,9 @@ brushBar.addEventListener("click", ({ target }) => {
   if (hand) takeHand(hand);
   if (brush) acts[brush]();
 });
-for (const input of [sizer, softener]) {
-  fillBar(input);
-  input.addEventListener("input", () => fillBar(input));
-}
+sizer.addEventListener("input", () => setSize(sizer.value));
+softener.addEventListener("input", () => fillBar(softener));
+fillBar(softener);
 window.addEventListener("keydown", (event) => {
   if (!work || event.target.closest?.("dialog, textarea, [contenteditable], input[type=text], input[type=number], select")) return;
   const key = event.key.toLowerCase();

@@ -1,7 +1,7 @@
 /* Regions: parts of the photo with styles and dials of their own. The stage paints their masks, the server keeps them. */
 
 const { most, ready, dials: PLAIN } = props.regions;
-const REGION_COLORS = ["#2f7fe0", "#d9357f", "#1f9a6b", "#b06a00", "#7a4fd0", "#0b8fa3", "#c2452d", "#5f7a12"];
+const REGION_COLORS = ["#e6007e", "#0095ff", "#19b34a", "#ff8a00", "#8a4dff", "#00b5ad", "#f03a2e", "#9aa800"];
 const FORBIDDEN = "@=,/:";
 const NAME_LENGTH = 24;
 const rest = { styles: entries(props.value.styles) }; // what lies outside all regions
@@ -206,6 +206,7 @@ function openMaker(open, owner = null) {
   replacing = owner;
   maker.hidden = !open;
   drawRegions();
+  if (open) maker.scrollIntoView({ block: "nearest" });
 }
 const WAYS = {
   brush: () => paint(replacing || addRegion(""), "brush"),
@@ -292,7 +293,9 @@ function drawRegions() {
   drawDials();
 }
 
-maker.querySelector(".wct-ready").append(...ready.map(([kind, label, text]) => make("button", { type: "button", "data-way": kind, title: text || label }, label)));
+const picker = make("input", { type: "file", accept: "image/*", "aria-label": "Upload a mask", title: "White inside and black outside, or a color for each region" });
+const uploader = make("label", { class: "wct-upload" }, "Upload a mask", picker);
+maker.querySelector(".wct-ready").append(...ready.map(([kind, label, text]) => make("button", { type: "button", "data-way": kind, title: text || label }, label)), uploader);
 maker.addEventListener("click", ({ target }) => {
   const way = target.closest("[data-way]")?.dataset.way;
   if (way) begin(way);
@@ -302,10 +305,9 @@ maker.addEventListener("keydown", (event) => {
   openMaker(false);
   chips.querySelector(".wct-plus").focus({ preventScroll: true });
 });
-maker.querySelector("input").accept = "image/*";
-maker.querySelector("input").addEventListener("change", ({ target }) => {
-  const [file] = target.files;
-  target.value = "";
+picker.addEventListener("change", () => {
+  const [file] = picker.files;
+  picker.value = "";
   if (file) maskFile(file);
 });
 panel.addEventListener("click", ({ target }) => {
@@ -330,10 +332,9 @@ nameBox.addEventListener("keydown", ({ key }) => key === "Enter" && nameBox.blur
 
 /* ---------------------------------------------------------------- dials of a region */
 
-const percentage = (value) => `${Math.round(100 * value)}%`;
 /* label, range, step, how a value is written, and the dial of the page that holds where the region says nothing */
 const DIALS = {
-  strength: { label: "Strength", range: [0, 1.5, 0.01], say: percentage },
+  strength: { label: "Strength", range: [0, 1.5, 0.01], say: (value) => `× ${value.toFixed(2)}` },
   detail: { label: "Detail", range: [0, 1, 0.01], page: "detail" },
   texture: { label: "Texture", range: [0, 1, 0.01], page: "texture" },
   stroke: { label: "Stroke size", range: [0.25, 4, 0.05], page: "stroke_scale", slow: true },
