@@ -268,7 +268,8 @@ def record_of(kept, change):
     "change",
     [
         lambda w: [],
-        lambda w: {**w, "version": 2},
+        lambda w: {**w, "version": 1},
+        lambda w: {**w, "masks": [{}]},
         lambda w: {**w, "history": None},
         lambda w: {**w, "history": [{}]},
         lambda w: {**w, "shelf": 1},

@@ -121,6 +121,15 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
 FACE, REST = "face", "rest"
 """Names of regions that need no mask: the detected faces, and everything outside the other regions."""
 
+NOT_IN_NAMES = "@=,/:"
+"""What separates the name of a region from other things in a command."""
+
+
+def is_name(text: str) -> bool:
+    """Say whether a region may be called this: any text that has its place in a command."""
+    return bool(text) and text.isprintable() and text == text.strip() and not {*text} & {*NOT_IN_NAMES}
+
+
 STYLE_MASK = "style mask"
 """What messages call the mask of a style picture."""
 

@@ -16,14 +16,15 @@ from gradio.events import api
 
 from wctstyle import images, looks, samples
 from wctstyle.demo import choosing
-from wctstyle.demo.actions import Service, opacity, recipe_of
+from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.calls import Check, Picture, typed
-from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe, recipe_name
-from wctstyle.demo.downloads import FORMATS, RESULT, write
+from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose
+from wctstyle.demo.downloads import FORMATS, write
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.optimising import Progress, submit
 from wctstyle.demo.page import LIVE_JOBS
 from wctstyle.demo.pictures import decode, public_name, take_upload
+from wctstyle.demo.recipes import RESULT, from_recipe, recipe_for, recipe_name
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
@@ -124,7 +125,7 @@ class Endpoints:
         session = self._session()
         composition = self._composition(session, content, styles, weights, dials)
         made = self.service.backend.render(session, composition)
-        recipe = recipe_of(self.service, session, composition, max(made.image.shape[:2]))
+        recipe = recipe_for(composition, session, size=max(made.image.shape[:2]))
         picture = images.Picture(made.image, opacity(self.service, session, composition))
         return self._file(picture, recipe, format, quality), _report(picture, recipe, seconds=made.seconds)
 

@@ -14,7 +14,7 @@ from wctstyle.demo.optimising import GIVE_WAY_SECONDS
 from wctstyle.demo.pictures import StoredPicture, address
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
-from wctstyle.settings import SUGGEST_SIDE
+from wctstyle.settings import SUGGEST_SIDE, style_long_side
 
 
 def check_choice(service: Service, ids: Any) -> list[str]:
@@ -60,5 +60,5 @@ def nearest(
     backend = service.backend
     content = backend.content(photo, min(SUGGEST_SIDE, service.limits.max_size))
     longest = max(visible_sides(content))
-    codes = [backend.style_code(style, longest, model) for style in styles]
+    codes = [backend.style_code(style, (style_long_side(longest), longest), model) for style in styles]
     return sorted((far, place) for place, far in enumerate(backend.stylizer(model).distances(content, codes)))

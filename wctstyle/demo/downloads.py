@@ -10,16 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from wctstyle import images, samples
-from wctstyle.demo.actions import Service, opacity, recipe_of
+from wctstyle.demo import recipes
+from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.sessions import HistoryEntry, Session
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.recipe import Recipe
 
 log = logging.getLogger("wctstyle.demo")
-
-RESULT = "result.png"
-"""What the commands and programs on the page call their picture."""
 
 FORMATS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp"}
 
@@ -73,7 +71,7 @@ def recipe_for(service: Service, session: Session, wanted: Target) -> Recipe:
     """Return the recipe of the file."""
     if wanted.entry is not None:
         return wanted.entry.recipe
-    return recipe_of(service, session, wanted.composition, wanted.size)
+    return recipes.recipe_for(wanted.composition, session, size=wanted.size)
 
 
 def name_of(recipe: Recipe, wanted: Target, format: str) -> str:

@@ -10,9 +10,16 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
-from wctstyle.demo import actions, downloads, sheets
+from wctstyle.demo import actions, downloads, masking, sheets
 from wctstyle.demo.actions import Service
-from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, QUALITIES, Composition, compose
+from wctstyle.demo.composition import (
+    LEAST_SIZE,
+    MAX_REGIONS,
+    MAX_SCREEN_SIZE,
+    QUALITIES,
+    Composition,
+    compose,
+)
 from wctstyle.demo.friendly import note
 from wctstyle.demo.memory import page_key
 from wctstyle.demo.sessions import Session
@@ -29,9 +36,6 @@ EXPORT_SIZES = (1024, 2048)
 
 SLOW_DIALS = ("size", "look", "stroke_scale")
 """Sliders whose every value is measured anew: the picture follows when they are let go, which the palette sends."""
-
-MAX_REGIONS = 8
-"""Regions of one photo that the page offers."""
 
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
@@ -125,7 +129,7 @@ class Layout:
             slow_dials=SLOW_DIALS,
             regions={
                 "most": MAX_REGIONS,
-                "ready": [],  # [kind, label, what it finds], as offered here
+                "ready": masking.offered(),
                 "dials": {dial.name: dial.default for dial in dataclasses.fields(RegionSpec)},
                 "feather": DEFAULT_FEATHER,
             },

@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from wctstyle.demo import downloads, results, sheets
-from wctstyle.demo.downloads import RESULT, Target
+from wctstyle.demo.downloads import Target
 from wctstyle.demo.friendly import handler
 from wctstyle.demo.layout import QUIET, Layout
+from wctstyle.demo.recipes import RESULT
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WctStyleError
 

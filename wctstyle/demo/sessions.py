@@ -17,11 +17,15 @@ from wctstyle import images, samples
 from wctstyle.demo.awaited import Awaited
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.limits import Limits
+from wctstyle.demo.masking import HELD, StoredMask, is_mask
 from wctstyle.demo.pictures import PictureKind, StoredPicture, hold, sample
 from wctstyle.demo.runs import Run
 from wctstyle.demo.steps import Steps
 from wctstyle.errors import ConfigError
 from wctstyle.recipe import Recipe
+
+FRESH_MASKS = 12
+"""Masks that are kept though nothing uses them yet or any more, the latest."""
 
 ResultKind = Literal["styled", "optimised"]
 
@@ -95,6 +99,7 @@ class Session:
     steps: Steps = field(default_factory=Steps)
     awaited: Awaited = field(default_factory=Awaited)
     _pictures: OrderedDict[str, StoredPicture] = field(default_factory=OrderedDict)
+    _masks: OrderedDict[str, StoredMask] = field(default_factory=OrderedDict)
     _history: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
     _numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -103,8 +108,8 @@ class Session:
     def nbytes(self) -> int:
         """Bytes of memory that its pictures and results take."""
         with self._lock:
-            held = sum(p.nbytes for p in self._pictures.values()) + sum(k.nbytes for k in self._history.values())
-            return held + (0 if self.latest is None else self.latest[1].nbytes)
+            kept = (*self._pictures.values(), *self._masks.values(), *self._history.values())
+            return sum(held.nbytes for held in kept) + (0 if self.latest is None else self.latest[1].nbytes)
 
     @property
     def optimising(self) -> bool:
@@ -118,6 +123,12 @@ class Session:
             return list(self._pictures.values())
 
     @property
+    def masks(self) -> list[StoredMask]:
+        """The masks, those used last at the end."""
+        with self._lock:
+            return list(self._masks.values())
+
+    @property
     def history(self) -> list[HistoryEntry]:
         """The results, oldest first."""
         with self._lock:
@@ -128,7 +139,8 @@ class Session:
         """What would be lost: equal as long as there is nothing new to write."""
         with self._lock:
             pictures = frozenset((held.id, held.name) for held in self._pictures.values())
-            return self.composition, tuple(map(tuple, self.shelf.values())), pictures, tuple(self._history)
+            masks = frozenset(mask.key for mask in self._masks.values())
+            return self.composition, tuple(map(tuple, self.shelf.values())), pictures, masks, tuple(self._history)
 
     @property
     def untouched(self) -> bool:
@@ -146,10 +158,12 @@ class Session:
         shelf: dict[PictureKind, list[str]],
         pictures: Iterable[StoredPicture],
         history: Iterable[HistoryEntry],
+        masks: Iterable[StoredMask] = (),
     ) -> Session:
         """Make a session of what a store kept, as far as today's limits allow."""
         session = cls(key, limits, lasting=True, moves=1, composition=composition, shelf=shelf)
         session._pictures.update((held.id, held) for held in list(pictures)[-limits.uploads :])
+        session._masks.update((mask.id, mask) for mask in masks)
         session._history.update((kept.id, kept) for kept in list(history)[-limits.history :])
         session._numbers = itertools.count(1 + max((int(id.removeprefix("r")) for id in session._history), default=0))
         session._shrink()
@@ -186,6 +200,36 @@ class Session:
         with self._lock:
             return id in self._pictures
 
+    def add_mask(self, mask: StoredMask) -> StoredMask:
+        """Hold a mask; the same one twice is held once. Those that nothing uses any more go, but for the latest."""
+        known = [self.composition, *self.steps.compositions, *(kept.composition for kept in self.history)]
+        used = {id for composition in known if composition is not None for id in composition.masks}
+        with self._lock:
+            self._masks.pop(mask.id, None)
+            unused = [id for id in self._masks if id not in used]
+            for id in unused[: max(0, len(unused) - FRESH_MASKS + 1)]:
+                del self._masks[id]
+            self._masks[mask.id] = mask
+            self._shrink()
+        return mask
+
+    def holds_mask(self, id: str) -> bool:
+        """Say whether a mask is ready-made or held here."""
+        with self._lock:
+            return id in self._masks or (is_mask(id) and not id.startswith(HELD))
+
+    def mask(self, id: str) -> StoredMask:
+        """Return a mask that is held here.
+
+        Raises:
+            ConfigError: it is not here (any more).
+        """
+        with self._lock:
+            if id in self._masks:
+                self._masks.move_to_end(id)
+                return self._masks[id]
+        raise ConfigError("A mask of this blend is not kept here any more. Please draw or add it once more.")
+
     def keep(self, **values: Any) -> HistoryEntry:
         """Add a result to the history; `values` are the fields of `HistoryEntry` without the id."""
         with self._lock:
@@ -200,8 +244,9 @@ class Session:
         most = self.limits.held_bytes
         while self.nbytes > most and len(self._history) > 1:
             self._history.popitem(last=False)
-        while self.nbytes > most and len(self._pictures) > 1:
-            self._pictures.popitem(last=False)
+        for held in (self._masks, self._pictures):
+            while self.nbytes > most and len(held) > 1:
+                held.popitem(last=False)
 
     def picture(self, id: str) -> StoredPicture:
         """Return a picture by its id, of the gallery or of this session.
@@ -246,5 +291,6 @@ class Session:
             self.run.stop()
         with self._lock:
             self._pictures.clear()
+            self._masks.clear()
             self._history.clear()
             self.latest = None
