@@ -415,7 +415,7 @@ function takeRegions(value) {
   regions = (value.regions || []).map(region);
   feather = value.feather ?? feather;
   for (const owner of [rest, ...regions]) {
-    const largest = Math.max(0, ...owner.styles.map((style) => style.weight)) || 1;
+    const largest = Math.max(1, ...owner.styles.map((style) => style.weight));
     for (const style of owner.styles) style.weight /= largest;
   }
   chosen = regions[at] || rest;
