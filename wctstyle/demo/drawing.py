@@ -36,15 +36,10 @@ def answer(service: Service, session: Session, asked: Mapping[str, Any], folder:
     """
     if asked.get("do") == "file":
         return {"masks": _uploaded(service, session, asked, folder)}
-    actions: dict[Any, Callable[..., tuple[str, str | None]]] = {
-        "draw": _drawn,
-        "scribble": _scribbled,
-        "ready": _ready,
-        "show": _shown,
-    }
-    if asked.get("do") not in actions:
+    act = ACTIONS.get(_text(asked.get("do")))
+    if act is None:
         raise ConfigError(OUT_OF_DATE)
-    mask, png = actions[asked["do"]](service, session, asked)
+    mask, png = act(service, session, asked)
     return {"mask": mask, "png": png}
 
 
@@ -128,3 +123,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ConfigError(OUT_OF_DATE)
     return value
+
+
+ACTIONS: Mapping[str, Callable[..., tuple[str, str | None]]] = {
+    "draw": _drawn,
+    "scribble": _scribbled,
+    "ready": _ready,
+    "show": _shown,
+}
+"""What the page asks for one mask, by the name of what is to be done."""

@@ -256,6 +256,7 @@ class Layout:
         self.plan = html_part("plan", "", elem_id="wct-plan")
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
+        self.mask_files = gr.DownloadButton("Download its masks (masks.zip)", visible=False, elem_id="wct-mask-files")
         self.write_code = gr.Button("Show as command and Python")
         code: dict[str, Any] = {"visible": False, "interactive": False, "wrap_lines": True, "buttons": ["copy"]}
         self.command = gr.Code(label="In the terminal", language="shell", **code)
