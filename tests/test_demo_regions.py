@@ -196,11 +196,11 @@ def found(monkeypatch):
     """Ready-made masks that find the left half of every photo as sky, and nothing else."""
     asked = []
 
-    def ready(kind, rgb):
-        asked.append((kind, rgb.shape))
+    def ready(kind, photo):
+        asked.append(kind)
         if kind != "sky":
             raise ImageError(f"no {kind} was found in this photo")
-        return half("left", rgb.shape[:2])
+        return half("left", photo.rgb.shape[:2])
 
     monkeypatch.setattr("wctstyle.masks.ready", ready)
     return asked
@@ -357,7 +357,7 @@ def test_a_file_is_one_mask_or_several(service, session, tmp_path):
     several = drawing.answer(
         service, session, {"do": "file", "path": str(tmp_path / "map.png"), "name": "map.png"}, str(tmp_path)
     )["masks"]
-    assert len(several) == 3
+    assert {mask["name"] for mask in several} == {"red", "green", "blue"}
     np.testing.assert_array_equal(sum(session.mask(mask["mask"]).plane for mask in several), np.ones((12, 12)))
     with pytest.raises(ImageError, match="gone.png: This upload is not there any more"):
         drawing.answer(service, session, {**asked, "name": "gone.png"}, str(tmp_path))
@@ -472,6 +472,7 @@ def test_masks_that_are_not_here_are_awaited(service, session, tmp_path):
     added = actions.restore_recipe(service, stranger, recipe.to_json(), shown=LOOK)
     assert "Not here: sky.png, region-2.png, marbling-part.png. Add them to complete it." in added.message
     assert added.composition == look  # ids are by hashes
+    assert recipe_for(look, stranger, size=128) == recipe
     empty = replace(look, regions=(), styles=((ONE, 1.0), (TWO, 0.5)))
     first = rendered(service, stranger, look)
     assert np.abs(first - rendered(service, stranger, empty)).max() < 1 / 255
@@ -486,6 +487,24 @@ def test_masks_that_are_not_here_are_awaited(service, session, tmp_path):
     (tmp_path / name).write_bytes(mask.data)
     again = actions.add_upload(service, stranger, str(tmp_path / name), str(tmp_path), name, shown=shown)
     assert again.held is not None  # it is a picture like others now
+
+
+def test_one_colour_of_a_map_is_awaited_by_the_map(service, session, tmp_path):
+    colors = np.zeros((40, 40, 3), np.float32)
+    colors[:20], colors[20:] = (1, 0, 0), (0, 0, 1)
+    images.save(tmp_path / "map.png", colors)
+    written = recipe_for(LOOK, session, size=128).to_json()
+    hash = images.load(tmp_path / "map.png").content_hash
+    written["masks"] = [{"name": f"map.png#{name}", "hash": hash, "region": name} for name in ("red", "blue")]
+    look = actions.restore_recipe(service, session, written | {"feather": 0.0}, shown=LOOK).composition
+    added = actions.add_upload(service, session, str(tmp_path / "map.png"), str(tmp_path), "map.png", shown=look)
+    assert added.message == "map.png is a mask again."
+    planes = [session.mask(region.mask).plane for region in look.regions]
+    np.testing.assert_array_equal(planes, [half("top"), half("bottom")])
+    again = recipe_for(look, session, size=128)
+    assert [mask.name for mask in again.masks] == ["map-red.png", "map-blue.png"]
+    back = from_recipe(again.to_json(), session.find, SMALL, fallback="", find_mask=session.find_mask)
+    assert back[0] == look
 
 
 def test_styles_of_regions_are_awaited_with_their_parts(service, session, tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wctstyle import images, looks, samples
+from wctstyle import images, looks, masks, samples
 from wctstyle.demo.awaited import Awaited, AwaitedStyle
 from wctstyle.demo.backend import Backend
 from wctstyle.demo.composition import (
@@ -22,7 +22,7 @@ from wctstyle.demo.composition import (
     Composition,
 )
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.masking import awaited_mask, hold_mask
+from wctstyle.demo.masking import awaited_mask, hold_mask, stem_of
 from wctstyle.demo.pictures import (
     PictureKind,
     StoredPicture,
@@ -221,12 +221,12 @@ def add_upload(
         if recipe is not None:
             return restore_recipe(service, session, recipe, shown=shown)
         picture = decode(data, service.limits)
+        masked = _take_masks(service, session, picture)
     except WctStyleError as error:
         kind = ImageError if isinstance(error, ImageError) else ConfigError
         raise kind(f"{name}: {error}") from error
-    masked = _take_mask(service, session, picture, name)
     if masked and picture.content_hash not in session.awaited.hashes:
-        return Added(palette=shown.palette, masks=(masked,), message=f"{name} is a mask again.")
+        return Added(palette=shown.palette, masks=masked, message=f"{name} is a mask again.")
     held = session.add(picture, name)
     service.sessions.make_room()
     session.awaited, shown, kinds = session.awaited.take(held, shown, service.limits.styles)
@@ -235,15 +235,19 @@ def add_upload(
     places = {"content": "the photo", "style": "in its place in the blend"}
     became = [*(places[kind] for kind in kinds), *(["a mask"] if masked else [])]
     message = f"{name} is {' and '.join(became)} again."
-    return Added(held, palette=shown.palette, kinds=tuple(kinds), masks=(masked,) if masked else (), message=message)
+    return Added(held, palette=shown.palette, kinds=tuple(kinds), masks=masked, message=message)
 
 
-def _take_mask(service: Service, session: Session, picture: images.Picture, name: str) -> str:
-    """Hold a picture that is awaited as a mask; returns its id, "" for one that is not."""
-    session.awaited, id = session.awaited.take_mask(picture.content_hash)
-    if id:
-        session.add_mask(hold_mask(mask_of(picture), service.limits.max_size, name, picture.content_hash))
-    return id
+def _take_masks(service: Service, session: Session, picture: images.Picture) -> tuple[str, ...]:
+    """Hold a picture that is awaited as a mask, or as several; returns their ids."""
+    left, taken = session.awaited.take_masks(picture.content_hash)
+    for id, source in taken.items():
+        color = masks.split_color(source.name)[1]
+        plane = masks.of_color(picture, color) if color else mask_of(picture)
+        hash = "" if color else picture.content_hash
+        session.add_mask(replace(hold_mask(plane, service.limits.max_size, stem_of(source.name), hash), id=id))
+    session.awaited = left
+    return tuple(taken)
 
 
 def use_result(service: Service, session: Session, id: str) -> StoredPicture:
@@ -284,7 +288,9 @@ def restore_recipe(service: Service, session: Session, written: Mapping[str, Any
         message = f"The look {look.name} is on."
         size = session.composition.size if session.composition else DEFAULT_SIZE
         written = look.recipe(Source(recipe_name(photo), photo.content_hash), size).to_json()
-    composition, recipe, missing = from_recipe(written, session.find, service.limits, fallback=shown.content)
+    composition, recipe, missing = from_recipe(
+        written, session.find, service.limits, fallback=shown.content, find_mask=session.find_mask
+    )
     composition, missing = _await(session, replace(composition, **kept), recipe, missing, shown.styles)
     if missing:
         message += f" Not here: {', '.join(missing)}. Add {'it' if len(missing) == 1 else 'them'} to complete it."
@@ -328,9 +334,8 @@ def _await(
     of a style's part one with everything inside.
     """
     parts = [style.mask for style in recipe.styles if style.mask is not None]
-    masks = {id: source for source in (*recipe.masks, *parts) if not session.holds_mask(id := id_of(source))}
-    for source in masks.values():
-        session.add_mask(awaited_mask(source.name, source.hash, inside=source in parts))
+    named = {id_of(source, session.find_mask): source for source in (*recipe.masks, *parts)}
+    gone = {id: source for id, source in named.items() if not session.holds_mask(id)}
     names = {"": REST, REST: REST, **page_names(recipe)}
     wanted, places = [], Counter[str]()
     for style in recipe.styles:
@@ -338,7 +343,7 @@ def _await(
         if region is None:
             continue
         if session.find(style.name, style.hash) is None:
-            part = () if style.mask is None else (id_of(style.mask),)
+            part = () if style.mask is None else (id_of(style.mask, session.find_mask),)
             wanted.append(AwaitedStyle(region, places[region], style.hash, style.weight, part))
         places[region] += 1
     content = "" if session.find(recipe.content.name, recipe.content.hash) else recipe.content.hash
@@ -353,8 +358,10 @@ def _await(
                 name, tuple((id, weight / most[name], *part) for id, weight, *part in blend)
             )
         wanted = [replace(style, weight=style.weight / most[style.region]) for style in wanted]
-    session.awaited = Awaited(content, tuple(wanted), masks, stand_ins)
-    missing = [*missing, *dict.fromkeys(source.name[:80] for source in masks.values())]
+    for id, source in gone.items():
+        session.add_mask(awaited_mask(id, source.name, source.hash, inside=source in parts))
+    session.awaited = Awaited(content, tuple(wanted), gone, stand_ins)
+    missing = [*missing, *dict.fromkeys(source.name[:80] for source in gone.values())]
     return replace(composition, styles=composition.styles or stand_ins), missing
 
 

@@ -41,10 +41,10 @@ class Awaited:
         """Hashes of all pictures that are missing, the photo first."""
         return [hash for hash in (self.content, *(style.hash for style in self.styles)) if hash]
 
-    def take_mask(self, content_hash: str) -> tuple[Awaited, str]:
-        """Return what is still awaited once a mask is here, and the mask's id; "" where it is none of those."""
-        id = next((id for id, source in self.masks.items() if source.hash == content_hash), "")
-        return replace(self, masks={other: source for other, source in self.masks.items() if other != id}), id
+    def take_masks(self, content_hash: str) -> tuple[Awaited, dict[str, Source]]:
+        """Return what is still awaited once a picture is here, and the masks that it is: several where it is a map."""
+        taken = {id: source for id, source in self.masks.items() if content_hash and source.hash == content_hash}
+        return replace(self, masks={id: own for id, own in self.masks.items() if id not in taken}), taken
 
     def take(
         self, picture: StoredPicture, shown: Composition, most: int

@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from wctstyle import masks
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.masking import HELD, READY, is_mask
+from wctstyle.demo.masking import HELD, is_mask
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec, RegionSpecs, StyleSpec
 from wctstyle.regions import FACE, NOT_IN_NAMES, REST, is_name
@@ -44,7 +45,7 @@ MAX_REGIONS = 8
 MAX_NAME = 24
 """Most characters of a region's name."""
 
-FACES = READY + FACE
+FACES = masks.PREFIX + FACE
 """The mask of the region `FACE`, which has no file in a command."""
 
 KEPT_FACES = "faces kept"

@@ -21,9 +21,6 @@ from wctstyle.regions import mask_of
 
 HEAD = "data:image/png;base64,"
 
-CLEAR = 0.5
-"""Opacity from which a pixel of a scribble counts."""
-
 
 def answer(service: Service, session: Session, asked: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Do what the page asks: "do" is draw, scribble, ready, show or file. `folder` holds uploads.
@@ -50,7 +47,8 @@ def _drawn(service: Service, session: Session, asked: Mapping[str, Any]) -> tupl
 
 def _scribbled(service: Service, session: Session, asked: Mapping[str, Any]) -> tuple[str, str]:
     photo = _photo(service, session, asked)
-    plane = masks.from_scribble(images.fill_hidden(photo).rgb, hints(_sent(service, asked.get("png")), photo))
+    marks = masks.hints_of(_sent(service, asked.get("png")), photo.height, photo.width)
+    plane = masks.from_scribble(images.fill_hidden(photo).rgb, marks)
     return session.add_mask(hold_mask(plane, service.limits.max_size)).id, shown(plane)
 
 
@@ -73,32 +71,24 @@ def _uploaded(service: Service, session: Session, asked: Mapping[str, Any], fold
         held = take_masks(service, session, picture, name)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
-    return [{"mask": mask.id, "png": shown(mask.plane), "name": Path(mask.name).stem} for mask in held]
+    return [{"mask": mask.id, "png": shown(mask.plane), "name": name} for name, mask in held]
 
 
-def take_masks(service: Service, session: Session, picture: images.Picture, name: str) -> list[StoredMask]:
-    """Hold the masks of a picture: one of a picture in black and white, one for each colour of a map.
+def take_masks(service: Service, session: Session, picture: images.Picture, name: str) -> list[tuple[str, StoredMask]]:
+    """Hold the masks of a picture, one of white on black or of what is visible, or one for each colour of a map.
+
+    Returns them with their names: that of the file, or of the colour.
 
     Raises:
         ImageError: it is none of these.
     """
-    found, stem = masks.of_picture(picture), Path(name).stem
-    if len(found) == 1:
-        made = [hold_mask(found[0][1], service.limits.max_size, f"{stem}.png", picture.content_hash)]
-    else:
-        made = [hold_mask(plane, service.limits.max_size, f"{stem} {part}.png") for part, plane in found]
-    return [session.add_mask(mask) for mask in made]
-
-
-def hints(scribble: images.Picture, photo: images.Picture) -> np.ndarray:
-    """Read a scribble over a photo, "h w": 1 where it is green, -1 where it is red, 0 elsewhere."""
-    rows, columns = (
-        ((np.arange(own) + 0.5) * sent / own).astype(int)
-        for own, sent in ((photo.height, scribble.height), (photo.width, scribble.width))
-    )
-    rgb = scribble.rgb[rows][:, columns]
-    side = np.where(rgb[..., 1] > rgb[..., 0], 1, -1).astype(np.int8)
-    return side if scribble.alpha is None else np.where(scribble.alpha[rows][:, columns] >= CLEAR, side, np.int8(0))
+    found, stem, most = masks.of_picture(picture), Path(name).stem, service.limits.max_size
+    if len(found) > 1:
+        return [(part, session.add_mask(hold_mask(plane, most, f"{stem} {part}"))) for part, plane in found]
+    ((_, plane),) = found
+    as_it_is = np.array_equal(plane, mask_of(picture))  # then a command reads the same of the file
+    mask = hold_mask(plane, most, stem, picture.content_hash if as_it_is else "")
+    return [(stem, session.add_mask(mask))]
 
 
 def _photo(service: Service, session: Session, asked: Mapping[str, Any]) -> images.Picture:

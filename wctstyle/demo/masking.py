@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -16,15 +17,15 @@ from wctstyle.regions import mask_of
 SHOWN_SIDE = 512
 """Long side of masks on the page in pixels, and of the photo in which they are found for it."""
 
-HELD, READY = "mask:", "ready:"
-"""How ids of masks begin: of those that a session holds, and of those that are found in the photo by their kind."""
+HELD = "mask:"
+"""How ids of masks begin that a session holds; others are ready-made (`masks.PREFIX`)."""
 
 Plane = Float[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
 class StoredMask:
-    """A mask that a session holds, as a grey PNG. name: that of its file; "" where it was drawn.
+    """A mask that a session holds, as a grey PNG. name: what to call its file; "" where it was drawn.
 
     `content_hash` is that of the picture as it was uploaded, which is what recipes name.
     """
@@ -63,9 +64,15 @@ def hold_mask(plane: Plane, max_size: int, name: str = "", content_hash: str = "
     return StoredMask(mask_id(content_hash), name, images.encode(pixels), content_hash)
 
 
-def awaited_mask(name: str, content_hash: str, *, inside: bool) -> StoredMask:
+def stem_of(name: str) -> str:
+    """Return the name of a mask by that of its file in a recipe, or of one colour of its file."""
+    file, color = masks.split_color(name)
+    return f"{Path(file).stem} {color}".strip()
+
+
+def awaited_mask(id: str, name: str, content_hash: str, *, inside: bool) -> StoredMask:
     """Make what is held for a mask that is not here yet: one with everything inside, or nothing."""
-    return hold_mask(np.full((1, 1), float(inside)), 1, name, content_hash)
+    return replace(hold_mask(np.full((1, 1), float(inside)), 1, stem_of(name), content_hash), id=id)
 
 
 def is_mask(id: object) -> bool:
@@ -75,7 +82,7 @@ def is_mask(id: object) -> bool:
 
 def kind_of(id: str) -> str:
     """Return the kind of a ready-made mask; "" for others."""
-    return id.removeprefix(READY) if id.startswith(READY) else ""
+    return id.removeprefix(masks.PREFIX) if id.startswith(masks.PREFIX) else ""
 
 
 def ready_made(kind: str, photo: images.Picture) -> Plane:
@@ -84,7 +91,7 @@ def ready_made(kind: str, photo: images.Picture) -> Plane:
     Raises:
         ImageError: nothing of this kind is found there.
     """
-    return masks.ready(kind, images.fill_hidden(photo).rgb)
+    return masks.ready(kind, replace(photo, source="This photo"))
 
 
 def shown(plane: Plane) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
 from typing import Any, Protocol
 
+from wctstyle import masks as masking
 from wctstyle import samples
 from wctstyle.demo.composition import (
     FACES,
@@ -19,7 +19,7 @@ from wctstyle.demo.composition import (
     PageRegion,
 )
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.masking import READY, StoredMask, is_mask, mask_id
+from wctstyle.demo.masking import StoredMask, is_mask, kind_of, mask_id
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec
@@ -54,7 +54,7 @@ def mask_files(composition: Composition, held: Holder) -> dict[str, tuple[str, S
 
     Names are those of uploaded files, of regions (`sky.png`), or of styles (`marbling-part.png`), each once.
     """
-    wanted = {region.mask: region.name for region in composition.regions if not region.mask.startswith(READY)}
+    wanted = {region.mask: region.name for region in composition.regions if not kind_of(region.mask)}
     for blend in composition.blends.values():
         for id, _, *part in blend:
             wanted |= {mask: f"{held.picture(id).name} part" for mask in part if mask not in wanted}
@@ -63,7 +63,7 @@ def mask_files(composition: Composition, held: Holder) -> dict[str, tuple[str, S
     found: dict[str, tuple[str, StoredMask]] = {}
     for id, about in wanted.items():
         mask = held.mask(id)
-        stem = re.sub(r"[^\w]+", "-", PurePath(mask.name or f"{about}.png").stem.lower()).strip("-_") or "mask"
+        stem = re.sub(r"[^\w]+", "-", (mask.name or about).lower()).strip("-_") or "mask"
         number = 1
         while (name := f"{stem}{'' if number == 1 else f'-{number}'}.png") in taken:
             number += 1
@@ -116,19 +116,26 @@ def recipe_for(
 
 
 def from_recipe(
-    written: Mapping[str, Any], find: Callable[[str, str], str | None], limits: Limits, *, fallback: str
+    written: Mapping[str, Any],
+    find: Callable[[str, str], str | None],
+    limits: Limits,
+    *,
+    fallback: str,
+    find_mask: Callable[[str], str | None] = lambda hash: None,
 ) -> tuple[Composition, Recipe, list[str]]:
     """Read a recipe from JSON; also return the names of pictures that could not be found.
 
     `find(name, hash)` returns the id of a picture at hand, or None. A content that is not at hand becomes `fallback`,
-    a style that is not is left out. Masks are named by their hashes, at hand or not.
+    a style that is not is left out. `find_mask(hash)` does so for masks; one that is not at hand gets the id that
+    it will have.
 
     Raises:
         ConfigError: the recipe lacks something, or something in it makes no sense.
     """
     try:
         recipe = rest_first(Recipe.from_json(written))
-        masks = {mask.region: id_of(mask) for mask in recipe.masks}
+        masks = {mask.region: id_of(mask, find_mask) for mask in recipe.masks}
+        parts = [() if style.mask is None else (id_of(style.mask, find_mask),) for style in recipe.styles]
     except ConfigError as error:
         raise ConfigError("The recipe in this picture cannot be read; it may be of another version.") from error
     content = find(recipe.content.name, recipe.content.hash)
@@ -136,10 +143,10 @@ def from_recipe(
     missing = [recipe.content.name[:80]] if content is None else []
     missing += [style.name[:80] for style, id in zip(recipe.styles, here, strict=True) if id is None]
     blends: dict[str, list[Any]] = {}
-    for style, id in zip(recipe.styles, here, strict=True):
+    for style, id, part in zip(recipe.styles, here, parts, strict=True):
         blend = blends.setdefault(style.region or REST, [])
         if id is not None and len(blend) < limits.styles:
-            blend.append((id, style.weight) if style.mask is None else (id, style.weight, id_of(style.mask)))
+            blend.append((id, style.weight, *part))
     names = page_names(recipe)
     composition = Composition(
         content=content or fallback,
@@ -157,14 +164,15 @@ def from_recipe(
     return composition, recipe, missing
 
 
-def id_of(source: Source) -> str:
-    """Return the id of a mask that a recipe names.
+def id_of(source: Source, find_mask: Callable[[str], str | None]) -> str:
+    """Return the id of a mask that a recipe names: of the one at hand, or that it will have.
 
     Raises:
         ConfigError: there is no ready-made mask of that kind.
     """
-    if not source.name.startswith(READY):
-        return mask_id(source.hash)
+    if not source.name.startswith(masking.PREFIX):
+        color = masking.split_color(source.name)[1]
+        return mask_id(f"{source.hash}#{color}") if color else find_mask(source.hash) or mask_id(source.hash)
     if not is_mask(source.name):
         raise ConfigError(f"{source.name}: there is no ready-made mask of this kind")
     return source.name

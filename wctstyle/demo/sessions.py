@@ -284,6 +284,10 @@ class Session:
             return name if self.holds(name) else None
         return next((held.id for held in self.pictures if held.content_hash == content_hash), None)
 
+    def find_mask(self, content_hash: str) -> str | None:
+        """Return the id of a mask that a recipe names, by its hash."""
+        return next((mask.id for mask in self.masks if mask.content_hash == content_hash), None)
+
     def close(self) -> None:
         """Stop what runs for this session and let go of what it holds."""
         self.closed.set()
