@@ -67,6 +67,11 @@ def until_tinted(somebody, at, wanted=True):
     somebody.page.wait_for_function(f"([x, y]) => ({TINTED})([x, y]) === {str(wanted).lower()}", arg=list(at))
 
 
+def map_of(*colors):
+    """A map of colours: one column of a picture for each."""
+    return np.repeat(np.asarray(colors, np.float32)[None], 64, axis=0).repeat(32, axis=1)
+
+
 def chips(somebody):
     return somebody.page.locator(".wct-chips button[aria-pressed]")
 
@@ -116,9 +121,11 @@ def test_a_region_is_painted_mended_named_kept_and_deleted(visit):
     wide = float(size.input_value())
     page.keyboard.press("[")
     assert float(size.input_value()) < wide
-    page.keyboard.press("Escape")
+    page.locator(".wct-hand [data-hand=paint]").press("Escape")
     expect(page.locator(".wct-brush")).to_be_hidden()
     expect(chips(somebody)).to_have_count(2)
+    page.keyboard.press("ArrowLeft")  # the keyboard goes on at the chip of the region
+    expect(chips(somebody).first).to_be_focused()
 
     # The gallery and the dials are those of the region.
     photo = pixels(somebody)
@@ -157,6 +164,8 @@ def test_a_region_is_painted_mended_named_kept_and_deleted(visit):
     expect(chips(somebody)).to_have_count(0)
     somebody.after(lambda: page.locator("[data-step=undo]").click())
     expect(chips(somebody)).to_have_text(["Everything else", "Wall"])
+    somebody.after(page.locator(".wct-open").last.click)  # the first picture
+    expect(chips(somebody)).to_have_count(0)
 
 
 def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypatch, tmp_path):
@@ -205,14 +214,21 @@ def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypa
     expect(page.locator(".wct-subject")).to_be_hidden()
 
     # A map of colours brings a region for each.
-    flat = np.zeros((40, 60, 3), np.float32)
-    flat[:, :30, 0] = flat[:, 30:, 2] = 1
-    images.save(tmp_path / "map.png", flat)
+    images.save(tmp_path / "map.png", map_of((1, 0, 0), (0, 0, 1)))
     page.get_by_role("button", name="Add a region").click()
     expect(page.locator(".wct-maker")).to_be_visible()
     assert violations(page) == []
     somebody.after(lambda: page.get_by_label("Upload a mask").set_input_files(tmp_path / "map.png"))
     expect(chips(somebody)).to_have_count(5)
+
+    # Files can be dropped on the regions; there is an end to them.
+    many = map_of((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (0, 1, 1))
+    somebody.after(lambda: somebody.hand("drop", ".wct-regions", "many.png", many))
+    expect(note).to_contain_text("many.png has 6 regions. The first 4 are used.")
+    expect(chips(somebody)).to_have_count(9)
+    begin(somebody, "brush")
+    expect(note).to_contain_text("A photo takes up to 8 regions.")
+    expect(chips(somebody)).to_have_count(9)
     assert page.evaluate("document.documentElement.scrollWidth") <= DESK["width"]
 
 

@@ -102,6 +102,8 @@ async function openBrush(detail) {
   brushBar.setAttribute("aria-label", `${detail.tool === "scribble" ? "Scribble" : "Brush"}: ${detail.title}`);
   stage.classList.add("wct-painting");
   if (work.subject) reset();
+  const box = stage.getBoundingClientRect();
+  if (box.bottom < 0 || box.top > innerHeight) stage.scrollIntoView(); // where it scrolls away with the rest
   if (!again || again.tool !== detail.tool) takeHand(work.hand, !again);
   else takeHand(again.hand);
   brushButton("undo").setAttribute("aria-disabled", "true");
@@ -113,13 +115,14 @@ function finish() {
   opening += 1;
   if (work.stroking) endStroke();
   const { back, subject } = work;
-  const inside = stage.contains(document.activeElement);
+  const inside = brushBar.contains(document.activeElement);
   work = null;
   brushBar.hidden = ring.hidden = true;
   stage.classList.remove("wct-painting");
   if (subject) reset();
   setMode(subject ? back.mode : stage.dataset.mode);
-  if (inside && back.focus && back.focus.isConnected) back.focus.focus({ preventScroll: true });
+  if (inside) document.activeElement.blur();
+  if (inside && back.focus.isConnected) back.focus.focus({ preventScroll: true });
   document.dispatchEvent(new CustomEvent("wct:painted"));
 }
 document.addEventListener("wct:paint", ({ detail }) => (detail ? openBrush(detail) : finish()));

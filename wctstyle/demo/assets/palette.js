@@ -204,4 +204,4 @@ drawPhotos();
 drawBlend();
 allow(false, false);
 const tabs = document.querySelector("#wct-right [role=tablist]");
-for (const row of [one(".wct-photos"), one(".wct-picker"), sheet, one(".wct-looks"), tabs]) if (row) rove(row);
+for (const row of [one(".wct-photos"), one(".wct-picker"), sheet, one(".wct-looks"), chips, tabs]) if (row) rove(row);

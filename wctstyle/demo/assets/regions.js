@@ -122,7 +122,9 @@ async function sendStrokes() {
       send();
       continue;
     }
-    const answer = await ask(scribble ? { do: "scribble", png, content } : { do: "draw", of: isRegion ? "content" : owner.id, png });
+    const answer = scribble
+      ? await working("Finding the edges …", () => ask({ do: "scribble", png, content }))
+      : await ask({ do: "draw", of: isRegion ? "content" : owner.id, png });
     if (!answer || !here(owner)) continue;
     shown.set(maskKey(answer.mask), answer.png || png);
     if (scribble && owner === painted && !stroke) document.dispatchEvent(new CustomEvent("wct:found", { detail: answer.png }));
@@ -143,6 +145,7 @@ document.addEventListener("wct:painted", async () => {
   const owner = painted;
   painted = null;
   drawRegions();
+  if (document.activeElement === document.body) toChip();
   while (sendingStroke) await line;
   if (regions.includes(owner) && !owner.mask) removeRegion(owner);
 });
@@ -203,9 +206,11 @@ function removeRegion(owner) {
 
 let replacing = null; // the region whose mask the maker replaces; null makes a new one
 function openMaker(open, owner = null) {
+  const inside = maker.contains(document.activeElement);
   replacing = owner;
   maker.hidden = !open;
   drawRegions();
+  if (inside && !open) toChip();
   if (open) maker.scrollIntoView({ block: "nearest" });
 }
 const WAYS = {
@@ -224,8 +229,8 @@ function place(owner, { mask, png }, name) {
   const used = owner && regions.includes(owner) ? owner : addRegion(name, mask);
   choose(used);
 }
-async function working(work) {
-  document.dispatchEvent(new CustomEvent("wct:busy", { detail: "Finding the region …" }));
+async function working(text, work) {
+  document.dispatchEvent(new CustomEvent("wct:busy", { detail: text }));
   try {
     return await work();
   } finally {
@@ -236,7 +241,7 @@ async function readyMade(kind) {
   const owner = replacing;
   const [, label] = ready.find(([known]) => known === kind);
   stopPainting();
-  const answer = await working(() => ask({ do: "ready", kind, content }));
+  const answer = await working(`Finding ${label.toLowerCase()} …`, () => ask({ do: "ready", kind, content }));
   if (!answer) return;
   place(owner, answer, label);
   send();
@@ -247,7 +252,7 @@ async function maskFile(file) {
   openMaker(false);
   if (file.size > props.max_bytes) return notify(`${file.name}: too large, ${megabytes(file.size)} MB. Files may have ${mostBytes}.`);
   stopPainting();
-  const answer = await working(async () => {
+  const answer = await working(`Reading ${file.name} …`, async () => {
     const { path } = await upload(file);
     return ask({ do: "file", path, name: file.name });
   }).catch(() => notify(`${file.name}: could not be sent. Is it a picture of ${mostBytes}?`));
@@ -262,6 +267,9 @@ async function maskFile(file) {
 }
 
 /* ---------------------------------------------------------------- the zone of regions */
+
+/* The keyboard goes on from here where what it was on is gone. */
+const toChip = () => (chips.querySelector("[aria-pressed=true]") || chips.querySelector("button")).focus({ preventScroll: true });
 
 const dot = (owner) => {
   const mark = make("i", { class: "wct-dot", "aria-hidden": "true" });
@@ -280,7 +288,7 @@ function drawRegions() {
   const nodes = some ? [chip(rest, "Everything else"), ...regions.map((owner) => chip(owner, owner.name, dot(owner)))] : [];
   redraw(chips, [...nodes, plus]);
   one(".wct-regions").classList.toggle("wct-none", !some);
-  panel.hidden = chosen === rest;
+  panel.hidden = chosen === rest || !(maker.hidden || replacing);
   for (const node of element.querySelectorAll(".wct-for")) node.textContent = titled() && ` of ${titled()}`;
   maker.querySelector("p").textContent = replacing ? `Another mask for ${replacing.name}` : "Mark a part of the photo";
   if (chosen !== rest) {
@@ -300,11 +308,7 @@ maker.addEventListener("click", ({ target }) => {
   const way = target.closest("[data-way]")?.dataset.way;
   if (way) begin(way);
 });
-maker.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  openMaker(false);
-  chips.querySelector(".wct-plus").focus({ preventScroll: true });
-});
+maker.addEventListener("keydown", (event) => event.key === "Escape" && openMaker(false));
 picker.addEventListener("change", () => {
   const [file] = picker.files;
   picker.value = "";
@@ -316,6 +320,7 @@ panel.addEventListener("click", ({ target }) => {
   if (way === "delete") {
     const { name } = chosen;
     removeRegion(chosen);
+    toChip();
     notify(`${name} was deleted. Undo brings it back.`, "good");
   } else if (way) painted === chosen && tool === way ? stopPainting() : paint(chosen, way);
 });
