@@ -13,6 +13,7 @@ from test_demo_access import violations
 from visitor import DESK, FIXTURES, MARKS, PHONE, expect
 
 from wctstyle import images, masks
+from wctstyle.demo.pictures import THUMB_SIDE
 from wctstyle.errors import ImageError
 
 pytestmark = MARKS
@@ -182,10 +183,11 @@ def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypa
     act(somebody, "done")
 
     # A ready-made mask, and one that is not found.
-    def found(kind, rgb):
+    def found(kind, photo):
         if kind == absent:
             raise ImageError(f"no {kind} was found in this photo")
-        return np.repeat(np.arange(rgb.shape[0])[:, None] < rgb.shape[0] / 2, rgb.shape[1], axis=1).astype(np.float32)
+        upper = np.arange(photo.height) < photo.height / 2
+        return np.repeat(upper[:, None], photo.width, axis=1).astype(np.float32)
 
     monkeypatch.setattr(masks, "ready", found)
     present, absent = masks.offered()[:2]
@@ -205,6 +207,7 @@ def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypa
     expect(part).to_have_attribute("aria-pressed", "false")
     part.click()
     expect(page.locator(".wct-subject")).to_be_visible()
+    assert page.evaluate("document.querySelector('.wct-subject').naturalWidth") > THUMB_SIDE
     before = somebody.source
     somebody.after(lambda: stroke(somebody, (0.2, 0.2), (0.4, 0.4)))
     expect(part).to_have_attribute("aria-pressed", "true")

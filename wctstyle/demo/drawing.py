@@ -14,7 +14,7 @@ from wctstyle import images, masks
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import OUT_OF_DATE
 from wctstyle.demo.masking import SHOWN_SIDE, StoredMask, hold_mask, kind_of, ready_made, shown
-from wctstyle.demo.pictures import decode, public_name, take_upload
+from wctstyle.demo.pictures import address, decode, public_name, take_upload
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.regions import mask_of
@@ -23,9 +23,9 @@ HEAD = "data:image/png;base64,"
 
 
 def answer(service: Service, session: Session, asked: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """Do what the page asks: "do" is draw, scribble, ready, show or file. `folder` holds uploads.
+    """Do what the page asks: "do" is draw, scribble, ready, show, file or picture. `folder` holds uploads.
 
-    Returns "mask" and "png" (None where the page has it), or "masks", each with its "name".
+    Returns "mask" and "png" (None where the page has it), or "masks", each with its "name"; or the "picture" of a style.
 
     Raises:
         ConfigError: it asks in another form, or for a picture or mask that is not held.
@@ -33,6 +33,9 @@ def answer(service: Service, session: Session, asked: Mapping[str, Any], folder:
     """
     if asked.get("do") == "file":
         return {"masks": _uploaded(service, session, asked, folder)}
+    if asked.get("do") == "picture":  # large enough to paint on
+        style = session.picture(_text(asked.get("of"))).as_content(SHOWN_SIDE)
+        return {"picture": address(images.flatten(style).rgb)}
     act = ACTIONS.get(_text(asked.get("do")))
     if act is None:
         raise ConfigError(OUT_OF_DATE)

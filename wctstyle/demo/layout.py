@@ -122,7 +122,7 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=("rows", "regions", "pad", "uploads", "camera", "steps", "choosing", "looks"),
+            parts=("rows", "regions", "painting", "dials", "pad", "uploads", "camera", "steps", "choosing", "looks"),
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,

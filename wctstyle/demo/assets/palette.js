@@ -185,7 +185,7 @@ one(".wct-presets").addEventListener("click", (event) => {
 function partOf(style) {
   const attributes = { type: "button", class: "wct-part", "aria-pressed": String(Boolean(style.part)), "aria-label": `Part of ${named(style.id)}` };
   const button = make("button", { ...attributes, title: "Use only a part of this style: paint it on the style" }, "Part");
-  button.addEventListener("click", () => (painted === style ? stopPainting() : paint(style, "brush", known.get(style.id)?.thumb)));
+  button.addEventListener("click", () => (painted === style ? stopPainting() : paint(style, "brush")));
   return button;
 }
 

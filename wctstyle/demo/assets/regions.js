@@ -1,4 +1,4 @@
-/* Regions: parts of the photo with styles and dials of their own. The stage paints their masks, the server keeps them. */
+/* Regions: parts of the photo with styles and dials of their own. */
 
 const { most, ready, dials: PLAIN } = props.regions;
 const REGION_COLORS = ["#e6007e", "#0095ff", "#19b34a", "#ff8a00", "#8a4dff", "#00b5ad", "#f03a2e", "#9aa800"];
@@ -45,110 +45,25 @@ const needsStyle = () => chosen === rest && !regions.some((each) => each.mask);
 const tintOf = (owner) => REGION_COLORS[Math.max(0, regions.indexOf(owner)) % REGION_COLORS.length];
 const titled = () => (chosen === rest ? "" : chosen.name);
 
-/* ---------------------------------------------------------------- masks, kept by the server */
-
-const shown = new Map(); // pictures of masks, by what they are of
-const questions = new Map(); // who waits for an answer
-let serial = 0;
-let line = Promise.resolve(); // one question at a time: two answers at once would be seen as one
-
-const maskKey = (mask) => (mask.startsWith("ready:") ? `${mask} ${content}` : mask);
-
-function ask(what) {
-  const answered = line.then(() => new Promise((resolve) => {
-    const number = (serial += 1);
-    const timer = setTimeout(() => settle({ error: "The server did not answer. Please try again." }), 60000);
-    const settle = (answer) => {
-      clearTimeout(timer);
-      questions.delete(number);
-      resolve(answer);
-    };
-    questions.set(number, settle);
-    trigger("edit", { ...what, serial: number });
-  }));
-  line = answered;
-  return answered.then((answer) => {
-    if (answer.error) notify(answer.error);
-    return answer.error ? null : answer;
-  });
-}
-document.addEventListener("wct:masks", ({ detail }) => questions.get(detail.serial)?.(detail));
-
-async function pictureOf(mask) {
-  if (!mask) return null;
-  const key = maskKey(mask);
-  if (!shown.has(key)) {
-    const answer = await ask({ do: "show", mask, content });
-    if (!answer) return null;
-    shown.set(key, answer.png);
+/* Takes what the server sets: a step back, a result of the history, a page that came back. */
+function takeRegions(value) {
+  const at = regions.indexOf(chosen);
+  const kept = painted && regions.includes(painted) ? { at: regions.indexOf(painted), mask: painted.mask } : null;
+  rest.styles = entries(value.styles);
+  regions = (value.regions || []).map(region);
+  feather = value.feather ?? feather;
+  for (const owner of [rest, ...regions]) {
+    const largest = Math.max(1, ...owner.styles.map((style) => style.weight));
+    for (const style of owner.styles) style.weight /= largest;
   }
-  return shown.get(key);
+  chosen = regions[at] || rest;
+  styles = chosen.styles;
+  if (!painted) return;
+  const again = kept && regions[kept.at];
+  if (!again) stopPainting();
+  else if (again.mask !== kept.mask) paint(again, tool);
+  else painted = again;
 }
-
-/* ---------------------------------------------------------------- painting on the stage */
-
-const maskOf = (owner) => (regions.includes(owner) ? owner.mask : owner.part);
-const here = (owner) => regions.includes(owner) || [rest, ...regions].some((each) => each.styles.includes(owner));
-
-async function paint(owner, way, subject = null) {
-  if (document.querySelector(".wct-beside")) {
-    send(); // two results of other photos are on the stage
-    await new Promise((resolve) => document.addEventListener("wct:shown", resolve, { once: true }));
-  }
-  [painted, tool] = [owner, way];
-  const png = await pictureOf(maskOf(owner));
-  if (painted !== owner || !here(owner)) return;
-  const title = subject ? `a part of ${named(owner.id)}` : owner.name;
-  document.dispatchEvent(new CustomEvent("wct:paint", { detail: { tool, png, subject, title, color: tintOf(owner) } }));
-  drawRegions();
-}
-function stopPainting() {
-  if (painted) document.dispatchEvent(new CustomEvent("wct:paint", { detail: null }));
-}
-
-let stroke = null; // the latest that was not sent yet
-let sendingStroke = false;
-async function sendStrokes() {
-  if (sendingStroke) return;
-  sendingStroke = true;
-  while (stroke) {
-    const { owner, detail } = stroke;
-    stroke = null;
-    const { scribble, png, plain } = detail;
-    const isRegion = regions.includes(owner);
-    if (!isRegion && plain) {
-      owner.part = null; // all of a picture, or none of it, is no part
-      drawBlend();
-      send();
-      continue;
-    }
-    const answer = scribble
-      ? await working("Finding the edges …", () => ask({ do: "scribble", png, content }))
-      : await ask({ do: "draw", of: isRegion ? "content" : owner.id, png });
-    if (!answer || !here(owner)) continue;
-    shown.set(maskKey(answer.mask), answer.png || png);
-    if (scribble && owner === painted && !stroke) document.dispatchEvent(new CustomEvent("wct:found", { detail: answer.png }));
-    if (maskOf(owner) === answer.mask) continue;
-    if (isRegion) owner.mask = answer.mask;
-    else owner.part = answer.mask;
-    drawRegions();
-    drawBlend();
-    send();
-  }
-  sendingStroke = false;
-}
-document.addEventListener("wct:stroke", ({ detail }) => {
-  stroke = { owner: painted, detail };
-  sendStrokes();
-});
-document.addEventListener("wct:painted", async () => {
-  const owner = painted;
-  painted = null;
-  drawRegions();
-  if (document.activeElement === document.body) toChip();
-  while (sendingStroke) await line;
-  if (regions.includes(owner) && !owner.mask) removeRegion(owner);
-});
 
 /* ---------------------------------------------------------------- making, choosing, deleting */
 
@@ -334,100 +249,3 @@ nameBox.addEventListener("change", () => {
   if (!fault && chosen.mask) send();
 });
 nameBox.addEventListener("keydown", ({ key }) => key === "Enter" && nameBox.blur());
-
-/* ---------------------------------------------------------------- dials of a region */
-
-/* label, range, step, how a value is written, and the dial of the page that holds where the region says nothing */
-const DIALS = {
-  strength: { label: "Strength", range: [0, 1.5, 0.01], say: (value) => `× ${value.toFixed(2)}` },
-  detail: { label: "Detail", range: [0, 1, 0.01], page: "detail" },
-  texture: { label: "Texture", range: [0, 1, 0.01], page: "texture" },
-  stroke: { label: "Stroke size", range: [0.25, 4, 0.05], page: "stroke_scale", slow: true },
-  color: { label: "Color amount", range: [0, 1, 0.01], page: "color" },
-};
-const COLOR_WAYS = [["", "As everywhere"], ["style", "Style"], ["photo", "Photo"], ["match", "Matched"], ["only", "Colors only"]];
-const SOFT = { label: "Soft border, all regions", range: [0, 0.1, 0.005], say: (value) => `${(100 * value).toFixed(1)}%` };
-const dialBox = one(".wct-region-dials");
-
-/* A dial; `set(null)` goes back to that of the page. */
-function dial({ label, range: [min, max, step], say = (value) => value.toFixed(2), page, slow }, value, set) {
-  const whole = () => Number(document.querySelector(`#wct-${page} input[type=range]`)?.value ?? min);
-  const input = make("input", { type: "range", class: "wct-range", min, max, step, "aria-label": `${label} of ${titled()}` });
-  const output = make("output");
-  const back = make("button", { type: "button", class: "wct-back", "aria-label": `${label} as everywhere`, title: "As everywhere" }, "×");
-  const tell = () => {
-    const own = value !== null;
-    input.value = own ? value : whole();
-    input.style.setProperty("--fill", `${(100 * (input.value - min)) / (max - min)}%`);
-    output.textContent = own ? say(value) : "as everywhere";
-    input.setAttribute("aria-valuetext", output.textContent);
-    back.hidden = !own || !page;
-  };
-  input.addEventListener("input", () => {
-    value = Number(input.value);
-    tell();
-    if (!slow) set(value);
-  });
-  if (slow) input.addEventListener("change", () => set(value));
-  back.addEventListener("click", () => {
-    value = null;
-    tell();
-    input.focus({ preventScroll: true });
-    set(null);
-  });
-  tell();
-  return make("div", { class: "wct-dial" }, make("header", {}, make("b", {}, label), output, back), input);
-}
-function colorWays() {
-  const select = make("select", { "aria-label": `Colors of ${titled()}` }, ...COLOR_WAYS.map(([value, text]) => make("option", { value }, text)));
-  select.value = chosen.dials.colors || "";
-  select.addEventListener("change", () => {
-    chosen.dials.colors = select.value || null;
-    send();
-  });
-  return make("div", { class: "wct-dial" }, make("header", {}, make("b", {}, "Colors")), select);
-}
-let dialled = null; // what the dials show, so that they stay while they are moved
-function drawDials() {
-  dialBox.hidden = chosen === rest;
-  const wanted = chosen === rest ? "" : JSON.stringify([regions.indexOf(chosen), chosen.name, chosen.dials, feather]);
-  if (wanted === dialled) return;
-  dialled = wanted;
-  if (chosen === rest) return;
-  const owner = chosen;
-  const changed = () => {
-    dialled = JSON.stringify([regions.indexOf(owner), owner.name, owner.dials, feather]);
-    if (owner.mask) send();
-  };
-  const nodes = Object.entries(DIALS).filter(([name]) => name in PLAIN).map(([name, look]) =>
-    dial(look, owner.dials[name], (value) => {
-      owner.dials[name] = value;
-      changed();
-    }));
-  if ("colors" in PLAIN) nodes.push(colorWays());
-  nodes.push(dial(SOFT, feather, (value) => {
-    feather = value;
-    changed();
-  }));
-  redraw(dialBox.querySelector("div"), nodes);
-}
-
-/* Takes what the server sets: a step back, a result of the history, a page that came back. */
-function takeRegions(value) {
-  const at = regions.indexOf(chosen);
-  const kept = painted && regions.includes(painted) ? { at: regions.indexOf(painted), mask: painted.mask } : null;
-  rest.styles = entries(value.styles);
-  regions = (value.regions || []).map(region);
-  feather = value.feather ?? feather;
-  for (const owner of [rest, ...regions]) {
-    const largest = Math.max(1, ...owner.styles.map((style) => style.weight));
-    for (const style of owner.styles) style.weight /= largest;
-  }
-  chosen = regions[at] || rest;
-  styles = chosen.styles;
-  if (!painted) return;
-  const again = kept && regions[kept.at];
-  if (!again) stopPainting();
-  else if (again.mask !== kept.mask) paint(again, tool);
-  else painted = again;
-}
