@@ -13,7 +13,7 @@ import numpy as np
 from wctstyle import images, masks
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import OUT_OF_DATE
-from wctstyle.demo.masking import SHOWN_SIDE, StoredMask, hold_mask, kind_of, ready_made, shown
+from wctstyle.demo.masking import SHOWN_SIDE, StoredMask, hold_mask, kind_of, ready_made, scribbled, shown
 from wctstyle.demo.pictures import address, decode, public_name, take_upload
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, ImageError
@@ -25,7 +25,8 @@ HEAD = "data:image/png;base64,"
 def answer(service: Service, session: Session, asked: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Do what the page asks: "do" is draw, scribble, ready, show, file or picture. `folder` holds uploads.
 
-    Returns "mask" and "png" (None where the page has it), or "masks", each with its "name"; or the "picture" of a style.
+    Returns "mask" and "png" (None where the page has it); or "masks", each with its "name"; or the "picture" of a
+    style.
 
     Raises:
         ConfigError: it asks in another form, or for a picture or mask that is not held.
@@ -50,8 +51,7 @@ def _drawn(service: Service, session: Session, asked: Mapping[str, Any]) -> tupl
 
 def _scribbled(service: Service, session: Session, asked: Mapping[str, Any]) -> tuple[str, str]:
     photo = _photo(service, session, asked)
-    marks = masks.hints_of(_sent(service, asked.get("png")), photo.height, photo.width)
-    plane = masks.from_scribble(images.fill_hidden(photo).rgb, marks)
+    plane = scribbled(_sent(service, asked.get("png")), photo)
     return session.add_mask(hold_mask(plane, service.limits.max_size)).id, shown(plane)
 
 

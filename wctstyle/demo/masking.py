@@ -94,6 +94,15 @@ def ready_made(kind: str, photo: images.Picture) -> Plane:
     return masks.ready(kind, replace(photo, source="This photo"))
 
 
+def scribbled(marks: images.Picture, photo: images.Picture) -> Plane:
+    """Find the mask of which a picture marks some: green inside, red outside, nothing elsewhere.
+
+    Raises:
+        ImageError: nothing is marked as inside.
+    """
+    return masks.from_scribble(images.fill_hidden(photo).rgb, masks.hints_of(marks, photo.height, photo.width))
+
+
 def shown(plane: Plane) -> str:
     """Write a mask as the address of a PNG, no larger than the page needs."""
     return data_address(hold_mask(plane, SHOWN_SIDE).data, "png")
