@@ -142,10 +142,11 @@ def test_a_region_is_painted_mended_named_kept_and_deleted(visit):
     # Names are checked, and said to be wrong with the reason.
     chips(somebody).nth(1).click()
     name = page.get_by_label("Name", exact=True)
-    name.fill("a=b")
-    name.press("Enter")
-    expect(note).to_contain_text("a=b: a name cannot have “=”.")
-    expect(name).to_have_value("Region 1")
+    for wrong, reason in (("a=b", "a name cannot have “=”."), ("rest", "that is the name of all that lies in no region")):
+        name.fill(wrong)
+        name.press("Enter")
+        expect(note).to_contain_text(f"{wrong}: {reason}")
+        expect(name).to_have_value("Region 1")
     somebody.after(lambda: (name.fill("Wall"), name.press("Enter")))
     expect(chips(somebody)).to_have_text(["Everything else", "Wall"])
 

@@ -13,7 +13,9 @@ from gradio.events import Dependency
 from wctstyle.demo import actions, downloads, masking, sheets
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import (
+    BUILT_IN,
     LEAST_SIZE,
+    MAX_NAME,
     MAX_REGIONS,
     MAX_SCREEN_SIZE,
     QUALITIES,
@@ -26,7 +28,8 @@ from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.inputs import RegionSpec
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import DEFAULT_FEATHER, LEAST_LOOK, MAX_STRENGTH, STROKE_SCALES
+from wctstyle.regions import NOT_IN_NAMES
+from wctstyle.settings import DEFAULT_FEATHER, LEAST_LOOK, MAX_FEATHER, MAX_STRENGTH, STROKE_SCALES
 
 SETTLE_MILLISECONDS = 1500
 """How long sliders rest before what is on screen goes into the history."""
@@ -131,7 +134,9 @@ class Layout:
                 "most": MAX_REGIONS,
                 "ready": masking.offered(),
                 "dials": {dial.name: dial.default for dial in dataclasses.fields(RegionSpec)},
+                "ranges": {"stroke": STROKE_SCALES, "feather": (0, MAX_FEATHER)},
                 "feather": DEFAULT_FEATHER,
+                "names": {"length": MAX_NAME, "without": NOT_IN_NAMES, "built_in": BUILT_IN},
             },
         )
         with gr.Row(elem_id="wct-dials"):

@@ -5,11 +5,11 @@ const DIALS = {
   strength: { label: "Strength", range: [0, 1.5, 0.01], say: (value) => `× ${value.toFixed(2)}` },
   detail: { label: "Detail", range: [0, 1, 0.01], page: "detail" },
   texture: { label: "Texture", range: [0, 1, 0.01], page: "texture" },
-  stroke: { label: "Stroke size", range: [0.25, 4, 0.05], page: "stroke_scale", slow: true },
+  stroke: { label: "Stroke size", range: [...ranges.stroke, 0.05], page: "stroke_scale", slow: true },
   color: { label: "Color amount", range: [0, 1, 0.01], page: "color" },
 };
 const COLOR_WAYS = [["", "As everywhere"], ["style", "Style"], ["photo", "Photo"], ["match", "Matched"], ["only", "Colors only"]];
-const SOFT = { label: "Soft border, all regions", range: [0, 0.1, 0.005], say: (value) => `${(100 * value).toFixed(1)}%` };
+const SOFT = { label: "Soft border, all regions", range: [...ranges.feather, 0.005], say: (value) => `${(100 * value).toFixed(1)}%` };
 const dialBox = one(".wct-region-dials");
 
 /* A dial; `set(null)` goes back to that of the page. */

@@ -128,8 +128,7 @@ function drawBlend() {
     remove.addEventListener("click", () => toggle(style.id));
     const header = make("header", {}, make("b", {}, name), make("output", {}));
     const image = make("img", { src: known.get(style.id)?.thumb || "", alt: "", draggable: "false" });
-    header.append(partOf(style));
-    return make("li", { class: "wct-card", "data-id": style.id }, image, make("div", {}, header, slider(style)), remove);
+    return make("li", { class: "wct-card", "data-id": style.id }, image, make("div", {}, header, slider(style)), partOf(style), remove);
   });
   redraw(one(".wct-cards"), cards);
   one(".wct-blend").dataset.count = styles.length;

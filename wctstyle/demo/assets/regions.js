@@ -1,9 +1,7 @@
 /* Regions: parts of the photo with styles and dials of their own. */
 
-const { most, ready, dials: PLAIN } = props.regions;
+const { most, ready, dials: PLAIN, ranges, names: NAMES } = props.regions;
 const REGION_COLORS = ["#e6007e", "#0095ff", "#19b34a", "#ff8a00", "#8a4dff", "#00b5ad", "#f03a2e", "#9aa800"];
-const FORBIDDEN = "@=,/:";
-const NAME_LENGTH = 24;
 const rest = { styles: entries(props.value.styles) }; // what lies outside all regions
 let regions = (props.value.regions || []).map(region);
 let feather = props.value.feather ?? props.regions.feather;
@@ -74,15 +72,16 @@ const nameBox = panel.querySelector("input");
 
 function nameFault(name, owner) {
   if (!name) return "A region needs a name.";
-  if (name.length > NAME_LENGTH) return `${name}: a name has up to ${NAME_LENGTH} characters.`;
-  const bad = [...name].find((letter) => FORBIDDEN.includes(letter) || !/^[^\p{C}\p{Z}]$|^ $/u.test(letter));
+  if ([...name].length > NAMES.length) return `${name}: a name has up to ${NAMES.length} characters.`;
+  const bad = [...name].find((letter) => NAMES.without.includes(letter) || !/^[^\p{C}\p{Z}]$|^ $/u.test(letter));
   if (bad) return `${name}: a name cannot have “${bad}”.`;
+  if (Object.hasOwn(NAMES.built_in, name) && !owner?.mask?.endsWith(`:${name}`)) return `${name}: that is the name of ${NAMES.built_in[name]}.`;
   if (regions.some((each) => each !== owner && each.name === name)) return `${name}: another region has this name.`;
   return "";
 }
 /* A name that is free, like a wanted one. */
 function freeName(wanted) {
-  const clean = [...wanted].filter((letter) => !FORBIDDEN.includes(letter)).join("").trim().slice(0, NAME_LENGTH - 3);
+  const clean = [...wanted].filter((letter) => !NAMES.without.includes(letter)).join("").trim().slice(0, NAMES.length - 3);
   if (clean && !nameFault(clean)) return clean;
   for (let number = clean ? 2 : 1; ; number += 1) {
     const name = `${clean || "Region"} ${number}`;
