@@ -94,7 +94,7 @@ async function openBrush(detail) {
   const back = again ? again.back : { mode: stage.dataset.mode, focus: document.activeElement };
   work = { ...detail, width, height, mask, back, marks: new Int8Array(width * height), past: [], hand: HANDS[detail.tool][0], see: Boolean(again && again.see) };
   work.over = colored([width, height], work);
-  work.over.draw(all());
+  work.dirty = all();
   if (!again || again.tool !== detail.tool) setSize(WIDTHS[detail.tool]);
   seen = null;
   brushBar.hidden = false;
@@ -269,12 +269,19 @@ function wake(time = LINGER) {
   waking = setTimeout(() => ((awake = false), paintTint()), time);
   paintTint();
 }
-function refreshTint(box) {
-  work.over.draw(box);
+/* However many moves there are between two frames, what they changed is drawn once. */
+function refreshTint([left, top, right, bottom]) {
+  const { dirty } = work;
+  work.dirty = dirty
+    ? [Math.min(left, dirty[0]), Math.min(top, dirty[1]), Math.max(right, dirty[2]), Math.max(bottom, dirty[3])]
+    : [left, top, right, bottom];
   if (!drawing) drawing = requestAnimationFrame(paintTint);
 }
 function paintTint() {
+  cancelAnimationFrame(drawing);
   drawing = 0;
+  if (work && work.dirty) work.over.draw(work.dirty);
+  if (work) work.dirty = null;
   const over = work ? work.over : seen;
   const shown = over && (awake || (work && (work.see || work.stroking || hovering)));
   tint.classList.toggle("wct-seen", Boolean(shown));

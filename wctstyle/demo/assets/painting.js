@@ -62,6 +62,14 @@ function stopPainting() {
   if (painted) document.dispatchEvent(new CustomEvent("wct:paint", { detail: null }));
 }
 
+/* Said once: that a region without a style is no mistake. */
+let toldOfPhoto = false;
+function askForStyle(owner) {
+  if (toldOfPhoto || !regions.includes(owner) || !owner.mask || owner.styles.length) return;
+  toldOfPhoto = true;
+  notify(`${owner.name} shows the photo until you choose a style for it.`, "good");
+}
+
 let stroke = null; // the latest that was not sent yet
 let sendingStroke = false;
 async function sendStrokes() {
@@ -103,5 +111,6 @@ document.addEventListener("wct:painted", async () => {
   drawRegions();
   if (document.activeElement === document.body) toChip();
   while (sendingStroke) await line;
+  askForStyle(owner);
   if (regions.includes(owner) && !owner.mask) removeRegion(owner);
 });

@@ -142,6 +142,7 @@ function place(owner, { mask, png }, name) {
   if (owner && regions.includes(owner)) owner.mask = mask;
   const used = owner && regions.includes(owner) ? owner : addRegion(name, mask);
   choose(used);
+  askForStyle(used);
 }
 async function working(text, work) {
   document.dispatchEvent(new CustomEvent("wct:busy", { detail: text }));
