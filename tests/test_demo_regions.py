@@ -267,7 +267,7 @@ def test_a_palette_without_regions_has_none():
         (palette_with(mask=None), "load it again"),
         (palette_with(styles=[[TWO, -1]]), "must be a number >= 0"),
         (palette_with(styles=[[TWO, 1]] * 7), "takes up to 6"),
-        (palette_with(styles=[[TWO, 1, "ready:sky"]]), "load it again"),
+        (palette_with(styles=[[TWO, 1, "ready:nonsense"]]), "load it again"),
         (palette_with(styles=[[TWO, 1, "mask:a", "mask:b"]]), "load it again"),
         (palette_with(dials={"strength": -1}), "Sky: strength of a region is -1"),
         (palette_with(dials={"detail": "much"}), "Sky: detail of a region is 'much'"),

@@ -18,16 +18,15 @@ from wctstyle import images, weights
 from wctstyle.codes import StyleCode
 from wctstyle.compilation import forget_programs
 from wctstyle.cutout import visible_sides
-from wctstyle.demo.composition import Composition
-from wctstyle.demo.masking import StoredMask, kind_of, ready_made
+from wctstyle.demo.composition import FACES, Composition
+from wctstyle.demo.masking import Part, kind_of, ready_made
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.demo.sessions import Session
-from wctstyle.errors import ConfigError, WeightsError
-from wctstyle.faces import face_map
+from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.inputs import Strokes, feathered, style_sides
 from wctstyle.optimizer import Optimizer
 from wctstyle.recent import Recent
-from wctstyle.regions import FACE, Region, Style, named_regions, shares
+from wctstyle.regions import Region, Style, named_regions, shares
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.stylizer import Stylizer
 
@@ -149,18 +148,18 @@ class Backend:
         return self._pixels.get((held.content_hash, size), lambda: held.as_content(size))
 
     def style_code(
-        self, held: StoredPicture, sides: tuple[int, int], model: str, part: StoredMask | None = None
+        self, held: StoredPicture, sides: tuple[int, int], model: str, part: Part | None = None
     ) -> StyleCode:
         """Measure a style, or the part of it inside a mask, at these sides (`inputs.style_sides`) once."""
         key = f"{held.content_hash} {sides} {'' if part is None else part.key}"
-        return self.stylizer(model).style_of(key, lambda: held.as_style(sides, part and part.plane))
+        return self.stylizer(model).style_of(key, lambda: held.as_style(sides, part and part.plane()))
 
     def regions(
         self,
         session: Session,
         composition: Composition,
         photo: images.Picture,
-        style: Callable[[StoredPicture, tuple[int, int], StoredMask | None], Any],
+        style: Callable[[StoredPicture, tuple[int, int], Part | None], Any],
         *,
         found_in: images.Picture | None = None,
     ) -> list[Region]:
@@ -175,10 +174,11 @@ class Backend:
         """
         specs, dials, feather = composition.specs, composition.region_dials, composition.feather
         sides = style_sides(specs, dials, Strokes(stroke_scale=composition.stroke_scale), max(visible_sides(photo)))
-        named = [
-            (style(session.picture(spec.source), side, session.mask(spec.mask) if spec.mask else None), spec.weight, of)
-            for spec, side, of in zip(specs, sides, (spec.region for spec in specs), strict=True)
-        ]
+        named = []
+        for spec, side in zip(specs, sides, strict=True):
+            held = session.picture(spec.source)
+            part = _part(session, held, spec.mask) if spec.mask else None
+            named.append((style(held, side, part), spec.weight, spec.region))
 
         def found(kind: str) -> np.ndarray:
             at = found_in or photo
@@ -190,8 +190,10 @@ class Backend:
             return self._planes.get(key, lambda: feathered(held.plane if held else found(kind_of(id)), photo, feather))
 
         def faces() -> np.ndarray | None:
-            plane = self._planes.get((FACE, photo.content_hash), lambda: _faces(photo))
-            return plane if plane.any() else None
+            try:
+                return softened(FACES)
+            except ImageError:
+                return None
 
         masks = {name: softened(id) for name, id in composition.region_masks.items()}
         return named_regions(named, masks, faces, dials)
@@ -199,8 +201,8 @@ class Backend:
     def pictured(self, session: Session, composition: Composition, photo: images.Picture, **found: Any) -> list[Region]:
         """Do as `regions`, with the styles as pictures."""
 
-        def style(held: StoredPicture, sides: tuple[int, int], part: StoredMask | None) -> Style:
-            return held.as_style(sides, part and part.plane)
+        def style(held: StoredPicture, sides: tuple[int, int], part: Part | None) -> Style:
+            return held.as_style(sides, part and part.plane())
 
         return self.regions(session, composition, photo, style, **found)
 
@@ -217,7 +219,7 @@ class Backend:
             stylizer = self.stylizer(composition.model)
             photo = self.content(session.picture(composition.content), composition.size)
 
-            def code(held: StoredPicture, sides: tuple[int, int], part: StoredMask | None) -> StyleCode:
+            def code(held: StoredPicture, sides: tuple[int, int], part: Part | None) -> StyleCode:
                 return self.style_code(held, sides, composition.model, part)
 
             regions = self.regions(session, composition, photo, code)
@@ -267,9 +269,12 @@ class Backend:
         return figures if styled else {**figures, "style": None, "style_by_level": []}
 
 
-def _faces(photo: images.Picture) -> np.ndarray:
-    found = face_map(images.fill_hidden(photo).rgb)
-    return np.zeros((1, 1), np.float32) if found is None else found
+def _part(session: Session, style: StoredPicture, id: str) -> Part:
+    """Return the part of a style by the id of its mask, which may be found in the style."""
+    if kind := kind_of(id):
+        return Part(id, lambda: ready_made(kind, images.load(style.pixels), style.name))
+    mask = session.mask(id)
+    return Part(mask.key, lambda: mask.plane)
 
 
 def _covered(regions: Sequence[Region], photo: images.Picture) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from wctstyle import masks
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.masking import HELD, is_mask
+from wctstyle.demo.masking import is_mask
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec, RegionSpecs, StyleSpec
 from wctstyle.regions import FACE, NOT_IN_NAMES, REST, is_name
@@ -221,8 +221,7 @@ def _read_blend(written: Any, limits: Limits) -> Blend:
         raise ConfigError(f"{len(written)} styles are too many; a blend here takes up to {limits.styles}.")
     styles = []
     for id, weight, *part in written:
-        masked = all(is_mask(mask) and mask.startswith(HELD) for mask in part)
-        if not isinstance(id, str) or len(part) > 1 or not masked:
+        if not isinstance(id, str) or len(part) > 1 or not all(map(is_mask, part)):
             raise ConfigError(OUT_OF_DATE)
         weight = _number(weight, "weight of a style")
         if not 0 <= weight < float("inf"):

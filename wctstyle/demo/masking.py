@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -21,6 +23,13 @@ HELD = "mask:"
 """How ids of masks begin that a session holds; others are ready-made (`masks.PREFIX`)."""
 
 Plane = Float[np.ndarray, "h w"]
+
+
+class Part(NamedTuple):
+    """The part of a style that counts: what it is known by, and what makes its mask."""
+
+    key: str
+    plane: Callable[[], Plane]
 
 
 @dataclass(frozen=True)
@@ -85,22 +94,24 @@ def kind_of(id: str) -> str:
     return id.removeprefix(masks.PREFIX) if id.startswith(masks.PREFIX) else ""
 
 
-def ready_made(kind: str, photo: images.Picture) -> Plane:
-    """Find a ready-made mask in a photo.
+def ready_made(kind: str, picture: images.Picture, name: str = "This photo") -> Plane:
+    """Find a ready-made mask in a picture; messages call it by the name.
 
     Raises:
+        ConfigError: this kind cannot be found here.
         ImageError: nothing of this kind is found there.
     """
-    return masks.ready(kind, replace(photo, source="This photo"))
+    return masks.ready(kind, replace(picture, source=name))
 
 
 def scribbled(marks: images.Picture, photo: images.Picture) -> Plane:
     """Find the mask of which a picture marks some: green inside, red outside, nothing elsewhere.
 
     Raises:
-        ImageError: nothing is marked as inside.
+        ImageError: nothing is marked as inside, or the picture has another shape than the photo.
     """
-    return masks.from_scribble(images.fill_hidden(photo).rgb, masks.hints_of(marks, photo.height, photo.width))
+    rgb = images.fill_hidden(photo).rgb
+    return masks.from_scribble(rgb, masks.hints_of(marks, rgb))
 
 
 def shown(plane: Plane) -> str:

@@ -57,7 +57,9 @@ def mask_files(composition: Composition, held: Holder) -> dict[str, tuple[str, S
     wanted = {region.mask: region.name for region in composition.regions if not kind_of(region.mask)}
     for blend in composition.blends.values():
         for id, _, *part in blend:
-            wanted |= {mask: f"{held.picture(id).name} part" for mask in part if mask not in wanted}
+            wanted |= {
+                mask: f"{held.picture(id).name} part" for mask in part if not kind_of(mask) and mask not in wanted
+            }
     pictures = [composition.content, *(id for blend in composition.blends.values() for id, *_ in blend)]
     taken = {RESULT, START, *(recipe_name(held.picture(id)).lower() for id in pictures)}
     found: dict[str, tuple[str, StoredMask]] = {}
