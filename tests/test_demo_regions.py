@@ -222,6 +222,17 @@ def test_a_ready_made_mask_is_found_once_in_each_photo(service, session, found):
     assert downloads.masks(session, downloads.target(service, session, look, 0), None) is None
 
 
+def test_page_and_command_find_the_same_ready_made_masks(service, session, tmp_path, monkeypatch):
+    region = PageRegion("Light", "ready:light", ((TWO, 1.0, "ready:dark"),), RegionSpec(stroke=0.5))
+    look = replace(LOOK, content="sample:cat", regions=(region,))
+    made = rendered(service, session, look)
+    assert np.abs(made - rendered(service, session, replace(look, regions=()))).max() > 0.02
+    recipe = recipe_for(look, session, size=128)
+    assert np.abs(command_line(service, recipe, tmp_path, monkeypatch).rgb - made).max() <= 1.01 / 255
+    assert Recipe.from_json(images.read_recipe(tmp_path / RESULT)) == recipe
+    assert from_recipe(recipe.to_json(), session.find, SMALL, fallback="")[0] == look
+
+
 def test_what_is_not_found_in_a_photo_is_told(service, session, found):
     look = replace(LOOK, regions=(PageRegion("Hair", "ready:face", ((TWO, 1.0),)),))
     with pytest.raises(ImageError, match="no face was found"):

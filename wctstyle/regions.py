@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -124,11 +125,8 @@ FACE, REST = "face", "rest"
 NOT_IN_NAMES = "@=,/:"
 """What separates the name of a region from other things in a command."""
 
-
-def is_name(text: str) -> bool:
-    """Say whether a region may be called this: any text that has its place in a command."""
-    return bool(text) and text.isprintable() and text == text.strip() and not {*text} & {*NOT_IN_NAMES}
-
+NAME = re.compile(rf"[^\s{NOT_IN_NAMES}](?:[^\n{NOT_IN_NAMES}]*[^\s{NOT_IN_NAMES}])?")
+"""What a region may be called."""
 
 STYLE_MASK = "style mask"
 """What messages call the mask of a style picture."""

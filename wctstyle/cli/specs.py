@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from wctstyle import images, samples
+from wctstyle import images, regions, samples
 from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import STDIN, RegionSpec, RegionSpecs, StyleSpec
-from wctstyle.regions import FACE, NOT_IN_NAMES, REST, is_name
+from wctstyle.regions import FACE, REST
 from wctstyle.settings import DEFAULT_FEATHER
 
 Format = Literal["png", "jpg", "webp"]
@@ -97,17 +97,23 @@ def parse_styles(styles: Sequence[str] | None, *, command: str) -> list[StyleSpe
     return [parse_style(text) for text in styles]
 
 
+NAME = regions.NAME
+"""What a region may be called."""
+
+
 def parse_masks(masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dict[str, str]:
     """Split every `NAME=FILE`, and check that each region that a style names is there.
 
     Raises:
-        ConfigError: no NAME=FILE, a name that cannot be one, is taken or given twice, or a region without a mask.
+        ConfigError: no NAME=FILE, a name that is no word, is taken or given twice, or a region without a mask.
     """
     found: dict[str, str] = {}
     for text in masks or ():
         name, equals, file = text.partition("=")
-        if not (equals and file and is_name(name)):
-            raise ConfigError(f"--mask {text}: wanted NAME=FILE, the name without any of {' '.join(NOT_IN_NAMES)}")
+        if not (equals and file and NAME.fullmatch(name)):
+            raise ConfigError(
+                f"--mask {text}: wanted NAME=FILE, the name without any of {' '.join(regions.NOT_IN_NAMES)}"
+            )
         if name in (FACE, REST):
             raise ConfigError(f"--mask {text}: {name} is built in; choose another name")
         if name in found:
@@ -122,7 +128,7 @@ def parse_masks(masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dic
     return found
 
 
-PART = re.compile(r"([^/]+)(?:/([0-9]{1,4}))?")
+PART = re.compile(rf"({NAME.pattern})(?:/([0-9]{{1,4}}))?")
 """What a mask of styles belongs to: a region, or one of its styles by number."""
 
 
@@ -225,7 +231,7 @@ def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) ->
 
 
 def _is_region(text: str) -> bool:
-    return is_name(text) and not text.lower().endswith(images.SUPPORTED_SUFFIXES)
+    return bool(NAME.fullmatch(text)) and not text.lower().endswith(images.SUPPORTED_SUFFIXES)
 
 
 def parse_layers(option: str, text: str) -> dict[str, float]:

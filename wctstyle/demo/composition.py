@@ -11,7 +11,7 @@ from wctstyle.demo.limits import Limits
 from wctstyle.demo.masking import is_mask
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec, RegionSpecs, StyleSpec
-from wctstyle.regions import FACE, NOT_IN_NAMES, REST, is_name
+from wctstyle.regions import FACE, NAME, NOT_IN_NAMES, REST
 from wctstyle.settings import (
     DEFAULT_FEATHER,
     DEFAULT_MODEL,
@@ -181,7 +181,7 @@ def check_name(name: Any, mask: str) -> str:
     """
     if not isinstance(name, str):
         raise ConfigError(OUT_OF_DATE)
-    if not is_name(name) or len(name) > MAX_NAME:
+    if not NAME.fullmatch(name) or not name.isprintable() or len(name) > MAX_NAME:
         raise ConfigError(
             f"A region cannot be called {name[:40]!r}. Names have 1 to {MAX_NAME} characters, none of "
             f"{' '.join(NOT_IN_NAMES)}, and no space at an end."

@@ -24,7 +24,7 @@ from wctstyle.demo.pictures import StoredPicture
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec
 from wctstyle.recipe import START, Optimisation, Recipe
-from wctstyle.regions import FACE, REST, is_name
+from wctstyle.regions import FACE, NAME, REST
 from wctstyle.settings import MAX_STRENGTH, optimizer_model
 from wctstyle.sources import MaskSource, Source, StyleSource
 
@@ -57,9 +57,9 @@ def mask_files(composition: Composition, held: Holder) -> dict[str, tuple[str, S
     wanted = {region.mask: region.name for region in composition.regions if not kind_of(region.mask)}
     for blend in composition.blends.values():
         for id, _, *part in blend:
-            wanted |= {
-                mask: f"{held.picture(id).name} part" for mask in part if not kind_of(mask) and mask not in wanted
-            }
+            for mask in part:
+                if not kind_of(mask):
+                    wanted.setdefault(mask, f"{held.picture(id).name} part")
     pictures = [composition.content, *(id for blend in composition.blends.values() for id, *_ in blend)]
     taken = {RESULT, START, *(recipe_name(held.picture(id)).lower() for id in pictures)}
     found: dict[str, tuple[str, StoredMask]] = {}
@@ -186,7 +186,7 @@ def page_names(recipe: Recipe) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in list(dict.fromkeys(name for name in regions if name not in ("", REST)))[:MAX_REGIONS]:
         masked = any(mask.region == name for mask in recipe.masks)
-        fits = is_name(name) and len(name) <= MAX_NAME and not (masked and name == FACE)
+        fits = NAME.fullmatch(name) and name.isprintable() and len(name) <= MAX_NAME and not (masked and name == FACE)
         taken = {other.lower() for other in found.values()}
         found[name] = name if fits and name.lower() not in taken else f"Region {len(found) + 1}"
     return found
