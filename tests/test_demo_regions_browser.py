@@ -142,7 +142,10 @@ def test_a_region_is_painted_mended_named_kept_and_deleted(visit):
     # Names are checked, and said to be wrong with the reason.
     chips(somebody).nth(1).click()
     name = page.get_by_label("Name", exact=True)
-    for wrong, reason in (("a=b", "a name cannot have “=”."), ("rest", "that is the name of all that lies in no region")):
+    for wrong, reason in (
+        ("a=b", "a name cannot have “=”."),
+        ("rest", "that is the name of all that lies in no region"),
+    ):
         name.fill(wrong)
         name.press("Enter")
         expect(note).to_contain_text(f"{wrong}: {reason}")
@@ -151,7 +154,8 @@ def test_a_region_is_painted_mended_named_kept_and_deleted(visit):
     expect(chips(somebody)).to_have_text(["Everything else", "Wall"])
 
     # A page that is loaded anew has it all.
-    somebody.until_history(2)
+    kept = page.locator(".wct-open[title*='Wall: marbling']").first
+    expect(kept).to_be_visible()
     page.reload()
     page.wait_for_selector(".wct-stage[data-shown]")
     expect(chips(somebody)).to_have_text(["Everything else", "Wall"])
@@ -164,10 +168,12 @@ def test_a_region_is_painted_mended_named_kept_and_deleted(visit):
     page.locator(".wct-region [data-way=delete]").click()
     expect(note).to_contain_text("Wall was deleted")
     expect(chips(somebody)).to_have_count(0)
+    somebody.after(kept.click)
+    expect(chips(somebody)).to_have_text(["Everything else", "Wall"])
+    somebody.after(lambda: page.locator("[data-step=undo]").click())
+    expect(chips(somebody)).to_have_count(0)
     somebody.after(lambda: page.locator("[data-step=undo]").click())
     expect(chips(somebody)).to_have_text(["Everything else", "Wall"])
-    somebody.after(page.locator(".wct-open").last.click)  # the first picture
-    expect(chips(somebody)).to_have_count(0)
 
 
 def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypatch, tmp_path):
@@ -184,8 +190,10 @@ def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypa
     act(somebody, "done")
 
     # A ready-made mask, and one that is not found.
+    gone = []
+
     def found(kind, photo):
-        if kind == absent:
+        if kind == absent or gone:
             raise ImageError(f"no {kind} was found in this photo")
         upper = np.arange(photo.height) < photo.height / 2
         return np.repeat(upper[:, None], photo.width, axis=1).astype(np.float32)
@@ -201,6 +209,14 @@ def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypa
     until_tinted(somebody, (0.5, 0.2))
     assert not tinted(somebody, 0.5, 0.8)
     act(somebody, "done")
+
+    # In a photo without it, the region waits; the picture is made without it.
+    gone.append(True)
+    somebody.after(page.get_by_role("button", name="coffee", exact=True).click)
+    expect(page.locator(".wct-absent")).to_have_count(1)
+    somebody.after(page.get_by_role("button", name="astronaut", exact=True).click)
+    expect(page.locator(".wct-absent")).to_have_count(0)
+    expect(chips(somebody)).to_have_count(3)
 
     # A part of a style.
     chips(somebody).first.click()

@@ -111,8 +111,8 @@ async function openBrush(detail) {
   wake();
 }
 function finish() {
+  opening += 1; // what was being opened is not
   if (!work) return;
-  opening += 1;
   if (work.stroking) endStroke();
   const { back, subject } = work;
   const inside = brushBar.contains(document.activeElement);

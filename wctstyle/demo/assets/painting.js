@@ -38,6 +38,28 @@ async function pictureOf(mask) {
   return shown.get(key);
 }
 
+function setMask(owner, mask) {
+  Object.assign(owner, { mask, absent: false });
+}
+
+/* Another photo: ready-made masks count there once they are found in it. */
+function findAgain() {
+  for (const owner of regions.filter((each) => each.mask?.startsWith("ready:"))) {
+    owner.absent = !shown.has(maskKey(owner.mask));
+    if (owner.absent) findIn(content, owner);
+  }
+  drawRegions();
+}
+async function findIn(photo, owner) {
+  const png = await pictureOf(owner.mask);
+  if (content !== photo || !regions.includes(owner)) return;
+  owner.absent = !png;
+  const waited = !styled() || png;
+  neverEmpty();
+  drawBlend();
+  if (waited) send();
+}
+
 /* ---------------------------------------------------------------- painting on the stage */
 
 const maskOf = (owner) => (regions.includes(owner) ? owner.mask : owner.part);
@@ -48,6 +70,7 @@ async function paint(owner, way) {
     send(); // two results of other photos are on the stage
     await new Promise((resolve) => document.addEventListener("wct:shown", resolve, { once: true }));
   }
+  if (painted !== owner) stopPainting();
   [painted, tool] = [owner, way];
   const isRegion = regions.includes(owner);
   const subject = isRegion ? null : (await ask({ do: "picture", of: owner.id }))?.picture;
@@ -59,7 +82,18 @@ async function paint(owner, way) {
   drawRegions();
 }
 function stopPainting() {
-  if (painted) document.dispatchEvent(new CustomEvent("wct:paint", { detail: null }));
+  const owner = painted;
+  if (!owner) return;
+  document.dispatchEvent(new CustomEvent("wct:paint", { detail: null }));
+  if (painted) ended(owner); // the stage had not begun
+}
+async function ended(owner) {
+  painted = null;
+  drawRegions();
+  if (document.activeElement === document.body) toChip();
+  while (sendingStroke) await line;
+  askForStyle(owner);
+  if (regions.includes(owner) && !owner.mask) removeRegion(owner);
 }
 
 /* Said once: that a region without a style is no mistake. */
@@ -93,7 +127,7 @@ async function sendStrokes() {
     shown.set(maskKey(answer.mask), answer.png || png);
     if (scribble && owner === painted && !stroke) document.dispatchEvent(new CustomEvent("wct:found", { detail: answer.png }));
     if (maskOf(owner) === answer.mask) continue;
-    if (isRegion) owner.mask = answer.mask;
+    if (isRegion) setMask(owner, answer.mask);
     else owner.part = answer.mask;
     drawRegions();
     drawBlend();
@@ -105,12 +139,4 @@ document.addEventListener("wct:stroke", ({ detail }) => {
   stroke = { owner: painted, detail };
   sendStrokes();
 });
-document.addEventListener("wct:painted", async () => {
-  const owner = painted;
-  painted = null;
-  drawRegions();
-  if (document.activeElement === document.body) toChip();
-  while (sendingStroke) await line;
-  askForStyle(owner);
-  if (regions.includes(owner) && !owner.mask) removeRegion(owner);
-});
+document.addEventListener("wct:painted", () => ended(painted));

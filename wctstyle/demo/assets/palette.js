@@ -18,6 +18,7 @@ const full = () => `a blend takes up to ${limit} styles. Remove one first.`;
 const isOpening = () => chosen === rest && styles.map((style) => style.id).join() === opening.map(([id]) => id).join();
 
 function send() {
+  if (!styled()) return; // until it is known whether the region with the styles is in this photo
   props.value = written();
   trigger("input");
   document.dispatchEvent(new CustomEvent("wct:moved"));
@@ -37,11 +38,13 @@ document.addEventListener("change", ({ target }) => {
   send();
 });
 
-function setContent(id) {
+function setContent(id, chosenHere = true) {
   if (content === id) return;
   previous.push(content);
   content = id;
+  if (!chosenHere) return;
   stopPainting();
+  findAgain();
 }
 
 /* ------------------------------------------------------------------ thumbnails */
@@ -96,7 +99,7 @@ function drawGallery() {
 function toggle(id) {
   const at = styles.findIndex((style) => style.id === id);
   if (at >= 0) {
-    if (styles.length === 1 && needsStyle()) return notify("Keep at least one style.");
+    if (styles.length === 1 && !styled(chosen)) return notify("Keep at least one style.");
     styles.splice(at, 1);
     if (styles.length && !total()) styles[0].weight = 1;
   } else {
@@ -133,7 +136,7 @@ function drawBlend() {
   redraw(one(".wct-cards"), cards);
   one(".wct-blend").dataset.count = styles.length;
   one(".wct-empty").hidden = styles.length > 0;
-  one(".wct-empty").textContent = needsStyle() ? "No style yet. Choose one above, or add your own." : "The photo stays here as it is. Choose a style above.";
+  one(".wct-empty").textContent = styled() ? "The photo stays here as it is. Choose a style above." : "No style yet. Choose one above, or add your own.";
   drawPad();
   drawGallery();
   drawRegions();
@@ -193,7 +196,7 @@ function partOf(style) {
 watch("value", () => {
   const value = props.value;
   if (same(value)) return;
-  setContent(value.content);
+  setContent(value.content, false);
   takeRegions(value);
   drawPhotos();
   drawBlend();

@@ -17,29 +17,29 @@ function region({ name, mask, styles, dials }) {
 }
 const put = ({ id, weight, part }) => [id, Number(weight.toFixed(4)), ...(part ? [part] : [])];
 
-/* What the server is told. A region counts once it has a mask. */
+/* A region counts once it has a mask; one that is ready-made may be missing in this photo. */
+const placed = (each) => Boolean(each.mask) && !each.absent;
 function written() {
-  const placed = regions.filter((each) => each.mask);
   return {
     content,
     styles: rest.styles.map(put),
-    regions: placed.map(({ name, mask, styles, dials }) => ({ name, mask, styles: styles.map(put), dials })),
+    regions: regions.filter(placed).map(({ name, mask, styles, dials }) => ({ name, mask, styles: styles.map(put), dials })),
     feather,
   };
 }
 function setStyles(list) {
   chosen.styles = styles = list;
 }
-/* Without regions, a picture needs a style. */
+/* A picture needs a style somewhere. */
+const styled = (but = null) => [rest, ...regions.filter(placed)].some((owner) => owner !== but && owner.styles.length);
 function neverEmpty(instead = []) {
-  if (!rest.styles.length && !regions.some((each) => each.mask)) rest.styles = instead.length ? instead : entries(opening);
+  if (!styled()) rest.styles = instead.length ? instead : entries(opening);
   styles = chosen.styles;
 }
 /* Says whether the page has what the server says already. */
 const form = ({ content, styles, regions = [], feather }) =>
   JSON.stringify([content, styles, regions.map((each) => [each.name, each.mask, each.styles, { ...PLAIN, ...each.dials }]), feather]);
 const same = (value) => form(value) === form(written());
-const needsStyle = () => chosen === rest && !regions.some((each) => each.mask);
 const tintOf = (owner) => REGION_COLORS[Math.max(0, regions.indexOf(owner)) % REGION_COLORS.length];
 const titled = () => (chosen === rest ? "" : chosen.name);
 
@@ -58,9 +58,9 @@ function takeRegions(value) {
   styles = chosen.styles;
   if (!painted) return;
   const again = kept && regions[kept.at];
-  if (!again) stopPainting();
-  else if (again.mask !== kept.mask) paint(again, tool);
-  else painted = again;
+  if (!again) return stopPainting();
+  painted = again;
+  if (again.mask !== kept.mask) paint(again, tool);
 }
 
 /* ---------------------------------------------------------------- making, choosing, deleting */
@@ -69,6 +69,7 @@ const chips = one(".wct-chips");
 const maker = one(".wct-maker");
 const panel = one(".wct-region");
 const nameBox = panel.querySelector("input");
+nameBox.maxLength = NAMES.length;
 
 function nameFault(name, owner) {
   if (!name) return "A region needs a name.";
@@ -105,7 +106,7 @@ function choose(owner) {
   flash(owner);
 }
 async function flash(owner) {
-  const png = owner.mask && !painted && (await pictureOf(owner.mask));
+  const png = owner !== rest && placed(owner) && !painted && (await pictureOf(owner.mask));
   if (png && chosen === owner && !painted) document.dispatchEvent(new CustomEvent("wct:flash", { detail: { png, color: tintOf(owner) } }));
 }
 function removeRegion(owner) {
@@ -139,7 +140,7 @@ function begin(way) {
 }
 function place(owner, { mask, png }, name) {
   shown.set(maskKey(mask), png);
-  if (owner && regions.includes(owner)) owner.mask = mask;
+  if (owner && regions.includes(owner)) setMask(owner, mask);
   const used = owner && regions.includes(owner) ? owner : addRegion(name, mask);
   choose(used);
   askForStyle(used);
@@ -193,10 +194,12 @@ const dot = (owner) => {
 };
 function chip(owner, text, ...marks) {
   const button = make("button", { type: "button", "aria-pressed": String(owner === chosen), "aria-label": text }, ...marks, text);
+  if (owner.absent) Object.assign(button, { className: "wct-absent", title: "Not found in this photo" });
   button.addEventListener("click", () => choose(owner));
   return button;
 }
 function drawRegions() {
+  if (painted && !here(painted)) stopPainting();
   const some = regions.length > 0;
   const plus = make("button", { type: "button", class: "wct-plus", "aria-expanded": String(!maker.hidden && !replacing), "aria-controls": "wct-maker", "aria-label": "Add a region" }, "+ Region");
   plus.addEventListener("click", () => openMaker(maker.hidden || Boolean(replacing)));

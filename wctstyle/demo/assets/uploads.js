@@ -86,7 +86,7 @@ function forget(item, kind) {
   const before = JSON.stringify(written());
   if (kind === "content" && content === item.id) {
     const here = (id) => id.startsWith("sample:") || own.content.some((other) => other.id === id);
-    content = previous.filter((id) => id !== item.id && here(id)).pop() || gallery.contents[0].id;
+    setContent(previous.filter((id) => id !== item.id && here(id)).pop() || gallery.contents[0].id);
   }
   if (kind === "style") for (const owner of [rest, ...regions]) owner.styles = owner.styles.filter((style) => style.id !== item.id);
   neverEmpty();
