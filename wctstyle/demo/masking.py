@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -121,4 +122,5 @@ def shown(plane: Plane) -> str:
 
 def offered() -> list[list[str]]:
     """List the ready-made masks that can be found here, for the page: kind, name, what it finds."""
-    return [[kind, kind.replace("-", " ").capitalize(), masks.READY[kind]] for kind in masks.offered()]
+    told = {kind: masks.READY[kind] for kind in masks.offered()}
+    return [[kind, re.split("[:,]", text)[0], text] for kind, text in told.items()]
