@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from wctstyle import images
 from wctstyle.cli import app
-from wctstyle.demo import actions, downloads, drawing, optimising, results
+from wctstyle.demo import actions, choosing, downloads, drawing, optimising, results
 from wctstyle.demo.composition import MAX_REGIONS, Composition, PageRegion, compose, read_palette
 from wctstyle.demo.masking import hold_mask, mask_id
 from wctstyle.demo.memory import fitting
@@ -565,6 +565,22 @@ def test_a_look_leaves_the_regions_and_is_saved_without_them(service, session):
     assert json.dumps(saved).count("mask") == 0
     with pytest.raises(ConfigError, match="at least one style"):
         actions.look_of(service, session, replace(look, styles=()))
+
+
+def test_styles_are_tried_in_the_region_that_is_chosen(service, session):
+    look = replace(LOOK, regions=(PageRegion("Left", drawn(session, half("left")), ((TWO, 1.0),)),))
+
+    def tried(region):
+        (made,) = choosing.tried(service, session, look, [THREE], lambda: False, region)
+        data = base64.b64decode(made[THREE].partition(",")[2])
+        return images.load(data).rgb
+
+    for region, blends in (("Left", {"Left": THREE}), (None, {"rest": THREE}), ("gone", {"rest": THREE})):
+        expected = replace(look, size=256, settings=replace(look.settings, look=0))
+        for name, id in blends.items():
+            expected = expected.with_blend(name, ((id, 1.0),))
+        assert np.abs(tried(region) - rendered(service, session, expected)).mean() < 0.03
+    assert np.abs(tried("Left") - tried(None)).mean() > 0.05
 
 
 def test_the_id_of_a_mask_follows_from_the_hash_in_a_recipe(session):
