@@ -40,6 +40,9 @@ EXPORT_SIZES = (1024, 2048)
 SLOW_DIALS = ("size", "look", "stroke_scale")
 """Sliders whose every value is measured anew: the picture follows when they are let go, which the palette sends."""
 
+COLORS = [("Style", "style"), ("Photo", "photo"), ("Matched", "match"), ("Colors only", "only")]
+"""What the page calls the ways of colors."""
+
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
@@ -134,6 +137,7 @@ class Layout:
                 "most": MAX_REGIONS,
                 "ready": masking.offered(),
                 "dials": {dial.name: dial.default for dial in dataclasses.fields(RegionSpec)},
+                "colors": COLORS,
                 "ranges": {"stroke": STROKE_SCALES, "feather": (0, MAX_FEATHER)},
                 "feather": DEFAULT_FEATHER,
                 "names": {"length": MAX_NAME, "without": NOT_IN_NAMES, "built_in": BUILT_IN},
@@ -167,7 +171,7 @@ class Layout:
             "colors",
             "Colors",
             "The style's, the photo's, the style recolored to match the photo first, or colors alone, with no paint.",
-            [("Style", "style"), ("Photo", "photo"), ("Matched", "match"), ("Colors only", "only")],
+            COLORS,
         )
         self._radio(
             "model",

@@ -3,12 +3,12 @@
 /* label, range, step, how a value is written, and the dial of the page that holds where the region says nothing */
 const DIALS = {
   strength: { label: "Strength", range: [0, 1.5, 0.01], say: (value) => `× ${value.toFixed(2)}` },
+  color: { label: "Color amount", range: [0, 1, 0.01], page: "color" },
   detail: { label: "Detail", range: [0, 1, 0.01], page: "detail" },
   texture: { label: "Texture", range: [0, 1, 0.01], page: "texture" },
   stroke: { label: "Stroke size", range: [...ranges.stroke, 0.05], page: "stroke_scale", slow: true },
-  color: { label: "Color amount", range: [0, 1, 0.01], page: "color" },
 };
-const COLOR_WAYS = [["", "As everywhere"], ["style", "Style"], ["photo", "Photo"], ["match", "Matched"], ["only", "Colors only"]];
+const COLOR_WAYS = [["As everywhere", ""], ...props.regions.colors];
 const SOFT = { label: "Soft border, all regions", range: [...ranges.feather, 0.005], say: (value) => `${(100 * value).toFixed(1)}%` };
 const dialBox = one(".wct-region-dials");
 
@@ -42,7 +42,7 @@ function dial({ label, range: [min, max, step], say = (value) => value.toFixed(2
   return make("div", { class: "wct-dial" }, make("header", {}, make("b", {}, label), output, back), input);
 }
 function colorWays() {
-  const select = make("select", { "aria-label": `Colors of ${titled()}` }, ...COLOR_WAYS.map(([value, text]) => make("option", { value }, text)));
+  const select = make("select", { "aria-label": `Colors of ${titled()}` }, ...COLOR_WAYS.map(([text, value]) => make("option", { value }, text)));
   select.value = chosen.dials.colors || "";
   select.addEventListener("change", () => {
     chosen.dials.colors = select.value || null;
@@ -67,7 +67,7 @@ function drawDials() {
       owner.dials[name] = value;
       changed();
     }));
-  if ("colors" in PLAIN) nodes.push(colorWays());
+  if ("colors" in PLAIN) nodes.splice(1, 0, colorWays());
   nodes.push(dial(SOFT, feather, (value) => {
     feather = value;
     changed();
