@@ -189,6 +189,13 @@ def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypa
     somebody.shot("regions-scribble")
     act(somebody, "done")
 
+    # All styles are tried in the region, until another is chosen.
+    with page.expect_request(lambda request: '"region":"Region 1"' in (request.post_data or "")):
+        page.get_by_role("button", name="Try all styles").click()
+    expect(page.locator(".wct-tries")).to_be_visible()
+    chips(somebody).first.click()
+    expect(page.locator(".wct-tries")).to_be_hidden()
+
     # A ready-made mask, and one that is not found.
     gone = []
 

@@ -107,6 +107,7 @@ async function openBrush(detail) {
   if (!again || again.tool !== detail.tool) takeHand(work.hand, !again);
   else takeHand(again.hand);
   brushButton("undo").setAttribute("aria-disabled", "true");
+  brushButton("see").setAttribute("aria-pressed", String(work.see));
   setMode(stage.dataset.mode);
   wake();
 }

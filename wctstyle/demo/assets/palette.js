@@ -138,6 +138,7 @@ function drawBlend() {
   one(".wct-empty").hidden = styles.length > 0;
   one(".wct-empty").textContent = styled() ? "The photo stays here as it is. Choose a style above." : "No style yet. Choose one above, or add your own.";
   drawPad();
+  forgetChoices();
   drawGallery();
   drawRegions();
   refresh();
