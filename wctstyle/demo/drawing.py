@@ -41,6 +41,7 @@ def answer(service: Service, session: Session, asked: Mapping[str, Any], folder:
     if act is None:
         raise ConfigError(OUT_OF_DATE)
     mask, png = act(service, session, asked)
+    service.sessions.make_room()
     return {"mask": mask, "png": png}
 
 
