@@ -64,7 +64,8 @@ function take(item, kind) {
 
 /* What the session holds now: `added` came in, for the rows of these kinds. */
 document.addEventListener("wct:shelf", (event) => {
-  const { pictures, added, note, shelf, missing = [] } = event.detail;
+  const { pictures, added, note, shelf, missing = [], masks = [] } = event.detail;
+  for (const mask of masks) shown.delete(mask); // an empty one was held in its place
   let said = note && { ...note, pictures: missing.map((id) => known.get(id)).filter(Boolean) }; // those deleted since
   for (const [id, item] of Object.entries(pictures)) known.set(id, { id, ...item });
   if (shelf) for (const kind of ["content", "style"]) own[kind] = shelf[kind].map((id) => known.get(id));
