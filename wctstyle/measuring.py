@@ -143,18 +143,17 @@ class Measurer:
         """
         rgb = checked(image, "style picture")
         part = fitted_part(Style(image, mask), *rgb.shape[:2])
-        return self.style_of(_style_key(rgb, part), lambda: rgb, part)
+        return self.style_of(_style_key(rgb, part), lambda: Style(rgb, part))
 
-    def style_of(
-        self, key: str, read: Callable[[], Rgb], part: Float[np.ndarray, "h w"] | None = None, *, kind: str = STYLE
-    ) -> StyleCode:
-        """Measure the style picture that `read` gives, or a part of it, unless that of this key has been measured.
+    def style_of(self, key: str, read: Callable[[], Style], *, kind: str = STYLE) -> StyleCode:
+        """Measure the style that `read` gives, its mask as large, unless that of this key has been measured.
 
         `kind` says for what it is kept: `forget_photos` keeps `STYLE`.
         """
 
         def make() -> StyleCode:
-            rgb = checked(read(), "style picture")
+            style = read()
+            rgb, part = checked(style.picture, "style picture"), style.mask
             height, width = rgb.shape[:2]
             code, moments = self._programs.encode(pad_to_family(rgb), height, width)
             if part is not None:
@@ -175,7 +174,7 @@ class Measurer:
             code = style.picture if isinstance(style.picture, StyleCode) and style.mask is None else None
             key = code.key if code else _style_key(pixels, part)
             key += hashlib.sha256(goal.mean.tobytes() + goal.covariance.tobytes()).hexdigest()
-            return self.style_of(key, lambda: color.with_colors(pixels, goal, part), part, kind="matched")
+            return self.style_of(key, lambda: Style(color.with_colors(pixels, goal, part), part), kind="matched")
 
         found = []
         for region, share in zip(regions, shares(regions, *photo.shape[:2]), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -142,6 +143,12 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
 
 FACE, REST = "face", "rest"
 """Names of regions that need no mask: the detected faces, and everything outside the other regions."""
+
+NOT_IN_NAMES = "@=,/:"
+"""What separates the name of a region from other things in a command."""
+
+NAME = re.compile(rf"[^\s{NOT_IN_NAMES}](?:[^\n{NOT_IN_NAMES}]*[^\s{NOT_IN_NAMES}])?")
+"""What a region may be called."""
 
 STYLE_MASK = "style mask"
 """What messages call the mask of a style picture."""

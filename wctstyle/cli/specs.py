@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from wctstyle import images, samples
+from wctstyle import images, regions, samples
 from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import STDIN, RegionSpec, RegionSpecs, StyleSpec
@@ -100,7 +100,7 @@ def parse_styles(styles: Sequence[str] | None, *, command: str) -> list[StyleSpe
     return [parse_style(text) for text in styles]
 
 
-NAME = re.compile(r"[A-Za-z0-9_-]+")
+NAME = regions.NAME
 """What a region may be called."""
 
 
@@ -119,7 +119,9 @@ def parse_masks(
     for text in masks or ():
         name, equals, file = text.partition("=")
         if not (equals and file and NAME.fullmatch(name)):
-            raise ConfigError(f"--mask {text}: wanted NAME=FILE, the name of letters, digits, - and _")
+            raise ConfigError(
+                f"--mask {text}: wanted NAME=FILE, the name without any of {' '.join(regions.NOT_IN_NAMES)}"
+            )
         if name in (FACE, REST):
             raise ConfigError(f"--mask {text}: {name} is built in; choose another name")
         if name in found:
@@ -220,20 +222,20 @@ def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) ->
     r"""Split `PATH[:WEIGHT][@REGION]` or `sample:NAME[:WEIGHT][@REGION]`, from the right.
 
     A file that exists under the whole text wins. What follows the last colon is a weight only if it is a number, so
-    that `C:\sea.jpg` stays a path; what follows the last @ is a region only if it is a word.
+    that `C:\sea.jpg` stays a path; what follows the last @ is a region unless it ends as the names of pictures do.
 
     Raises:
         ConfigError: the weight is negative, not finite or no number, or there are two regions.
     """
     head, at, region = text.rpartition("@")
     if at and head and not exists(text):
-        if NAME.fullmatch(region):
+        if _is_region(region):
             spec = parse_style(head, exists=exists)
             if spec.region:
                 raise ConfigError(f"--style {text}: names two regions; give the style twice, once for each")
             return dataclasses.replace(spec, region=region)
         name, colon, weight = region.partition(":")
-        if colon and NAME.fullmatch(name) and _number(weight) is not None and not exists(f"{head}@{name}"):
+        if colon and _is_region(name) and _number(weight) is not None and not exists(f"{head}@{name}"):
             raise ConfigError(f"--style {text}: the region comes last; write {head}:{weight}@{name}")
     is_sample = text.startswith(samples.PREFIX)
     head, colon, tail = text.removeprefix(samples.PREFIX).rpartition(":")
@@ -250,6 +252,10 @@ def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) ->
     if weight < 0:
         raise ConfigError(f"--style {text}: weight is {tail}, must be >= 0")
     return StyleSpec(source, weight)
+
+
+def _is_region(text: str) -> bool:
+    return bool(NAME.fullmatch(text)) and not text.lower().endswith(images.SUPPORTED_SUFFIXES)
 
 
 def parse_layers(option: str, text: str) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -9,15 +10,26 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
-from wctstyle.demo import actions, downloads, sheets
+from wctstyle.demo import actions, downloads, masking, sheets
 from wctstyle.demo.actions import Service
-from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, QUALITIES, Composition, compose
+from wctstyle.demo.composition import (
+    BUILT_IN,
+    LEAST_SIZE,
+    MAX_NAME,
+    MAX_REGIONS,
+    MAX_SCREEN_SIZE,
+    QUALITIES,
+    Composition,
+    compose,
+)
 from wctstyle.demo.friendly import note
 from wctstyle.demo.memory import page_key
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
+from wctstyle.inputs import RegionSpec
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import LEAST_LOOK, MAX_STRENGTH, STROKE_SCALES
+from wctstyle.regions import NOT_IN_NAMES
+from wctstyle.settings import DEFAULT_FEATHER, LEAST_LOOK, MAX_FEATHER, MAX_STRENGTH, STROKE_SCALES
 
 SETTLE_MILLISECONDS = 1500
 """How long sliders rest before what is on screen goes into the history."""
@@ -28,13 +40,16 @@ EXPORT_SIZES = (1024, 2048)
 SLOW_DIALS = ("size", "look", "stroke_scale")
 """Sliders whose every value is measured anew: the picture follows when they are let go, which the palette sends."""
 
+COLORS = [("Style", "style"), ("Photo", "photo"), ("Matched", "match"), ("Colors only", "only")]
+"""What the page calls the ways of colors."""
+
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For events that show by themselves what they do, and are no endpoints."""
 
-UNSEEN = ("shelf", "told", "choices")
+UNSEEN = ("shelf", "told", "choices", "masks")
 """Components that only pass on what the server sends to the others."""
 
 
@@ -87,7 +102,7 @@ class Layout:
         html_part("header", None, elem_id="wct-header")
         with gr.Row(elem_id="wct-main"):
             with gr.Column(scale=6, elem_id="wct-left", min_width=320):
-                self.stage = html_part("stage", self.first_stage, elem_id="wct-stage")
+                self.stage = html_part("stage", self.first_stage, elem_id="wct-stage", parts=("rows", "brush"))
                 self.running = html_part("running", sheets.NO_RUN, elem_id="wct-running")
             with (
                 gr.Column(scale=5, elem_id="wct-right", min_width=320),
@@ -105,6 +120,7 @@ class Layout:
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
         self.told = html_part("told", None, elem_id="wct-told")
         self.choices = html_part("choices", None, elem_id="wct-choices")
+        self.masks = html_part("masks", None, elem_id="wct-masks")  # answers the palette's event `edit`
 
     def _build_blend(self) -> None:
         limits = self.service.limits
@@ -112,11 +128,20 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=("rows", "pad", "uploads", "camera", "steps", "choosing", "looks"),
+            parts=("rows", "regions", "painting", "dials", "pad", "uploads", "camera", "steps", "choosing", "looks"),
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,
             slow_dials=SLOW_DIALS,
+            regions={
+                "most": MAX_REGIONS,
+                "ready": masking.offered(),
+                "dials": {dial.name: dial.default for dial in dataclasses.fields(RegionSpec)},
+                "colors": COLORS,
+                "ranges": {"stroke": STROKE_SCALES, "feather": (0, MAX_FEATHER)},
+                "feather": DEFAULT_FEATHER,
+                "names": {"length": MAX_NAME, "without": NOT_IN_NAMES, "built_in": BUILT_IN},
+            },
         )
         with gr.Row(elem_id="wct-dials"):
             self._build_dials()
@@ -146,7 +171,7 @@ class Layout:
             "colors",
             "Colors",
             "The style's, the photo's, the style recolored to match the photo first, or colors alone, with no paint.",
-            [("Style", "style"), ("Photo", "photo"), ("Matched", "match"), ("Colors only", "only")],
+            COLORS,
         )
         self._radio(
             "model",
@@ -240,6 +265,7 @@ class Layout:
         self.plan = html_part("plan", "", elem_id="wct-plan")
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
+        self.mask_files = gr.DownloadButton("Download its masks (masks.zip)", visible=False, elem_id="wct-mask-files")
         self.write_code = gr.Button("Show as command and Python")
         code: dict[str, Any] = {"visible": False, "interactive": False, "wrap_lines": True, "buttons": ["copy"]}
         self.command = gr.Code(label="In the terminal", language="shell", **code)

@@ -34,7 +34,7 @@ from wctstyle.demo.composition import Composition
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.page import Page
-from wctstyle.demo.sessions import Storage
+from wctstyle.demo.registry import Storage
 from wctstyle.demo.store import Store
 from wctstyle.demo.theme import HEAD, asset, theme
 from wctstyle.errors import ConfigError
