@@ -2,10 +2,11 @@
 
 Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transparency apart.
 
-The modules import only downwards: writing, recipes, reading, modes, profiles, formats, those of single formats (pngs,
+The modules import only downwards: animations, writing, recipes, reading, modes, profiles, formats, those of single formats (pngs,
 jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, picture.
 """
 
+from wctstyle.images.animations import Animation, animation, save_animation
 from wctstyle.images.arrays import as_array, checked_rgb, checked_values
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
@@ -29,9 +30,11 @@ __all__ = [
     "DEFAULT_MAX_PIXELS",
     "DEFAULT_QUALITY",
     "SUPPORTED_SUFFIXES",
+    "Animation",
     "BinaryStream",
     "Picture",
     "check_quality",
+    "animation",
     "as_array",
     "checked_rgb",
     "checked_values",
@@ -47,6 +50,7 @@ __all__ = [
     "resize_planes",
     "resize_to",
     "save",
+    "save_animation",
     "scaled_sides",
     "trimmed",
     "visible_box",
