@@ -14,7 +14,7 @@ from jaxtyping import Float
 from wctstyle import images
 from wctstyle.measuring import style_pixels
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
-from wctstyle.settings import Settings, checked_number
+from wctstyle.settings import DEFAULT_CALM, Settings, checked_number
 from wctstyle.video.carrying import steadied
 from wctstyle.video.flow import Flow, flow, opencv
 from wctstyle.video.frames import Frame
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
 
 Rgb = Float[np.ndarray, "h w 3"]
-
-DEFAULT_CALM = 0.75
-"""A frame keeps 0.91 of the one before then (`memory_of`). Chosen by measurement (docs/notes/video.md)."""
 
 MOST_MEMORY = 0.97
 """Share of the frame before in the next at calm 1. More would let mistakes of the flow stay for seconds."""

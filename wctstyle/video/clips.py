@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -61,11 +61,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class Place:
-    """How far a clip has been read: frames given, frames of the cut passed, the last one's time, damaged ones."""
+    """How far a clip has been read.
+
+    given: frames so far. passed: frames of the cut, given or not. at: the last one's time from the clip's start. end:
+    when it ends, from the cut's start. broken: damaged ones.
+    """
 
     given: int = 0
     passed: int = 0
     at: float = -1.0
+    end: float = 0.0
     broken: int = 0
 
 
@@ -81,8 +86,8 @@ class Shown:
 class Clip(abc.ABC):
     """An opened clip. Its sides are those of the frames it gives.
 
-    rate: mean frames per second. tick: the unit of its times. total: frames to expect, if known. sound: streams that
-    can go along. notes: what the user is to be told.
+    rate: mean frames per second. tick: the unit of its times. total: frames to expect, if known. origin: the file's own
+    time at the cut's start; None where there is no sound. notes: what the user is to be told.
     """
 
     def __init__(self, source: str, sides: tuple[int, int], size: int | None, cut: Cut) -> None:
@@ -91,8 +96,8 @@ class Clip(abc.ABC):
         self.rate, self.tick = Fraction(DEFAULT_FPS), Fraction(1, 1000)
         self.total: int | None = None
         self.has_alpha = False
+        self.origin: float | None = None
         self.notes: list[str] = []
-        self.end = 0.0
 
     @abc.abstractmethod
     def shown(self, after: float) -> Iterator[Shown]:
@@ -101,7 +106,7 @@ class Clip(abc.ABC):
     def frames(self, place: Place = Place()) -> Iterator[tuple[Frame, Place]]:  # noqa: B008
         """Give the frames of the cut after `place`, each with the place behind it.
 
-        A damaged frame repeats the one before it. `end` becomes the time at which the last frame given ends.
+        A damaged frame repeats the one before it.
 
         Raises:
             ImageError: there is no frame in the cut.
@@ -116,13 +121,12 @@ class Clip(abc.ABC):
                 continue
             wanted = place.passed % self.cut.every == 0
             broken = shown.pixels is None
-            place = replace(place, passed=place.passed + 1, at=shown.seconds, broken=place.broken + broken)
             seconds = shown.seconds - self.cut.start
-            self.end = seconds + shown.length
+            place = Place(
+                place.given + wanted, place.passed + 1, shown.seconds, seconds + shown.length, place.broken + broken
+            )
             if wanted:
-                frame = Frame(place.given, seconds, *good.pixels(), broken=broken)
-                place = replace(place, given=place.given + 1)
-                yield frame, place
+                yield Frame(place.given - 1, seconds, *good.pixels(), broken=broken), place
         if not place.given:
             raise ImageError(f"{self.source}: has no frame there; its last is before --start, choose an earlier one")
 

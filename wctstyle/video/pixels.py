@@ -38,9 +38,7 @@ _WHITE_NITS, _PEAK_NITS = 203.0, 1000.0
 _KNEE = 0.7
 """Linear light up to which HDR is kept as it is; what is brighter is compressed."""
 
-_FROM_2020 = np.array(
-    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
-)
+_FROM_2020 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
 """Linear BT.2020 to BT.709 (ITU-R BT.2087, the inverse of its annex 2)."""
 
 
@@ -67,7 +65,8 @@ def turn_of(frame: VideoFrame) -> Turn:
 
     Its first two rows say where the axes go: x to (a, b), y to (c, d). Angles between are taken for the nearest turn.
     """
-    data = next((bytes(side) for side in frame.side_data if side.type.name == "DISPLAYMATRIX"), None)
+    sides: Any = frame.side_data
+    data = next((bytes(side) for side in sides if side.type.name == "DISPLAYMATRIX"), None)
     if data is None:
         return Turn()
     a, b, _, c, d, *_ = np.frombuffer(data, "<i4").tolist()
@@ -106,7 +105,7 @@ def to_rgb(frame: VideoFrame, *, height: int, width: int, turn: Turn) -> tuple[R
     ).to_ndarray()
     white = 255.0 if depth <= 8 else _deep_white(depth if full else 8)
     whites = [white] * 3 + [255.0 if depth <= 8 else _deep_white(depth)] * alpha
-    planes = np.clip(converted / np.float32(whites), 0.0, 1.0)
+    planes = np.clip(converted / np.array(whites, np.float32), 0.0, 1.0)
     rgb = _shown_as_srgb(planes[..., :3], int(frame.color_trc), int(frame.color_primaries))
     if not alpha:
         return turn.apply(rgb), None

@@ -16,7 +16,7 @@ from wctstyle.images.formats import READERS, is_text
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS, check_size
 from wctstyle.video.clips import DEFAULT_FPS, AnimatedClip, Clip, Cut, FolderClip, Shown
 from wctstyle.video.extras import av_errors, pyav
-from wctstyle.video.pixels import HDR, Turn, has_alpha, to_rgb, turn_of
+from wctstyle.video.pixels import HDR, has_alpha, to_rgb, turn_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -86,14 +86,13 @@ class FileClip(Clip):
             self.has_alpha = has_alpha(first.format)
             length = box.duration / 1e6 if box.duration else None
             self.expect(stream.frames or (length and length * float(self.rate)))
+            self.origin = self._start + cut.start
             self._promised = length
             self._note(first)
 
     def _note(self, first: VideoFrame) -> None:
         if (name := HDR.get(int(first.color_trc))) is not None:
-            self.notes.append(
-                f"is of high dynamic range ({name}); it is painted as SDR, its highlights compressed"
-            )
+            self.notes.append(f"is of high dynamic range ({name}); it is painted as SDR, its highlights compressed")
         if first.interlaced_frame:
             self.notes.append("is interlaced; frames are taken as they are, so moving edges are combed")
 
@@ -102,11 +101,11 @@ class FileClip(Clip):
         with opened(self.source) as box:
             stream = video_stream(self.source, box)
             if after > _LEAD:
-                box.seek(int((self._start + after - _LEAD) / stream.time_base), stream=stream)
+                box.seek(int((self._start + after - _LEAD) / self.tick), stream=stream)
             last = -1.0
             for pts, frame, length in self._decoded(box, stream):
-                seconds = last + 1 / float(self.rate) if pts is None else float(pts * stream.time_base) - self._start
-                seconds = max(0.0, seconds) if seconds > last else last + float(stream.time_base)
+                seconds = last + 1 / float(self.rate) if pts is None else float(pts * self.tick) - self._start
+                seconds = max(0.0, seconds) if seconds > last else last + float(self.tick)
                 last = seconds
                 pixels = None if frame is None else partial(self._pixels, frame)
                 yield Shown(seconds, length or 1 / float(self.rate), pixels)
@@ -125,7 +124,6 @@ class FileClip(Clip):
         when one with a later time does is lost. Packets of sound files may hold no frame of their own (VP8), so only a
         file that has shown damage is taken at its word.
         """
-        av = pyav()
         waiting: list[int] = []
         damaged, began = False, False
         for packet, frames, failed in _packets(box, stream):
@@ -140,11 +138,10 @@ class FileClip(Clip):
                 if waiting and waiting[0] == frame.pts:
                     heapq.heappop(waiting)
                 began = True
-                length = float(frame.duration * stream.time_base) if frame.duration else 0.0
+                length = float(frame.duration * self.tick) if frame.duration else 0.0
                 yield frame.pts, None if frame.is_corrupt else frame, length
         for lost in sorted(waiting) if damaged and began else ():
             yield lost, None, 0.0
-        del av
 
 
 def _packets(box: InputContainer, stream: VideoStream) -> Iterator[tuple[Any, list[VideoFrame], bool]]:
