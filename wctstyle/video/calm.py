@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from wctstyle.video.flow import Flow, flow, opencv
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track, at
 from wctstyle.video.painter import Painter, shot_of
-from wctstyle.video.shots import is_cut
+from wctstyle.video.shots import Change, change
 
 if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
@@ -38,7 +38,7 @@ def memory_of(calm: float) -> float:
 
 @dataclass(frozen=True)
 class _Past:
-    """The frame before: its photo, and how it was painted."""
+    """The frame before, odd ones left out: its photo, and how it was painted."""
 
     photo: Rgb
     painted: Rgb
@@ -85,15 +85,17 @@ class VideoStylizer:
                 yield replace(frame, rgb=self._alone(frame))
             return
         waiting: Frame | None = None
+        last, coming = None, None
         with ThreadPoolExecutor(1, thread_name_prefix="wctstyle-flow") as beside:
-            coming: Future[Flow | None] | None = None
             for following in chain(frames, [None]):
-                moved = coming
+                before, moved = last, coming
                 if following is not None:
-                    before = waiting.rgb if waiting else self._past.photo if self._past else None
-                    coming = beside.submit(_flow, before, following.rgb)
+                    last = waiting.rgb if waiting else self._past.photo if self._past else None
+                    coming = beside.submit(_flow, last, following.rgb)
                 if waiting is not None:
                     assert moved is not None
+                    if self._past is not None and before is not self._past.photo:  # the one before was an odd one
+                        moved = beside.submit(_flow, self._past.photo, waiting.rgb)
                     yield self._next(waiting, following, moved.result())
                 waiting = following
 
@@ -112,10 +114,12 @@ class VideoStylizer:
     def _next(self, frame: Frame, following: Frame | None, moved: Flow | None) -> Frame:
         """Paint a frame and blend it with the one before, unless it begins a shot."""
         past, ahead = self._past, None if following is None else following.rgb
-        if past is not None and moved is not None and is_cut(past.photo, frame.rgb, ahead, moved):
-            moved = None
-        settings, regions = self._settings_at(frame.seconds), self._regions_at(frame)
-        painted = self._painter.paint(frame, regions, settings, moved)
+        if past is not None and moved is not None:
+            found = change(past.photo, frame.rgb, ahead, moved)
+            if found is Change.ODD:
+                return replace(frame, rgb=self._alone(frame))
+            moved = None if found is Change.CUT else moved
+        painted = self._painter.paint(frame, self._regions_at(frame), self._settings_at(frame.seconds), moved)
         if past is not None and moved is not None:
             painted = steadied(past.painted, painted, frame.rgb, moved, self._memory)
         self._past = _Past(frame.rgb, painted)

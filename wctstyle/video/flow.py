@@ -24,6 +24,9 @@ the FlyingChairs pairs are right within a pixel (docs/notes/video.md)."""
 TOLERANCE, GROWTH = 0.5, 0.01
 """Forward and backward flow may disagree by sqrt(0.5 + 0.01 (|f|^2 + |b|^2)) pixels (Sundaram et al. 2010)."""
 
+LENIENCE = 4.0
+"""Squared disagreement, in units of what is allowed, at which confidence falls to 1/e."""
+
 CHANGE = 0.15
 """Change of a pixel's colour along the flow, in units of the range, at which its confidence falls to 1/e."""
 
@@ -69,14 +72,14 @@ def warped(
 
 
 def agreement(back: Float[np.ndarray, "h w 2"], forth: Float[np.ndarray, "h w 2"]) -> Float[np.ndarray, "h w"]:
-    """Return exp(-(q / 2)^2), q = |b + f(b)|^2 over what is allowed; 0 where the flow leads out of the frame."""
+    """Return exp(-(q / `LENIENCE`)^2), q = |b + f(b)|^2 over what is allowed; 0 where it leads out of the frame."""
     height, width = back.shape[:2]
     there = warped(forth, back)
     allowed = TOLERANCE + GROWTH * ((back**2).sum(axis=-1) + (there**2).sum(axis=-1))
     apart = ((back + there) ** 2).sum(axis=-1) / allowed
     places = grid(height, width) + back
     inside = ((places > -1) & (places < np.array([width, height]))).all(axis=-1)
-    return np.exp(-((apart / 2) ** 2)) * inside
+    return np.exp(-((apart / LENIENCE) ** 2)) * inside
 
 
 def _sought(rgb: Float[np.ndarray, "h w 3"]) -> np.ndarray:

@@ -22,8 +22,8 @@ from wctstyle.regions import Dials, Region, shares, weighted_styles
 from wctstyle.settings import Settings
 from wctstyle.sizes import pad_to_family
 from wctstyle.texture import textured
-from wctstyle.video.carrying import carried_places, noise_at
-from wctstyle.video.flow import Flow, grid, warped
+from wctstyle.video.carrying import Places, carried_places, noise_at, own_places
+from wctstyle.video.flow import Flow, warped
 from wctstyle.video.frames import Frame
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ apart in slow clips, up to 0.8 where a pan or smoke changes what is seen; older 
 PLANNED_EVERY = 4
 """Frames that share a plan. Planning takes as long as a ninth of a pass."""
 
-RENEWED = 0.15
-"""Weight of a frame in its shot's moments from which the plan is made anew at once."""
+RENEWED = 0.5
+"""(distance / `OTHER`)^2 from which the plan is made anew at once."""
 
 SOUGHT_EVERY = 6
 """Frames after which faces are sought again; between, their map is carried along."""
@@ -63,7 +63,7 @@ class Shot:
 
     first: Rgb
     """The first photo, whose colours styles get with the colours "match"."""
-    places: Float[np.ndarray, "h w 2"]
+    places: Places
     """Which place of the texture's field each pixel takes."""
     seconds: float
     """When the last frame is shown."""
@@ -124,7 +124,7 @@ class Painter:
         """Paint the next frame; without a `flow` from the one before it begins a shot."""
         photo = frame.rgb
         if flow is None or self.shot is None:
-            self.shot, flow = Shot(photo, grid(*photo.shape[:2]), frame.seconds), None
+            self.shot, flow = Shot(photo, own_places(*photo.shape[:2]), frame.seconds), None
         shot = self.shot
         if settings.colors == "match":
             regions = self._stylizer.matched(regions, shot.first)
@@ -194,7 +194,7 @@ class Painter:
         other = min((apart(own, shot.pooled) / OTHER) ** 2, 1.0)
         weight = max(1 / (shot.count + 1), forgotten, other)
         shot.pooled = Moments(own.count, *jax.device_get(mixture([shot.pooled, own], [1 - weight, weight])[1:]))
-        if weight > RENEWED:
+        if other > RENEWED:
             shot.planned_for = ""
 
     def _plan(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import numpy as np
 from jaxtyping import Float
 
@@ -39,8 +41,19 @@ def alike(one: Rgb, other: Rgb) -> float:
     return float((first * second).mean() / spread) if min(first.std(), second.std()) > PLAIN else 1.0
 
 
-def is_cut(last: Rgb, new: Rgb, following: Rgb | None, flow: Flow) -> bool:
-    """Tell whether `new` begins a shot. A single odd frame, such as a flash, does not: `following` is like `last`."""
+class Change(Enum):
+    """What a frame is to its shot."""
+
+    GOES_ON = "goes on"
+    ODD = "odd"
+    """A single frame of another picture, such as a flash: the next one goes on with the shot."""
+    CUT = "cut"
+
+
+def change(last: Rgb, new: Rgb, following: Rgb | None, flow: Flow) -> Change:
+    """Tell what `new` is to the shot of `last`, by their `flow` and the frame that follows."""
     if max(alike(last, new), alike(warped(last, flow.vectors), new)) >= LEAST_ALIKE:
-        return False
-    return following is None or following.shape != last.shape or alike(last, following) < LEAST_ALIKE
+        return Change.GOES_ON
+    if following is None or following.shape != last.shape or alike(last, following) < LEAST_ALIKE:
+        return Change.CUT
+    return Change.ODD
