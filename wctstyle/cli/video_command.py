@@ -23,7 +23,7 @@ from wctstyle.cli.specs import NAME, Named, named_pictures
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Sizes, fit_parts, read_parts, read_style, style_sides
 from wctstyle.recipe import Recipe
-from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_STRENGTH, Settings
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_STRENGTH, Settings, checked_number
 from wctstyle.sources import Source, mask_sources, public_name, style_sources
 from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Clip, Cut, seconds_of
 from wctstyle.video.forms import DEFAULT_QUALITY, CodecName, Form, form_of
@@ -155,14 +155,16 @@ def video(
     settings = from_options(Settings, **values)
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
     cut = from_options(Cut, start=seconds_of("--start", start) or 0.0, end=seconds_of("--end", end), every=every)
-    if fps is not None and not (0.1 <= fps <= 1000):
-        raise ConfigError(f"--fps is {fps:g}, must be between 0.1 and 1000")
+    checked_number("--calm", calm, 0, 1)
+    if fps is not None:
+        checked_number("--fps", fps, 0.1, 1000)
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; give one of them")
     fixed, weights = _fixed_weights(style)
     named = named_pictures("video", [], fixed, mask, style_mask, region, feather)
     with option_names():
         clip = open_clip(source, size=size, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
+    checked_number("--calm", calm, 0, 1)
     if fps is not None and not os.path.isdir(source):
         raise ConfigError(f"--fps {fps:g}: is for a folder of frames, and {source} has times of its own; leave it out")
     form, lost = form_of(output, codec=codec, format=format, quality=quality, alpha=clip.has_alpha)

@@ -111,8 +111,19 @@ def save_animation(
     try:
         with quiet_pillow(0), path.open("wb") as file:
             first.save(file, format=kind, save_all=True, append_images=_Opened(files[1:], made), **options)
+        if kind == "WEBP":
+            _tell_of_alpha(path)
     except (MemoryError, ValueError) as error:
         raise ImageError(f"{path}: cannot be written as {kind}: {error}; write a .mp4 or a folder") from error
+
+
+def _tell_of_alpha(path: Path) -> None:
+    """Set the flag of alpha (RFC 9649, 2.7), which libwebp leaves out where only what no frame covers is clear."""
+    with path.open("r+b") as file:
+        head = file.read(21)
+        if head[12:16] == b"VP8X":
+            file.seek(20)
+            file.write(bytes([head[20] | 0x10]))
 
 
 def _few_colors(picture: Image.Image) -> Image.Image:
