@@ -19,6 +19,9 @@ from wctstyle.video.pixels import to_encode
 _FINE = 10_000
 """A tick of the written times is shorter than one of this many in a second, so that cuts fall on any time."""
 
+_MOST_REORDERED = 16
+"""No encoder holds a frame back for more others (H.264 and H.265 allow 16 frames in store)."""
+
 
 def fine_tick(tick: Fraction) -> Fraction:
     """Divide a clip's unit of time until it is fine enough."""
@@ -32,7 +35,8 @@ class Segment:
         self.path, self._form, self._rate, self._tick = path, form, rate, tick
         self.times: list[float] = []
         self._box: Any = None
-        self._last = -1
+        self._given: list[int] = []
+        self._muxed = 0
         if not form.is_video:
             path.mkdir()
 
@@ -63,9 +67,23 @@ class Segment:
         with av_errors(str(self.path), "encoded", "try another --codec"):
             box = self._box = self._box or self._opened(picture, codec)
             first = self.times[0] if self.times else seconds
-            self._last = max(self._last + 1, round((seconds - first) / self._tick))
-            picture.pts, picture.time_base = self._last, self._tick
-            box.mux(self._stream.encode(picture))
+            least = self._given[-1] + 1 if self._given else 0
+            self._given.append(max(least, round((seconds - first) / self._tick)))
+            picture.pts, picture.time_base = self._given[-1], self._tick
+            self._mux(box, picture)
+
+    def _mux(self, box: Any, picture: Any) -> None:
+        """Encode a picture (None: the last) and write what comes out.
+
+        With a few frames alone x265 gives any times of decoding, which MP4 refuses; so they are made here, and again
+        when segments are joined.
+        """
+        for packet in self._stream.encode(picture):
+            early = self._muxed - _MOST_REORDERED
+            step = max(1, round(1 / self._rate / self._tick))
+            packet.dts = self._given[early] if early >= 0 else self._given[0] + early * step
+            self._muxed += 1
+            box.mux(packet)
 
     def _opened(self, picture: Any, codec: Codec) -> Any:
         box = pyav().open(f"file:{self.path}", "w", format=self._form.container)
@@ -92,7 +110,7 @@ class Segment:
         with av_errors(str(self.path), "encoded", "try another --codec"):
             box, self._box = self._box, None
             try:
-                box.mux(self._stream.encode(None))
+                self._mux(box, None)
             finally:
                 box.close()
         with (
