@@ -11,6 +11,7 @@ from wctstyle.images.arrays import as_array, checked_rgb, checked_values
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
 from wctstyle.images.picture import (
+    LEAST_OPACITY,
     Picture,
     fill_hidden,
     flatten,
@@ -29,6 +30,7 @@ from wctstyle.images.writing import DEFAULT_QUALITY, check_quality, encode, make
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "DEFAULT_QUALITY",
+    "LEAST_OPACITY",
     "SUPPORTED_SUFFIXES",
     "Animation",
     "BinaryStream",

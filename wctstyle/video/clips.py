@@ -155,7 +155,7 @@ class AnimatedClip(Clip):
         super().__init__(source, (self._opened.height, self._opened.width), size, cut)
         self._max_pixels, first = max_pixels, next(self._opened.frames())
         self.rate = Fraction(1 / first[1]).limit_denominator(1000)
-        self.has_alpha = True  # later frames may have it, and a format that holds none is chosen by the user anyway
+        self.has_alpha = first[0].alpha is not None
         self.expect(self._opened.count)
 
     def shown(self, after: float) -> Iterator[Shown]:

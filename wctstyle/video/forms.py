@@ -58,7 +58,7 @@ CONTAINERS: dict[str, tuple[str, tuple[CodecName, ...]]] = {
 class Form:
     """What is written. container: a format of FFmpeg's, "animation" or "folder". codec: of `CODECS`, None for pictures.
 
-    suffix: of the file, or of the frames in a folder.
+    suffix: of the file, or of the frames in a folder. alpha: it holds opacity; a stream has it in all frames then.
     """
 
     container: str
@@ -95,13 +95,13 @@ def form_of(
             raise ConfigError(f"--codec {codec}: is for video files, and {out} is a folder of frames; leave it out")
         own = format or "png"
         lost = "transparency is laid over white in JPEG; use --format png to keep it" if own == "jpg" and alpha else ""
-        return Form("folder", None, f".{own}", quality or images.DEFAULT_QUALITY, alpha and own != "jpg"), lost
+        return Form("folder", None, f".{own}", quality or images.DEFAULT_QUALITY, own != "jpg"), lost
     if format is not None:
         raise ConfigError(f"--format {format}: is for folders of frames, {out} is a file; leave it out")
     if suffix in ANIMATIONS:
         if codec is not None:
             raise ConfigError(f"--codec {codec}: is for video files, {suffix} has its own; leave it out")
-        return Form("animation", None, suffix, quality or images.DEFAULT_QUALITY, alpha), ""
+        return Form("animation", None, suffix, quality or images.DEFAULT_QUALITY, True), ""
     if suffix not in CONTAINERS:
         known = ", ".join([*CONTAINERS, *ANIMATIONS])
         raise ImageError(f"-o {out}: no video has the suffix {suffix}; use one of {known}, or a folder for frames")

@@ -81,7 +81,7 @@ def has_alpha(format: Any) -> bool:
 
 
 def to_rgb(frame: VideoFrame, *, height: int, width: int, turn: Turn) -> tuple[Rgb, np.ndarray | None]:
-    """Convert a frame to upright sRGB of these sides, and its opacity.
+    """Convert a frame to upright sRGB of these sides, and its opacity where any of it is transparent.
 
     Matrix and range are those that the frame names. BT.709's curve is taken for sRGB's, as players do; the primaries of
     BT.2020 are converted and those of BT.601 left, which differ little. PQ and HLG are mapped (`_from_hdr`).
@@ -110,8 +110,8 @@ def to_rgb(frame: VideoFrame, *, height: int, width: int, turn: Turn) -> tuple[R
     if not alpha:
         return turn.apply(rgb), None
     picture = images.resize_to(images.Picture(rgb, planes[..., 3]), height=stored[0], width=stored[1])
-    opacity = np.ones(stored, np.float32) if picture.alpha is None else picture.alpha
-    return turn.apply(picture.rgb), turn.apply(opacity)
+    clear = picture.alpha is not None and picture.alpha.min() < 1 - images.LEAST_OPACITY
+    return turn.apply(picture.rgb), turn.apply(picture.alpha) if clear else None
 
 
 def _deep_white(bits: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 import re
@@ -84,7 +85,8 @@ class FileClip(Clip):
             self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.tick = Fraction(stream.time_base or Fraction(1, 1000))
             self.has_alpha = has_alpha(first.format)
-            length = box.duration / 1e6 if box.duration else None
+            self._timed = first.pts is not None
+            length = _seconds(box, stream)
             self.expect(stream.frames or (length and length * float(self.rate)))
             self.origin = self._start + cut.start
             self._promised = length
@@ -100,8 +102,8 @@ class FileClip(Clip):
         """Decode from a keyframe well before `after`. Frames that never come out of a damaged file are told as such."""
         with opened(self.source) as box:
             stream = video_stream(self.source, box)
-            if after > _LEAD:
-                box.seek(int((self._start + after - _LEAD) / self.tick), stream=stream)
+            if after > _LEAD and self._timed:
+                seek(box, self._start + after - _LEAD)
             last = -1.0
             for pts, frame, length in self._decoded(box, stream):
                 seconds = last + 1 / float(self.rate) if pts is None else float(pts * self.tick) - self._start
@@ -193,6 +195,22 @@ def opened(source: str) -> InputContainer:
     except av.error.FFmpegError as error:
         raise ImageError(f"{source}: {_why_closed(source, error)}") from error
     return box
+
+
+def seek(box: InputContainer, seconds: float) -> None:
+    """Go to the last place before a time from which decoding can begin; to the beginning where a file has none."""
+    with contextlib.suppress(pyav().error.FFmpegError):
+        box.seek(int(max(0.0, seconds) * 1e6))
+
+
+def _seconds(box: InputContainer, stream: VideoStream) -> float | None:
+    """Return how long the pictures of a file go on by its header; sound may go on longer."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    named = {name.lower(): value for name, value in stream.metadata.items()}.get("duration", "")  # of Matroska
+    if found := re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", named):
+        return sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True))
+    return box.duration / 1e6 if box.duration and not box.streams.audio else None
 
 
 def _why_closed(source: str, error: Exception) -> str:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from wctstyle.video.extras import pyav
-from wctstyle.video.reading import opened
+from wctstyle.video.reading import opened, seek
 
 if TYPE_CHECKING:
     from av import Packet
@@ -73,8 +73,8 @@ class Sound:
         av = pyav()
         with opened(self._source) as box:
             ways: dict[int, tuple[Any, Any]] = {index: (box.streams[index], way) for index, way in self._ways.items()}
-            if self._begin > 0:
-                box.seek(int((self._begin - 1) * 1e6))
+            if self._begin > 1:
+                seek(box, self._begin - 1)
             ended: set[int] = set()
             try:
                 for packet in box.demux([stream for stream, _ in ways.values()]):
