@@ -81,7 +81,7 @@ def sought(last: Rgb, new: Rgb) -> Motion:
 def _inside(vectors: Float[np.ndarray, "h w 2"]) -> Bool[np.ndarray, "h w"]:
     height, width = vectors.shape[:2]
     places = grid(height, width) + vectors
-    return ((places >= 0) & (places <= np.array([width - 1, height - 1]))).all(axis=-1)
+    return np.all((places >= 0) & (places <= np.array([width - 1, height - 1])), axis=-1)
 
 
 def squared(last: Rgb, new: Rgb, motion: Motion) -> float:

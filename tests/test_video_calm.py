@@ -133,7 +133,20 @@ def test_a_blend_flickers_less_and_stays_sharp():
     moved = warped(before, sure(0.5).vectors, sharp=True)
     inner = (slice(4, -4), slice(4, -4))
     assert np.sqrt(np.mean((out - moved)[inner] ** 2)) < 0.4 * np.sqrt(np.mean((frames[-1] - frames[-2])[inner] ** 2))
-    assert gradient_energy(out) > 0.8 * gradient_energy(frames[-1])
+    assert gradient_energy(out) > 0.6 * gradient_energy(frames[-1])  # a plain blend has 0.05
+
+
+@needs_opencv
+def test_paint_has_no_specks_after_a_long_slow_pan():
+    """Paint of its own in each frame: where it is strengthened again and again, specks grow (kurtosis 14)."""
+    rng, ground = np.random.default_rng(0), scene()[:, :WIDTH]
+    out = ground
+    for _ in range(150):
+        fine = gaussian_filter(rng.normal(size=ground.shape), (1, 1, 0))
+        new = np.clip(ground + 0.1 * fine / fine.std(), 0, 1).astype(np.float32)
+        out = carrying.steadied(out, new, np.zeros_like(new), sure(0.3), 0.95)
+    fine = (out - gaussian_filter(out, (2, 2, 0)))[8:-8, 8:-16]
+    assert (fine**4).mean() / (fine**2).mean() ** 2 < 5
 
 
 @needs_opencv
@@ -403,7 +416,7 @@ def test_plans_are_shared_and_made_anew_for_what_looks_different(stylizer, monke
 def test_memory_rises_with_calm():
     assert memory_of(0) == 0
     assert memory_of(1) == MOST_MEMORY
-    assert 0.9 < memory_of(DEFAULT_CALM) < 0.92
+    assert 0.9 < memory_of(DEFAULT_CALM) < MOST_MEMORY
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,16 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from wctstyle.color import luma
 from wctstyle.texture import SIDE, field
 from wctstyle.video.flow import Flow, grid, opencv, warped
 
 Rgb = Float[np.ndarray, "h w 3"]
 
-FINE_RADIUS = 2.0
+FINE_RADIUS = 1.0
 """Standard deviation in pixels of the blur that separates what a blend of two paintings loses: fine paint."""
 
 FINE_WINDOW = 33
 """Side in pixels of the windows over which the strength of fine paint is compared."""
-
-MOST_GAIN = 1.3
-"""Most by which fine paint is strengthened in one frame."""
 
 FINE_FLOOR = 1e-5
 """Mean square of fine paint, in squared units of the range, that does not count."""
@@ -51,20 +47,31 @@ def _broad(difference: Rgb) -> Rgb:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _fine_energy(rgb: Rgb) -> tuple[Rgb, Float[np.ndarray, "h w"]]:
-    """Return fine paint, and its mean square around each pixel, in luma."""
+def _refill(blended: Rgb, new: Rgb) -> Rgb:
+    """Return as much of the new frame's fine paint, 0..1 of it, as gives a blend as much as the new frame has there.
+
+    The share b solves <(f + b n)^2> = <n^2>, with the fine paint f of the blend, n of the new frame, and means over
+    channels and `FINE_WINDOW`.
+    """
     cv2 = opencv()
-    fine = rgb - cv2.GaussianBlur(rgb, (0, 0), FINE_RADIUS)
-    grey = luma(fine).astype(np.float32)
-    return fine, cv2.blur(grey * grey, (FINE_WINDOW, FINE_WINDOW)) + FINE_FLOOR
+    fine, wanted = (rgb - cv2.GaussianBlur(rgb, (0, 0), FINE_RADIUS) for rgb in (blended, new))
+
+    def mean(product: Rgb) -> Float[np.ndarray, "h w"]:
+        return cv2.blur(product.mean(axis=-1), (FINE_WINDOW, FINE_WINDOW))
+
+    own, all_of_it, common = mean(fine * fine), mean(wanted * wanted) + FINE_FLOOR, mean(fine * wanted)
+    lost = np.maximum(all_of_it - own - FINE_FLOOR, 0)
+    share = (np.sqrt(common**2 + all_of_it * lost) - common) / all_of_it
+    return np.clip(share, 0, 1)[..., None] * wanted
 
 
 def steadied(last: Rgb, new: Rgb, photo: Rgb, flow: Flow, memory: float) -> Rgb:
     """Blend a painted frame with the one before, carried along: new + memory confidence (carried - new).
 
     Where the broad colour of the two differs, that of `new` counts. Paintings of the same thing differ in their fine
-    paint, so a blend of two has less of it; it is strengthened to what `new` has around each place. Where the photo is
-    kept, as outside of all regions, so is `new`.
+    paint, and carrying blurs it, so a blend has less of it; as much of the new frame's is added. Strengthening the
+    blend's own instead leaves specks and streaks in a slow pan. Where the photo is kept, as outside of all regions, so
+    is `new`.
     """
     cv2 = opencv()
     painted = 1 - np.exp(-cv2.blur(np.abs(new - photo).max(axis=-1), (5, 5)) / PAINTED)
@@ -73,9 +80,7 @@ def steadied(last: Rgb, new: Rgb, photo: Rgb, flow: Flow, memory: float) -> Rgb:
     broad = _broad(change)
     change -= broad * (1 - np.exp(-(broad**2).sum(axis=-1, keepdims=True) / BROAD_CHANGE**2))
     blended = new + share * change
-    fine, energy = _fine_energy(blended)
-    gain = np.sqrt(_fine_energy(new)[1] / energy)
-    return np.clip(blended + share * (np.clip(gain, 1, MOST_GAIN) - 1)[..., None] * fine, 0, 1).astype(np.float32)
+    return np.clip(blended + share * _refill(blended, new), 0, 1).astype(np.float32)
 
 
 Places = Float[np.ndarray, "h w 3"]
