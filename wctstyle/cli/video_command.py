@@ -149,31 +149,53 @@ def video(
         "style": style, "model": model, "stroke_scale": stroke_scale,
     })  # fmt: skip
     style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
-    tracks = {name: _track(f"--{name}", values[name]) for name in ("strength", "texture")}
-    for name, text in tracks.items():
-        values[name] = _number(name, values[name]) if text is None else text.at(0.0)
-    settings = from_options(Settings, **values)
+    settings, tracks = _settings(values)
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
-    cut = from_options(Cut, start=seconds_of("--start", start) or 0.0, end=seconds_of("--end", end), every=every)
-    checked_number("--calm", calm, 0, 1)
-    if fps is not None:
-        checked_number("--fps", fps, 0.1, 1000)
+    cut = _cut(start, end, every, calm=calm, fps=fps, source=source)
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; give one of them")
     fixed, weights = _fixed_weights(style)
     named = named_pictures("video", [], fixed, mask, style_mask, region, feather)
     with option_names():
         clip = open_clip(source, size=size, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
-    checked_number("--calm", calm, 0, 1)
-    if fps is not None and not os.path.isdir(source):
-        raise ConfigError(f"--fps {fps:g}: is for a folder of frames, and {source} has times of its own; leave it out")
     form, lost = form_of(output, codec=codec, format=format, quality=quality, alpha=clip.has_alpha)
     target = _target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
     if lost:
         warn(f"-o {output}: {lost}")
-    job = _Paint(clip, named, weights, {n: t for n, t in tracks.items() if t}, settings, calm, model, sizes)
-    recipe = job.recipe(source, cut, fps if fps is not None or not os.path.isdir(source) else DEFAULT_FPS)
-    made = _run(VideoJob(clip, target, form, recipe.to_json()), job, resume, overwrite, as_json=as_json)
+    job = _Paint(clip, named, weights, tracks, settings, calm, model, sizes)
+    recipe = job.recipe(source, cut, (fps or DEFAULT_FPS) if os.path.isdir(source) else None).to_json()
+    made = _run(VideoJob(clip, target, form, recipe), job, resume, overwrite, as_json=as_json)
+    _tell(made, source, target, model, as_json=as_json)
+
+
+def _settings(values: dict[str, Any]) -> tuple[Settings, dict[str, Track]]:
+    """Check the dials; those given as keyframes have their first value in the settings."""
+    tracks: dict[str, Track] = {}
+    for name, high in {"strength": MAX_STRENGTH, "texture": 1.0}.items():
+        text = str(values[name])  # a look has numbers
+        if is_track(text):
+            tracks[name] = parse_track(text, f"--{name}", 0.0, high)
+            values[name] = tracks[name].at(0.0)
+            continue
+        try:
+            values[name] = float(text)
+        except ValueError as error:
+            raise ConfigError(f"--{name} is {text!r}, must be a number, or keyframes as 0s=0,4s=1") from error
+    return from_options(Settings, **values), tracks
+
+
+def _cut(start: str | None, end: str | None, every: int, *, calm: float, fps: float | None, source: str) -> Cut:
+    """Check what is to be read, and the numbers that only a video has."""
+    checked_number("--calm", calm, 0, 1)
+    if fps is not None:
+        checked_number("--fps", fps, 0.1, 1000)
+        if os.path.isfile(source):
+            raise ConfigError(f"--fps {fps:g}: is for a folder of frames, {source} has times of its own; leave it out")
+    return from_options(Cut, start=seconds_of("--start", start) or 0.0, end=seconds_of("--end", end), every=every)
+
+
+def _tell(made: Made, source: str, target: Path, model: str, *, as_json: bool) -> None:
+    """Say what came of a run."""
     if made.broken:
         warn(f"{source}: {made.broken} damaged frames were repeated from the ones before")
     if made.stopped:
@@ -286,18 +308,6 @@ def _fixed_weights(styles: Sequence[str] | None) -> tuple[list[str] | None, dict
             text = f"{found[1]}:{tracks[at].at(0.0)!r}{found[3]}"
         fixed.append(text)
     return fixed or None, tracks
-
-
-def _track(name: str, value: Any) -> Track | None:
-    high = MAX_STRENGTH if name == "--strength" else 1.0
-    return parse_track(value, name, 0.0, high) if isinstance(value, str) and is_track(value) else None
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except ValueError as error:
-        raise ConfigError(f"--{name} is {value!r}, must be a number, or keyframes as 0s=0,4s=1") from error
 
 
 def _target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:

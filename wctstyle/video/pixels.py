@@ -110,8 +110,9 @@ def to_rgb(frame: VideoFrame, *, height: int, width: int, turn: Turn) -> tuple[R
     if not alpha:
         return turn.apply(rgb), None
     picture = images.resize_to(images.Picture(rgb, planes[..., 3]), height=stored[0], width=stored[1])
-    clear = picture.alpha is not None and picture.alpha.min() < 1 - images.LEAST_OPACITY
-    return turn.apply(picture.rgb), turn.apply(picture.alpha) if clear else None
+    if picture.alpha is None or picture.alpha.min() > 1 - images.LEAST_OPACITY:
+        return turn.apply(picture.rgb), None
+    return turn.apply(picture.rgb), turn.apply(picture.alpha)
 
 
 def _deep_white(bits: int) -> float:
