@@ -229,7 +229,7 @@ def test_colors_are_those_that_were_written(matrix: str, bits: int, full: bool, 
         frame = plain(yuv(color, kr, kb, full=full, bits=bits), format, 48, 64)
         path = write(tmp_path / "colors.mkv", [frame], codec="ffv1", format=format, tags=(2 if full else 1, code, 1, 1))
         (read,) = frames_of(path)
-        np.testing.assert_allclose(read.rgb[24, 32], color, atol=2.5 / 255 if bits == 8 else 1 / 255)
+        np.testing.assert_allclose(read.rgb[24, 32], color, atol=2.5 / 255 if bits == 8 else 0.7 / 255)
 
 
 def test_wide_primaries_become_those_of_srgb(tmp_path: Path) -> None:
@@ -303,6 +303,8 @@ def test_a_part_of_a_clip_is_read(tmp_path: Path) -> None:
     every = frames_of(path, cut=Cut(every=5))
     assert indices(every) == [0, 5, 10, 15]
     assert [frame.seconds for frame in every] == pytest.approx([0, 0.2, 0.4, 0.6])
+    *_, (_, place) = open_clip(str(path), cut=Cut(every=5)).frames()
+    assert place.end == pytest.approx(0.8)
     with pytest.raises(ImageError, match="has no frame there"):
         frames_of(path, cut=Cut(99))
     assert [seconds_of("--end", text) for text in ("12.5", "1:02", "1:00:03", None)] == [12.5, 62, 3603, None]
@@ -619,10 +621,10 @@ def test_sound_goes_along_in_time(tmp_path: Path) -> None:
 
 def test_sound_that_does_not_fit_is_converted(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", greys(16) * 4, sound=("aac",))
-    _, told = make(source, tmp_path / "out.webm")
+    _, told = make(source, tmp_path / "out.webm", cut=Cut(0.7))
     assert "converted to libopus" in told[0]
     heard = np.flatnonzero(np.diff(tones(tmp_path / "out.webm", 0).astype(int)) == 1)
-    assert np.abs(heard / 100 - 1.5).min() < 0.05
+    assert np.abs(heard / 100 - 0.8).min() < 0.05
     with av.open(str(tmp_path / "out.webm")) as box:
         assert box.streams.audio[0].codec_context.codec.canonical_name == "opus"
 
@@ -750,7 +752,7 @@ def test_a_full_disk_leaves_no_half_video(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.startswith(("OSError", "ImageError")), done.stderr
     assert "File too large" in done.stdout or "space on the disk" in done.stdout
-    assert not target.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 
 # --------------------------------------------------------------------------------------------------- the command itself

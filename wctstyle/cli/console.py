@@ -24,8 +24,10 @@ from wctstyle.errors import WctStyleError
 
 EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
 
-SURROUNDINGS = {errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-"""What the system may refuse without a fault of this program: no space, a name too long, no permission."""
+SURROUNDINGS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO
+}  # fmt: skip
+"""What the system may refuse without a fault of this program: no space, a file or name too long, no permission."""
 
 Verbose = Annotated[
     int,

@@ -122,9 +122,10 @@ class Clip(abc.ABC):
             wanted = place.passed % self.cut.every == 0
             broken = shown.pixels is None
             seconds = shown.seconds - self.cut.start
-            place = Place(
-                place.given + wanted, place.passed + 1, shown.seconds, seconds + shown.length, place.broken + broken
-            )
+            ends = seconds + shown.length * self.cut.every
+            if self.cut.end is not None:
+                ends = min(ends, max(seconds + shown.length, self.cut.end - self.cut.start))
+            place = Place(place.given + wanted, place.passed + 1, shown.seconds, ends, place.broken + broken)
             if wanted:
                 yield Frame(place.given - 1, seconds, *good.pixels(), broken=broken), place
         if not place.given:

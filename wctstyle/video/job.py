@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from wctstyle.errors import ImageError
 from wctstyle.video.clips import Clip, Place
 from wctstyle.video.forms import Form
 from wctstyle.video.frames import Frame
@@ -98,8 +97,8 @@ class VideoJob:
             warn(f"{self.clip.source}: {note}")
         try:
             rest, place, stopped = self._painted(work, painter, stop, told, warn)
-        except ImageError:
-            if not work.pieces:
+        except BaseException:
+            if not work.pieces:  # there is nothing to go on with
                 work.remove()
             raise
         for note in self.clip.notes[len(notes) :]:  # what reading to the end has shown
