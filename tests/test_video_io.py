@@ -862,6 +862,9 @@ def test_a_strangers_recipe_is_checked(clip: Path) -> None:
     picture = recipe.Recipe(content=Source("clip.mp4"), styles=(StyleSource("waves.png"),), size=64).to_json()
     with pytest.raises(ConfigError, match="clip.mp4: its recipe cannot be used: calm is 2"):
         recipe.VideoRecipe.from_json({**picture, "video": written}, source="clip.mp4")
+    for wrong in ({"weights": {"7": "0s=1"}}, {"tracks": {"refine": "0s=1"}}, {"tracks": {"strength": "--overwrite"}}):
+        with pytest.raises(ConfigError, match=r"clip.mp4: its recipe cannot be used: (keyframes|tracks)"):
+            recipe.VideoRecipe.from_json({**picture, "video": {**written, "calm": 1, **wrong}}, source="clip.mp4")
     with pytest.raises(ConfigError, match="'end'"):
         recipe.VideoRecipe.from_json({**picture, "video": {"calm": 0.5}}, source="clip.mp4")
     result = invoke("recipe", "clip.mp4")

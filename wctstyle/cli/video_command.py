@@ -67,7 +67,12 @@ Texture = Annotated[
     str, style_option(metavar=Changing, help="How much there is to paint in plain areas, 0 to 1; or over time.")
 ]
 Calm = Annotated[float, style_option(help="How calm the video is, 0 to 1: 0 paints every frame by itself.")]
-Start = Annotated[str | None, typer.Option(metavar="TIME", show_default="0", help="Begin here: seconds, or h:m:s.")]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", show_default="0", help="Begin here: seconds, or hours, minutes and seconds with colons."
+    ),
+]
 End = Annotated[str | None, typer.Option(metavar="TIME", show_default="the clip's end", help="End before this.")]
 Every = Annotated[int, typer.Option(metavar="N", help="Take every Nth frame; the speed stays.")]
 Fps = Annotated[

@@ -16,6 +16,7 @@ from wctstyle.settings import checked_number
 from wctstyle.video import joining
 from wctstyle.video.clips import Cut, natural
 from wctstyle.video.forms import CONTAINERS
+from wctstyle.video.keyframes import parse_track
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,20 @@ class VideoRecipe:
                 None if end is None else checked_number("end", end, 0),
                 own["every"],
             )
-            texts = [{str(name): str(text) for name, text in own[kind].items()} for kind in ("weights", "tracks")]
+            weights = {place: str(parse_track(own["weights"][place], "weights")) for place in own["weights"]}
+            tracks = {name: str(parse_track(own["tracks"][name], "tracks")) for name in own["tracks"]}
+            if not {*weights} <= {*map(str, range(len(picture.styles)))} or not {*tracks} <= {"strength", "texture"}:
+                raise ConfigError(f"keyframes of {[*weights, *tracks]}, which it does not have")
             calm = checked_number("calm", own["calm"], 0, 1)
-            return VideoRecipe(picture, calm, cut, None if fps is None else checked_number("fps", fps, 0), *texts)
+            return VideoRecipe(
+                picture, calm, cut, None if fps is None else checked_number("fps", fps, 0), weights, tracks
+            )
         except (AttributeError, ConfigError, KeyError, TypeError) as error:
             raise ConfigError(f"{source}: its recipe cannot be used: {error}; see it with --json") from error
 
     def command(self) -> str:
         """Write the command that makes the video, without its output."""
-        words = shlex.split(self.picture.command())
+        words = shlex.split(self.picture.fast.command())
         words[1] = "video"
         styles = [at + 1 for at, word in enumerate(words) if word == "--style"]
         for place, text in self.weights.items():
