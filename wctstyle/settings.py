@@ -105,6 +105,9 @@ DEFAULT_TEXTURE = 0.5
 DEFAULT_KEEP_FACES = 0.5
 """Chosen by eye on portraits: faces stay recognisable and are painted in the style's colours."""
 
+DEFAULT_CALM = 0.85
+"""Of videos: a frame keeps 0.95 of the one before then (`video.calm`). Chosen by measurement (docs/notes/video.md)."""
+
 DEFAULT_LOOK = 512
 """Long side in pixels at which larger pictures are composed (`wctstyle.look`)."""
 

@@ -66,7 +66,7 @@ def plan_outputs(
         return [path]
     folder = Path(out or ".")
     if out is None:
-        _check_writable(folder, "the current folder")
+        check_writable(folder, "the current folder")
     else:
         check_folder(folder)
     format, taken = format or "png", _identities(inputs)
@@ -140,7 +140,7 @@ def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequenc
     if not path.parent.is_dir():
         raise ImageError(f"-o {out}: there is no folder {path.parent}; make it first")
     check_free([path], overwrite=overwrite, inputs=inputs, what="-o {path}", other="name")
-    _check_writable(path.parent, f"-o {out}")
+    check_writable(path.parent, f"-o {out}")
     return path
 
 
@@ -156,11 +156,15 @@ def check_folder(folder: Path) -> None:
         raise ImageError(
             f"-o {folder}: is a file name, but several pictures are to be written; give a folder (it is made)"
         )
-    _check_writable(folder, f"-o {folder}")
+    check_writable(folder, f"-o {folder}")
 
 
-def _check_writable(folder: Path, what: str) -> None:
-    """Look at the folder, or where it is to be made."""
+def check_writable(folder: Path, what: str) -> None:
+    """Refuse a folder that cannot be written in, or be made where it is to be.
+
+    Raises:
+        ImageError: it cannot; the message begins with `what`.
+    """
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

@@ -2,14 +2,16 @@
 
 Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transparency apart.
 
-The modules import only downwards: writing, recipes, reading, modes, profiles, formats, those of single formats (pngs,
-jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, picture.
+The modules import only downwards: animations, writing, recipes, reading, modes, profiles, formats, those of single
+formats (pngs, jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, picture.
 """
 
+from wctstyle.images.animations import Animation, animation, save_animation
 from wctstyle.images.arrays import as_array, checked_rgb, checked_values
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
 from wctstyle.images.picture import (
+    LEAST_OPACITY,
     Picture,
     fill_hidden,
     flatten,
@@ -28,10 +30,13 @@ from wctstyle.images.writing import DEFAULT_QUALITY, check_quality, encode, make
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "DEFAULT_QUALITY",
+    "LEAST_OPACITY",
     "SUPPORTED_SUFFIXES",
+    "Animation",
     "BinaryStream",
     "Picture",
     "check_quality",
+    "animation",
     "as_array",
     "checked_rgb",
     "checked_values",
@@ -47,6 +52,7 @@ __all__ = [
     "resize_planes",
     "resize_to",
     "save",
+    "save_animation",
     "scaled_sides",
     "trimmed",
     "visible_box",

@@ -64,6 +64,8 @@ def _recipe_text(image: Image.Image | DeepTiff) -> str | None:
         return None
     if isinstance(comment, bytes):
         comment = comment.removeprefix(_ASCII_CODE).decode("ascii", errors="replace")
+    if isinstance(own := image.info.get("comment"), bytes):  # of a GIF
+        description = own.decode("ascii", errors="replace")
     for text in (comment, description):
         if isinstance(text, str) and text.startswith(_WRAP_BEGIN):
             return text.rstrip("\0 ").removeprefix(_WRAP_BEGIN).removesuffix(_WRAP_END)
@@ -83,6 +85,8 @@ def recipe_options(recipe: dict[str, Any], kind: str, name: str) -> dict[str, An
         info.add_itxt("wctstyle", text)
         return {"pnginfo": info}
     text = _WRAP_BEGIN + text + _WRAP_END
+    if kind == "GIF":
+        return {"comment": text.encode("ascii")}
     if kind == "TIFF":
         return {"tiffinfo": {int(ExifTags.Base.ImageDescription): text}}
     exif = Image.Exif()
