@@ -6,8 +6,8 @@ them. Results go to stdout, messages and progress to stderr. Exit codes: 0 done,
 input or a picture that failed, 130 stopped by Ctrl-C, 141 nobody reads the results any more.
 
 The modules import only downwards: commands, video_command, stylize_command, optimize_command, compare_command,
-suggest_command, demo_command, train_command, weights_commands, looks_command, mask_command, optimize_run, stylize_options,
-optimize_options, options, comparison, console, outputs, specs.
+suggest_command, demo_command, train_command, weights_commands, looks_command, mask_command, optimize_run,
+stylize_options, optimize_options, options, comparison, console, outputs, specs.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wctstyle import images
+from wctstyle import images, masks
 from wctstyle.inputs import Mask, RegionSpecs, StyleSpec, feathered, read_masks
 from wctstyle.regions import FACE, NOWHERE, Region, Style, mask_of, named_regions
 from wctstyle.video.clips import Clip, Cut, Place
@@ -52,10 +52,10 @@ def read_region_masks(
         ImageError: one cannot be read.
     """
     moving = {name: file for name, file in files.items() if _moves(file, max_pixels)}
-    masks = read_masks({name: file for name, file in files.items() if name not in moving}, max_pixels)
+    found = read_masks({name: file for name, file in files.items() if name not in moving}, max_pixels)
     nothing = np.zeros((1, 1), np.float32)
-    masks |= {name: Mask(file, hash_of(file), nothing) for name, file in moving.items()}
-    return masks, {name: MaskVideo(file, clip, max_pixels) for name, file in moving.items()}
+    found |= {name: Mask(file, hash_of(file), nothing) for name, file in moving.items()}
+    return found, {name: MaskVideo(file, clip, max_pixels) for name, file in moving.items()}
 
 
 def _moves(file: str, max_pixels: int) -> bool:
@@ -68,27 +68,30 @@ def _moves(file: str, max_pixels: int) -> bool:
 def moving_regions(
     styles: Sequence[tuple[Style, Any]],
     specs: Sequence[StyleSpec],
-    masks: Mapping[str, Mask],
+    read: Mapping[str, Mask],
     videos: Mapping[str, MaskVideo],
     regions: RegionSpecs,
     clip: Clip,
 ) -> list[Region]:
-    """Put styles into the regions that their specs name; masks of videos and faces are functions of the frame."""
+    """Put styles into the regions that their specs name.
+
+    Masks of videos and those that are found are functions of the frame; where nothing is found, nothing counts.
+    """
     fixed = images.Picture(np.zeros((clip.height, clip.width, 3), np.float32))
 
     def plane(name: str, mask: Mask) -> Any:
         if name in videos:
             return lambda frame: feathered(videos[name](frame), fixed, regions.feather)
+        if mask.plane is None:
+            return lambda frame: found(mask.source.removeprefix(masks.PREFIX), frame)
         return feathered(mask.plane, fixed, regions.feather)
 
-    def faces(frame: Frame) -> np.ndarray:
-        from wctstyle.faces import face_map  # here, as few videos ask for it
+    def found(kind: str, frame: Frame) -> np.ndarray:
+        plane = masks.found(kind, frame.rgb)
+        return NOWHERE if plane is None else feathered(plane, fixed, regions.feather)
 
-        found = face_map(frame.rgb)
-        return NOWHERE if found is None else found
-
-    planes = {name: plane(name, mask) for name, mask in masks.items()}
-    if any(spec.region == FACE for spec in specs):
-        planes[FACE] = faces
+    planes = {name: plane(name, mask) for name, mask in read.items()}
+    if any(spec.region == FACE for spec in specs) and FACE not in planes:
+        planes[FACE] = lambda frame: found(FACE, frame)
     named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
     return named_regions(named, planes, lambda: None, regions.dials)

@@ -126,10 +126,11 @@ class Painter:
         if flow is None or self.shot is None:
             self.shot, flow = Shot(photo, own_places(*photo.shape[:2]), frame.seconds), None
         shot = self.shot
-        if settings.colors == "match":
-            regions = self._stylizer.matched(regions, shot.first)
-            settings = replace(settings, colors="style")
-        by_itself = settings.colors == "only" or frame.alpha is not None or settings.refine
+        if any(region.colors_in(settings) == "match" for region in regions):
+            matched = self._stylizer.matched(regions, shot.first, settings)
+            regions = [replace(r, colors="style") if r.colors_in(settings) == "match" else r for r in matched]
+        recolored = any(region.colors_in(settings) == "only" for region in regions)
+        by_itself = recolored or frame.alpha is not None or settings.refine
         if by_itself or not settings.strength or small_sides(photo.shape, settings.look):
             content = photo if frame.alpha is None else images.Picture(photo, frame.alpha)
             result = self._stylizer.stylize(content, regions, settings).image
