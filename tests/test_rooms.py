@@ -18,6 +18,7 @@ ORDER = (
     "app",
     "cli __main__",
     "demo",
+    "jobs",
     "video batch",
     "looks",
     "recipe",
@@ -38,6 +39,7 @@ ORDER = (
     "cutout",
     "samples",
     "regions",
+    "places",
     "faces texture look",
     "images color",
     "settings errors types threads compilation files recent laps",
@@ -70,6 +72,8 @@ LIBRARY_OWNERS = {
     "requests": set(),
     "threadpoolctl": {"threads"},
     "cv2": {"faces"},
+    "ray": {"jobs"},
+    "fsspec": {"places"},
     "pickle": set(),
     "torch": set(),
     "tensorflow": set(),
@@ -89,8 +93,8 @@ CALL_OWNERS = {
 DEVICES = re.compile(r"(cpu|gpu|cuda|tpu|rocm|metal|mps)(:\d+)?", re.IGNORECASE)
 DEVICE_SETTINGS = {"jax_platforms", "jax_platform_name", "jax_default_device", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"}
 
-DEVICE_NAMERS = {"compilation"}
-"""The modules that may name a device: to ask whether there is one, so that others need not."""
+DEVICE_NAMERS = {"compilation", "jobs.cluster"}
+"""The modules that may name a device: to ask whether there is one, so that others need not, or how many Ray has."""
 
 LAYER = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms.split()}
 
