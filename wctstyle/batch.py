@@ -29,7 +29,7 @@ from wctstyle.inputs import (
 from wctstyle.laps import Laps
 from wctstyle.recipe import Recipe
 from wctstyle.regions import Style
-from wctstyle.settings import DEFAULT_MODEL, Settings
+from wctstyle.settings import DEFAULT_MODEL, Settings, checked_model
 from wctstyle.sources import Source, mask_sources, public_name, style_sources
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Setup:
     """All that makes a picture but its photo; names what is read, so that other processes can be told.
 
     Raises:
-        ConfigError: the quality is out of range.
+        ConfigError: there is no such model, or the quality is out of range.
     """
 
     styles: tuple[StyleSpec, ...]
@@ -59,6 +59,7 @@ class Setup:
     regions: RegionSpecs = RegionSpecs()
 
     def __post_init__(self) -> None:
+        checked_model(self.model)
         images.check_quality(self.quality)
 
 

@@ -62,6 +62,7 @@ class Cluster:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError) as error:
             raise WorkerError(f"--ray {address or ''}: cannot be reached or started: {error}") from error
+        ray._private.worker._worker_logs_enabled = False  # its words on dead workers go to stdout, where results are
         has = ray.cluster_resources()
         self._needs = {"num_gpus": 1} if has.get("GPU") else {"scheduling_strategy": "SPREAD"}
         most = int(has.get("GPU") or has.get("CPU") or 1)
