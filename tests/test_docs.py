@@ -60,6 +60,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
     for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
         images.save(folder / f"{name}.png", mask.astype(np.float32))
+    (folder / "manifest.csv").write_text(
+        "content,styles,strength,output\nphotos/one.jpg,painting.jpg,,\n"
+        "photos/two.jpg,painting.jpg:0.7;sample:marbling:0.3,0.8,blend.jpg\n"
+    )
     (folder / "photos").mkdir()
     images.save(folder / "photos" / "one.jpg", photo.rgb)
     images.save(folder / "photos" / "two.jpg", np.ascontiguousarray(photo.rgb[:, ::-1]))
@@ -73,13 +77,13 @@ def _is_run(words: list[str]) -> bool:
     """
     if {"vgg19", "--resume"} & set(words):
         return False
-    runs = ("stylize", "optimize", "compare", "suggest", "recipe", "samples", "looks")
+    runs = ("stylize", "batch", "optimize", "compare", "suggest", "recipe", "samples", "looks")
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 
 def _prepare(words: list[str]) -> list[str]:
     """Keep the command as it is, but for results that are there already and for steps that take minutes."""
-    if words[1] in ("stylize", "optimize", "compare") and not {"--overwrite", "--skip-existing"} & set(words):
+    if words[1] in ("stylize", "batch", "optimize", "compare") and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:
         words += ["--steps", "4"]
