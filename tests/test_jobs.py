@@ -128,7 +128,7 @@ def _run(pool: Any, folder: Path, names: list[str], told: list[str]) -> Any:
 
 
 @POOLS
-def test_a_worker_killed_while_it_writes_costs_nothing(pool: Any, tmp_path: Path):
+def test_a_worker_killed_while_it_writes_costs_nothing(pool: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     names = [*"abc", HELD, *"defghijklm"]
     told: list[str] = []
     killed: list[int] = []
@@ -142,6 +142,7 @@ def test_a_worker_killed_while_it_writes_costs_nothing(pool: Any, tmp_path: Path
     assert len(told) == 1
     assert told[0].startswith(f"{HELD} was ")
     assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {name: name for name in names}
+    assert capfd.readouterr() == ("", "")
 
 
 @POOLS
@@ -154,7 +155,7 @@ def test_a_task_that_kills_is_given_up(pool: Any, tmp_path: Path):
 
 
 @POOLS
-def test_who_stops_asking_ends_the_workers(pool: Any, tmp_path: Path):
+def test_who_stops_asking_ends_the_workers(pool: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     made = _run(pool(2), tmp_path, ["a", HELD, "b", *"cdefgh"], [])
     worker = next(made)[1]
     until = time.monotonic() + 60
@@ -166,6 +167,7 @@ def test_who_stops_asking_ends_the_workers(pool: Any, tmp_path: Path):
         _wait_for_end(pid)
     assert not list((tmp_path / "out").glob(".*"))
     assert not (tmp_path / "out" / HELD).exists()
+    assert capfd.readouterr().out == ""
 
 
 def _wait_for_end(pid: int) -> None:

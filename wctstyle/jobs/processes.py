@@ -45,6 +45,7 @@ class Processes:
         self.size, self._worker = size, worker
         self._context = multiprocessing.get_context("spawn")
         self._running: dict[Hashable, tuple[Any, Any]] = {}
+        self._busy: set[Hashable] = set()
 
     def start(self) -> Hashable:
         """Start a process; returns its id."""
@@ -59,6 +60,7 @@ class Processes:
 
     def send(self, worker: Hashable, task: Any, temporary: str) -> None:
         """Give a task to a process; one that died meanwhile is told by `wait`."""
+        self._busy.add(worker)
         with contextlib.suppress(OSError):
             self._running[worker][1].send((task, temporary))
 
@@ -69,6 +71,7 @@ class Processes:
         for connection in wait(list(by_end)):
             worker = by_end[connection]  # pyright: ignore[reportArgumentType]
             process = self._running[worker][0]
+            self._busy.discard(worker)
             try:
                 found.append((worker, self._running[worker][1].recv()))
             except (EOFError, OSError):  # it closes its end of the pipe by dying
@@ -78,17 +81,18 @@ class Processes:
         return found
 
     def stop(self) -> None:
-        """End all processes: those without a task at once, others after what they are at or after `PATIENCE`."""
-        running = [process for process, _ in self._running.values()]
-        for process, connection in self._running.values():
+        """End all processes: those with a task by a signal, others as their pipe closes, and all after `PATIENCE`."""
+        for worker in self._busy:
+            self._running[worker][0].terminate()
+        for _, connection in self._running.values():
             connection.close()
-            process.terminate()
-        for process in running:
+        for process, _ in self._running.values():
             process.join(PATIENCE)
             if process.is_alive():
                 process.kill()
                 process.join()
         self._running.clear()
+        self._busy.clear()
 
 
 def _ending(code: int | None) -> str:
@@ -123,4 +127,5 @@ class _Ended(BaseException):
 
 
 def _end(signum: int, frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise _Ended
