@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 import wctstyle
 from wctstyle import cli, images, places
 from wctstyle.batch import Batch
-from wctstyle.cli import contents, naming
+from wctstyle.cli import batch_command, contents, naming, outputs
 from wctstyle.cli.manifest import COLUMNS, read_manifest
 from wctstyle.cli.setups import PAINTING
 from wctstyle.errors import ConfigError, WeightsError
@@ -328,6 +329,18 @@ def test_a_manifest_is_painted_and_gone_on_with(trip: Path, one_model: Any):
     assert "contradict each other" in told(*arguments[:4], "--overwrite", "--skip-existing")
     over = manifest("content,styles,output\ntrip/a.png,waves.png,sea.png\nsea.png,waves.png,x.png\n")
     assert "sea.png: is one of the input pictures" in told("batch", over, "--overwrite")
+
+
+def test_many_photos_of_one_name_are_numbered_in_one_go(trip: Path):
+    """Thousands of IMG_0001 take no time for every pair of them."""
+    began = time.process_time()
+    rows = read_manifest(manifest("content,styles\n" + "trip/a.png,waves.png\n" * 3000))
+    planned = batch_command._plan(rows, "out", None, None)
+    chosen = outputs.plan_outputs(["trip/a.png"] * 3000, into_folder=True, out="out", format=None, overwrite=False,
+                                    inputs=["trip/a.png"])  # fmt: skip
+    assert time.process_time() - began < 3
+    names = ["out/a-stylized.png", *(f"out/a-stylized-{number}.png" for number in range(2, 3001))]
+    assert planned == names == [str(path) for path in chosen]
 
 
 def test_pictures_come_from_addresses_and_go_there(trip: Path, one_model: Any):

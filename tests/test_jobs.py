@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pretend import DEADLY, HELD, kill_holder, writer
 
+from benchmarks import scale
 from wctstyle import files, images, inputs, places
 from wctstyle.batch import Setup
 from wctstyle.errors import ConfigError, ImageError, WorkerError
@@ -94,6 +95,14 @@ def test_workers_that_all_die_at_once_end_the_run():
     with pytest.raises(WorkerError, match="workers in a row ended without a result; the last one fell over"):
         list(run(range(100), pool, name=lambda number, tried: f"{number}/{tried}"))
     assert pool.started == pool.size + pool.size * TRIES
+
+
+def test_the_benchmark_of_the_scheduler_counts_every_task():
+    found = scale.simulated(8, 200, 0.001, 0.2)
+    assert found["results"] == 200
+    assert 0 < found["lost"] < 60
+    assert found["started"] > 8
+    assert 0 < found["busy"] <= 1.1
 
 
 # --- Pools -------------------------------------------------------------------------------------------

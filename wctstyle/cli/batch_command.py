@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -105,6 +105,7 @@ def _plan(rows: Sequence[Row], out: str | None, template: str | None, format: Fo
     """Choose a place for each result: that of its row, or one by the template, numbered where it is taken."""
     taken = {places.join(out or "", row.output).casefold() for row in rows if row.output}
     read = identities([file for row in rows for file in row.files])
+    names: dict[str, Iterator[str]] = {}
     found = []
     for number, row in enumerate(rows, start=1):
         plain = places.join(out or "", row.output or named(template, row.content, row.setup, number, format))
@@ -112,7 +113,7 @@ def _plan(rows: Sequence[Row], out: str | None, template: str | None, format: Fo
             found.append(plain)
             continue
         place = next(
-            name for name in numbered_names(plain)
+            name for name in names.setdefault(plain, numbered_names(plain))
             if name.casefold() not in taken and (places.is_address(name) or identity(name) not in read)
         )  # fmt: skip
         taken.add(place.casefold())

@@ -212,8 +212,9 @@ def _free(
 ) -> list[Path]:
     """Choose a name for each result, by its plain one; `numbered`: where that exists, another one."""
     chosen: dict[str, Path] = {}  # by name without case, as not every file system tells A.png from a.png
+    names: dict[Path, Iterator[str]] = {}
     for wanted in plain:
-        for path in map(Path, numbered_names(str(wanted))):
+        for path in map(Path, names.setdefault(wanted, numbered_names(str(wanted)))):
             skip = numbered and not overwrite and os.path.lexists(path)
             if str(path).casefold() not in chosen and not skip and identity(path) not in taken:
                 chosen[str(path).casefold()] = path
