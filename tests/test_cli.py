@@ -29,8 +29,8 @@ from typer.testing import CliRunner
 
 import wctstyle
 from wctstyle import cli, color, images, inputs, recipe, samples, sources
-from wctstyle.batch import CONTENT_SIZE, Batch
-from wctstyle.cli import console, outputs, specs
+from wctstyle.batch import CONTENT_SIZE, Batch, Setup
+from wctstyle.cli import console, contents, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation
@@ -173,7 +173,7 @@ def test_folders_are_expanded_by_name_and_not_recursively(here: Path, photo: np.
     for name in ("b.PNG", "a.jpg", "below/c.png"):
         images.save(here / "trip" / name.lower(), photo)
     (here / "trip" / "notes.txt").write_text("no picture")
-    found = specs.expand_contents(["trip", "sea.png", "sample:cat", "sea.png"])
+    found = contents.expand_contents(["trip", "sea.png", "sample:cat", "sea.png"])
     assert found == [str(Path("trip/a.jpg")), str(Path("trip/b.png")), "sea.png", "sample:cat"]
 
 
@@ -181,7 +181,7 @@ def test_results_in_a_folder_are_no_photos_of_it(here: Path, photo: np.ndarray):
     (here / "trip").mkdir()
     for name in ("a.jpg", "a-stylized.png", "a-stylized-2.webp", "b-stylized.png", "a-stylized-late.png"):
         images.save(here / "trip" / name, photo)
-    found = specs.expand_contents(["trip", "trip/a-stylized.png"])
+    found = contents.expand_contents(["trip", "trip/a-stylized.png"])
     names = [Path(path).name for path in found]
     assert names == ["a-stylized-late.png", "a.jpg", "b-stylized.png", "a-stylized.png"]
 
@@ -206,12 +206,12 @@ def test_another_photo_of_the_same_name_is_made_once(here: Path, one_model: Any,
         (here / folder).mkdir()
         images.save(here / folder / "IMG_0001.png", rgb)
     batch = ("stylize", "--style", "waves.png", "--skip-existing", "-o", "done")
-    for contents, told in (
+    for photos, told in (
         (["trip"], "done/IMG_0001-stylized.png\n"),
         (["party"], "done/IMG_0001-stylized-2.png\n"),
         (["party", "trip"], ""),
     ):
-        result = invoke(*batch, *contents)
+        result = invoke(*batch, *photos)
         assert (result.exit_code, result.stdout) == (0, told)
     (here / "done" / "IMG_0001-stylized.png").unlink()
     assert invoke(*batch, "party").stdout == ""  # found under its number
@@ -350,7 +350,7 @@ def test_the_recipe_of_a_stopped_picture_says_so(here: Path, photo: np.ndarray):
 def test_all_missing_contents_are_named_at_once(here: Path):
     (here / "empty").mkdir()
     with pytest.raises(ImageError) as caught:
-        specs.expand_contents(["gone.jpg", "sea.png", "empty", "https://example.org/x.jpg"])
+        contents.expand_contents(["gone.jpg", "sea.png", "empty", "https://example.org/x.jpg"])
     lines = str(caught.value).splitlines()
     assert lines[0] == "gone.jpg: there is no such file; check the name and the folder"
     assert lines[1].startswith("empty: no pictures in this folder; wanted one of .jpg")
@@ -870,7 +870,7 @@ def test_a_batch_of_python_names_its_arguments():
     with pytest.raises(ConfigError, match=r"^style_size=64 and stroke_scale=2.0 contradict each other"):
         inputs.Strokes(64, 2.0)
     with pytest.raises(ConfigError, match=r"^quality is 0"):
-        Batch([], Settings(), model="slim", sizes=inputs.Sizes(), quality=0, warn=pytest.fail)
+        Setup((), quality=0)
 
 
 def test_no_weight_left_warns_and_returns_the_photo(here: Path, one_model: Any):

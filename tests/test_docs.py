@@ -72,6 +72,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "frames").mkdir()
     for number in range(2):
         images.save(folder / "frames" / f"{number}.png", photo.rgb)
+    (folder / "manifest.csv").write_text(
+        "content,styles,strength,output\nphotos/one.jpg,painting.jpg,,\n"
+        "photos/two.jpg,painting.jpg:0.7;sample:marbling:0.3,0.8,blend.jpg\n"
+    )
     (folder / "photos").mkdir()
     images.save(folder / "photos" / "one.jpg", photo.rgb)
     images.save(folder / "photos" / "two.jpg", np.ascontiguousarray(photo.rgb[:, ::-1]))
@@ -100,13 +104,14 @@ def _is_run(words: list[str]) -> bool:
     """
     if {"vgg19", "--resume"} & set(words):
         return False
-    runs = ("stylize", "video", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask")
+    runs = ("stylize", "batch", "video", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask")
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 
 def _prepare(words: list[str]) -> list[str]:
     """Keep the command as it is, but for results that are there already and for steps that take minutes."""
-    if words[1] in ("stylize", "video", "optimize", "compare") and not {"--overwrite", "--skip-existing"} & set(words):
+    painting = ("stylize", "batch", "video", "optimize", "compare")
+    if words[1] in painting and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:
         words += ["--steps", "4"]

@@ -18,6 +18,7 @@ ORDER = (
     "app",
     "cli __main__",
     "demo",
+    "jobs",
     "video",
     "batch",
     "looks",
@@ -40,6 +41,7 @@ ORDER = (
     "cutout",
     "samples",
     "regions",
+    "places",
     "faces texture look finding",
     "guided",
     "images color",
@@ -74,6 +76,8 @@ LIBRARY_OWNERS = {
     "threadpoolctl": {"threads"},
     "av": {"video"},
     "cv2": {"faces", "finding", "video"},
+    "ray": {"jobs"},
+    "fsspec": {"places"},
     "pickle": set(),
     "torch": set(),
     "tensorflow": set(),
@@ -93,8 +97,8 @@ CALL_OWNERS = {
 DEVICES = re.compile(r"(cpu|gpu|cuda|tpu|rocm|metal|mps)(:\d+)?", re.IGNORECASE)
 DEVICE_SETTINGS = {"jax_platforms", "jax_platform_name", "jax_default_device", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"}
 
-DEVICE_NAMERS = {"compilation"}
-"""The modules that may name a device: to ask whether there is one, so that others need not."""
+DEVICE_NAMERS = {"compilation", "jobs.cluster"}
+"""The modules that may name a device: to ask whether there is one, so that others need not, or how many Ray has."""
 
 LAYER = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms.split()}
 

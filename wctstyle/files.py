@@ -11,26 +11,32 @@ from pathlib import Path
 import platformdirs
 
 
-def replace_file(target: Path, data: bytes) -> None:
+def temporary_name() -> str:
+    """Return a name that no other file has."""
+    return f".wctstyle-{secrets.token_hex(8)}.tmp"
+
+
+def replace_file(target: Path, data: bytes, temporary: str | None = None) -> None:
     """Write `data` to a temporary file and rename it to `target`, so that no reader sees a partial file.
 
-    Keeps the mode of the file it replaces. Leaves no temporary file behind if it fails or is interrupted.
+    Keeps the mode of the file it replaces. Leaves no temporary file behind if it fails or is interrupted. Who may have
+    to clean up after a killed process gives the temporary file's name.
 
     Raises:
         OSError: the write failed; `target` is unchanged.
     """
-    temporary = target.parent / f".wctstyle-{secrets.token_hex(8)}.tmp"
+    written = target.parent / (temporary or temporary_name())
     try:
-        with temporary.open("xb") as file:
+        with written.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        os.replace(temporary, target)
+            written.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(written, target)
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            written.unlink(missing_ok=True)
 
 
 def user_folder(name: str) -> Path:

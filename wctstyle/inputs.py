@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from wctstyle import images, masks, samples
+from wctstyle import images, masks, places, samples
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.regions import FACE, REST, Dials, Region, Style, fitted, fitted_part, mask_of, named_regions, softened
@@ -162,9 +162,11 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def read(source: str, max_pixels: int) -> images.Picture:
-    """Read a picture by its path, as `sample:NAME` or from standard input (`-`)."""
+    """Read a picture by its path, its address (`places`), as `sample:NAME` or from standard input (`-`)."""
     if source.startswith(samples.PREFIX):
         return samples.picture(source.removeprefix(samples.PREFIX))
+    if places.is_address(source):
+        return images.load(places.read(source), max_pixels=max_pixels)
     return images.load(opened(source), max_pixels=max_pixels)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wctstyle import __version__, samples
+from wctstyle.cli.batch_command import batch
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
@@ -104,6 +105,7 @@ def list_samples(
     print_table(table)
 
 
+app.command()(batch)
 app.command()(optimize)
 app.command()(compare)
 app.command()(suggest)

@@ -11,9 +11,9 @@ from rich.text import Text
 from wctstyle import images, masks
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, print_table
+from wctstyle.cli.contents import expand_contents
 from wctstyle.cli.options import output_option
 from wctstyle.cli.outputs import plan_outputs
-from wctstyle.cli.specs import expand_contents
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import read
 

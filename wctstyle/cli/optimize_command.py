@@ -15,7 +15,7 @@ from wctstyle import images
 from wctstyle.cli import optimize_options as own
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, tell, warn
-from wctstyle.cli.looks_command import in_look
+from wctstyle.cli.looks_command import given_options, in_look
 from wctstyle.cli.optimize_options import DEFAULTS, STARTS
 from wctstyle.cli.optimize_run import (
     Wanted,
@@ -92,10 +92,10 @@ def optimize(
 
     Ctrl-C keeps the picture so far; the same command with --resume goes on.
     """
-    values = in_look(context, use_look, {
+    values = in_look(use_look, {
         "strength": strength, "content_weight": content_weight, "keep_faces": keep_faces, "blend": blend,
         "colors": colors, "color": color, "style": style, "model": model, "stroke_scale": stroke_scale,
-    })  # fmt: skip
+    }, given_options(context), slow=True)  # fmt: skip
     style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
     settings = from_options(
         OptimizeSettings, steps=steps, optimizer=optimizer, style_weight=style_weight, tv_weight=tv_weight,

@@ -19,6 +19,7 @@ _T = TypeVar("_T")
 style_option = functools.partial(typer.Option, rich_help_panel="Style")
 size_option = functools.partial(typer.Option, rich_help_panel="Size")
 output_option = functools.partial(typer.Option, rich_help_panel="Output")
+many_option = functools.partial(typer.Option, rich_help_panel="Many pictures")
 
 Style = Annotated[
     list[str] | None,
@@ -135,7 +136,12 @@ def option_names() -> Iterator[None]:
     try:
         yield
     except (ConfigError, ImageError) as error:
-        raise type(error)(_GIVEN.sub(lambda found: f"{_option(found[1])} ", str(error))) from error
+        raise type(error)(with_option_names(str(error))) from error
+
+
+def with_option_names(text: str) -> str:
+    """Write `size=0` in an error as `--size 0`."""
+    return _GIVEN.sub(lambda found: f"{_option(found[1])} ", text)
 
 
 def from_options(checked: Callable[..., _T], **values: Any) -> _T:

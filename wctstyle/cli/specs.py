@@ -8,10 +8,10 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from wctstyle import images, regions, samples
+from wctstyle import images, places, regions, samples
+from wctstyle.cli.contents import photos_of, why_unreadable
 from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import STDIN, RegionSpec, RegionSpecs, StyleSpec
@@ -25,17 +25,18 @@ Format = Literal["png", "jpg", "webp"]
 Preprocessing = Literal["caffe", "torchvision"]
 """The same as `weights.Preprocessing`, which takes long to import."""
 
-RESULT = re.compile(r"-stylized(-\d+)?$")
-"""How the name of a result ends, before its suffix, unless another was given."""
-
 
 @dataclass(frozen=True)
 class Named:
-    """The pictures that a command names, none of them read yet, and its regions."""
+    """The pictures that a command names, none of them read yet, and its regions.
+
+    folders: for each photo the folder that it lies in, below the one that was searched; "" where it was named itself.
+    """
 
     contents: list[str]
     styles: list[StyleSpec]
     regions: RegionSpecs
+    folders: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def files(self) -> list[str]:
@@ -54,8 +55,12 @@ def named_pictures(
     dials: Sequence[str] | None = None,
     feather: float = DEFAULT_FEATHER,
     mask_map: str | None = None,
+    *,
+    recursive: bool = False,
+    apart: str | None = None,
+    addresses: bool = False,
 ) -> Named:
-    """Find out which pictures the arguments of `command` name.
+    """Find out which pictures the arguments of `command` name; see `photos_of` for the last three.
 
     Raises:
         ConfigError: there is no style, or a style, mask, region or sample makes no sense.
@@ -64,7 +69,10 @@ def named_pictures(
     specs = parse_styles(styles, command=command)
     parsed, own = parse_masks(masks, specs, mask_map), parse_dials(dials, specs)
     regions = from_options(RegionSpecs, masks=parsed, dials=own, feather=feather)
-    named = Named(expand_contents(contents), parse_style_masks(style_masks, specs), regions)
+    photos = photos_of(contents, recursive=recursive, apart=apart, addresses=addresses)
+    named = Named(list(photos), parse_style_masks(style_masks, specs), regions, list(photos.values()))
+    if not addresses and (given := next(filter(places.is_address, named.files), None)):
+        raise ImageError(why_unreadable(given))
     if named.files.count(STDIN) > 1:
         raise ConfigError(f"{STDIN}: is standard input, which can be read once; give a file for the other picture")
     return named
@@ -79,7 +87,8 @@ def named_photo(command: str, content: str, *others: Any) -> Named:
     """
     named = named_pictures(command, [content], *others)
     if named.contents != [content]:
-        raise ConfigError(f"{content}: is a folder; one photo is optimised at a time")
+        what = "a folder" if os.path.isdir(content) else "a pattern"
+        raise ConfigError(f"{content}: is {what}; one photo is optimised at a time")
     if not any(style.weight for style in named.styles):
         raise ConfigError("--style: all weights are 0, so there is no style to optimise for; give one above 0")
     return named
@@ -281,61 +290,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def expand_contents(contents: Sequence[str]) -> list[str]:
-    """Replace folders by the pictures in them (by name, not recursive) and drop repetitions.
-
-    What `stylize` made in a folder of photos is no photo of it: NAME-stylized.png where there is a picture NAME.
-
-    Raises:
-        ConfigError: a `sample:` has an unknown name.
-        ImageError: files that do not exist or folders without pictures, all together.
-    """
-    found: dict[str, None] = {}
-    problems = []
-    for content in contents:
-        if content.startswith(samples.PREFIX):
-            samples.path(content.removeprefix(samples.PREFIX))
-            found[content] = None
-        elif content == STDIN:
-            found[content] = None
-        elif os.path.isdir(content):
-            pictures = _pictures_in(content)
-            found |= dict.fromkeys(pictures)
-            if not pictures:
-                problems.append(f"{content}: no pictures in this folder; wanted one of {readable()}")
-        elif os.path.exists(content):
-            found[content] = None
-        else:
-            problems.append(_why_unreadable(content))
-    if problems:
-        raise ImageError("\n".join(problems))
-    return list(found)
-
-
-def readable() -> str:
-    """List the suffixes of pictures that can be read."""
-    return ", ".join(images.SUPPORTED_SUFFIXES)
-
-
-def _pictures_in(folder: str) -> list[str]:
-    try:
-        found = [path for path in sorted(Path(folder).iterdir()) if images.is_image_file(path)]
-    except OSError as error:
-        raise ImageError(f"{folder}: the folder cannot be read: {error.strerror or error}") from error
-    stems = {path.stem for path in found}
-
-    def is_result(path: Path) -> bool:
-        photo = RESULT.sub("", path.stem)
-        return photo != path.stem and photo in stems
-
-    return [str(path) for path in found if not is_result(path)]
-
-
-def _why_unreadable(path: str) -> str:
-    try:
-        images.load(path)
-    except ImageError as error:
-        return str(error)
-    return f"{path}: appeared only now; run the command again"

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from wctstyle.batch import CONTENT_SIZE
-from wctstyle.cli.options import output_option, result_file, result_size, size_option, style_option
+from wctstyle.cli.naming import FIELDS
+from wctstyle.cli.options import many_option, output_option, result_file, result_size, size_option, style_option
 from wctstyle.cli.specs import Format
+from wctstyle.jobs.sheets import MOST
 from wctstyle.settings import MAX_STRENGTH, BlendKind, ModelName, TransformKind
 
 Contents = Annotated[
@@ -16,7 +18,8 @@ Contents = Annotated[
     typer.Argument(
         metavar="CONTENT",
         show_default=False,
-        help="Photos, folders of photos (subfolders and earlier results are ignored), sample:NAME, or - (stdin).",
+        help="Photos, folders of photos (earlier results are ignored), patterns as 'trip/**/*.jpg', sample:NAME, or - "
+        "(stdin).",
     ),
 ]
 Strength = Annotated[
@@ -81,6 +84,47 @@ SkipExisting = Annotated[
     output_option(
         "--skip-existing",
         help="Leave results of the same photo and settings, by their recipes: goes on with a batch that was stopped.",
+    ),
+]
+Recursive = Annotated[
+    bool,
+    many_option("--recursive", "-r", help="Take the subfolders of folders too; their results lie in folders alike."),
+]
+EachStyle = Annotated[
+    bool, many_option("--each-style", help="Paint every photo in every style, each alone, instead of a blend.")
+]
+Name = Annotated[
+    str | None,
+    many_option(
+        "--name",
+        metavar="TEMPLATE",
+        show_default="{stem}-stylized.png, with --each-style {stem}-{style}.png",
+        help=f"How results are called in the output folder; the fields are {', '.join(FIELDS)}.",
+    ),
+]
+Sheet = Annotated[
+    str | None,
+    many_option(
+        "--sheet", metavar="FILE", show_default=False, help=f"Put small pictures of all results, up to {MOST}, on one."
+    ),
+]
+KeepGoing = Annotated[
+    bool,
+    many_option("--keep-going/--stop-at-failure", help="What to do when one of several pictures fails."),
+]
+Report = Annotated[
+    str | None,
+    many_option(
+        "--report",
+        metavar="FILE",
+        show_default=False,
+        help="Write a line of JSON for each picture: content, output, seconds, and error where it failed.",
+    ),
+]
+Workers = Annotated[
+    int,
+    many_option(
+        "--workers", min=1, metavar="N", help="Paint with so many processes; each has its own model and memory."
     ),
 ]
 AsJson = Annotated[bool, output_option("--json", help="Print one JSON object per picture, nothing else.")]

@@ -16,7 +16,7 @@ from wctstyle import images
 from wctstyle.cli import options, specs
 from wctstyle.cli import stylize_options as own
 from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, say, waiting, warn
-from wctstyle.cli.looks_command import in_look
+from wctstyle.cli.looks_command import given_options, in_look
 from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from, style_option
 from wctstyle.cli.outputs import check_folder, check_free, check_writable
 from wctstyle.cli.specs import NAME, Named, named_pictures
@@ -148,11 +148,11 @@ def video(
 
     wctstyle video clip.mp4 --style painting.jpg -o painted.mp4
     """
-    values = in_look(context, use_look, {
+    values = in_look(use_look, {
         "strength": strength, "detail": detail, "colors": colors, "color": color, "texture": texture,
         "keep_faces": keep_faces, "transform": transform, "blend": blend, "look": look, "refine": refine,
         "style": style, "model": model, "stroke_scale": stroke_scale,
-    })  # fmt: skip
+    }, given_options(context))  # fmt: skip
     style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
     settings, tracks = _settings(values)
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
