@@ -3,17 +3,22 @@
 Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transparency apart.
 
 The modules import only downwards: writing, recipes, reading, modes, profiles, formats, those of single formats (pngs,
-jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, picture.
+jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, raster, picture.
 """
 
 from wctstyle.images.arrays import as_array, checked_rgb, checked_values
 from wctstyle.images.formats import SUPPORTED_SUFFIXES
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS
 from wctstyle.images.picture import (
+    Part,
     Picture,
+    as_floats,
+    as_kind,
     fill_hidden,
     flatten,
+    hidden_filled,
     resample,
+    resample_part,
     resize,
     resize_planes,
     resize_to,
@@ -21,6 +26,7 @@ from wctstyle.images.picture import (
     trimmed,
     visible_box,
 )
+from wctstyle.images.raster import Raster, slabs
 from wctstyle.images.reading import BinaryStream, is_image_file, load
 from wctstyle.images.recipes import read_recipe
 from wctstyle.images.writing import DEFAULT_QUALITY, check_quality, encode, make_folder, save
@@ -30,24 +36,31 @@ __all__ = [
     "DEFAULT_QUALITY",
     "SUPPORTED_SUFFIXES",
     "BinaryStream",
+    "Part",
     "Picture",
+    "Raster",
     "check_quality",
     "as_array",
+    "as_floats",
+    "as_kind",
     "checked_rgb",
     "checked_values",
     "encode",
     "fill_hidden",
     "flatten",
+    "hidden_filled",
     "is_image_file",
     "load",
     "make_folder",
     "read_recipe",
     "resample",
+    "resample_part",
     "resize",
     "resize_planes",
     "resize_to",
     "save",
     "scaled_sides",
+    "slabs",
     "trimmed",
     "visible_box",
 ]
