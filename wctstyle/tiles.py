@@ -1,0 +1,91 @@
+"""Tiles: windows of a picture that together give what the whole would, as each is computed with a halo.
+
+A pixel that is painted depends on what the encoder and the decoder see around it, which the tables of their
+convolutions tell. Windows begin and end within the padded picture, so at its borders the networks reflect what they
+reflect in the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from wctstyle.encoder import CELL, CODE_LEVEL, ModelConfig
+from wctstyle.settings import MAX_SIDE
+from wctstyle.sizes import padded_side
+
+TILE_AREA = 1536 * 1536 * 16
+"""Most pixels of a tile times channels of the first stage: about 0.6 GiB while a tile is painted."""
+
+PIECE = 512
+"""Side of the pieces that are measured."""
+
+MEASURED = 16
+"""Pieces that are measured of a picture of many tiles, 4 megapixels: more change the map less than a level."""
+
+
+def reach(convs: list[tuple[str, int, int]]) -> int:
+    """Return how many pixels to each side a run of 3x3 convolutions sees, in whole cells of a code.
+
+    A convolution of stage k sees one position to each side, 2^(k - 1) pixels.
+    """
+    pixels = sum(2 ** (int(name[4]) - 1) for name, _, _ in convs)
+    return -(-pixels // CELL) * CELL
+
+
+def encoder_reach(config: ModelConfig) -> int:
+    """Return how many pixels around a cell its code depends on."""
+    return reach([conv for conv in config.convs() if conv[0] <= f"conv{CODE_LEVEL}_1"])
+
+
+def decoder_reach(config: ModelConfig) -> int:
+    """Return how many pixels around a pixel there are codes on which it depends."""
+    return reach(config.convs("decoder"))
+
+
+class Span(NamedTuple):
+    """One side of a tile: what is computed, within the padded picture, and what of it is used, within the picture."""
+
+    window: slice
+    core: slice
+
+    @property
+    def inside(self) -> slice:
+        """The core as it lies in the window."""
+        return slice(self.core.start - self.window.start, self.core.stop - self.window.start)
+
+
+def spans(side: int, tile: int, halo: int) -> list[Span]:
+    """Cover a side by windows of `tile` pixels, or one as long as the padded side, of which the cores touch.
+
+    Each core lies `halo` pixels or more inside its window, except at the picture's borders. `tile` and `halo` are
+    multiples of `CELL`, and so is all but the end of the last core.
+    """
+    whole = padded_side(side)
+    if whole <= tile:
+        return [Span(slice(0, whole), slice(0, side))]
+    count = -(-(whole - 2 * halo) // (tile - 2 * halo))
+    starts = [round(number * (whole - tile) / (count - 1) / CELL) * CELL for number in range(count)]
+    borders = [(start + before + tile) // (2 * CELL) * CELL for before, start in pairwise(starts)]
+    borders = [0, *(min(border, side) for border in borders), side]
+    cores = [slice(*pair) for pair in pairwise(borders)]
+    found = [Span(slice(at, at + tile), core) for at, core in zip(starts, cores, strict=True)]
+    return [span for span in found if span.core.start < span.core.stop]  # the last may hold padding alone
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a picture is cut: sides of the windows that are painted and measured, and how many of these at most."""
+
+    tile: int
+    piece: int = PIECE
+    measured: int = MEASURED
+
+    @classmethod
+    def of(cls, config: ModelConfig, shape: tuple[int, int]) -> Tiling:
+        """Choose how a picture is cut: not at all where it can be rendered in one piece."""
+        if max(shape) <= MAX_SIDE:
+            return cls(MAX_SIDE, MAX_SIDE)
+        fitting = (side for side in range(MAX_SIDE, 0, -CELL) if side == padded_side(side))
+        return cls(next(side for side in fitting if side**2 * config.channels[0] <= TILE_AREA))
