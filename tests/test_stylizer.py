@@ -29,13 +29,14 @@ from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.model import build
+from wctstyle.measuring import content_hash
 from wctstyle.moments import measure
 from wctstyle.optimizer import Optimizer, OptimizeSettings, memory
 from wctstyle.plan import counted
 from wctstyle.regions import Region
 from wctstyle.settings import MAX_SIDE, MAX_STRENGTH, BlendKind, ColorsKind, Settings, TransformKind
 from wctstyle.sizes import SMALLEST_SIDE, pad_to_family, padded_side
-from wctstyle.stylizer import Stylizer, content_hash, stylize
+from wctstyle.stylizer import Stylizer, stylize
 
 # fmt: off
 TWELVE_SIZES = [

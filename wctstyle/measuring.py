@@ -92,9 +92,9 @@ def style_pixels(style: Style) -> Style:
     """Return a style as checked pixels and a mask, whether or not its picture has been measured."""
     code = style.picture
     if isinstance(code, StyleCode):
-        return Style(code.pixels, code.mask if style.mask is None else style.mask)
+        return replace(style, picture=code.pixels, mask=code.mask if style.mask is None else style.mask)
     rgb = checked(code, "style picture")
-    return Style(rgb, fitted_part(style, *rgb.shape[:2]))
+    return replace(style, picture=rgb, mask=fitted_part(style, *rgb.shape[:2]))
 
 
 def _style_key(rgb: Rgb, part: Float[np.ndarray, "h w"] | None) -> str:
@@ -183,7 +183,10 @@ class Measurer:
                 found.append(region)
                 continue
             goal = color.colors_of(photo, opacity if share is None else share if opacity is None else share * opacity)
-            styles = [(recolored(style, goal), weight) for style, weight in weighted_styles(region.styles)]
+            styles = [
+                (replace(style, picture=recolored(style, goal), mask=None), weight)
+                for style, weight in weighted_styles(region.styles)
+            ]
             found.append(replace(region, styles=styles))
         return found
 

@@ -117,7 +117,8 @@ def resize_to(picture: Picture, *, height: int, width: int) -> Picture:
     """Scales a picture to exactly `height` x `width` pixels, as `resize` does."""
     if (picture.height, picture.width) == (height, width):
         return picture
-    return frozen(*unweighted(resample(weighted(picture.rgb, picture.alpha), height=height, width=width)), picture.source)
+    planes = resample(weighted(picture.rgb, picture.alpha), height=height, width=width)
+    return frozen(*unweighted(planes), picture.source)
 
 
 def weighted(rgb: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"] | None) -> Float[np.ndarray, "h w c"]:

@@ -93,6 +93,11 @@ class Raster:
         """Cuts out a box; copies nothing."""
         return replace(self, pixels=self.pixels[box], alpha=None if self.alpha is None else self.alpha[box])
 
+    def thinned(self, long_side: int) -> Raster:
+        """Keeps every so manieth row and column, so that no more than a long side is left; averages nothing."""
+        step = -(-max(self.shape) // long_side)
+        return self.trimmed((slice(None, None, step), slice(None, None, step)))
+
     def resized(self, *, height: int, width: int) -> Picture:
         """Scales to a picture, as `resize_to` does."""
         if (height, width) == self.shape:
