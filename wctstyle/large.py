@@ -14,7 +14,7 @@ import numpy as np
 from wctstyle import images
 from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Result, Rgb, StyleCode, shape_of
-from wctstyle.cutout import Content, Cutout, pixels_of
+from wctstyle.cutout import Content, Cutout
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
@@ -63,14 +63,6 @@ def large_photo(content: Any) -> images.Raster | None:
     if isinstance(content, ContentCode | Cutout) or max(np.shape(content)[:2], default=0) <= MAX_SIDE:
         return None
     return images.Raster(images.checked_rgb(content, "content picture"))
-
-
-def _filled(small: images.Picture) -> Rgb | Cutout:
-    """Return a small copy as the content of its own canvas."""
-    if small.alpha is None:
-        return small.rgb
-    shape = small.height, small.width
-    return Cutout(images.fill_hidden(small).rgb, small.alpha, (slice(0, shape[0]), slice(0, shape[1])), shape)
 
 
 def _check_large(photo: images.Raster, settings: Settings, paints: bool) -> None:
@@ -132,8 +124,7 @@ class Large(Measurer, abc.ABC):
         visible, at = content.trimmed(box), (box[0].start, box[1].start)
         photo = Photo(visible, content.shape, at)
         height, width = looks.small_sides(visible.shape, settings.look or DEFAULT_LOOK, margin=1.0) or visible.shape
-        reduced = _filled(visible.resized(height=height, width=width))
-        photo = replace(photo, instead=reduced.rgb if isinstance(reduced, Cutout) else None)
+        photo, reduced, shrunken = photo.composed_at(height, width)
         if settings.strength and any(region.colors_in(settings) == "match" for region in regions):
             thinned = visible.thinned(MATCHED_SIDE)
             seen = photo.small_regions(regions, *thinned.shape)
@@ -149,7 +140,7 @@ class Large(Measurer, abc.ABC):
             for rows in visible.slabs():
                 out(photo.rgb((rows, slice(0, visible.width))))
             return replace(base, image=base.image[:0])
-        second = self._repainting(photo, base, reduced, pixels_of(reduced), regions, inside, settings)
+        second = self._repainting(photo, base, reduced, shrunken, regions, inside, settings)
         if paints:
             second.plan()
         laps.end("encode")

@@ -76,6 +76,18 @@ class Photo:
         own = (slice(span.start - wide.start, span.stop - wide.start) for span, wide in zip(part, around, strict=True))
         return filled[tuple(own)]
 
+    def composed_at(self, height: int, width: int) -> tuple[Photo, Rgb | Cutout, Rgb]:
+        """Return the photo with hidden pixels filled, a small copy as a canvas of its own, and that without opacity."""
+        planes = self.raster.resized_planes(height, width)
+        rgb, alpha = images.unweighted(planes)
+        if alpha is None:
+            return self, rgb, rgb
+        photo = replace(self, instead=images.fill_hidden(images.Picture(rgb, alpha)).rgb)
+        planes = self.raster.resized_planes(height, width, read=photo.rgb)
+        rgb, _ = images.unweighted(planes)
+        whole = slice(0, height), slice(0, width)
+        return photo, Cutout(rgb, alpha, whole, (height, width)), np.clip(planes[..., :3], 0, 1)
+
     def reduced(self, long_side: int) -> Rgb:
         """Return the photo at another size."""
         scale = long_side / max(self.raster.shape)

@@ -24,6 +24,7 @@ from wctstyle.images.picture import (
     resize_to,
     scaled_sides,
     trimmed,
+    unweighted,
     visible_box,
 )
 from wctstyle.images.raster import Raster, slabs
@@ -62,5 +63,6 @@ __all__ = [
     "scaled_sides",
     "slabs",
     "trimmed",
+    "unweighted",
     "visible_box",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -102,8 +102,7 @@ class Raster:
         """Scales to a picture, as `resize_to` does."""
         if (height, width) == self.shape:
             return self.picture()
-        rgb, alpha = self._scaled(height, width)
-        return frozen(rgb, alpha, self.source)
+        return frozen(*unweighted(self.resized_planes(height, width)), self.source)
 
     def scaled(self, *, height: int, width: int) -> Raster:
         """Scales to pixels of the same kind."""
@@ -111,26 +110,27 @@ class Raster:
         alpha = None if self.alpha is None else np.empty((height, width), self.pixels.dtype)
         for rows in slabs(height, width):
             part = (rows, slice(0, width))
-            rgb, opacity = self._scaled(height, width, rows)
+            rgb, opacity = unweighted(self.resized_planes(height, width, rows))
             pixels[part] = as_kind(rgb, pixels.dtype)
             if alpha is not None and opacity is not None:
                 alpha[part] = as_kind(opacity, alpha.dtype)
         return replace(self, pixels=pixels, alpha=alpha)
 
-    def _scaled(self, height: int, width: int, rows: slice | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Scales colours, weighted by opacity, and opacity; or so many rows of them."""
-        rows = slice(0, height) if rows is None else rows
+    def resized_planes(
+        self, height: int, width: int, rows: slice | None = None, *, read: Callable[[Part], np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Scales what `picture.weighted` joins; returns so many rows. `read` gives the colours instead of `rgb`."""
+        rows, read = rows or slice(0, height), read or self.rgb
         scale = self.height / height
         reach = 3 * max(1.0, scale) + 2
         taken = slice(max(0, int(rows.start * scale - reach)), min(self.height, int(rows.stop * scale + reach) + 1))
         thin = []
         for slab in slabs(taken.stop - taken.start, self.width):
             own = (slice(taken.start + slab.start, taken.start + slab.stop), slice(0, self.width))
-            rgb, opacity = self.rgb(own), self.opacity(own)
+            rgb, opacity = read(own), self.opacity(own)
             thin.append(resample(weighted(rgb, opacity), height=len(rgb), width=width))  # across first, as Pillow does
         box = (0, rows.start * scale - taken.start, width, min(rows.stop * scale, self.height) - taken.start)
-        planes = resample(np.concatenate(thin), height=rows.stop - rows.start, width=width, box=box)
-        return unweighted(planes)
+        return resample(np.concatenate(thin), height=rows.stop - rows.start, width=width, box=box)
 
 
 def slabs(height: int, width: int) -> Iterator[slice]:
