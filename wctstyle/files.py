@@ -6,23 +6,26 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
 
-def replace_file(target: Path, data: bytes) -> None:
-    """Write `data` to a temporary file and rename it to `target`, so that no reader sees a partial file.
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that is renamed to `target` at the end, so that no reader sees a partial file.
 
-    Keeps the mode of the file it replaces. Leaves no temporary file behind if it fails or is interrupted.
+    Keeps the mode of the file it replaces. Leaves no temporary file behind if the body fails or is interrupted.
 
     Raises:
         OSError: the write failed; `target` is unchanged.
     """
     temporary = target.parent / f".wctstyle-{secrets.token_hex(8)}.tmp"
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
+        with temporary.open("x+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
@@ -31,6 +34,12 @@ def replace_file(target: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def replace_file(target: Path, data: bytes) -> None:
+    """Write a file as `replacing` does."""
+    with replacing(target) as file:
+        file.write(data)
 
 
 def user_folder(name: str) -> Path:

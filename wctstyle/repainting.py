@@ -247,7 +247,7 @@ class Repainting:
         inside = of_cells((rows[:, None] * columns)[None, :, :, None])
         pixels = self._lifted(tile) if self._whole is None else None
         code = self._code(pixels)
-        seen = np.float32(1)
+        seen: Any = np.float32(1)
         if self._photo.raster.alpha is not None:
             seen = self._read(tile, lambda part: self._photo.raster.opacity(part), mode="edge")  # pyright: ignore
             seen = seen[None, :, :, None]

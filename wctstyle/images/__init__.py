@@ -2,8 +2,8 @@
 
 Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transparency apart.
 
-The modules import only downwards: writing, recipes, reading, modes, profiles, formats, those of single formats (pngs,
-jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, raster, picture.
+The modules import only downwards: writing, rows, recipes, reading, modes, profiles, formats, those of single formats
+(pngs, jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, raster, picture.
 """
 
 from wctstyle.images.arrays import as_array, checked_rgb, checked_values
@@ -28,18 +28,20 @@ from wctstyle.images.picture import (
     visible_box,
 )
 from wctstyle.images.raster import Raster, slabs
-from wctstyle.images.reading import BinaryStream, is_image_file, load
+from wctstyle.images.reading import BinaryStream, is_image_file, load, load_raster
 from wctstyle.images.recipes import read_recipe
-from wctstyle.images.writing import DEFAULT_QUALITY, check_quality, encode, make_folder, save
+from wctstyle.images.writing import DEFAULT_QUALITY, Kept, RowWriter, check_quality, encode, make_folder, save, saving
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "DEFAULT_QUALITY",
     "SUPPORTED_SUFFIXES",
     "BinaryStream",
+    "Kept",
     "Part",
     "Picture",
     "Raster",
+    "RowWriter",
     "check_quality",
     "as_array",
     "as_floats",
@@ -52,6 +54,7 @@ __all__ = [
     "hidden_filled",
     "is_image_file",
     "load",
+    "load_raster",
     "make_folder",
     "read_recipe",
     "resample",
@@ -60,6 +63,7 @@ __all__ = [
     "resize_planes",
     "resize_to",
     "save",
+    "saving",
     "scaled_sides",
     "slabs",
     "trimmed",
