@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wctstyle import __version__, images
 from wctstyle.cutout import visible_sides
@@ -18,10 +22,9 @@ from wctstyle.inputs import (
     StyleSpec,
     fit_parts,
     photo_side,
-    read,
+    read_large,
     read_masks,
     read_parts,
-    read_photo,
     read_style,
     regions_for,
     style_sides,
@@ -46,7 +49,9 @@ LAPS = ("load_model", "read", "encode", "blend", "render", "refine", "write")
 class Batch:
     """Stylizes one photo after another with the same styles; the model is loaded for the first.
 
-    The styles and all masks are read at once. `warn` is told what does not stop a picture.
+    The styles and all masks are read at once. `warn` is told what does not stop a picture. depth: bits per channel of
+    results; None: 16 for photos that have more than 8, where the format holds them. keep_profile: results keep the ICC
+    profile and the resolution of their photos; else they are sRGB.
 
     Raises:
         ConfigError: the quality is out of range.
@@ -61,11 +66,14 @@ class Batch:
         model: str,
         sizes: Sizes,
         quality: int = images.DEFAULT_QUALITY,
+        depth: int | None = None,
+        keep_profile: bool = False,
         regions: RegionSpecs = RegionSpecs(),  # noqa: B008
         warn: Callable[[str], None],
     ) -> None:
         images.check_quality(quality)
         self.settings, self.model, self.sizes, self.quality = settings, model, sizes, quality
+        self._depth, self._keep_profile = depth, keep_profile
         self._specs, self._regions, self._warn = styles, regions, warn
         self._first_laps: Laps | None = Laps(*LAPS)
         self._masks = read_masks(regions.masks, sizes.max_pixels)
@@ -99,7 +107,7 @@ class Batch:
             if content == STDIN or found.content.name != public_name(content):
                 return False
             return replace(found, version=__version__) == self._recipe_for(
-                read(content, self.sizes.max_pixels), content
+                read_large(content, replace(self.sizes, size=CONTENT_SIZE), usual=CONTENT_SIZE)[0], content
             )
         except (ConfigError, ImageError):
             return False
@@ -111,14 +119,15 @@ class Batch:
         *,
         sink: tuple[str, Callable[[bytes], object]] | None = None,
         refining: Callable[[int, int], None] = lambda step, steps: None,
+        painting: Callable[[int, int], None] = lambda tile, tiles: None,
     ) -> dict[str, Any]:
         """Stylize a photo and save the result, in a folder that is made if missing; returns figures for JSON.
 
-        `sink`: a format and a function that takes the file's bytes, instead of saving. `refining`: see
-        `Stylizer.stylize`.
+        `sink`: a format and a function that takes the file's bytes, instead of saving. `refining`, `painting`: see
+        `Stylizer.stylize` and `Stylizer.stylize_large`.
         """
         laps, self._first_laps = self._first_laps or Laps(*LAPS), None
-        full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
+        full, picture = read_large(content, self.sizes, usual=CONTENT_SIZE)
         styles = self._styles_for(max(visible_sides(picture)))
         recipe = self._recipe_for(full, content).to_json()
         laps.end("read")
@@ -130,16 +139,24 @@ class Batch:
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
         regions = regions_for(picture, styles, self._specs, self._masks, self._regions, self._warn)
-        result = stylizer.stylize(picture, regions, self.settings, refining=refining)
-        stylizer.forget_photos()  # each is seen once
-        laps.include(result.seconds)
-        laps.skip()
-        if sink is not None:
-            format, write = sink
-            write(images.encode(result.image, picture.alpha, format=format, quality=self.quality, recipe=recipe))
-        else:
+        written = {"quality": self.quality, "recipe": recipe, "kept": self._kept(full)}
+        if sink is None:
             images.make_folder(output.parent)
-            images.save(output, result.image, picture.alpha, quality=self.quality, recipe=recipe)
+        if isinstance(picture, images.Raster):
+            laps.skip()
+            with _open_rows(output, sink, picture, written) as write:
+                result = stylizer.stylize_large(picture, regions, self.settings, write, painting=painting)
+                laps.include(result.seconds)
+                laps.skip()
+        else:
+            result = stylizer.stylize(picture, regions, self.settings, refining=refining)
+            laps.include(result.seconds)
+            laps.skip()
+            if sink is None:
+                images.save(output, result.image, picture.alpha, **written)
+            else:
+                sink[1](images.encode(result.image, picture.alpha, format=sink[0], **written))
+        stylizer.forget_photos()  # each is seen once
         laps.end("write")
         total = time.perf_counter() - laps.began
         return {
@@ -153,7 +170,11 @@ class Batch:
             "first_call": sum(stylizer.traces.values()) > traced,
         }
 
-    def _recipe_for(self, full: images.Picture, source: str) -> Recipe:
+    def _kept(self, full: images.Raster) -> images.Kept:
+        bits = self._depth or full.bits
+        return images.Kept(bits, full.profile, full.dpi) if self._keep_profile else images.Kept(bits)
+
+    def _recipe_for(self, full: images.Raster, source: str) -> Recipe:
         return Recipe(
             content=Source(public_name(source), full.content_hash),
             styles=self._style_sources,
@@ -166,6 +187,30 @@ class Batch:
             feather=self._regions.feather,
             dials=self._regions.dials,
         )
+
+
+@contextlib.contextmanager
+def _open_rows(
+    output: Path, sink: tuple[str, Callable[[bytes], object]] | None, photo: images.Raster, written: Mapping[str, Any]
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Open a file or sink for the rows of a result, to which the photo's opacity is added."""
+    done, alpha = 0, photo.alpha is not None
+
+    def write(rows: np.ndarray) -> None:
+        nonlocal done
+        writer.write(rows, photo.opacity((slice(done, done + len(rows)), slice(0, photo.width))))
+        done += len(rows)
+
+    if sink is None:
+        with images.saving(output, photo.shape, alpha=alpha, **written) as writer:
+            yield write
+        return
+    with tempfile.TemporaryFile() as file:
+        writer = images.RowWriter(file, photo.shape, format=sink[0], alpha=alpha, **written)
+        yield write
+        writer.end()
+        file.seek(0)
+        sink[1](file.read())
 
 
 def _device() -> str:

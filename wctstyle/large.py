@@ -25,13 +25,19 @@ from wctstyle.recent import Recent
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
 from wctstyle.rendering import Renderer, only_recolored
 from wctstyle.repainting import Photo, Repainting
-from wctstyle.settings import DEFAULT_LOOK, DEFAULT_MODEL, LARGEST_AREA, LARGEST_SIDE, MAX_SIDE, BlendKind, Settings
+from wctstyle.settings import (
+    DEFAULT_LOOK,
+    DEFAULT_MODEL,
+    FACES_SIDE,
+    LARGEST_AREA,
+    LARGEST_SIDE,
+    MAX_SIDE,
+    BlendKind,
+    Settings,
+)
 from wctstyle.tiles import Tiling
 
 ENCODED_AT_ONCE = 4
-
-FACES_SIDE = 2048
-"""Long side of the copy of a photo on which its faces are mapped; larger photos get this map enlarged."""
 
 
 MATCHED_SIDE = 1024
@@ -74,9 +80,10 @@ def _check_large(photo: images.Raster, settings: Settings, paints: bool) -> None
         )
     for name, wrong in (("refine", settings.refine > 0), ("look", paints and not settings.look)):
         if wrong:
-            raise ConfigError(
-                f"{name} is {getattr(settings, name)}, which takes the picture in one piece, up to {MAX_SIDE} pixels a "
-                f"side, and this is {photo.width} x {photo.height}; make it smaller, or leave out {name}"
+            raise ImageError(
+                f"{photo.source}: {name}={getattr(settings, name)} takes the picture in one piece, up to {MAX_SIDE} "
+                f"pixels a side, and this would become {photo.width} x {photo.height}; make it smaller, or leave out "
+                f"{name}"
             )
 
 
@@ -115,8 +122,9 @@ class Large(Measurer, abc.ABC):
         `painting` is told which tile of how many is painted. All else as in `stylize`, which works on any size too.
 
         Raises:
-            ConfigError: as `stylize`; also for refine, and for a look of 0, which paints in one piece.
-            ImageError: the photo is larger than `LARGEST_SIDE` or `LARGEST_AREA`.
+            ConfigError: as `stylize`.
+            ImageError: the photo is larger than `LARGEST_SIDE` or `LARGEST_AREA`, or is to be refined or painted
+                without a look, which is done in one piece.
         """
         regions, settings, paints = prepared(styles, settings)
         _check_large(content, settings, paints)

@@ -25,7 +25,7 @@ from wctstyle.cli.options import from_options, option_names, sizes_from
 from wctstyle.cli.outputs import STDOUT, is_sink, plan_outputs, write_to
 from wctstyle.cli.specs import named_pictures
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
-from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, Settings
+from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, LARGEST_SIDE, Settings
 
 DEFAULTS = Settings()
 
@@ -61,6 +61,8 @@ def stylize(
     output: own.Output = None,
     format: own.FolderFormat = None,
     quality: options.Quality = images.DEFAULT_QUALITY,
+    depth: own.Depth = None,
+    keep_profile: own.KeepProfile = False,
     overwrite: options.Overwrite = False,
     skip_existing: own.SkipExisting = False,
     as_json: own.AsJson = False,
@@ -79,8 +81,10 @@ def stylize(
     })  # fmt: skip
     style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
     settings = from_options(Settings, **values)
-    sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
+    sizes = sizes_from(size, style_size, stroke_scale, max_pixels, LARGEST_SIDE)
     from_options(images.check_quality, quality=quality)
+    if depth not in (None, 8, 16):
+        raise ConfigError(f"--depth is {depth}, must be 8 or 16 bits")
     if overwrite and skip_existing:
         raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
     if output == STDOUT and (as_json or sys.stdout.isatty()):
@@ -89,8 +93,9 @@ def stylize(
     several = len(named.contents) > 1 or any(map(os.path.isdir, content))
     with option_names():
         batch = Batch(
-            named.styles, settings, model=model, sizes=sizes, quality=quality, regions=named.regions, warn=warn
-        )
+            named.styles, settings, model=model, sizes=sizes, quality=quality, depth=depth, keep_profile=keep_profile,
+            regions=named.regions, warn=warn,
+        )  # fmt: skip
     with waiting("looking for results"):  # among those of many photos that takes a while
         outputs = plan_outputs(
             named.contents, into_folder=several, out=output, format=format, overwrite=overwrite, inputs=named.files,
@@ -125,9 +130,14 @@ def _make_all(batch: Batch, jobs: Sequence[Job], *, format: str | None, as_json:
             def refining(step: int, steps: int, content: str = content) -> None:
                 progress.update(task, description=f"{content}, refined {step} of {steps} steps")
 
+            def painting(tile: int, tiles: int, content: str = content) -> None:
+                progress.update(task, description=f"{content}, painted {tile} of {tiles} tiles")
+
             try:
                 with option_names():
-                    report = batch.make(content, output, sink=_sink(output, format), refining=refining)
+                    report = batch.make(
+                        content, output, sink=_sink(output, format), refining=refining, painting=painting
+                    )
             except (ImageError, NonFiniteError) as error:
                 if len(jobs) == 1:
                     raise

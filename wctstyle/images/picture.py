@@ -84,6 +84,19 @@ def _read_only(plane: np.ndarray) -> np.ndarray:
     return plane
 
 
+class HasOpacity(Protocol):
+    """A picture however its pixels are held."""
+
+    @property
+    def height(self) -> int: ...  # noqa: D102
+
+    @property
+    def width(self) -> int: ...  # noqa: D102
+
+    @property
+    def alpha(self) -> np.ndarray | None: ...  # noqa: D102
+
+
 def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Picture:
     """Scales a picture to a longer side of `long_side` pixels, keeping the aspect; never below 1 pixel.
 
@@ -103,7 +116,7 @@ def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Pictur
     return resize_to(picture, height=height, width=width)
 
 
-def scaled_sides(picture: Picture, *, long_side: int) -> tuple[int, int]:
+def scaled_sides(picture: HasOpacity, *, long_side: int) -> tuple[int, int]:
     """Returns height and width at a longer side of `long_side` pixels, rounded half up; never below 1 pixel."""
     longest = max(picture.height, picture.width)
 
@@ -203,19 +216,6 @@ def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 
     if picture.alpha is None:
         return picture
     return frozen(over(picture.rgb, picture.alpha, background), None, picture.source)
-
-
-class HasOpacity(Protocol):
-    """A picture however its pixels are held."""
-
-    @property
-    def height(self) -> int: ...  # noqa: D102
-
-    @property
-    def width(self) -> int: ...  # noqa: D102
-
-    @property
-    def alpha(self) -> np.ndarray | None: ...  # noqa: D102
 
 
 def visible_box(picture: HasOpacity) -> Part:
