@@ -28,8 +28,8 @@ from wctstyle.codes import StyleCode
 from wctstyle.compilation import enable_compilation_cache
 from wctstyle.encoder import CELL, MODELS, SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
-from wctstyle.model import build
 from wctstyle.measuring import content_hash
+from wctstyle.model import build
 from wctstyle.moments import measure
 from wctstyle.optimizer import Optimizer, OptimizeSettings, memory
 from wctstyle.plan import counted

@@ -183,13 +183,18 @@ def read_large(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Raster,
         full = images.Raster.of(samples.picture(source.removeprefix(samples.PREFIX)))
     else:
         full = images.load_raster(opened(source), max_pixels=sizes.max_pixels)
+    return full, fit_photo(full, sizes, usual)
+
+
+def fit_photo(full: images.Raster, sizes: Sizes, usual: int) -> images.Picture | images.Raster:
+    """Scale a photo to the result's size; without one, larger photos are shrunk to what is usual."""
     side = photo_side(full, sizes.size, usual)
     if side > sizes.most:
         raise _too_large(full, "size", sizes.most)
-    height, width = full.shape if side == max(full.shape) else images.scaled_sides(full, long_side=side)
+    height, width = images.scaled_sides(full, long_side=side)
     if side <= MAX_SIDE:
-        return full, full.resized(height=height, width=width)
-    return full, full if full.shape == (height, width) else full.scaled(height=height, width=width)
+        return full.resized(height=height, width=width)
+    return full if full.shape == (height, width) else full.scaled(height=height, width=width)
 
 
 def read_style(source: str, max_pixels: int) -> images.Picture:

@@ -7,16 +7,20 @@ reflect in the whole.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from wctstyle.encoder import CELL, CODE_LEVEL, ModelConfig
-from wctstyle.settings import MAX_SIDE
+from wctstyle.settings import LARGEST_SIDE, MAX_SIDE
 from wctstyle.sizes import padded_side
 
+WHOLE_AREA = 2048 * 2048 * 16
+"""Most pixels of a picture that is one tile, times channels of the first stage: about 1.1 GiB while it is painted."""
+
 TILE_AREA = 1536 * 1536 * 16
-"""Most pixels of a tile times channels of the first stage: about 0.6 GiB while a tile is painted."""
+"""The same of a tile of a larger one: about 0.6 GiB."""
 
 PIECE = 512
 """Side of the pieces that are measured."""
@@ -84,8 +88,9 @@ class Tiling:
 
     @classmethod
     def of(cls, config: ModelConfig, shape: tuple[int, int]) -> Tiling:
-        """Choose how a picture is cut: not at all where it can be rendered in one piece."""
-        if max(shape) <= MAX_SIDE:
-            return cls(MAX_SIDE, MAX_SIDE)
-        fitting = (side for side in range(MAX_SIDE, 0, -CELL) if side == padded_side(side))
-        return cls(next(side for side in fitting if side**2 * config.channels[0] <= TILE_AREA))
+        """Choose how a picture is cut: not at all up to `WHOLE_AREA`."""
+        channels = config.channels[0]
+        if math.prod(padded_side(side) for side in shape) * channels <= WHOLE_AREA:
+            return cls(LARGEST_SIDE, LARGEST_SIDE)
+        family = (side for side in range(MAX_SIDE, 0, -CELL) if side == padded_side(side))
+        return cls(next(side for side in family if side**2 * channels <= TILE_AREA))
