@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from wctstyle import images
 from wctstyle import look as looks
@@ -22,7 +23,7 @@ from wctstyle.laps import Laps
 from wctstyle.measuring import Measurer, style_pixels, texture_of
 from wctstyle.moments import Moments
 from wctstyle.recent import Recent
-from wctstyle.regions import Region, Style, regions_of, weighted_styles
+from wctstyle.regions import NOWHERE, Region, Style, regions_of, weighted_styles
 from wctstyle.rendering import Renderer, only_recolored
 from wctstyle.repainting import Photo, Repainting
 from wctstyle.settings import (
@@ -71,6 +72,11 @@ def large_photo(content: Any) -> images.Raster | None:
     return images.Raster(images.checked_rgb(content, "content picture"))
 
 
+def _found(faces: Float[np.ndarray, "h w"] | None) -> Float[np.ndarray, "h w"]:
+    """Return a map of faces; without any one that is 0, which can be kept."""
+    return NOWHERE if faces is None else faces
+
+
 def _check_large(photo: images.Raster, settings: Settings, paints: bool) -> None:
     """Refuse what cannot be done tile by tile."""
     if max(photo.shape) > LARGEST_SIDE or photo.height * photo.width > LARGEST_AREA:
@@ -102,6 +108,10 @@ class Large(Measurer, abc.ABC):
         self._tiling = tiling
         self._renderer = Renderer(self._programs, model, self.cache)
         self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
+
+    def tiling_of(self, shape: tuple[int, int]) -> Tiling:
+        """Return how the second pass of a picture of a height and width is cut."""
+        return self._tiling or Tiling.of(MODELS[self.model], shape)
 
     @abc.abstractmethod
     def stylize(self, content: Any, styles: Any, settings: Settings = ...) -> Result:
@@ -179,10 +189,11 @@ class Large(Measurer, abc.ABC):
             if near.faces is not None:
                 shape = photo.raster.shape
                 key = "face map", near.key, shape
-                faces = self.cache.get(key, lambda: face_map(photo.reduced(min(max(shape), FACES_SIDE))))
+                reduced_side = min(max(shape), FACES_SIDE)
+                faces = self.cache.get(key, lambda: _found(face_map(photo.reduced(reduced_side))))
         return Repainting(
             self._programs, self._renderer, photo, base, shrunken, regions, targets, settings,
-            tiling=self._tiling or Tiling.of(MODELS[self.model], photo.raster.shape), faces=faces,
+            tiling=self.tiling_of(photo.raster.shape), faces=faces,
         )  # fmt: skip
 
     def _composed(self, reduced: Rgb | Cutout, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:

@@ -249,6 +249,8 @@ class Stylizer(Large):
         """Compile what plans and paints a new size beside the encoding; None where that has been done."""
         if shape is None:
             return None  # the encoding will say what is wrong with it
+        if max(map(padded_side, shape)) > self.tiling_of(shape).tile:
+            return None  # the first tile compiles what all others use
         sides = tuple(padded_side(side) // CELL for side in shape)
         painted = [
             region for region in regions
