@@ -862,8 +862,9 @@ def test_pictures_as_they_are_loaded_may_be_contents_and_styles(stylizer, photo_
 
 @pytest.mark.parametrize(("bad", "message"), BAD_PICTURES.values(), ids=BAD_PICTURES.keys())
 def test_bad_pictures_are_refused_by_role(stylizer, photo_64, styles, bad, message):
-    with pytest.raises(ImageError, match=f"^content picture: .*{message}"):
-        stylizer.stylize(bad, styles[0])
+    if "longest side" not in message:  # photos of any size are painted
+        with pytest.raises(ImageError, match=f"^content picture: .*{message}"):
+            stylizer.stylize(bad, styles[0])
     with pytest.raises(ImageError, match=f"^style picture: .*{message}"):
         stylizer.stylize(photo_64, [bad])
     with pytest.raises(ImageError, match=f"^content picture: .*{message}"):

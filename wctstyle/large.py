@@ -67,7 +67,10 @@ def large_photo(content: Any) -> images.Raster | None:
         return content if max(content.shape) > MAX_SIDE else None
     if isinstance(content, images.Picture):
         return images.Raster.of(content) if max(content.height, content.width) > MAX_SIDE else None
-    if isinstance(content, ContentCode | Cutout) or max(np.shape(content)[:2], default=0) <= MAX_SIDE:
+    if isinstance(content, ContentCode | Cutout):
+        return None
+    shape = images.as_array(content, "content picture").shape
+    if len(shape) != 3 or max(shape[:2]) <= MAX_SIDE:
         return None
     return images.Raster(images.checked_rgb(content, "content picture"))
 

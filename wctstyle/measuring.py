@@ -17,8 +17,9 @@ from wctstyle import weights as weight_files
 from wctstyle.codes import ContentCode, Rgb, StyleCode, codes_cache
 from wctstyle.compilation import check_device, enable_compilation_cache
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
+from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.moments import Moments
+from wctstyle.moments import Moments, pool
 from wctstyle.plan import Plan
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
@@ -35,6 +36,7 @@ from wctstyle.settings import (
 from wctstyle.sizes import of_cells, pad_to_family
 from wctstyle.texture import Amount, Amounts, textured
 from wctstyle.threads import limit_lapack_threads
+from wctstyle.tiles import Tiling, cells_used, cut, encoder_reach, window
 from wctstyle.transforms import Barycenters
 
 _Code = TypeVar("_Code", ContentCode, StyleCode)
@@ -155,14 +157,29 @@ class Measurer:
 
         def make() -> StyleCode:
             rgb = checked(read(), "style picture")
-            height, width = rgb.shape[:2]
-            code, moments = self._programs.encode(pad_to_family(rgb), height, width)
-            if part is not None:
-                counted = pad_to_family(filled_up(part)[..., None])
-                moments = self._programs.measured(code, height, width, counted, None)
-            return StyleCode(moments, rgb, key, part)
+            return StyleCode(self._moments(rgb, part), rgb, key, part)
 
         return self.cache.get((kind, self.model, key), make)
+
+    def _moments(self, rgb: Rgb, part: Float[np.ndarray, "h w"] | None) -> Moments:
+        """Measure a picture, or a part of it: a large one tile by tile, as encoding takes much memory."""
+        (height, width), config = rgb.shape[:2], MODELS[self.model]
+        counted = None if part is None else filled_up(part)[..., None]
+        halo = encoder_reach(config)
+        tiles = [tile for row in cut((height, width), Tiling.of(config, (height, width)).tile, halo) for tile in row]
+        if len(tiles) == 1:
+            code, moments = self._programs.encode(pad_to_family(rgb), height, width)
+            if counted is None:
+                return moments
+            return self._programs.measured(code, height, width, pad_to_family(counted), None)
+        found = []
+        for tile in tiles:
+            pixels = window(tile, (height, width), lambda part: rgb[part])[None]
+            cells = cells_used(tile, (height, width))
+            if counted is not None:
+                cells = cells * of_cells(window(tile, (height, width), lambda part: counted[part])[None])
+            found.append(self._programs.weighed(self._programs.encode(pixels, *pixels.shape[1:3])[0], cells))
+        return pool(found)
 
     def matched(
         self, regions: Sequence[Region], photo: Rgb, settings: Settings, opacity: Float[np.ndarray, "h w"] | None = None

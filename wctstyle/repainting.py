@@ -26,11 +26,8 @@ from wctstyle.programs import Programs
 from wctstyle.regions import Dials, Region, checked_mask, divided
 from wctstyle.rendering import Renderer, colored, kept_share, spread
 from wctstyle.settings import Settings
-from wctstyle.sizes import counted_side, of_cells
-from wctstyle.tiles import Span, Tiling, decoder_reach, encoder_reach, spans
-
-Tile = tuple[Span, Span]
-"""Rows and columns of a tile."""
+from wctstyle.sizes import of_cells
+from wctstyle.tiles import Tile, Tiling, cells_used, cut, decoder_reach, encoder_reach, window
 
 AROUND = 64
 """Pixels around a part among which hidden pixels find the nearest visible one: as far as the networks see."""
@@ -172,15 +169,10 @@ class Repainting:
         config = MODELS[programs.model]
         halo = encoder_reach(config)
         self._measured = tiling.measured
-        self._pieces = self._cut(tiling.piece, halo)
-        self._tiles = self._cut(tiling.tile, halo + decoder_reach(config))
+        self._pieces = cut(self.shape, tiling.piece, halo)
+        self._tiles = cut(self.shape, tiling.tile, halo + decoder_reach(config))
         self._whole: Any = None
         """The code of the picture, where it is one tile."""
-
-    def _cut(self, tile: int, halo: int) -> list[list[Tile]]:
-        """Cut the picture into rows of tiles."""
-        down, across = (spans(side, tile, halo) for side in self.shape)
-        return [[(rows, columns) for columns in across] for rows in down]
 
     # ------------------------------------------------------------------------------------------------ what is read
 
@@ -189,13 +181,7 @@ class Repainting:
         return self._whole[0] if pixels is None else self._programs.encode(pixels, *pixels.shape[1:3])[0]
 
     def _read(self, tile: Tile, read: Callable[[images.Part], np.ndarray], mode: Any = "reflect") -> np.ndarray:
-        """Read what a window covers, padded as the whole picture is where it goes beyond."""
-        part = tuple(
-            slice(span.window.start, min(span.window.stop, side)) for span, side in zip(tile, self.shape, strict=True)
-        )
-        planes = read(part)  # pyright: ignore[reportArgumentType]
-        pads = [(0, span.window.stop - own.stop) for span, own in zip(tile, part, strict=True)]
-        return np.pad(planes, (*pads, *((0, 0),) * (planes.ndim - 2)), mode=mode)
+        return window(tile, self.shape, read, mode)
 
     def _lifted(self, tile: Tile) -> Float[np.ndarray, "1 H W 3"]:
         return self._read(tile, lambda part: self._lift.part(self._photo.rgb(part), part))[None]
@@ -237,14 +223,7 @@ class Repainting:
 
     def _of_piece(self, tile: Tile, plain: bool) -> list[Moments]:
         """Measure a piece, without its halo, and then each region in it, where there are masks."""
-
-        def used(span: Span, side: int) -> Float[np.ndarray, " n"]:
-            stop = counted_side(side) if span.core.stop == side else span.core.stop
-            places = np.arange(span.window.start, span.window.stop)
-            return ((span.core.start <= places) & (places < stop)).astype(np.float32)
-
-        rows, columns = (used(span, side) for span, side in zip(tile, self.shape, strict=True))
-        inside = of_cells((rows[:, None] * columns)[None, :, :, None])
+        inside = cells_used(tile, self.shape)
         pixels = self._lifted(tile) if self._whole is None else None
         code = self._code(pixels)
         seen: Any = np.float32(1)
@@ -254,8 +233,10 @@ class Repainting:
         weights = [seen] if all(mask is None for mask in self._masks) else [seen, *(
             seen * part.share for part in self._with_shares(tile)
         )]  # fmt: skip
-        return [self._programs.weighed(code, inside if plain else inside * of_cells(np.broadcast_to(
-            weight, (1, len(rows), len(columns), 1)))) for weight in weights]  # fmt: skip
+        if plain:
+            return [self._programs.weighed(code, inside)]
+        return [self._programs.weighed(code, inside * (weight if np.ndim(weight) == 0 else of_cells(weight)))
+                for weight in weights]  # fmt: skip
 
     def _sample(self, pieces: Sequence[Tile]) -> list[Tile]:
         """Choose pieces spread over the picture, some in each region."""

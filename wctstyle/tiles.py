@@ -8,13 +8,18 @@ reflect in the whole.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
 
 from wctstyle.encoder import CELL, CODE_LEVEL, ModelConfig
+from wctstyle.images import Part
 from wctstyle.settings import LARGEST_SIDE, MAX_SIDE
-from wctstyle.sizes import padded_side
+from wctstyle.sizes import counted_side, of_cells, padded_side
 
 WHOLE_AREA = 2048 * 2048 * 16
 """Most pixels of a picture that is one tile, times channels of the first stage: about 1.1 GiB while it is painted."""
@@ -26,7 +31,10 @@ PIECE = 512
 """Side of the pieces that are measured."""
 
 MEASURED = 16
-"""Pieces that are measured of a picture of many tiles, 4 megapixels: more change the map less than a level."""
+"""Pieces that are measured of a picture of many tiles, 4 megapixels.
+
+Of a photo of 4 megapixels and a style with strong strokes, a plan from 16 of 25 pieces changed 1.7 levels on average:
+other strokes, no other colours."""
 
 
 def reach(convs: list[tuple[str, int, int]]) -> int:
@@ -76,6 +84,38 @@ def spans(side: int, tile: int, halo: int) -> list[Span]:
     cores = [slice(*pair) for pair in pairwise(borders)]
     found = [Span(slice(at, at + tile), core) for at, core in zip(starts, cores, strict=True)]
     return [span for span in found if span.core.start < span.core.stop]  # the last may hold padding alone
+
+
+Tile = tuple[Span, Span]
+"""Rows and columns of a tile."""
+
+
+def cut(shape: tuple[int, int], tile: int, halo: int) -> list[list[Tile]]:
+    """Cut a picture into rows of tiles."""
+    down, across = (spans(side, tile, halo) for side in shape)
+    return [[(rows, columns) for columns in across] for rows in down]
+
+
+def window(tile: Tile, shape: tuple[int, int], read: Callable[[Part], np.ndarray], mode: Any = "reflect") -> np.ndarray:
+    """Read what a tile's window covers, padded as the whole picture is where it goes beyond."""
+    down, across = (
+        slice(span.window.start, min(span.window.stop, side)) for span, side in zip(tile, shape, strict=True)
+    )
+    planes = read((down, across))
+    pads = [(0, span.window.stop - own.stop) for span, own in zip(tile, (down, across), strict=True)]
+    return np.pad(planes, (*pads, *((0, 0),) * (planes.ndim - 2)), mode=mode)
+
+
+def cells_used(tile: Tile, shape: tuple[int, int]) -> Float[np.ndarray, "1 h w 1"]:
+    """Return the fraction of each cell of a window that lies in the tile's core, and so on the picture."""
+
+    def used(span: Span, side: int) -> Float[np.ndarray, " n"]:
+        stop = counted_side(side) if span.core.stop == side else span.core.stop
+        places = np.arange(span.window.start, span.window.stop)
+        return ((span.core.start <= places) & (places < stop)).astype(np.float32)
+
+    rows, columns = (used(span, side) for span, side in zip(tile, shape, strict=True))
+    return of_cells((rows[:, None] * columns)[None, :, :, None])
 
 
 @dataclass(frozen=True)
