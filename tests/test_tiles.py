@@ -121,7 +121,7 @@ def test_a_network_sees_as_far_as_its_table_says(stylizers, part):
     assert at + reach - CELL <= touched.max() < at + CELL + reach
 
 
-@pytest.mark.parametrize(("width", "tile"), [(16, 1536), (32, 1024), (64, 768)])
+@pytest.mark.parametrize(("width", "tile"), [(16, 1280), (32, 896), (64, 640)])
 def test_tiles_of_wider_models_are_smaller(width, tile):
     config = ModelConfig("slim", (width, 32, 64, 128, 256), (16, 32, 64))
     assert Tiling.of(config, (9000, 5000)).tile == tile

@@ -145,7 +145,7 @@ class Measurer:
         """
         rgb = checked(image, "style picture")
         part = fitted_part(Style(image, mask), *rgb.shape[:2])
-        return self.style_of(_style_key(rgb, part), lambda: rgb, part)
+        return self._style(_style_key(rgb, part), lambda: rgb, part)
 
     def style_of(
         self, key: str, read: Callable[[], Rgb], part: Float[np.ndarray, "h w"] | None = None, *, kind: str = STYLE
@@ -155,8 +155,13 @@ class Measurer:
         `kind` says for what it is kept: `forget_photos` keeps `STYLE`.
         """
 
+        return self._style(key, lambda: checked(read(), "style picture"), part, kind=kind)
+
+    def _style(
+        self, key: str, read: Callable[[], Rgb], part: Float[np.ndarray, "h w"] | None, *, kind: str = STYLE
+    ) -> StyleCode:
         def make() -> StyleCode:
-            rgb = checked(read(), "style picture")
+            rgb = read()
             return StyleCode(self._moments(rgb, part), rgb, key, part)
 
         return self.cache.get((kind, self.model, key), make)

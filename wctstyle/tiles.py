@@ -24,8 +24,8 @@ from wctstyle.sizes import counted_side, of_cells, padded_side
 WHOLE_AREA = 2048 * 2048 * 16
 """Most pixels of a picture that is one tile, times channels of the first stage: about 1.1 GiB while it is painted."""
 
-TILE_AREA = 1536 * 1536 * 16
-"""The same of a tile of a larger one: about 0.6 GiB."""
+TILE_AREA = 1280 * 1280 * 16
+"""The same of a tile of a larger one: about 0.4 GiB."""
 
 PIECE = 512
 """Side of the pieces that are measured."""
