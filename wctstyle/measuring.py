@@ -154,7 +154,6 @@ class Measurer:
 
         `kind` says for what it is kept: `forget_photos` keeps `STYLE`.
         """
-
         return self._style(key, lambda: checked(read(), "style picture"), part, kind=kind)
 
     def _style(
