@@ -22,6 +22,7 @@ from wctstyle.inputs import (
     StyleSpec,
     fit_parts,
     photo_side,
+    read_full,
     read_large,
     read_masks,
     read_parts,
@@ -107,7 +108,7 @@ class Batch:
             if content == STDIN or found.content.name != public_name(content):
                 return False
             return replace(found, version=__version__) == self._recipe_for(
-                read_large(content, replace(self.sizes, size=CONTENT_SIZE), usual=CONTENT_SIZE)[0], content
+                read_full(content, self.sizes.max_pixels), content
             )
         except (ConfigError, ImageError):
             return False

@@ -179,11 +179,15 @@ def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Raster,
 
 def read_large(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Raster, images.Picture | images.Raster]:
     """Do as `read_photo`; what cannot be rendered in one piece stays a raster."""
-    if source.startswith(samples.PREFIX):
-        full = images.Raster.of(samples.picture(source.removeprefix(samples.PREFIX)))
-    else:
-        full = images.load_raster(opened(source), max_pixels=sizes.max_pixels)
+    full = read_full(source, sizes.max_pixels)
     return full, fit_photo(full, sizes, usual)
+
+
+def read_full(source: str, max_pixels: int) -> images.Raster:
+    """Read a photo as `read` does, at its own size and depth."""
+    if source.startswith(samples.PREFIX):
+        return images.Raster.of(samples.picture(source.removeprefix(samples.PREFIX)))
+    return images.load_raster(opened(source), max_pixels=max_pixels)
 
 
 def fit_photo(full: images.Raster, sizes: Sizes, usual: int) -> images.Picture | images.Raster:
