@@ -244,6 +244,14 @@ def test_styles_for_results_beyond_the_fine_side_are_as_for_that(style):
     assert inputs.fit_part(given_picture, 0, 4 * FINE_SIDE).enlarged == 1  # its own size
 
 
+def test_styles_that_cannot_change_are_not_copied(stylizers):
+    given_picture = picture(64, 64, seed=11)
+    assert stylizers[0].style(given_picture).pixels is not given_picture
+    stylizers[0].forget()
+    given_picture.flags.writeable = False
+    assert stylizers[0].style(given_picture).pixels is given_picture
+
+
 def test_strokes_are_enlarged_where_the_picture_is_composed(style):
     assert large._shrunk(Style(style, enlarged=2.0), 0.25).picture.shape == (128, 128, 3)
     assert large._shrunk(Style(style), 0.25).picture.shape == (64, 64, 3)

@@ -144,6 +144,8 @@ class Measurer:
         `mask` restricts it to a part (`regions.Style`).
         """
         rgb = checked(image, "style picture")
+        if isinstance(image, np.ndarray) and not image.flags.writeable and np.array_equal(image, rgb):
+            rgb = image  # nobody can change it, and that of a large result takes 200 MB
         part = fitted_part(Style(image, mask), *rgb.shape[:2])
         return self._style(_style_key(rgb, part), lambda: rgb, part)
 
