@@ -485,7 +485,8 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
             "Error: --style-size 64 and --stroke-scale 2.0 contradict each other; give one of them",
         ),
         ((*STYLED, "--refine", "-1"), "Error: --refine is -1, must be a whole number of steps from 0 to 200"),
-        ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels, or 0"),
+        ((*STYLED, "--size", "40000"), "Error: --size is 40000, must be from 1 to 32768 pixels, or 0"),
+        ((*STYLED, "--depth", "12"), "Error: --depth is 12, must be 8 or 16 bits"),
         ((*STYLED, "--style-size", "-1"), "Error: --style-size is -1, must be from 1 to 4096 pixels"),
         ((*STYLED, "--quality", "0"), "Error: --quality is 0, must be a whole number from 1 to 100"),
         ((*STYLED, "--max-pixels", "-1"), "Error: --max-pixels is -1, must be a whole number"),
@@ -840,14 +841,17 @@ def test_content_size(here: Path, one_model: Any, size: tuple[object, ...], long
 
 
 def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray):
-    large = images.resize(images.load(style_picture), long_side=1500, enlarge=True)
-    small = images.load(style_picture)
-    assert inputs.fit_photo(large, None, CONTENT_SIZE).rgb.shape == (1024, 1024, 3)
-    assert inputs.fit_photo(small, None, CONTENT_SIZE) is small
-    assert inputs.fit_photo(large, 0, CONTENT_SIZE) is large
-    huge = images.load(np.zeros((1, 4097, 3), np.float32))
+    large = images.Raster.of(images.resize(images.load(style_picture), long_side=1500, enlarge=True))
+    small = images.load_raster(style_picture)
+    usual, own = inputs.Sizes(), inputs.Sizes(0)
+    assert max(inputs.fit_photo(large, usual, CONTENT_SIZE).rgb.shape) == 1024
+    np.testing.assert_array_equal(inputs.fit_photo(small, usual, CONTENT_SIZE).rgb, small.picture().rgb)
+    np.testing.assert_array_equal(inputs.fit_photo(large, own, CONTENT_SIZE).rgb, large.picture().rgb)
+    huge = images.load_raster(np.zeros((1, 4097, 3), np.float32))
     with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out size=0"):
-        inputs.fit_photo(huge, 0, CONTENT_SIZE)
+        inputs.fit_photo(huge, own, CONTENT_SIZE)
+    assert inputs.fit_photo(huge, inputs.Sizes(0, most=5000), CONTENT_SIZE) is huge
+    huge = huge.picture()
     with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out style_size=0"):
         inputs.fit_style(huge, 0)
 
@@ -856,12 +860,13 @@ def test_a_picture_too_large_for_its_own_size_names_the_option(here: Path):
     images.save("long.png", np.zeros((1, 4097, 3), np.float32))
     images.save("huge.png", np.zeros((4097, 1, 3), np.float32))
     told = "long.png: is 4097 x 1, too large to render at its own size; leave out {0} 0, or give {0} 4096 or less"
+    assert told.format("--size") in fails("optimize", "long.png", "--style", "waves.png", "--size", "0")
     for command in ("stylize", "optimize"):
-        size = fails(command, "long.png", "--style", "waves.png", "--size", "0")
-        assert told.format("--size") in size
         assert told.format("--style-size") in fails(command, "sea.png", "--style", "long.png", "--style-size", "0")
-    both = fails("stylize", "long.png", "huge.png", "--style", "waves.png", "--size", "0", "-o", "out")
-    assert told.format("--size") in both
+    whole = ("--style", "waves.png", "--size", "0", "--refine", "2", "-o", "out")
+    both = fails("stylize", "long.png", "huge.png", *whole)
+    assert "long.png: --refine 2 takes the picture in one piece, up to 4096 pixels a side" in both
+    assert "this would become 1 x 4097; make it smaller, or leave out refine" in both
 
 
 def test_a_batch_of_python_names_its_arguments():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wctstyle import __version__, images, places
 from wctstyle.cutout import visible_sides
@@ -18,10 +23,10 @@ from wctstyle.inputs import (
     StyleSpec,
     fit_parts,
     photo_side,
-    read,
+    read_full,
+    read_large,
     read_masks,
     read_parts,
-    read_photo,
     read_style,
     regions_for,
     style_sides,
@@ -47,8 +52,11 @@ LAPS = ("load_model", "read", "encode", "blend", "render", "refine", "write")
 class Setup:
     """All that makes a picture but its photo; names what is read, so that other processes can be told.
 
+    depth: bits per channel of results; None: 16 for photos that have more than 8, where the format holds them.
+    keep_profile: results keep the ICC profile and the resolution of their photos; else they are sRGB.
+
     Raises:
-        ConfigError: there is no such model, or the quality is out of range.
+        ConfigError: there is no such model, or the quality or depth is out of range.
     """
 
     styles: tuple[StyleSpec, ...]
@@ -56,11 +64,15 @@ class Setup:
     model: str = DEFAULT_MODEL
     sizes: Sizes = Sizes()
     quality: int = images.DEFAULT_QUALITY
+    depth: int | None = None
+    keep_profile: bool = False
     regions: RegionSpecs = RegionSpecs()
 
     def __post_init__(self) -> None:
         checked_model(self.model)
         images.check_quality(self.quality)
+        if self.depth not in (None, 8, 16):
+            raise ConfigError(f"depth is {self.depth}, must be 8 or 16 bits")
 
 
 def load_stylizer(model: str) -> Stylizer:
@@ -85,6 +97,7 @@ class Batch:
     ) -> None:
         began = time.perf_counter()
         self.settings, self.model, self.sizes, self.quality = setup.settings, setup.model, setup.sizes, setup.quality
+        self._depth, self._keep_profile = setup.depth, setup.keep_profile
         self._specs, self._regions, self._warn, self._load = setup.styles, setup.regions, warn, load
         styles, regions, sizes = setup.styles, setup.regions, setup.sizes
         self._masks = read_masks(regions.masks, sizes.max_pixels)
@@ -121,7 +134,7 @@ class Batch:
             if content == STDIN or found.content.name != public_name(content):
                 return False
             return replace(found, version=__version__) == self._recipe_for(
-                read(content, self.sizes.max_pixels), content
+                read_full(content, self.sizes.max_pixels), content
             )
         except (ConfigError, ImageError):
             return False
@@ -134,15 +147,16 @@ class Batch:
         format: str | None = None,
         write: Callable[[bytes], object] | None = None,
         refining: Callable[[int, int], None] = lambda step, steps: None,
+        painting: Callable[[int, int], None] = lambda tile, tiles: None,
     ) -> dict[str, Any]:
         """Stylize a photo and save the result, in a folder that is made if missing; returns figures for JSON.
 
         `format`: of the file, by its suffix if not given. `write` takes the file's bytes, instead of saving.
-        `refining`: see `Stylizer.stylize`.
+        `refining`, `painting`: see `Stylizer.stylize` and `Stylizer.stylize_large`.
         """
         laps = Laps(*LAPS)
         laps.began, laps.seconds["read"], self._reading = laps.began - self._reading, self._reading, 0.0
-        full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
+        full, picture = read_large(content, self.sizes, usual=CONTENT_SIZE)
         styles = self._styles_for(max(visible_sides(picture)))
         recipe = self._recipe_for(full, content).to_json()
         laps.end("read")
@@ -152,16 +166,24 @@ class Batch:
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
         regions = regions_for(picture, styles, self._specs, self._masks, self._regions, self._warn)
-        result = stylizer.stylize(picture, regions, self.settings, refining=refining)
-        stylizer.forget_photos()  # each is seen once
-        laps.include(result.seconds)
-        laps.skip()
-        format = format or os.path.splitext(output)[1]
-        data = images.encode(result.image, picture.alpha, format=format, quality=self.quality, recipe=recipe)
-        if write is None:
-            places.write(output, data)
+        written = {"quality": self.quality, "recipe": recipe, "kept": self._kept(full)}
+        if isinstance(picture, images.Raster):
+            laps.skip()
+            with _open_rows(output, format, write, picture, written) as rows:
+                result = stylizer.stylize_large(picture, regions, self.settings, rows, painting=painting)
+                laps.include(result.seconds)
+                laps.skip()
         else:
-            write(data)
+            result = stylizer.stylize(picture, regions, self.settings, refining=refining)
+            laps.include(result.seconds)
+            laps.skip()
+            kind = format or os.path.splitext(output)[1]
+            data = images.encode(result.image, picture.alpha, format=kind, **written)
+            if write is None:
+                places.write(output, data)
+            else:
+                write(data)
+        stylizer.forget_photos()  # each is seen once
         laps.end("write")
         total = time.perf_counter() - laps.began
         return {
@@ -175,7 +197,11 @@ class Batch:
             "first_call": sum(stylizer.traces.values()) > traced,
         }
 
-    def _recipe_for(self, full: images.Picture, source: str) -> Recipe:
+    def _kept(self, full: images.Raster) -> images.Kept:
+        bits = self._depth or full.bits
+        return images.Kept(bits, full.profile, full.dpi) if self._keep_profile else images.Kept(bits)
+
+    def _recipe_for(self, full: images.Raster, source: str) -> Recipe:
         return Recipe(
             content=Source(public_name(source), full.content_hash),
             styles=self._style_sources,
@@ -188,6 +214,39 @@ class Batch:
             feather=self._regions.feather,
             dials=self._regions.dials,
         )
+
+
+@contextlib.contextmanager
+def _open_rows(
+    output: str,
+    format: str | None,
+    write: Callable[[bytes], object] | None,
+    photo: images.Raster,
+    written: Mapping[str, Any],
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Open a file for the rows of a result, to which the photo's opacity is added; `write` takes its bytes if given."""
+    done, alpha = 0, photo.alpha is not None
+
+    def add(rows: np.ndarray) -> None:
+        nonlocal done
+        writer.write(rows, photo.opacity((slice(done, done + len(rows)), slice(0, photo.width))))
+        done += len(rows)
+
+    if write is None and not places.is_address(output):
+        images.make_folder(Path(output).parent)
+        with images.saving(output, photo.shape, alpha=alpha, **written) as writer:
+            yield add
+        return
+    with tempfile.TemporaryFile() as file:
+        kind = format or os.path.splitext(output)[1]
+        writer = images.RowWriter(file, photo.shape, format=kind, alpha=alpha, **written)
+        yield add
+        writer.end()
+        file.seek(0)
+        if write is None:
+            places.write(output, file.read())
+        else:
+            write(file.read())
 
 
 def _device() -> str:

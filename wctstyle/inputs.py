@@ -16,6 +16,7 @@ from wctstyle.regions import FACE, REST, Dials, Region, Style, fitted, fitted_pa
 from wctstyle.settings import (
     DEFAULT_FEATHER,
     DEFAULT_STROKE_SCALE,
+    FINE_SIDE,
     MAX_FEATHER,
     MAX_SIDE,
     STROKE_SCALES,
@@ -42,9 +43,9 @@ class StyleSpec:
     mask: str = ""
 
 
-def _check_side(name: str, value: int | None) -> None:
-    if value is not None and not 0 <= value <= MAX_SIDE:
-        raise ConfigError(f"{name} is {value}, must be from 1 to {MAX_SIDE} pixels, or 0 for the picture's own size")
+def _check_side(name: str, value: int | None, most: int = MAX_SIDE) -> None:
+    if value is not None and not 0 <= value <= most:
+        raise ConfigError(f"{name} is {value}, must be from 1 to {most} pixels, or 0 for the picture's own size")
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Sizes:
     """How large pictures are made, and may be.
 
     size: long side of the result in pixels; None shrinks larger photos to what is usual, 0 is the photo's own.
-    max_pixels: larger pictures are not read; 0 is no limit.
+    max_pixels: larger pictures are not read; 0 is no limit. most: longest side of the result.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -141,9 +142,10 @@ class Sizes:
     size: int | None = None
     strokes: Strokes = Strokes()
     max_pixels: int = images.DEFAULT_MAX_PIXELS
+    most: int = MAX_SIDE
 
     def __post_init__(self) -> None:
-        _check_side("size", self.size)
+        _check_side("size", self.size, self.most)
         if self.max_pixels < 0:
             raise ConfigError(f"max_pixels is {self.max_pixels}, must be a whole number; 0 means no limit")
 
@@ -170,10 +172,34 @@ def read(source: str, max_pixels: int) -> images.Picture:
     return images.load(opened(source), max_pixels=max_pixels)
 
 
-def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Picture, images.Picture]:
+def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Raster, images.Picture]:
     """Read a photo; returns it as it is, and at the result's size."""
-    full = read(source, sizes.max_pixels)
-    return full, fit_photo(full, sizes.size, usual)
+    full, photo = read_large(source, sizes, usual=usual)
+    return full, photo.picture() if isinstance(photo, images.Raster) else photo
+
+
+def read_large(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Raster, images.Picture | images.Raster]:
+    """Do as `read_photo`; what cannot be rendered in one piece stays a raster."""
+    full = read_full(source, sizes.max_pixels)
+    return full, fit_photo(full, sizes, usual)
+
+
+def read_full(source: str, max_pixels: int) -> images.Raster:
+    """Read a photo as `read` does, at its own size and depth."""
+    if source.startswith(samples.PREFIX):
+        return images.Raster.of(samples.picture(source.removeprefix(samples.PREFIX)))
+    return images.load_raster(opened(source), max_pixels=max_pixels)
+
+
+def fit_photo(full: images.Raster, sizes: Sizes, usual: int) -> images.Picture | images.Raster:
+    """Scale a photo to the result's size; without one, larger photos are shrunk to what is usual."""
+    side = photo_side(full, sizes.size, usual)
+    if side > sizes.most:
+        raise _too_large(full, "size", sizes.most)
+    height, width = images.scaled_sides(full, long_side=side)
+    if side <= MAX_SIDE:
+        return full.resized(height=height, width=width)
+    return full if full.shape == (height, width) else full.scaled(height=height, width=width)
 
 
 def read_style(source: str, max_pixels: int) -> images.Picture:
@@ -241,15 +267,10 @@ def _read_mask(file: str, max_pixels: int) -> Mask:
     return Mask(file, picture.content_hash, masks.of_color(picture, color) if color else mask_of(picture))
 
 
-def photo_side(picture: images.Picture, size: int | None, usual: int) -> int:
-    """Return the long side to which `fit_photo` scales."""
+def photo_side(picture: images.Picture | images.Raster, size: int | None, usual: int) -> int:
+    """Return the long side to which a photo is scaled."""
     longest = max(picture.height, picture.width)
     return min(longest, usual) if size is None else size or longest
-
-
-def fit_photo(picture: images.Picture, size: int | None, usual: int) -> images.Picture:
-    """Scale a photo to a long side; without one larger photos are shrunk to what is usual."""
-    return images.resize(picture, long_side=usual) if size is None else _fit(picture, size, "size")
 
 
 def fit_style(picture: images.Picture, side: int, result: int = MAX_SIDE) -> images.Picture:
@@ -290,14 +311,21 @@ def _sampled(picture: images.Picture, side: int, most: int) -> images.Picture:
 
 
 def fit_part(picture: images.Picture, side: int, result: int = MAX_SIDE, mask: np.ndarray | None = None) -> Style:
-    """Do as `fit_style`; `mask`, of the whole picture, is the part of it that counts."""
+    """Do as `fit_style`; `mask`, of the whole picture, is the part of it that counts.
+
+    For a result that is larger than `FINE_SIDE`, the style is as for one of that size, so that the paint is as fine. It
+    is to be enlarged where the result is composed (`Style.enlarged`).
+    """
+    enlarged = max(1.0, result / FINE_SIDE) if side else 1.0
+    side, result = round(side / enlarged), min(result, FINE_SIDE)
     rgb = fit_style(picture, side, result).rgb
     if mask is None or side <= max(result, WHOLE_STYLE):
-        return Style(rgb, fitted_part(Style(picture, mask), *rgb.shape[:2]))
+        return Style(rgb, fitted_part(Style(picture, mask), *rgb.shape[:2]), enlarged)
     trimmed = images.trimmed(picture)  # it is sampled, so its mask is by the same pieces
     whole = fitted_part(Style(picture, mask), trimmed.height, trimmed.width)
     assert whole is not None
-    return Style(rgb, fit_style(images.Picture(np.repeat(whole[..., None], 3, axis=2)), side, result).rgb[..., 0])
+    part = fit_style(images.Picture(np.repeat(whole[..., None], 3, axis=2)), side, result).rgb[..., 0]
+    return Style(rgb, part, enlarged)
 
 
 def fit_parts(
@@ -313,32 +341,52 @@ def fit_parts(
     ]
 
 
-def feathered(mask: np.ndarray, photo: images.Picture, feather: float) -> np.ndarray:
-    """Bring the mask of a region to the photo's size and soften it (`RegionSpecs.feather`)."""
-    return softened(fitted(mask, photo.height, photo.width), feather * max(visible_sides(photo)))
+def feathered(mask: np.ndarray, photo: images.Picture | images.Raster, feather: float) -> np.ndarray:
+    """Bring the mask of a region to the photo's size, up to `MAX_SIDE`, and soften it (`RegionSpecs.feather`).
+
+    One that stays hard keeps its own size where the photo is larger.
+    """
+    scale = min(1.0, MAX_SIDE / max(photo.height, photo.width))
+    if scale < 1 and not feather:
+        return mask
+    height, width = (max(1, round(scale * side)) for side in (photo.height, photo.width))
+    return softened(fitted(mask, height, width), feather * scale * max(visible_sides(photo)))
 
 
-def found_faces(photo: images.Picture, feather: float) -> np.ndarray | None:
+def found_faces(photo: images.Picture | images.Raster, feather: float) -> np.ndarray | None:
     """Return the mask of the region `FACE`, softened as others are; None if no face is found."""
-    found = masks.found(FACE, photo)
+    found = masks.found(FACE, _looked_at(photo))
     return None if found is None else feathered(found, photo, feather)
 
 
 def _fit(picture: images.Picture, side: int, name: str) -> images.Picture:
     """Scale to a long side; 0 is the picture's own, and `name` is what asked for it."""
     if side == 0:
-        longest = max(picture.height, picture.width)
-        if longest > MAX_SIDE:
-            raise ImageError(
-                f"{picture.source}: is {picture.width} x {picture.height}, too large to render at its own size; "
-                f"leave out {name}=0, or give {name}={MAX_SIDE} or less"
-            )
+        if max(picture.height, picture.width) > MAX_SIDE:
+            raise _too_large(picture, name, MAX_SIDE)
         return picture
     return images.resize(picture, long_side=side, enlarge=True)
 
 
+def _too_large(picture: images.Picture | images.Raster, name: str, most: int) -> ImageError:
+    return ImageError(
+        f"{picture.source}: is {picture.width} x {picture.height}, too large to render at its own size; leave out "
+        f"{name}=0, or give {name}={most} or less"
+    )
+
+
+def _looked_at(photo: images.Picture | images.Raster) -> images.Picture:
+    """Return the picture in which faces, sky and others are looked for: a large photo is made smaller."""
+    return _small(photo, FACES_SIDE) if isinstance(photo, images.Raster) else photo
+
+
+def _small(photo: images.Raster, long_side: int) -> images.Picture:
+    height, width = images.scaled_sides(photo, long_side=long_side)
+    return photo.resized(height=height, width=width)
+
+
 def regions_for(
-    photo: images.Picture,
+    photo: images.Picture | images.Raster,
     styles: Sequence[tuple[Style, float]],
     specs: Sequence[StyleSpec],
     read: Mapping[str, Mask],
@@ -358,5 +406,6 @@ def regions_for(
         return found
 
     named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
-    planes = {name: feathered(mask.on(photo), photo, regions.feather) for name, mask in read.items()}
+    looked_at = _looked_at(photo)
+    planes = {name: feathered(mask.on(looked_at), photo, regions.feather) for name, mask in read.items()}
     return named_regions(named, planes, faces, regions.dials)

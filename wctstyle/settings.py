@@ -121,7 +121,16 @@ MAX_REFINE = 200
 """For more steps use `optimize`, which shows its progress and can be stopped and resumed."""
 
 MAX_SIDE = 4096
-"""Longest side rendered in one piece: memory grows with the area."""
+"""Longest side rendered in one piece: memory grows with the area. Larger results are painted tile by tile."""
+
+LARGEST_SIDE, LARGEST_AREA = 32768, 500_000_000
+"""Largest result in pixels: long side and area."""
+
+FINE_SIDE = 4096
+"""Long side of the result from which the fine paint of the second pass stays as large in pixels as it is."""
+
+FACES_SIDE = 2048
+"""Long side of the copy of a photo on which its faces are mapped; larger photos get this map enlarged."""
 
 DEFAULT_STROKE_SCALE = 1.0
 """Strokes are as large in the result as in the painting."""

@@ -27,8 +27,11 @@ LISTS = ("styles", "weights", "mask", "style_mask", "region")
 NUMBERS: dict[str, type] = {
     **{name: type(value) for name, value in SETTINGS.items() if not isinstance(value, str)},
     **dict.fromkeys(("feather", "stroke_scale"), float),
-    **dict.fromkeys(("size", "style_size", "max_pixels", "quality"), int),
+    **dict.fromkeys(("size", "style_size", "max_pixels", "quality", "depth"), int),
 }
+
+SWITCHES = ("keep_profile",)
+"""Columns that are yes or no."""
 
 COLUMNS = ("content", "styles", "weights", "output", *(name for name in PAINTING if name != "style"))
 """The columns that there may be; `content` has to be there."""
@@ -176,6 +179,11 @@ def _value(column: str, value: Any) -> Any:
         if not isinstance(parts, list) or not all(isinstance(part, str | int | float) for part in parts):
             raise ConfigError(f"{column} is {value!r}, wanted a list")
         return [part if column == "weights" else str(part) for part in parts if part != ""]
+    if column in SWITCHES:
+        chosen = {"yes": True, "true": True, "no": False, "false": False}.get(str(value).strip().lower())
+        if chosen is None:
+            raise ConfigError(f"{column} is {value!r}, wanted yes or no")
+        return chosen
     if column in NUMBERS:
         return _number(column, value, NUMBERS[column])
     if not isinstance(value, str):

@@ -111,12 +111,12 @@ Quality = Annotated[int, output_option(help="Of JPEG and WebP: 1 smallest file t
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace results that exist; never inputs.")]
 
 
-def result_size(usual: int) -> Any:
+def result_size(usual: int, most: int = MAX_SIDE) -> Any:
     """Declare --size, where larger photos are shrunk to what is usual."""
     return size_option(
         metavar="LONG_SIDE",
         show_default=f"{usual} for larger photos, never enlarged",
-        help=f"Long side of the result in pixels, up to {MAX_SIDE}; enlarges or shrinks; 0: the photo's own.",
+        help=f"Long side of the result in pixels, up to {most}; enlarges or shrinks; 0: the photo's own.",
     )
 
 
@@ -127,7 +127,7 @@ def result_file(help: str) -> Any:
     )
 
 
-_GIVEN = re.compile(r"(?<!\S)(size|style_size|stroke_scale)=(?=[\d.]+[ ,;])")
+_GIVEN = re.compile(r"(?<!\S)(size|style_size|stroke_scale|refine|look)=(?=[\d.]+[ ,;])")
 
 
 @contextlib.contextmanager
@@ -162,11 +162,13 @@ def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def sizes_from(size: int | None, style_size: int | None, stroke_scale: float | None, max_pixels: int) -> Sizes:
+def sizes_from(
+    size: int | None, style_size: int | None, stroke_scale: float | None, max_pixels: int, most: int = MAX_SIDE
+) -> Sizes:
     """Check the options of sizes.
 
     Raises:
         ConfigError: one is out of range, or two contradict each other.
     """
     strokes = from_options(Strokes, style_size=style_size, stroke_scale=stroke_scale)
-    return from_options(Sizes, size=size, strokes=strokes, max_pixels=max_pixels)
+    return from_options(Sizes, size=size, strokes=strokes, max_pixels=max_pixels, most=most)

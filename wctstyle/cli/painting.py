@@ -125,11 +125,14 @@ def _done_here(job: Job, painter: Painter, update: Callable[..., None], *, alone
     def refining(step: int, steps: int) -> None:
         update(description=f"{job.content}, refined {step} of {steps} steps")
 
+    def painting(tile: int, tiles: int) -> None:
+        update(description=f"{job.content}, painted {tile} of {tiles} tiles")
+
     write = functools.partial(write_to, Path(job.output)) if is_sink(job.output) else None
     if not alone:
-        return painter.do(job, write=write, refining=refining)
+        return painter.do(job, write=write, refining=refining, painting=painting)
     with option_names():
-        figures = painter.figures(job, write=write, refining=refining)
+        figures = painter.figures(job, write=write, refining=refining, painting=painting)
     return Done(figures, stayed=figures is None, warnings=tuple(painter.warnings))
 
 

@@ -12,7 +12,7 @@ from wctstyle.cli.looks_command import in_look
 from wctstyle.cli.options import from_options, sizes_from
 from wctstyle.cli.specs import Named, named_pictures
 from wctstyle.errors import ConfigError
-from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, Settings
+from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, LARGEST_SIDE, Settings
 
 SETTINGS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
 
@@ -31,6 +31,8 @@ PAINTING: dict[str, Any] = {
     "style_size": None,
     "max_pixels": images.DEFAULT_MAX_PIXELS,
     "quality": images.DEFAULT_QUALITY,
+    "depth": None,
+    "keep_profile": False,
 }
 """The options that make a picture, with their defaults."""
 
@@ -49,11 +51,15 @@ def setup_from(
     """
     values = in_look(given["use_look"], {**PAINTING, **given}, chosen)
     settings = from_options(Settings, **{name: values[name] for name in SETTINGS})
-    sizes = sizes_from(*(values[name] for name in ("size", "style_size", "stroke_scale", "max_pixels")))
-    from_options(images.check_quality, quality=values["quality"])
+    sides = (values[name] for name in ("size", "style_size", "stroke_scale", "max_pixels"))
+    sizes = sizes_from(*sides, most=LARGEST_SIDE)
     pictures = (values[name] for name in ("style", "mask", "style_mask", "region", "feather", "mask_map"))
     named = named_pictures(command, contents, *pictures, **how)
-    return named, Setup(tuple(named.styles), settings, values["model"], sizes, values["quality"], named.regions)
+    made = from_options(
+        Setup, styles=tuple(named.styles), settings=settings, model=values["model"], sizes=sizes,
+        quality=values["quality"], depth=values["depth"], keep_profile=values["keep_profile"], regions=named.regions,
+    )  # fmt: skip
+    return named, made
 
 
 def each_alone(blend: Setup) -> list[Setup]:

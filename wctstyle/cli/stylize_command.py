@@ -58,6 +58,8 @@ def stylize(
     output: own.Output = None,
     format: own.FolderFormat = None,
     quality: options.Quality = images.DEFAULT_QUALITY,
+    depth: own.Depth = None,
+    keep_profile: own.KeepProfile = False,
     overwrite: options.Overwrite = False,
     skip_existing: own.SkipExisting = False,
     recursive: own.Recursive = False,

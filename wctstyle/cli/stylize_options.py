@@ -11,7 +11,7 @@ from wctstyle.cli.naming import FIELDS
 from wctstyle.cli.options import many_option, output_option, result_file, result_size, size_option, style_option
 from wctstyle.cli.specs import Format
 from wctstyle.jobs.sheets import MOST
-from wctstyle.settings import MAX_STRENGTH, BlendKind, ModelName, TransformKind
+from wctstyle.settings import LARGEST_SIDE, MAX_STRENGTH, BlendKind, ModelName, TransformKind
 
 Contents = Annotated[
     list[str],
@@ -61,7 +61,7 @@ Refine = Annotated[
 Model = Annotated[
     ModelName, style_option(help="slim is fast, medium is better, vgg19 is best and needs `weights get vgg19`.")
 ]
-Size = Annotated[int | None, result_size(CONTENT_SIZE)]
+Size = Annotated[int | None, result_size(CONTENT_SIZE, LARGEST_SIDE)]
 Look = Annotated[
     int,
     size_option(
@@ -78,6 +78,18 @@ Output = Annotated[
 ]
 FolderFormat = Annotated[
     Format | None, output_option(show_default="png", help="Format of files in a folder and of stdout.")
+]
+Depth = Annotated[
+    int | None,
+    output_option(
+        metavar="8|16",
+        show_default="the photo's",
+        help="Bits per channel of PNG and TIFF; JPEG and WebP hold 8.",
+    ),
+]
+KeepProfile = Annotated[
+    bool,
+    output_option("--keep-profile", help="Keep the photo's ICC profile and resolution, for print; else sRGB."),
 ]
 SkipExisting = Annotated[
     bool,

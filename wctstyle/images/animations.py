@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from wctstyle.errors import ImageError
 from wctstyle.images.formats import READERS
@@ -18,7 +18,7 @@ from wctstyle.images.modes import decoded
 from wctstyle.images.picture import Picture
 from wctstyle.images.pngs import open_png
 from wctstyle.images.reading import read_encoded
-from wctstyle.images.recipes import recipe_options
+from wctstyle.images.recipes import in_exif, recipe_text, wrapped
 
 #: A frame that names no time, or one that no program could keep to, is shown as long as browsers show it.
 _LEAST_SECONDS, _USUAL_SECONDS = 0.011, 0.1
@@ -49,7 +49,7 @@ class Animation:
                 self._image.seek(at)
                 self._image.load()  # a WebP knows the time of a frame only then
                 seconds = (self._image.info.get("duration") or 0) / 1000
-                picture = decoded(self._image.copy(), self.name)
+                picture = decoded(self._image.copy(), self.name).picture()
             yield picture, seconds if seconds >= _LEAST_SECONDS else _USUAL_SECONDS
 
 
@@ -101,7 +101,7 @@ def save_animation(
         ImageError: Pillow cannot write it.
     """
     kind = KINDS[path.suffix.lower()]
-    options: dict[str, Any] = {"duration": list(milliseconds), "loop": 0, **recipe_options(recipe, kind, str(path))}
+    options: dict[str, Any] = {"duration": list(milliseconds), "loop": 0, **_recipe_options(recipe, kind, str(path))}
     if kind == "GIF":
         options |= {"disposal": 2}  # else what was there before shows through transparent parts
     elif kind == "WEBP":
@@ -115,6 +115,16 @@ def save_animation(
             _tell_of_alpha(path)
     except (MemoryError, ValueError) as error:
         raise ImageError(f"{path}: cannot be written as {kind}: {error}; write a .mp4 or a folder") from error
+
+
+def _recipe_options(recipe: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+    """Put a recipe where the format keeps it."""
+    text = recipe_text(recipe, name)
+    if kind == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("wctstyle", text)
+        return {"pnginfo": info}
+    return {"comment": wrapped(text).encode("ascii")} if kind == "GIF" else {"exif": in_exif(text, kind, name)}
 
 
 def _tell_of_alpha(path: Path) -> None:

@@ -38,9 +38,15 @@ def open_png(file: io.BytesIO, *, animated: bool = False) -> Image.Image:
             info["cicp"] = (body[0], body[1])
         elif kind not in (b"tEXt", b"zTXt", b"iTXt") or _is_wanted(kind, body):
             kept.append(whole)
-    size = 8 + sum(map(len, kept))
-    image = PngImagePlugin.PngImageFile(file if size == len(data) else io.BytesIO(b"".join((data[:8], *kept))))
+    if 8 + sum(map(len, kept)) != len(data):
+        data = b"".join((data[:8], *kept))
+    image = PngImagePlugin.PngImageFile(io.BytesIO(data))
     image.info |= info
+    raw_mode = image.tile[0].args if image.tile else ""
+    if raw_mode in ("RGB;16B", "RGBA;16B"):  # Pillow takes the high bytes; taken for little-endian, it takes the low
+        low = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        low.tile = [low.tile[0]._replace(args=raw_mode.replace("16B", "16L"))]
+        image.info["low_bytes"] = low
     return image
 
 

@@ -104,6 +104,7 @@ class Painter:
         *,
         write: Callable[[bytes], object] | None = None,
         refining: Callable[[int, int], None] = lambda step, steps: None,
+        painting: Callable[[int, int], None] = lambda tile, tiles: None,
     ) -> dict[str, Any] | None:
         """Do a job; returns the figures of `Batch.make`, which see, or None where its result was there already.
 
@@ -121,7 +122,7 @@ class Painter:
                 f"{job.output}: is the result of another photo or of other settings; give --overwrite to replace it, "
                 "or another name"
             )
-        return batch.make(job.content, job.output, format=job.format, write=write, refining=refining)
+        return batch.make(job.content, job.output, format=job.format, write=write, refining=refining, painting=painting)
 
     def do(self, job: Job, **how: Any) -> Done:
         """Do as `figures`; what is wrong with the job's pictures is told in what is returned."""
