@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from wctstyle import images, inputs, large, look, repainting
-from wctstyle.batch import Batch
+from wctstyle.batch import Batch, Setup
 from wctstyle.encoder import CELL, MODELS, ModelConfig
 from wctstyle.errors import ImageError
 from wctstyle.images import raster as rasters
@@ -261,10 +261,9 @@ def test_strokes_are_enlarged_where_the_picture_is_composed(style):
 
 
 def batch_of(stylizer, style_file, **more):
-    made = Batch([inputs.StyleSpec(str(style_file))], Settings(**SMALL), model="slim", warn=pytest.fail,
-                 sizes=inputs.Sizes(0, inputs.Strokes(96), most=LARGEST_SIDE), **more)  # fmt: skip
-    made._stylizer = stylizer
-    return made
+    sizes = inputs.Sizes(0, inputs.Strokes(96), most=LARGEST_SIDE)
+    setup = Setup((inputs.StyleSpec(str(style_file)),), Settings(**SMALL), "slim", sizes, **more)
+    return Batch(setup, warn=pytest.fail, load=lambda model: stylizer)
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +282,7 @@ def long_photo(tmp_path_factory):
 def test_a_long_photo_is_written_row_by_row(stylizers, long_photo, tmp_path, suffix):
     told = []
     batch = batch_of(stylizers[1], long_photo.with_name("style.png"))
-    report = batch.make(str(long_photo), tmp_path / f"out.{suffix}", painting=lambda *at: told.append(at))
+    report = batch.make(str(long_photo), str(tmp_path / f"out.{suffix}"), painting=lambda *at: told.append(at))
     assert (report["width"], report["height"]) == (MAX_SIDE + 100, 96)
     assert told[-1][0] == told[-1][1] == len(told) > 10
     result = images.load_raster(tmp_path / f"out.{suffix}")
@@ -292,7 +291,7 @@ def test_a_long_photo_is_written_row_by_row(stylizers, long_photo, tmp_path, suf
     assert images.read_recipe(tmp_path / f"out.{suffix}")["size"] == MAX_SIDE + 100
     assert result.profile is None
     data = []
-    batch.make(str(long_photo), tmp_path / "-", sink=(suffix, data.append))
+    batch.make(str(long_photo), str(tmp_path / "-"), format=suffix, write=data.append)
     assert data == [(tmp_path / f"out.{suffix}").read_bytes()]
 
 
@@ -303,7 +302,7 @@ def test_an_interrupted_picture_leaves_nothing(stylizers, long_photo, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         batch_of(stylizers[1], long_photo.with_name("style.png")).make(
-            str(long_photo), tmp_path / "a.png", painting=stop
+            str(long_photo), str(tmp_path / "a.png"), painting=stop
         )
     assert not list(tmp_path.iterdir())
 
@@ -316,7 +315,7 @@ def test_a_result_keeps_profile_resolution_and_depth_when_asked_to(stylizers, lo
     found = {}
     for name, more in {"plain": {}, "kept": {"keep_profile": True}, "eight": {"depth": 8}}.items():
         batch_of(stylizers[0], long_photo.with_name("style.png"), **more).make(
-            str(photo_file), tmp_path / f"{name}.png"
+            str(photo_file), str(tmp_path / f"{name}.png")
         )
         found[name] = images.load_raster(tmp_path / f"{name}.png")
     assert [found[name].bits for name in ("plain", "kept", "eight")] == [16, 16, 8]

@@ -79,7 +79,7 @@ class ContentCode:
     texture: Amount
     key: str
     cutout: Cutout | None = None
-    find_faces: Callable[[Rgb], Float[np.ndarray, "h w"] | None] = face_map
+    find_faces: Callable[[Rgb], Float[np.ndarray, "h w"] | None] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -114,7 +114,7 @@ class ContentCode:
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:
         """Map of the faces, 0..1, padded like the pixels (see `wctstyle.faces`); None if there are none."""
-        found = self.find_faces(self.photo)
+        found = (self.find_faces or face_map)(self.photo)
         return None if found is None else self.padded(found)
 
     def padded(self, plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "H W"]:

@@ -16,6 +16,7 @@ from wctstyle.regions import FACE, REST, Dials, Region, Style, fitted, fitted_pa
 from wctstyle.settings import (
     DEFAULT_FEATHER,
     DEFAULT_STROKE_SCALE,
+    FACES_SIDE,
     FINE_SIDE,
     MAX_FEATHER,
     MAX_SIDE,
@@ -188,6 +189,8 @@ def read_full(source: str, max_pixels: int) -> images.Raster:
     """Read a photo as `read` does, at its own size and depth."""
     if source.startswith(samples.PREFIX):
         return images.Raster.of(samples.picture(source.removeprefix(samples.PREFIX)))
+    if places.is_address(source):
+        return images.load_raster(places.read(source), max_pixels=max_pixels)
     return images.load_raster(opened(source), max_pixels=max_pixels)
 
 
