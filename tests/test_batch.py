@@ -307,6 +307,13 @@ def test_all_mistakes_are_told_at_once_up_to_a_limit(here: Path):
         read_manifest("bytes.csv")
 
 
+def test_an_error_of_another_file_names_its_photos(trip: Path, one_model: Any):
+    (trip / "bad.png").write_bytes(b"text")
+    rows = "content,styles,mask\ntrip/b.png,waves.png,\ntrip/a.png,bad.png,\nsea.png,waves.png,k=bad.png\n"
+    result = done("batch", manifest(rows), "-o", "out", code=2)
+    assert "2 of 3 pictures failed:\n  trip/a.png and 1 more: bad.png: is text, not a picture" in result.stderr
+
+
 ROWS = "content,styles,output\ntrip/a.png,waves.png,deep/one.jpg\ntrip/b.png,sea.png,\ntrip/day/a.png,waves.png,\n"
 
 

@@ -1068,6 +1068,17 @@ def cut_out(height, width, seed=0):
     return images.load(planes)
 
 
+def test_small_pictures_are_white_where_the_photo_is_transparent(service, session):
+    planes = np.full((64, 64, 4), 90, np.uint8)
+    planes[..., 3] = np.kron([[255, 0], [0, 255]], np.ones((32, 32)))  # the corners, so that nothing is cut off
+    composition = replace(TINY, content=session.add(images.load(planes), "cut.png").id)
+    *steps, last = optimising.optimise(service, session, composition, 2, "adam", "fast")
+    for thumb in (steps[-1].thumb, last.fast.thumb, last.kept.thumb):
+        rgb = images.load(base64.b64decode(thumb.partition(",")[2])).rgb
+        assert rgb[: rgb.shape[0] // 2 - 4, rgb.shape[1] // 2 + 4 :].min() > 0.9
+        assert rgb[: rgb.shape[0] // 2 - 4, : rgb.shape[1] // 2 - 4].min() < 0.8
+
+
 def test_what_is_transparent_in_the_photo_is_in_every_result(service, session, tmp_path):
     photo = cut_out(64, 96)
     composition = replace(TINY, size=96, content=session.add(photo, "cut.png").id)

@@ -607,6 +607,13 @@ def test_a_phone_has_one_column_and_the_picture_in_sight(visit):
     page = somebody.page
     somebody.shot("phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    with page.expect_file_chooser() as chooser:  # what is said does not lie under the tools on the picture
+        page.get_by_role("button", name="Your photo").click()
+    chooser.value.set_files({"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"text"})
+    expect(page.locator(".wct-note")).to_contain_text("notes.jpg: This file could not be read")
+    said, tools = (page.locator(part).bounding_box() for part in (".wct-note", ".wct-tools"))
+    assert said["y"] + said["height"] <= tools["y"]
+    page.locator(".wct-note").click()
     page.locator("#wct-strength").scroll_into_view_if_needed()
     page.wait_for_function(
         """() => {

@@ -239,6 +239,10 @@ def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypa
     somebody.shot("regions-part")
     page.keyboard.press("Escape")
     expect(page.locator(".wct-subject")).to_be_hidden()
+    page.get_by_role("button", name="Split", exact=True).click()
+    expect(page.locator(".wct-before")).to_be_visible()
+    expect(page.locator(".wct-subject")).to_be_hidden()
+    page.get_by_role("button", name="Styled", exact=True).click()
 
     # A map of colours brings a region for each.
     images.save(tmp_path / "map.png", map_of((1, 0, 0), (0, 0, 1)))

@@ -265,11 +265,14 @@ def test_a_temporary_name_is_taken_from_who_cleans_up(tmp_path: Path, monkeypatc
 
 def test_a_job_means_the_same_anywhere(here: Path):
     setup = Setup(
-        (StyleSpec("waves.png", mask="sea.png"), StyleSpec("sample:marbling")), regions=RegionSpecs({"x": "sea.png"})
+        (StyleSpec("waves.png", mask="sea.png"), StyleSpec("sample:marbling", mask="sea.png#red")),
+        regions=RegionSpecs({"x": "sea.png", "blue": "sea.png#blue", "y": "ready:sky"}),
     )
     job = Job("sea.png", "out/a.png", setup).anywhere()
     assert (job.content, job.output) == (str(here / "sea.png"), str(here / "out" / "a.png"))
     assert [spec.source for spec in job.setup.styles] == [str(here / "waves.png"), "sample:marbling"]
     assert job.setup.styles[0].mask == job.setup.regions.masks["x"] == str(here / "sea.png")
+    assert job.setup.styles[1].mask == f"{here / 'sea.png'}#red"
+    assert [job.setup.regions.masks[name] for name in ("blue", "y")] == [f"{here / 'sea.png'}#blue", "ready:sky"]
     far = Job("s3://b/a.png", "s3://b/o.png", setup).anywhere()
     assert (far.content, far.output) == ("s3://b/a.png", "s3://b/o.png")

@@ -401,6 +401,21 @@ def test_a_map_names_its_regions(scene: Path, one_model: Any):
     np.testing.assert_allclose(images.load("map-out.png").rgb, images.load("mask-out.png").rgb, atol=2 / 255)
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("map.png#blue-2", ("map.png", "blue-2")),
+        ("map #2 ü.png#Blue", ("map #2 ü.png", "Blue")),
+        ("map.png#My roof #2", ("map.png", "My roof #2")),
+        ("Mask #1.png", ("Mask #1.png", "")),
+        ("folder#a/mask.png", ("folder#a/mask.png", "")),
+        ("frames #1", ("frames #1", "")),
+    ],
+)
+def test_a_color_is_told_from_a_name_with_a_number_sign(name: str, split: tuple[str, str]):
+    assert masks.split_color(name) == split
+
+
 @pytest.mark.parametrize(("command", "out"), [("optimize", "x.png"), ("compare", "x")])
 def test_optimize_and_compare_take_them_too(command: str, out: str, scene: Path):
     """What is wrong with them is told before anything is painted."""
@@ -466,6 +481,22 @@ def test_the_command_mask_writes_masks(scene: Path, disc: tuple[np.ndarray, np.n
         (
             ("stylize", "land.png", "--style", "waves.png@red", "--mask-map", "sea.png", "-o", "x.png"),
             "sea.png: is no mask: it has more than 16 colors",
+        ),
+        (
+            ("stylize", "land.png", "--style", "waves.png@a", "--mask", "a=map.png#Red", "-o", "x.png"),
+            "map.png: has no Red in it; its colors are blue, red",
+        ),
+        (
+            ("stylize", "land.png", "--style", "waves.png@My roof #2", "--mask-map", "map.png", "-o", "x.png"),
+            "map.png: has no My roof #2 in it; its colors are blue, red",
+        ),
+        (
+            ("stylize", "land.png", "--style", "waves.png", "--style", "sea.png@rest", "--mask-map", "map.png"),
+            "--mask-map map.png: no style takes a color of it",
+        ),
+        (
+            ("stylize", "land.png", "--style", "waves.png@red", "--mask-map", "ready:sky", "-o", "x.png"),
+            "--mask-map ready:sky: is one mask, not a map of colors; give --mask NAME=ready:sky",
         ),
     ],
 )

@@ -180,6 +180,20 @@ def test_noise_goes_along_and_what_is_new_gets_its_own():
 
 
 @needs_opencv
+@pytest.mark.parametrize(("dx", "dy"), [(4.0, 0.0), (-3.0, 2.0)])
+def test_what_a_pan_brings_in_has_noise_that_goes_on(dx, dy):
+    """Each frame's new columns took the same noise once, and the painting repeated it as streaks."""
+    own = carrying.own_places(HEIGHT, WIDTH)
+    shift = grid(HEIGHT, WIDTH) + np.float32([dx, dy])
+    seen = ((shift >= 0) & (shift <= np.float32([WIDTH - 1, HEIGHT - 1]))).all(axis=-1)
+    pan, places = sure(dx, dy)._replace(confidence=seen.astype(np.float32)), own
+    for _ in range(6):
+        places = carrying.carried_places(places, pan)
+    moved = np.broadcast_to(np.float32([6 * dx, 6 * dy]), (HEIGHT, WIDTH, 2))
+    np.testing.assert_allclose(places[..., :2] - own[..., :2], moved, atol=0.01)
+
+
+@needs_opencv
 def test_noise_repeats_like_the_field():
     own = carrying.own_places(8, 8)
     np.testing.assert_allclose(carrying.noise_at(own + np.float32(512)), carrying.noise_at(own), atol=1e-4)

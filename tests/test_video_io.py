@@ -827,6 +827,20 @@ def test_a_mask_may_be_a_video(clip: Path, one_model: Any) -> None:
         assert (right > 3 * left) if index < 3 else (left > 3 * right), (index, left, right)
 
 
+def test_a_video_takes_a_map_of_colours(clip: Path, one_model: Any) -> None:
+    """The right half is blue and painted, the left half stays."""
+    halves = np.zeros((64, 48, 3), np.float32)
+    halves[:, :24, 0] = halves[:, 24:, 2] = 1
+    images.save("map.png", halves)
+    options = ("--style", "waves.png@blue", "--mask-map", "map.png", "--feather", "0", "--quality", "95")
+    result = invoke("video", "clip.mp4", *options, "-o", "out.mkv")
+    assert result.exit_code == 0, result.output
+    assert "--mask 'blue=map.png#blue'" in invoke("recipe", "out.mkv").stdout
+    for one, other in zip(frames_of("out.mkv"), frames_of("clip.mp4"), strict=True):
+        left, right = (np.abs(one.rgb - other.rgb)[:, half].mean() for half in (slice(4, 20), slice(28, 44)))
+        assert right > 3 * left
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [

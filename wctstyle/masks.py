@@ -172,7 +172,8 @@ MOST_COLORS = 16
 SAME_COLOR = 0.12
 """Distance in Oklab up to which two colours are one: JPEG and shading change a flat colour by less."""
 
-_COLOR = re.compile(r"(.+)#([a-z]+(?:-[0-9]+)?)", re.DOTALL)
+_COLOR = re.compile(r"(.+?)#([^\W\d_][^./\\]*)", re.DOTALL)
+"""Any word may be meant as a colour; that the map does not have it is told where it is read."""
 
 
 def split_color(name: str) -> tuple[str, str]:

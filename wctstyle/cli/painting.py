@@ -70,7 +70,7 @@ def paint_all(jobs: Sequence[Job], painter: Painter, way: Way, *, left: Sequence
     Exits with code 2 where one has failed, after naming each.
     """
     left = jobs if left is None else left
-    failed: list[str] = []
+    failed: dict[str, list[str]] = {}
     lost: set[int] = set()
     stayed = 0
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
@@ -86,7 +86,7 @@ def paint_all(jobs: Sequence[Job], painter: Painter, way: Way, *, left: Sequence
                 _tell(line, result, progress, way)
                 stayed += line.get("stayed", False)
                 if "error" in line:
-                    failed.append(line["error"])
+                    failed.setdefault(line["error"], []).append(job.content)
                     lost.add(id(job))
                     if not way.keep_going:
                         break
@@ -95,8 +95,16 @@ def paint_all(jobs: Sequence[Job], painter: Painter, way: Way, *, left: Sequence
     if way.sheet is not None:
         _save_sheet(way.sheet, [None if id(job) in lost else job.output for job in jobs], jobs, way.styles)
     if failed:
-        listed = "\n".join(dict.fromkeys(failed))
-        fail(f"{len(failed)} of {len(left)} pictures failed:\n{listed}", EXIT_INPUT, traced=False)
+        listed = "\n".join(_failure(error, contents) for error, contents in failed.items())
+        fail(f"{len(lost)} of {len(left)} pictures failed:\n{listed}", EXIT_INPUT, traced=False)
+
+
+def _failure(error: str, contents: Sequence[str]) -> str:
+    """Name the photos of an error that is about another file, as a mask of theirs."""
+    if all(content in error for content in contents):
+        return error
+    count = len(contents) - 1
+    return contents[0] + (f" and {count} more" if count else "") + f": {error}"
 
 
 def _done(

@@ -121,8 +121,8 @@ def parse_masks(
     Other regions that a style names are colours of `mask_map`, where it is given.
 
     Raises:
-        ConfigError: no NAME=FILE, a name that is no word, is taken or given twice, no such ready mask, or a region
-            without a mask.
+        ConfigError: no NAME=FILE, a name that is no word, is taken or given twice, no such ready mask, a region without
+            a mask, or a map that no style uses.
     """
     found: dict[str, str] = {}
     for text in masks or ():
@@ -136,9 +136,16 @@ def parse_masks(
         if name in found:
             raise ConfigError(f"--mask {text}: {name} is given twice; give each name one mask")
         found[name] = _checked_mask(f"--mask {text}", file)
+    if mask_map is not None:
+        colors = {spec.region for spec in styles} - {"", FACE, REST, *found}
+        if mask_map.startswith(PREFIX):
+            raise ConfigError(f"--mask-map {mask_map}: is one mask, not a map of colors; give --mask NAME={mask_map}")
+        if not colors:
+            raise ConfigError(
+                f"--mask-map {mask_map}: no style takes a color of it; write --style PATH@blue or another"
+            )
+        found |= {color: f"{mask_map}#{color}" for color in sorted(colors)}
     for spec in styles:
-        if mask_map is not None and spec.region not in ("", FACE, REST):
-            found.setdefault(spec.region, f"{mask_map}#{spec.region}")
         if spec.region not in ("", FACE, REST, *found):
             raise ConfigError(
                 f"--style {spec.source}@{spec.region}: there is no mask of that name; give --mask {spec.region}=FILE "

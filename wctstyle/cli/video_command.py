@@ -113,6 +113,7 @@ def video(
     style: VideoStyle = None,
     use_look: options.UseLook = None,
     mask: VideoMask = None,
+    mask_map: options.MaskMap = None,
     style_mask: options.StyleMask = None,
     region: options.RegionDials = None,
     feather: options.Feather = DEFAULT_FEATHER,
@@ -160,7 +161,7 @@ def video(
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; give one of them")
     fixed, weights = _fixed_weights(style)
-    named = named_pictures("video", [], fixed, mask, style_mask, region, feather)
+    named = named_pictures("video", [], fixed, mask, style_mask, region, feather, mask_map)
     with option_names():
         clip = open_clip(source, size=size, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
     form, lost = form_of(output, codec=codec, format=format, quality=quality, alpha=clip.has_alpha)

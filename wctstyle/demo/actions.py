@@ -136,7 +136,7 @@ def keep_image(
         data=images.encode(
             image, alpha, format="png" if lossless else "jpeg", quality=KEPT_QUALITY, recipe=recipe.to_json()
         ),
-        thumb=thumbnail(image),
+        thumb=thumbnail(image, alpha),
         width=image.shape[1],
         height=image.shape[0],
         seconds=seconds,

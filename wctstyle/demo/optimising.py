@@ -104,7 +104,7 @@ def optimise(
 
     def progress(image: np.ndarray, step: int, text: str, note: str, losses: Losses = ()) -> Progress:
         stage = {**_stage(image, photo.alpha, note), "before": before}
-        return Progress(stage, thumbnail(image), step, settings.steps, text, losses)
+        return Progress(stage, thumbnail(image, photo.alpha), step, settings.steps, text, losses)
 
     yield progress(made.image, 0, FIRST_STEP, "the picture to start from")
     run = service.backend.optimizer(optimizer_model(composition.model)).run(

@@ -66,10 +66,10 @@ def address(rgb: np.ndarray, alpha: np.ndarray | None = None, *, quality: int = 
     return data_address(images.encode(rgb, alpha, format=kind, quality=quality), kind)
 
 
-def thumbnail(rgb: np.ndarray) -> str:
-    """Make a small data address of RGB in [0, 1]."""
-    small = images.resize(images.load(rgb), long_side=THUMB_SIDE)
-    return address(small.rgb, quality=80)
+def thumbnail(rgb: np.ndarray, alpha: np.ndarray | None = None) -> str:
+    """Make a small data address of RGB in [0, 1], over white where it is transparent."""
+    small = images.resize(images.Picture(rgb, alpha), long_side=THUMB_SIDE)
+    return address(images.flatten(small).rgb, quality=80)
 
 
 def hold(picture: images.Picture, id: str, name: str, max_size: int) -> StoredPicture:
@@ -77,7 +77,7 @@ def hold(picture: images.Picture, id: str, name: str, max_size: int) -> StoredPi
     small = images.resize(picture, long_side=max_size)
     planes = small.rgb if small.alpha is None else np.dstack([small.rgb, small.alpha])
     pixels = np.rint(planes * np.float32(255)).astype(np.uint8)
-    return StoredPicture(id, name, pixels, picture.content_hash, thumbnail(images.flatten(small).rgb))
+    return StoredPicture(id, name, pixels, picture.content_hash, thumbnail(small.rgb, small.alpha))
 
 
 @functools.lru_cache(maxsize=64)

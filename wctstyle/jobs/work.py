@@ -12,6 +12,7 @@ from wctstyle import places
 from wctstyle.batch import Batch, Setup, load_stylizer
 from wctstyle.errors import ImageError, NonFiniteError, WctStyleError
 from wctstyle.inputs import RegionSpecs
+from wctstyle.masks import split_color
 from wctstyle.recent import Recent
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Job:
         """Return a job that means the same in another current folder."""
 
         def named(source: str) -> str:
-            return places.absolute(source) if os.path.exists(source) else source
+            return places.absolute(source) if os.path.exists(split_color(source)[0]) else source
 
         setup = self.setup
         return replace(

@@ -93,12 +93,17 @@ def own_places(height: int, width: int) -> Places:
 
 
 def carried_places(places: Places, flow: Flow) -> Places:
-    """Carry the noise along with what is seen; what is new, or stretched too far, takes its own."""
-    height, width = flow.confidence.shape
+    """Carry the noise along with what is seen; what is new, or stretched too far, takes its own.
+
+    That is the field moved as most of the frame has moved: without, all that a pan brings in takes the same columns.
+    """
+    own = own_places(*flow.confidence.shape)
     moved = warped(places, flow.vectors)
     moved[..., 2] += np.gradient(flow.vectors[..., 0], axis=1) + np.gradient(flow.vectors[..., 1], axis=0)
     kept = (flow.confidence > 0.5) & (np.abs(moved[..., 2]) < math.log(STRETCH))
-    return np.where(kept[..., None], moved, own_places(height, width))
+    if kept.any():
+        own[..., :2] += np.median((moved - own)[kept][:, :2], axis=0)
+    return np.where(kept[..., None], moved, own)
 
 
 def noise_at(places: Places) -> Float[np.ndarray, "h w"]:
