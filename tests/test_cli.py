@@ -28,7 +28,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, color, images, inputs, recipe, samples, sources
+from wctstyle import cli, color, fitting, images, inputs, recipe, samples, sources
 from wctstyle.batch import CONTENT_SIZE, Batch, Setup
 from wctstyle.cli import console, contents, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
@@ -736,8 +736,8 @@ def test_strokes_over_the_largest_style_are_those_of_a_sample(result: int, scale
     stripes = 0.2 * (np.arange(320) // 8 % 2)
     columns = np.broadcast_to((ramp + stripes)[None, :, None], (240, 320, 3)).astype(np.float32)
     painting = images.load(np.ascontiguousarray(columns))
-    side, most, pieces = style_long_side(result, scale), max(result, WHOLE_STYLE), inputs.PIECES
-    sample = inputs.fit_style(painting, side, result).rgb[:, :, 0]
+    side, most, pieces = style_long_side(result, scale), max(result, WHOLE_STYLE), fitting.PIECES
+    sample = fitting.fit_style(painting, side, result).rgb[:, :, 0]
     assert sample.shape == (most * 3 // 4, most)
     row = sample[0, : most // pieces] - np.linspace(*sample[0, [0, most // pieces - 1]], most // pieces)
     edges = np.flatnonzero(np.abs(np.diff(row)) > 0.5 * np.abs(np.diff(row)).max())
@@ -750,7 +750,7 @@ def test_strokes_over_the_largest_style_are_those_of_a_sample(result: int, scale
 
 def test_a_strip_of_a_painting_is_sampled_too():
     strip = images.load(np.full((1, 300, 3), 0.5, np.float32))
-    assert inputs.fit_style(strip, 8192, 2048).rgb.shape == (7, 2048, 3)
+    assert fitting.fit_style(strip, 8192, 2048).rgb.shape == (7, 2048, 3)
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.24, 4.1, -1.0, math.inf, math.nan])
@@ -853,7 +853,7 @@ def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray
     assert inputs.fit_photo(huge, inputs.Sizes(0, most=5000), CONTENT_SIZE) is huge
     huge = huge.picture()
     with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out style_size=0"):
-        inputs.fit_style(huge, 0)
+        fitting.fit_style(huge, 0)
 
 
 def test_a_picture_too_large_for_its_own_size_names_the_option(here: Path):

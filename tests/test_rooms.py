@@ -39,6 +39,7 @@ ORDER = (
     "convolution winograd",
     "moments transforms losses feature_metrics pixel_metrics",
     "inputs",
+    "fitting",
     "masks",
     "cutout",
     "samples",

@@ -16,7 +16,7 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from wctstyle import images, inputs, large, look, repainting
+from wctstyle import fitting, images, inputs, large, look, repainting
 from wctstyle.batch import Batch, Setup
 from wctstyle.encoder import CELL, MODELS, ModelConfig
 from wctstyle.errors import ImageError
@@ -238,10 +238,10 @@ def test_what_takes_a_picture_in_one_piece_is_told(stylizers, style):
 
 def test_styles_for_results_beyond_the_fine_side_are_as_for_that(style):
     given_picture = images.Picture(style[:4])
-    fine, huge = (inputs.fit_part(given_picture, side, side) for side in (FINE_SIDE, 4 * FINE_SIDE))
+    fine, huge = (fitting.fit_part(given_picture, side, side) for side in (FINE_SIDE, 4 * FINE_SIDE))
     np.testing.assert_array_equal(huge.picture, fine.picture)
     assert (fine.enlarged, huge.enlarged) == (1, 4)
-    assert inputs.fit_part(given_picture, 0, 4 * FINE_SIDE).enlarged == 1  # its own size
+    assert fitting.fit_part(given_picture, 0, 4 * FINE_SIDE).enlarged == 1  # its own size
 
 
 def test_styles_that_cannot_change_are_not_copied(stylizers):

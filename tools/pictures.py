@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import images, looks, masks, samples
-from wctstyle.inputs import fit_style
+from wctstyle.fitting import fit_style
 from wctstyle.settings import DEFAULT_KEEP_FACES, DEFAULT_MODEL, ColorsKind, ModelName, Settings, style_long_side
 
 Rgb = Float[np.ndarray, "h w 3"]

@@ -334,8 +334,8 @@ def _program(recipe: Recipe, output: str) -> list[str]:
     lines = [
         "from wctstyle import images, samples",
         *(["from wctstyle.cutout import visible_sides"] if scaled else []),
-        f"from wctstyle.inputs import {'feathered, fit_part, found_faces' if regions else 'fit_part'}",
-        *(["from wctstyle.masks import of_color, ready"] if regions else []),
+        "from wctstyle.fitting import fit_part",
+        *(["from wctstyle.inputs import feathered, found_faces\nfrom wctstyle.masks import of_color, ready"] * regions),
         *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if done else []),
         *(["from wctstyle.regions import Dials, mask_of, named_regions"] if regions else []),
         *(["from wctstyle.settings import style_long_side"] if scaled else []),

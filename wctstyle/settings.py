@@ -159,7 +159,7 @@ def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_
     """Return the long side to which style pictures are resized, so that strokes grow with the result.
 
     ``stroke_scale * result_long_side`` in pixels, but at least 64; `stroke_scale` is in `STROKE_SCALES`. What is
-    measured there may be a sample (`inputs.fit_style`).
+    measured there may be a sample (`fitting.fit_style`).
 
     Raises:
         ConfigError: `stroke_scale` is out of range.

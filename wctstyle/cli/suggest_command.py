@@ -18,7 +18,8 @@ from wctstyle.cli.options import sizes_from
 from wctstyle.cli.stylize_options import Model
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError
-from wctstyle.inputs import fit_style, read_photo, read_style
+from wctstyle.fitting import fit_style
+from wctstyle.inputs import read_photo, read_style
 from wctstyle.settings import DEFAULT_MODEL, SUGGEST_SIDE, style_long_side
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from wctstyle import images, samples
 from wctstyle.demo.limits import MIB, Limits
 from wctstyle.errors import ImageError
-from wctstyle.inputs import fit_part
+from wctstyle.fitting import fit_part
 from wctstyle.regions import Style
 
 THUMB_SIDE = 132
