@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def take_clip(
     return clip
 
 
-def open_upload(limits: Limits, path: Path | None, size: int = USUAL_SIZE, cut: Cut = Cut()) -> Clip:  # noqa: B008
+def open_upload(limits: Limits, path: Path | None, size: int, cut: Cut = Cut()) -> Clip:  # noqa: B008
     """Open a clip that was uploaded, its frames at a long side of at most `size`.
 
     Raises:
@@ -138,9 +139,14 @@ def describe(limits: Limits, path: Path) -> str:
     Raises:
         ImageError: it cannot be read, or is too long.
     """
-    clip = open_upload(limits, path)
+    clip = open_upload(limits, path, limits.video_size)
     long = "" if clip.total is None else f", {duration(clip.total / float(clip.rate))}, {clip.total} frames"
     return f"{path.name}{long}"
+
+
+def said(text: str, limits: Limits) -> dict[str, Any]:
+    """Return what the page shows beside the button that chooses a clip. serial: makes it new each time."""
+    return {"text": text, "most": limits.video_bytes, "serial": time.time()}
 
 
 def painting_of(session: Session, composition: Composition, clip: Clip, calm: float) -> Painting:
@@ -160,7 +166,8 @@ def painting_of(session: Session, composition: Composition, clip: Clip, calm: fl
         for spec, picture in zip(whole.specs, held, strict=True)
     ]
     recipe = recipe_for(whole, session, size=max(clip.height, clip.width))
-    recipe = replace(recipe, content=content_of(clip.source))
+    with _without(Path(clip.source).parent):
+        recipe = replace(recipe, content=content_of(clip.source))
     return Painting(clip, recipe, [images.load(picture.pixels) for picture in held], parts, calm)
 
 

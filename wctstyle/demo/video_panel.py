@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -47,14 +46,14 @@ class VideoPanel(RunPanel):
             text, session.clip = clips.describe(limits, clip), clip
         except WctStyleError as error:
             text = str(error)
-        return {"text": text, "serial": time.time()}
+        return clips.said(text, limits)
 
     @handler
     def _clip(self, request: gr.Request) -> Any:
         clip = self._session(request).clip
         if clip is None or not clip.is_file():
             return gr.skip()
-        return {"text": clips.describe(self.service.limits, clip), "serial": time.time()}
+        return clips.said(clips.describe(self.service.limits, clip), self.service.limits)
 
     def _submit(self, session: Session, *asked: Any) -> Run:
         calm, size, palette, *values = asked

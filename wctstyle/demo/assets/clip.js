@@ -8,8 +8,9 @@ input.addEventListener("change", async () => {
   const file = input.files[0];
   input.value = "";
   if (!file) return;
-  if (file.size > props.max_bytes) {
-    said.textContent = `${file.name}: too large, ${megabytes(file.size)} MB. Clips may have up to ${megabytes(props.max_bytes)} MB.`;
+  const most = props.value.most; // in the value, as a tab that was not opened yet loses other props
+  if (file.size > most) {
+    said.textContent = `${file.name}: too large, ${megabytes(file.size)} MB. Clips may have up to ${megabytes(most)} MB.`;
     return;
   }
   said.textContent = `Sending ${file.name} …`;
