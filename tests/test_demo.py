@@ -539,7 +539,7 @@ def test_runs_wait_for_their_turn_and_know_their_place(service):
         runs.append(queue.submit(Run(session, work), most=2))
         until(lambda: runs[0].state == "running")
     assert [queue.ahead(run) for run in runs[1:]] == [1, 2]
-    with pytest.raises(ConfigError, match="Too many optimisations are waiting"):
+    with pytest.raises(ConfigError, match="Too many jobs are waiting"):
         queue.submit(Run(Session("late", SMALL), work), most=2)
     seen = runs[2].version
     runs[1].stop()
@@ -594,7 +594,7 @@ def test_a_run_ends_in_the_fast_and_the_optimised_picture_of_its_blend_with_figu
     assert "Waiting" in panel._start(None, 3, "adam", "content", None)[0] or session.run.state == "running"
     run = session.run
     news = news_of(panel._follow(None))
-    stage, report, bar, strip, pair, sheet = zip(*news, strict=True)
+    report, bar, stage, strip, pair, sheet = zip(*news, strict=True)
     fast, kept = (session.result(pair[-2][side]) for side in ("a", "b"))
     assert (fast.kind, kept.kind, fast.composition) == ("styled", "optimised", kept.composition)
     assert session.history == [fast, kept]
@@ -621,8 +621,8 @@ def test_a_run_leaves_the_stage_to_what_was_moved_meanwhile(service, session, mo
     async def follow():
         before, after = [], []
         async for news in panel._follow(None):
-            (after if moved.is_set() else before).append(news[0])
-            if "Step 1" in news[1]:
+            (after if moved.is_set() else before).append(news[2])
+            if "Step 1" in news[0]:
                 session.moves += 1
                 moved.set()
         return before, after
@@ -641,15 +641,15 @@ def test_stop_keeps_what_was_reached_and_of_one_that_waits_nothing(service, sess
     before = service_queue.submit(Run(Session("before", SMALL), work), most=9)
     until(lambda: before.state == "running")
     panel._start(None, 400, "adam", "content", None)
-    assert session.optimising
+    assert session.at_work
     assert "Stopped before it began" in panel._stop(None)
-    assert (session.optimising, session.history) == (False, [])
+    assert (session.at_work, session.history) == (False, [])
     let.release()
     until(lambda: before.state == "ended")
     panel._start(None, 400, "adam", "content", None)
     until(lambda: session.run.progress is not None and session.run.progress.step)
     assert "Stopping" in panel._stop(None)
-    until(lambda: not session.optimising)
+    until(lambda: not session.at_work)
     assert [kept.kind for kept in session.history] == ["styled", "optimised"]
     assert 0 < session.history[-1].recipe.optimisation.settings.steps < 400
 

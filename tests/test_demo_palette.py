@@ -353,7 +353,7 @@ def test_leaving_while_an_optimisation_runs_is_asked_for(visit):
     somebody = visit()
     page = somebody.page
     leave = "!window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    say = "document.dispatchEvent(new CustomEvent('wct:optimising', { detail: '%s' }))"
+    say = "document.dispatchEvent(new CustomEvent('wct:working', { detail: '%s' }))"
     assert not page.evaluate(leave)
     for state, asks in (("waiting", True), ("running", True), ("", False)):
         page.evaluate(say % state)

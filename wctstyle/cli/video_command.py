@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,17 +22,17 @@ from wctstyle.cli.options import from_options, option_names, output_option, resu
 from wctstyle.cli.outputs import check_folder, check_free, check_writable
 from wctstyle.cli.specs import NAME, Named, named_pictures
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.inputs import Sizes, fit_parts, read_parts, read_style, style_sides
+from wctstyle.inputs import Sizes, read_parts, read_style
 from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_STRENGTH, Settings, checked_number
-from wctstyle.sources import Source, mask_sources, public_name, style_sources
+from wctstyle.sources import mask_sources, style_sources
 from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Clip, Cut, seconds_of
 from wctstyle.video.forms import DEFAULT_QUALITY, CodecName, Form, form_of
 from wctstyle.video.job import Made, Progress, VideoJob
 from wctstyle.video.keyframes import Track, is_track, parse_track
-from wctstyle.video.masks import moving_regions, read_region_masks
+from wctstyle.video.making import Painting, content_of
+from wctstyle.video.masks import read_region_masks
 from wctstyle.video.reading import open_clip
-from wctstyle.video.recipe import VideoRecipe, hash_of
 from wctstyle.video.work import work_folder
 
 DEFAULTS = Settings()
@@ -168,9 +169,9 @@ def video(
     target = _target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
     if lost:
         warn(f"-o {output}: {lost}")
-    job = _Paint(clip, named, weights, tracks, settings, calm, model, sizes)
-    recipe = job.recipe(source, cut, (fps or DEFAULT_FPS) if os.path.isdir(source) else None).to_json()
-    made = _run(VideoJob(clip, target, form, recipe), job, resume, overwrite, as_json=as_json)
+    painting = _painting(clip, named, weights, tracks, settings, calm, model, sizes)
+    job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
+    made = _run(job, painting, resume, overwrite, as_json=as_json)
     _tell(made, source, target, model, as_json=as_json)
 
 
@@ -212,7 +213,7 @@ def _tell(made: Made, source: str, target: Path, model: str, *, as_json: bool) -
     typer.echo(json.dumps({**summary, "damaged": made.broken, "model": model}) if as_json else str(target))
 
 
-def _run(job: VideoJob, paint: _Paint, resume: bool, overwrite: bool, *, as_json: bool) -> Made:
+def _run(job: VideoJob, painting: Painting, resume: bool, overwrite: bool, *, as_json: bool) -> Made:
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
     stop = Stop("this frame")
     with progress_bar(*columns) as progress, stop.listening():
@@ -223,9 +224,8 @@ def _run(job: VideoJob, paint: _Paint, resume: bool, overwrite: bool, *, as_json
             if as_json:
                 say(json.dumps(_described(now)), progress)
 
-        return job.run(
-            paint.painter, resume=resume, overwrite=overwrite, stop=lambda: stop.wanted, told=told, warn=warn
-        )
+        painter = partial(painting.painter, _stylizer)
+        return job.run(painter, resume=resume, overwrite=overwrite, stop=lambda: stop.wanted, told=told, warn=warn)
 
 
 def _status(now: Progress) -> str:
@@ -242,62 +242,41 @@ def _described(now: Progress) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class _Paint:
-    """The pictures of a job, read at the sizes of its frames, and what paints with them."""
+def _painting(
+    clip: Clip,
+    named: Named,
+    weights: dict[int, Track],
+    tracks: dict[str, Track],
+    settings: Settings,
+    calm: float,
+    model: str,
+    sizes: Sizes,
+) -> Painting:
+    """Read the pictures that are named, and put together how the clip is painted."""
+    masks, videos = read_region_masks(named.regions.masks, clip, sizes.max_pixels)
+    parts = read_parts(named.styles, sizes.max_pixels)
+    pictures = [read_style(spec.source, sizes.max_pixels) for spec in named.styles]
+    with waiting("reading"):
+        content = content_of(clip.source)
+    picture = Recipe(
+        content=content,
+        styles=style_sources(named.styles, pictures, parts),
+        size=max(clip.height, clip.width),
+        settings=settings,
+        model=model,
+        style_size=sizes.strokes.style_size,
+        stroke_scale=sizes.strokes.stroke_scale,
+        masks=mask_sources(masks),
+        feather=named.regions.feather,
+        dials=named.regions.dials,
+    )
+    return Painting(clip, picture, pictures, parts, calm, masks, videos, weights, tracks)
 
-    def __init__(
-        self,
-        clip: Clip,
-        named: Named,
-        weights: dict[int, Track],
-        tracks: dict[str, Track],
-        settings: Settings,
-        calm: float,
-        model: str,
-        sizes: Sizes,
-    ) -> None:
-        self._settings, self._calm, self._model, self._sizes = settings, calm, model, sizes
-        self._named, self._weights, self._tracks, self._clip = named, weights, tracks, clip
-        if calm:
-            from wctstyle.video.flow import opencv
 
-            opencv()  # a missing extra is told before anything is read
-        self._masks, self._videos = read_region_masks(named.regions.masks, clip, sizes.max_pixels)
-        self._parts = read_parts(named.styles, sizes.max_pixels)
-        self._full = [read_style(spec.source, sizes.max_pixels) for spec in named.styles]
+def _stylizer(model: str) -> Any:
+    from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
 
-    def recipe(self, source: str, cut: Cut, fps: float | None) -> VideoRecipe:
-        """Return how the video is made."""
-        with waiting("reading"):
-            content = Source(public_name(os.path.normpath(source)), hash_of(source))
-        strokes, regions = self._sizes.strokes, self._named.regions
-        picture = Recipe(
-            content=content,
-            styles=style_sources(self._named.styles, self._full, self._parts),
-            size=max(self._clip.height, self._clip.width),
-            settings=self._settings,
-            model=self._model,
-            style_size=strokes.style_size,
-            stroke_scale=strokes.stroke_scale,
-            masks=mask_sources(self._masks),
-            feather=regions.feather,
-            dials=regions.dials,
-        )
-        texts = {str(place): str(track) for place, track in self._weights.items()}
-        return VideoRecipe(picture, self._calm, cut, fps, texts, {n: str(t) for n, t in self._tracks.items()})
-
-    def painter(self) -> Any:
-        """Load the model and measure the styles."""
-        from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
-        from wctstyle.video.calm import VideoStylizer
-
-        specs, regions = self._named.styles, self._named.regions
-        side = max(self._clip.height, self._clip.width)
-        sides = style_sides(specs, regions.dials, self._sizes.strokes, side)
-        fitted = fit_parts(self._full, specs, self._parts, sides)
-        styles: list[Any] = [(style, self._weights.get(at, weight)) for at, (style, weight) in enumerate(fitted)]
-        wanted = moving_regions(styles, specs, self._masks, self._videos, regions, self._clip)
-        return VideoStylizer(Stylizer(self._model), wanted, self._settings, calm=self._calm, **self._tracks)
+    return Stylizer(model)
 
 
 _KEYFRAMES = re.compile(rf"(.+):([^:@]*=[^:@]*)((?:@{NAME.pattern})?)")

@@ -52,7 +52,7 @@ as the pictures are held."""
 
 @dataclass
 class Service:
-    """The backend, the limits, the sessions and the queue of optimisations that all actions share."""
+    """The backend, the limits, the sessions and the queue of runs that all actions share."""
 
     backend: Backend
     limits: Limits

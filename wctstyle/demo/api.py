@@ -15,7 +15,7 @@ import gradio as gr
 from gradio.events import api
 
 from wctstyle import images, looks, masks, samples
-from wctstyle.demo import choosing
+from wctstyle.demo import choosing, clips
 from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.calling import Taker
 from wctstyle.demo.calls import Check, Picture, RegionPart, typed
@@ -23,7 +23,7 @@ from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT
 from wctstyle.demo.downloads import FORMATS, write
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.masking import ready_made, scribbled
-from wctstyle.demo.optimising import Progress, submit
+from wctstyle.demo.optimising import submit
 from wctstyle.demo.page import LIVE_JOBS
 from wctstyle.demo.pictures import decode
 from wctstyle.demo.recipes import RESULT, from_recipe, recipe_for, recipe_name
@@ -32,13 +32,15 @@ from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
-from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_STROKE_SCALE, Settings
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_STROKE_SCALE, Settings, checked_number
+from wctstyle.video.clips import Cut
+from wctstyle.video.extras import missing
 
 FOLLOW_SECONDS = 0.1
-"""How often a call looks for news of its optimisation."""
+"""How often a call looks for news of its run."""
 
 FOLLOWERS = 16
-"""Calls that may wait for their optimisation at a time: each takes a thread."""
+"""Calls that may wait for their run at a time: each takes a thread."""
 
 FormatName = Literal["PNG", "JPEG", "WebP"]
 KindName = Literal[tuple(masks.READY)]  # pyright: ignore[reportInvalidTypeForm]
@@ -108,6 +110,8 @@ class Endpoints:
             api(friendly(call), api_name=name, **quick)
         calls["optimise"] = typed(self.optimise, [*PARTS, *dials(size=384)], PARTS_TEXT + DIALS)
         api(calls["optimise"], api_name="optimise", concurrency_id="follow", concurrency_limit=FOLLOWERS)
+        calls["video"] = typed(self.video, [PARTS[0], *dials()], DIALS)
+        api(calls["video"], api_name="video", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         return {name: call.check for name, call in calls.items()}  # pyright: ignore[reportFunctionMemberAccess]
 
     # ------------------------------------------------------------------------------------------------ the endpoints
@@ -191,6 +195,45 @@ class Endpoints:
                     yield {**report, "file": file, **_report(picture, recipe, seconds=now.kept.seconds)}
         finally:
             session.close()
+
+    def video(
+        self,
+        file: dict,
+        styles: list[Picture],
+        weights: list[float] | None = None,
+        calm: float = DEFAULT_CALM,
+        start: float = 0.0,
+        end: float | None = None,
+        **dials: Any,
+    ) -> Iterator[dict]:
+        """Paint a clip after one style or a blend. Streams {"frame", "frames", "fps", "text"} as frames are painted.
+
+        The last item has "file", an MP4 with the clip's sound. frames is 0 where nobody knows. file: an uploaded video
+        or animated picture. calm 0..1: 0 paints every frame by itself. start, end: the part that is painted, in
+        seconds. style_masks: one per style, a file that is white where the style counts, or null.
+        """
+        session, progress = self._session(), gr.Progress()
+        try:
+            run = friendly(self._video)(session, file, styles, weights, calm=calm, start=start, end=end, **dials)
+            for now in _follow(run):
+                progress((now.step, now.steps or None), desc=now.text)
+                report = {"frame": now.step, "frames": now.steps, "fps": round(now.fps, 3), "text": now.text}
+                yield report if now.file is None else {**report, "file": _named(now.file)}
+        finally:
+            session.close()
+
+    def _video(
+        self, session: Session, file: dict, *blend: Any, calm: float, start: float, end: float | None, **dials: Any
+    ) -> Run:
+        """Put a video in line."""
+        if lacking := missing():
+            raise ConfigError(lacking)
+        limits, folders = self.service.limits, (self.take.upload_folder, self.export_folder)
+        composition = self.take.composition(session, FIRST_CONTENT, *blend, regions=None, feather=0.0, **dials)
+        cut = Cut(checked_number("start", start, 0), None if end is None else checked_number("end", end, 0))
+        path = clips.take_clip(file.get("path"), file.get("orig_name"), *folders, limits, keep=True)
+        clip = clips.open_upload(limits, path, composition.size, cut)
+        return clips.submit(self.service, session, composition, clip, calm)
 
     def compare(
         self,
@@ -284,7 +327,7 @@ def _report(picture: images.Picture, recipe: Recipe, *, seconds: float) -> dict[
     return {"seconds": round(seconds, 4), **size, "recipe": recipe.to_json()}
 
 
-def _follow(run: Run) -> Iterator[Progress]:
+def _follow(run: Run) -> Iterator[Any]:
     """Yield what a run makes, and raise what ended it."""
     seen = None
     while True:

@@ -177,7 +177,7 @@ class Backend:
         named = []
         for spec, side in zip(specs, sides, strict=True):
             held = session.picture(spec.source)
-            part = _part(session, held, spec.mask) if spec.mask else None
+            part = part_of(session, held, spec.mask) if spec.mask else None
             named.append((style(held, side, part), spec.weight, spec.region))
 
         def found(kind: str) -> np.ndarray:
@@ -269,7 +269,7 @@ class Backend:
         return figures if styled else {**figures, "style": None, "style_by_level": []}
 
 
-def _part(session: Session, style: StoredPicture, id: str) -> Part:
+def part_of(session: Session, style: StoredPicture, id: str) -> Part:
     """Return the part of a style by the id of its mask, which may be found in the style."""
     if kind := kind_of(id):
         return Part(id, lambda: ready_made(kind, images.load(style.pixels), style.name))

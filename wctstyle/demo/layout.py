@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
-from wctstyle.demo import actions, downloads, masking, sheets
+from wctstyle.demo import actions, clips, downloads, masking, sheets
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import (
     BUILT_IN,
@@ -23,13 +23,15 @@ from wctstyle.demo.composition import (
     compose,
 )
 from wctstyle.demo.friendly import note
+from wctstyle.demo.limits import MIB
 from wctstyle.demo.memory import page_key
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.inputs import RegionSpec
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.regions import NOT_IN_NAMES
-from wctstyle.settings import DEFAULT_FEATHER, LEAST_LOOK, MAX_FEATHER, MAX_STRENGTH, STROKE_SCALES
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, LEAST_LOOK, MAX_FEATHER, MAX_STRENGTH, STROKE_SCALES
+from wctstyle.video.extras import missing
 
 SETTLE_MILLISECONDS = 1500
 """How long sliders rest before what is on screen goes into the history."""
@@ -71,6 +73,7 @@ class Layout:
     def __init__(self, service: Service, first: Composition, stage: dict[str, Any]) -> None:
         self.service, self.first, self.first_stage = service, first, stage
         self.controls: dict[str, Component] = {}
+        self.lacking = missing()
         self._build()
 
     # What every handler asks of the page.
@@ -112,6 +115,8 @@ class Layout:
                     self._build_blend()
                 with gr.Tab("Optimise", elem_id="wct-tab-optimise"):
                     self._build_optimise()
+                with gr.Tab("Video", elem_id="wct-tab-video"):
+                    self._build_video()
                 with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()
                 with gr.Tab("Download", elem_id="wct-tab-download") as self.download_tab:
@@ -233,6 +238,32 @@ class Layout:
             "Colors only leaves nothing to optimise. Texture, How the style is matched and Composed at act on the "
             "picture it starts from, so not from Photo or Noise."
         )
+
+    def _build_video(self) -> None:
+        if self.lacking:
+            gr.Markdown(self.lacking)
+            return
+        limits = self.service.limits
+        gr.Markdown(
+            "## Video\nPaints a clip with this blend, its dials and its quality, and keeps the painting calm from "
+            f"frame to frame. Clips may have up to {limits.video_bytes // MIB} MB and {limits.video_seconds:g} seconds."
+            " Regions are left out: all of the clip gets the styles of *Everything else*."
+        )
+        self.clip = html_part("clip", clips.said("", limits), elem_id="wct-clip")
+        self.calm = gr.Slider(
+            0, 1, DEFAULT_CALM, step=0.01, label="Calm", buttons=[], elem_id="wct-calm",
+            info="0 paints every frame by itself, so strokes flicker. 1 is calmest.",
+        )  # fmt: skip
+        sizes = [size for size in clips.SIZES if size < limits.video_size] + [limits.video_size]
+        self.video_size = gr.Radio(
+            [(f"{size} pixels", size) for size in sizes], value=min(clips.USUAL_SIZE, limits.video_size),
+            label="Long side", info="Twice as long takes about four times as long. A clip is never enlarged.",
+            elem_id="wct-video-size",
+        )  # fmt: skip
+        with gr.Row():
+            self.paint = gr.Button("Paint the video", variant="primary", elem_id="wct-paint")
+            self.stop_video = gr.Button("Stop", elem_id="wct-stop-video")
+        self.video = gr.HTML(sheets.NO_VIDEO, apply_default_css=False, elem_id="wct-video", min_height=60)
 
     def _build_compare(self) -> None:
         gr.Markdown(

@@ -23,6 +23,7 @@ from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
 from wctstyle.demo.sessions import upload_id
 from wctstyle.demo.theme import asset
+from wctstyle.demo.video_panel import VideoPanel
 from wctstyle.errors import WctStyleError
 
 LIVE_JOBS = 2
@@ -100,6 +101,8 @@ class Page(Layout):
         ChoosingPanel(self).connect()
         DrawingPanel(self, self.upload_folder).connect()
         OptimisePanel(self).connect(opened)
+        if not self.lacking:
+            VideoPanel(self, self.upload_folder, self.export_folder).connect(opened)
         ResultsPanel(self, self.export_folder).connect(picked)
 
     # Each handler is one action of `actions` for the session of the page that asked.

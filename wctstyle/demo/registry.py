@@ -95,11 +95,11 @@ class Sessions:
             session = self._items.get(self._homes.get(page, page))
         return session is None or session.pages.get(page, 0.0) <= moment
 
-    def optimising(self, page: str) -> bool:
-        """Say whether an optimisation of a page's session waits or runs."""
+    def at_work(self, page: str) -> bool:
+        """Say whether an optimisation or a video of a page's session waits or runs."""
         with self._lock:
             session = self._items.get(self._homes.get(page, page))
-        return session is not None and session.optimising
+        return session is not None and session.at_work
 
     def close(self, page: str) -> None:
         """Forget a page, and its session unless that has other pages, such as the same one loaded anew."""
@@ -139,7 +139,7 @@ class Sessions:
     def _forget_one(self) -> None:
         """Forget the least recently used session but the latest; one that waits for an optimisation only if all do."""
         older = list(self._items)[:-1]
-        key = next((key for key in older if not self._items[key].optimising), older[0])
+        key = next((key for key in older if not self._items[key].at_work), older[0])
         self._let_go(self._items.pop(key))
 
     def _let_go(self, session: Session) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -69,12 +70,12 @@ class Session:
     """What one open page holds. Safe to use from several threads.
 
     lasting: it is found again by its key, which is the page's own. pages: Gradio's names for the page, one per load,
-    with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation
-    asked for last. on_screen: id of the result on the stage, None for the blend. composition: the one last shown.
-    mover: the page that moved last. planned: what it was last told that a file will be made of. trying: number of the
-    contact sheet that the page asked for or closed last. shelf: own photos and styles by id, oldest first. files,
-    written: for the store, its files by the id of what is in them, and the state that it has. refusal: why the latest
-    action failed, until the page was told.
+    with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation or
+    video asked for last. clip: the video that was uploaded last. on_screen: id of the result on the stage, None for the
+    blend. composition: the one last shown. mover: the page that moved last. planned: what it was last told that a file
+    will be made of. trying: number of the contact sheet that the page asked for or closed last. shelf: own photos and
+    styles by id, oldest first. files, written: for the store, its files by the id of what is in them, and the state
+    that it has. refusal: why the latest action failed, until the page was told.
     """
 
     key: str
@@ -82,6 +83,7 @@ class Session:
     lasting: bool = False
     closed: threading.Event = field(default_factory=threading.Event)
     run: Run | None = None
+    clip: Path | None = None
     on_screen: str | None = None
     before_shown: tuple[str, int] | None = None
     seen: float = field(default_factory=time.monotonic)
@@ -112,8 +114,8 @@ class Session:
             return sum(held.nbytes for held in kept) + (0 if self.latest is None else self.latest[1].nbytes)
 
     @property
-    def optimising(self) -> bool:
-        """Whether an optimisation of this session waits or runs."""
+    def at_work(self) -> bool:
+        """Whether an optimisation or a video of this session waits or runs."""
         return self.run is not None and self.run.state != "ended"
 
     @property
@@ -188,9 +190,9 @@ class Session:
         return held
 
     def remove(self, id: str) -> None:
-        """Let go of an uploaded picture; while an optimisation needs it, it is held on."""
+        """Let go of an uploaded picture; while a run may need it, it is held on."""
         with self._lock:
-            if not self.optimising:
+            if not self.at_work:
                 self._pictures.pop(id, None)
 
     def holds(self, id: str) -> bool:

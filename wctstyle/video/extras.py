@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from types import ModuleType
 
 from wctstyle.errors import ConfigError, ImageError
+
+
+def missing() -> str:
+    """Say what to do where the extra `video` is not installed; "" where it is. Nothing is imported."""
+    lacking = [library for library, module in (("PyAV", "av"), ("OpenCV", "cv2")) if find_spec(module) is None]
+    return f"Videos need {' and '.join(lacking)}: pip install 'wctstyle[video]'" if lacking else ""
 
 
 def pyav() -> ModuleType:

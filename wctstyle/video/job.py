@@ -42,12 +42,17 @@ class Paints(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: frames done, how many there will be (None: unknown), frames per second, seconds left."""
+    """How far a run is: frames done, how many there will be (None: unknown), frames per second, seconds left.
+
+    photo, painted: the latest frame as it was, and as it is.
+    """
 
     frames: int
     total: int | None
     per_second: float
     seconds_left: float | None
+    photo: np.ndarray
+    painted: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -168,21 +173,21 @@ class _Run:
     def __init__(self, clip: Clip, work: Work, told: Callable[[Progress], None], warn: Callable[[str], None]) -> None:
         self._clip, self._work, self._told, self._warn = clip, work, told, warn
         self.place = work.place
-        self._read: dict[int, Place] = {}
+        self._read: dict[int, tuple[Place, np.ndarray]] = {}
         self._began: float | None = None
         self._before = work.place.given
 
     def noted(self, pairs: Iterator[tuple[Frame, Place]]) -> Iterator[Frame]:
-        """Pass frames on, and keep where each ends."""
+        """Pass frames on, and keep each and where it ends."""
         for frame, place in pairs:
-            self._read[frame.index] = place
+            self._read[frame.index] = place, frame.rgb
             if frame.broken and place.broken == 1:
                 self._warn(f"{self._clip.source}: is damaged at {place.at:.2f} s; the frame before is repeated")
             yield frame
 
     def did(self, frame: Frame) -> None:
         """Note that a frame is painted. The first, which compiles, does not count for the speed."""
-        self.place = self._read.pop(frame.index)
+        self.place, photo = self._read.pop(frame.index)
         now = time.perf_counter()
         if self._began is None:
             self._began, self._before = now, frame.index + 1
@@ -190,4 +195,4 @@ class _Run:
         speed = done / passed if done and passed else 0.0
         total = self._clip.total
         left = max(0, total - frame.index - 1) / speed if total and speed else None
-        self._told(Progress(frame.index + 1, total, speed, left))
+        self._told(Progress(frame.index + 1, total, speed, left, photo, frame.rgb))
