@@ -282,8 +282,8 @@ def test_a_client_asks_for_masks(client, tmp_path):
     found = images.load(client.predict("sample:cat", kind="light", api_name="/mask")).rgb
     assert found.shape == images.resize(samples.picture("cat"), long_side=256).rgb.shape
     assert 0 < found.mean() < 1
-    marks, opacity = np.zeros((30, 40, 3), np.float32), np.zeros((30, 40), np.float32)
-    marks[10:20, 10:20], marks[:3], opacity[10:20, 10:20], opacity[:3] = (0, 1, 0), (1, 0, 0), 1, 1
+    marks, opacity = np.zeros((34, 51, 3), np.float32), np.zeros((34, 51), np.float32)
+    marks[11:23, 13:26], marks[:3], opacity[11:23, 13:26], opacity[:3] = (0, 1, 0), (1, 0, 0), 1, 1
     scribble = handle_file(str(images.save(tmp_path / "marks.png", marks, opacity)))
     grown = images.load(client.predict("sample:cat", scribble=scribble, api_name="/mask")).rgb[..., 0]
     assert grown[grown.shape[0] // 2, grown.shape[1] * 3 // 8] == 1
