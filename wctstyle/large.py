@@ -42,7 +42,7 @@ ENCODED_AT_ONCE = 4
 
 
 MATCHED_SIDE = 1024
-"""Long side of what is left of a photo when its colours are measured: every so manieth pixel."""
+"""Long side of the sample of pixels from which the colours of a large photo are measured."""
 
 ALL = slice(None), slice(None)
 

@@ -41,7 +41,8 @@ from wctstyle.transforms import Barycenters
 
 _Code = TypeVar("_Code", ContentCode, StyleCode)
 
-BLEND_CACHE = 8
+BLEND_CACHE = 16
+"""Sets of styles whose barycenters are kept: those of eight regions and the rest, and a few from before."""
 
 PLANS = 32
 """Plans that are kept, so that a moved strength or one changed region does not plan every region anew."""
