@@ -22,8 +22,8 @@ from wctstyle import feature_metrics, pixel_metrics
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.faces import face_map
 from wctstyle.losses import content_error
+from wctstyle.measuring import content_hash
 from wctstyle.moments import Moments, measure
-from wctstyle.stylizer import content_hash
 
 Rgb = Float[np.ndarray, "h w 3"]
 

@@ -36,6 +36,9 @@ SMALL = Limits(
     sessions=40,
     optimise_steps=400,
     optimise_size=64,
+    video_bytes=2 * 2**20,
+    video_seconds=4,
+    video_size=128,
 )
 
 ROOT = Path(__file__).resolve().parent.parent

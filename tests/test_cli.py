@@ -28,9 +28,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, color, images, inputs, recipe, samples, sources
-from wctstyle.batch import CONTENT_SIZE, Batch
-from wctstyle.cli import console, outputs, specs
+from wctstyle import cli, color, fitting, images, inputs, recipe, samples, sources
+from wctstyle.batch import CONTENT_SIZE, Batch, Setup
+from wctstyle.cli import console, contents, outputs, specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation
@@ -173,7 +173,7 @@ def test_folders_are_expanded_by_name_and_not_recursively(here: Path, photo: np.
     for name in ("b.PNG", "a.jpg", "below/c.png"):
         images.save(here / "trip" / name.lower(), photo)
     (here / "trip" / "notes.txt").write_text("no picture")
-    found = specs.expand_contents(["trip", "sea.png", "sample:cat", "sea.png"])
+    found = contents.expand_contents(["trip", "sea.png", "sample:cat", "sea.png"])
     assert found == [str(Path("trip/a.jpg")), str(Path("trip/b.png")), "sea.png", "sample:cat"]
 
 
@@ -181,7 +181,7 @@ def test_results_in_a_folder_are_no_photos_of_it(here: Path, photo: np.ndarray):
     (here / "trip").mkdir()
     for name in ("a.jpg", "a-stylized.png", "a-stylized-2.webp", "b-stylized.png", "a-stylized-late.png"):
         images.save(here / "trip" / name, photo)
-    found = specs.expand_contents(["trip", "trip/a-stylized.png"])
+    found = contents.expand_contents(["trip", "trip/a-stylized.png"])
     names = [Path(path).name for path in found]
     assert names == ["a-stylized-late.png", "a.jpg", "b-stylized.png", "a-stylized.png"]
 
@@ -206,12 +206,12 @@ def test_another_photo_of_the_same_name_is_made_once(here: Path, one_model: Any,
         (here / folder).mkdir()
         images.save(here / folder / "IMG_0001.png", rgb)
     batch = ("stylize", "--style", "waves.png", "--skip-existing", "-o", "done")
-    for contents, told in (
+    for photos, told in (
         (["trip"], "done/IMG_0001-stylized.png\n"),
         (["party"], "done/IMG_0001-stylized-2.png\n"),
         (["party", "trip"], ""),
     ):
-        result = invoke(*batch, *contents)
+        result = invoke(*batch, *photos)
         assert (result.exit_code, result.stdout) == (0, told)
     (here / "done" / "IMG_0001-stylized.png").unlink()
     assert invoke(*batch, "party").stdout == ""  # found under its number
@@ -350,7 +350,7 @@ def test_the_recipe_of_a_stopped_picture_says_so(here: Path, photo: np.ndarray):
 def test_all_missing_contents_are_named_at_once(here: Path):
     (here / "empty").mkdir()
     with pytest.raises(ImageError) as caught:
-        specs.expand_contents(["gone.jpg", "sea.png", "empty", "https://example.org/x.jpg"])
+        contents.expand_contents(["gone.jpg", "sea.png", "empty", "https://example.org/x.jpg"])
     lines = str(caught.value).splitlines()
     assert lines[0] == "gone.jpg: there is no such file; check the name and the folder"
     assert lines[1].startswith("empty: no pictures in this folder; wanted one of .jpg")
@@ -485,7 +485,8 @@ STYLED = ("stylize", "sea.png", "--style", "waves.png")
             "Error: --style-size 64 and --stroke-scale 2.0 contradict each other; give one of them",
         ),
         ((*STYLED, "--refine", "-1"), "Error: --refine is -1, must be a whole number of steps from 0 to 200"),
-        ((*STYLED, "--size", "5000"), "Error: --size is 5000, must be from 1 to 4096 pixels, or 0"),
+        ((*STYLED, "--size", "40000"), "Error: --size is 40000, must be from 1 to 32768 pixels, or 0"),
+        ((*STYLED, "--depth", "12"), "Error: --depth is 12, must be 8 or 16 bits"),
         ((*STYLED, "--style-size", "-1"), "Error: --style-size is -1, must be from 1 to 4096 pixels"),
         ((*STYLED, "--quality", "0"), "Error: --quality is 0, must be a whole number from 1 to 100"),
         ((*STYLED, "--max-pixels", "-1"), "Error: --max-pixels is -1, must be a whole number"),
@@ -646,7 +647,7 @@ def test_every_option_has_help():
         return [leaf for child in below.values() for leaf in leaves(child)] if below else [command]
 
     commands = leaves(get_command(cli.app))
-    assert len(commands) == 14
+    assert len(commands) == 17
     for command in commands:
         assert command.help, command.name
         assert [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"] == []
@@ -735,8 +736,8 @@ def test_strokes_over_the_largest_style_are_those_of_a_sample(result: int, scale
     stripes = 0.2 * (np.arange(320) // 8 % 2)
     columns = np.broadcast_to((ramp + stripes)[None, :, None], (240, 320, 3)).astype(np.float32)
     painting = images.load(np.ascontiguousarray(columns))
-    side, most, pieces = style_long_side(result, scale), max(result, WHOLE_STYLE), inputs.PIECES
-    sample = inputs.fit_style(painting, side, result).rgb[:, :, 0]
+    side, most, pieces = style_long_side(result, scale), max(result, WHOLE_STYLE), fitting.PIECES
+    sample = fitting.fit_style(painting, side, result).rgb[:, :, 0]
     assert sample.shape == (most * 3 // 4, most)
     row = sample[0, : most // pieces] - np.linspace(*sample[0, [0, most // pieces - 1]], most // pieces)
     edges = np.flatnonzero(np.abs(np.diff(row)) > 0.5 * np.abs(np.diff(row)).max())
@@ -749,7 +750,7 @@ def test_strokes_over_the_largest_style_are_those_of_a_sample(result: int, scale
 
 def test_a_strip_of_a_painting_is_sampled_too():
     strip = images.load(np.full((1, 300, 3), 0.5, np.float32))
-    assert inputs.fit_style(strip, 8192, 2048).rgb.shape == (7, 2048, 3)
+    assert fitting.fit_style(strip, 8192, 2048).rgb.shape == (7, 2048, 3)
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.24, 4.1, -1.0, math.inf, math.nan])
@@ -840,28 +841,32 @@ def test_content_size(here: Path, one_model: Any, size: tuple[object, ...], long
 
 
 def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray):
-    large = images.resize(images.load(style_picture), long_side=1500, enlarge=True)
-    small = images.load(style_picture)
-    assert inputs.fit_photo(large, None, CONTENT_SIZE).rgb.shape == (1024, 1024, 3)
-    assert inputs.fit_photo(small, None, CONTENT_SIZE) is small
-    assert inputs.fit_photo(large, 0, CONTENT_SIZE) is large
-    huge = images.load(np.zeros((1, 4097, 3), np.float32))
+    large = images.Raster.of(images.resize(images.load(style_picture), long_side=1500, enlarge=True))
+    small = images.load_raster(style_picture)
+    usual, own = inputs.Sizes(), inputs.Sizes(0)
+    assert max(inputs.fit_photo(large, usual, CONTENT_SIZE).rgb.shape) == 1024
+    np.testing.assert_array_equal(inputs.fit_photo(small, usual, CONTENT_SIZE).rgb, small.picture().rgb)
+    np.testing.assert_array_equal(inputs.fit_photo(large, own, CONTENT_SIZE).rgb, large.picture().rgb)
+    huge = images.load_raster(np.zeros((1, 4097, 3), np.float32))
     with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out size=0"):
-        inputs.fit_photo(huge, 0, CONTENT_SIZE)
+        inputs.fit_photo(huge, own, CONTENT_SIZE)
+    assert inputs.fit_photo(huge, inputs.Sizes(0, most=5000), CONTENT_SIZE) is huge
+    huge = huge.picture()
     with pytest.raises(ImageError, match=r"is 4097 x 1, too large to render at its own size; leave out style_size=0"):
-        inputs.fit_style(huge, 0)
+        fitting.fit_style(huge, 0)
 
 
 def test_a_picture_too_large_for_its_own_size_names_the_option(here: Path):
     images.save("long.png", np.zeros((1, 4097, 3), np.float32))
     images.save("huge.png", np.zeros((4097, 1, 3), np.float32))
     told = "long.png: is 4097 x 1, too large to render at its own size; leave out {0} 0, or give {0} 4096 or less"
+    assert told.format("--size") in fails("optimize", "long.png", "--style", "waves.png", "--size", "0")
     for command in ("stylize", "optimize"):
-        size = fails(command, "long.png", "--style", "waves.png", "--size", "0")
-        assert told.format("--size") in size
         assert told.format("--style-size") in fails(command, "sea.png", "--style", "long.png", "--style-size", "0")
-    both = fails("stylize", "long.png", "huge.png", "--style", "waves.png", "--size", "0", "-o", "out")
-    assert told.format("--size") in both
+    whole = ("--style", "waves.png", "--size", "0", "--refine", "2", "-o", "out")
+    both = fails("stylize", "long.png", "huge.png", *whole)
+    assert "long.png: --refine 2 takes the picture in one piece, up to 4096 pixels a side" in both
+    assert "this would become 1 x 4097; make it smaller, or leave out refine" in both
 
 
 def test_a_batch_of_python_names_its_arguments():
@@ -870,7 +875,7 @@ def test_a_batch_of_python_names_its_arguments():
     with pytest.raises(ConfigError, match=r"^style_size=64 and stroke_scale=2.0 contradict each other"):
         inputs.Strokes(64, 2.0)
     with pytest.raises(ConfigError, match=r"^quality is 0"):
-        Batch([], Settings(), model="slim", sizes=inputs.Sizes(), quality=0, warn=pytest.fail)
+        Setup((), quality=0)
 
 
 def test_no_weight_left_warns_and_returns_the_photo(here: Path, one_model: Any):
@@ -1154,7 +1159,7 @@ def test_bad_parts_and_dials_of_a_recipe_are_told(changes: dict[str, Any], why: 
         (("a.png@sky",), (), "--style a.png@sky: there is no mask of that name; give --mask sky=FILE"),
         (("a.png",), ("sky.png",), "--mask sky.png: wanted NAME=FILE"),
         (("a.png",), ("sky=",), "--mask sky=: wanted NAME=FILE"),
-        (("a.png",), ("the sky=b.png",), "wanted NAME=FILE, the name of letters, digits, - and _"),
+        (("a.png",), ("a/b=b.png",), "wanted NAME=FILE, the name without any of @ = , / :"),
         (("a.png",), ("face=b.png",), "face is built in"),
         (("a.png",), ("sky=b.png", "sky=c.png"), "sky is given twice"),
     ],

@@ -39,7 +39,7 @@ from wctstyle.encoder import MODELS
 from wctstyle.optimizer import run
 MODELS |= {"slim": narrow.NARROW, "medium": dataclasses.replace(narrow.NARROW, name="medium")}
 run.CHUNK_SECONDS = 1e-9
-class Gated(optimize_run._Stop):
+class Gated(optimize_run.Stop):
     looks = 0
     @property
     def wanted(self):
@@ -51,7 +51,7 @@ class Gated(optimize_run._Stop):
     @wanted.setter
     def wanted(self, pressed):
         self.pressed = pressed
-optimize_run._Stop = Gated
+optimize_run.Stop = Gated
 with narrow.quick_compilation(sys.argv.pop(1)):
     main()
 """
@@ -415,7 +415,7 @@ def test_a_full_disk_costs_the_state_and_not_the_picture(here: Path, monkeypatch
 
     calls = iter([False, True])
     wanted = property(lambda _: next(calls, True), lambda *_: None)
-    monkeypatch.setattr(optimize_run._Stop, "wanted", wanted, raising=False)
+    monkeypatch.setattr(optimize_run.Stop, "wanted", wanted, raising=False)
     monkeypatch.setattr(run, "CHUNK_SECONDS", 1e-9)
     result = invoke(*STYLED, *QUICK, "-o", "stopped.png")
     assert result.exit_code == 130
@@ -499,7 +499,7 @@ def test_figures_that_are_not_known_are_null(here: Path):
 
 
 def test_a_stopped_comparison_reports_what_it_has(here: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(optimize_run._Stop, "wanted", property(lambda _: True, lambda *_: None), raising=False)
+    monkeypatch.setattr(optimize_run.Stop, "wanted", property(lambda _: True, lambda *_: None), raising=False)
     monkeypatch.setattr(run, "CHUNK_SECONDS", 1e-9)
     result = invoke(
         "compare", "sea.png", "--style", "waves.png", "--steps", "6", "--size", "32", "-o", "both", "--json"

@@ -12,7 +12,7 @@ from wctstyle import images
 from wctstyle.cutout import cut_out, visible_sides
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ImageError
-from wctstyle.inputs import fit_style
+from wctstyle.fitting import fit_style
 from wctstyle.losses import content_error, standardized_error
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.regions import Region

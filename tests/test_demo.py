@@ -33,13 +33,15 @@ from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
 from wctstyle.demo import Limits, actions, choosing, downloads, heaps, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
-from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, from_recipe
+from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, read_palette
 from wctstyle.demo.guard import Guard, foreign_file
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.page import Page
+from wctstyle.demo.recipes import from_recipe, recipe_for
+from wctstyle.demo.registry import Sessions
 from wctstyle.demo.runs import FAULT, Queue, Run
 from wctstyle.demo.server import tidy
-from wctstyle.demo.sessions import Session, Sessions
+from wctstyle.demo.sessions import Session
 from wctstyle.demo.steps import DRAG_SECONDS, LATE_SECONDS, MAX_STEPS, Steps
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
@@ -48,6 +50,7 @@ from wctstyle.settings import STROKE_SCALES, SUGGEST_SIDE, Settings, optimizer_m
 from wctstyle.stylizer import Stylizer
 
 LOOK = Composition(size=128)
+CAT = Composition("sample:cat", ())
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +157,9 @@ def test_strokes_grow_with_the_result_and_by_the_dial_at_every_size(service, ses
     measured, style_of = [], Stylizer.style_of
 
     def seen(self, key, read):
-        return style_of(self, key, lambda: measured.append(read().shape) or read())
+        return style_of(self, key, lambda: measured.append(read().picture.shape) or read())
 
+    service.backend.stylizer("slim").cache.clear()
     monkeypatch.setattr(Stylizer, "style_of", seen)
     for size, scale in ((128, 1), (64, 2), (128, 0.5), (SMALL.max_size, 4)):
         service.backend.render(session, replace(LOOK, size=size, stroke_scale=scale))
@@ -188,7 +192,7 @@ def test_what_was_measured_belongs_to_its_model(service, session):
     held = session.picture("sample:cat")
     for code in (
         lambda model: service.backend.stylizer(model).content(service.backend.content(held, 128)),
-        lambda model: service.backend.style_code(held, 128, model),
+        lambda model: service.backend.style_code(held, (128, 128), model),
     ):
         fast, better = code("slim"), code("medium")
         assert not np.allclose(fast.moments.mean, better.moments.mean)
@@ -284,7 +288,7 @@ def test_a_model_that_cannot_be_loaded_is_told_without_its_path(service, session
 
 def test_a_recipe_of_a_model_that_is_not_here_is_made_with_the_one_that_is(service, session):
     recipe = actions.keep(service, session, LOOK).recipe.to_json() | {"model": "vgg19"}
-    added = actions.restore_recipe(service, session, recipe, current="")
+    added = actions.restore_recipe(service, session, recipe, shown=CAT)
     assert added.composition == LOOK
     assert "Best, is not installed here" in added.message
 
@@ -295,7 +299,7 @@ def test_the_best_quality_optimises_with_its_own_network(service, session, monke
     look = replace(TINY, model="vgg19")
     kept = list(optimising.optimise(service, session, look, 2))[-1].kept
     assert (kept.recipe.model, kept.recipe.optimisation.model) == ("vgg19", "vgg19")
-    assert actions.restore_recipe(service, session, kept.recipe.to_json(), current="").composition == look
+    assert actions.restore_recipe(service, session, kept.recipe.to_json(), shown=CAT).composition == look
 
 
 def test_no_style_is_told(service, session):
@@ -341,7 +345,7 @@ def test_unknown_pictures_are_told(service, session):
 
 def test_an_upload_is_held_and_its_file_deleted(service, session, tmp_path):
     path = upload(tmp_path, picture(60, 90, seed=3))
-    added = actions.add_upload(service, session, path, str(tmp_path), "C:\\dir\\my photo.png", current="sample:cat")
+    added = actions.add_upload(service, session, path, str(tmp_path), "C:\\dir\\my photo.png", shown=CAT)
     assert added.held is not None
     assert added.held.name == "my photo.png"
     assert not Path(path).exists()
@@ -364,7 +368,7 @@ def test_files_outside_the_upload_folder_are_neither_read_nor_deleted(service, s
     odd = [secret, str(tmp_path / "uploads" / ".." / "home" / "photo.png"), str(tmp_path / "uploads" / "link.png")]
     for path in [*odd, str(tmp_path / "uploads"), "", None, {"path": secret}, "no\0thing"]:
         with pytest.raises((ImageError, ValueError), match=r"not there any more|null"):
-            actions.add_upload(service, session, path, str(tmp_path / "uploads"), "x", current="")
+            actions.add_upload(service, session, path, str(tmp_path / "uploads"), "x", shown=CAT)
     assert Path(secret).exists()
 
 
@@ -373,14 +377,14 @@ def test_refusals_are_friendly_and_tell_nothing_of_the_server(service, session, 
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ImageError) as caught:
-            actions.add_upload(service, session, str(tmp_path / name), str(tmp_path), name, current="")
+            actions.add_upload(service, session, str(tmp_path / name), str(tmp_path), name, shown=CAT)
         assert str(caught.value).startswith(f"{name}: This file")
         assert str(tmp_path) not in str(caught.value)
         assert "--" not in str(caught.value)
         assert not (tmp_path / name).exists()
     path = upload(tmp_path, np.zeros((1001, 1000, 3), np.float32))
     with pytest.raises(ImageError, match="more than 1 megapixels"):
-        actions.add_upload(service, session, path, str(tmp_path), "big", current="")
+        actions.add_upload(service, session, path, str(tmp_path), "big", shown=CAT)
 
 
 def test_names_are_cut_to_what_is_harmless():
@@ -535,7 +539,7 @@ def test_runs_wait_for_their_turn_and_know_their_place(service):
         runs.append(queue.submit(Run(session, work), most=2))
         until(lambda: runs[0].state == "running")
     assert [queue.ahead(run) for run in runs[1:]] == [1, 2]
-    with pytest.raises(ConfigError, match="Too many optimisations are waiting"):
+    with pytest.raises(ConfigError, match="Too many jobs are waiting"):
         queue.submit(Run(Session("late", SMALL), work), most=2)
     seen = runs[2].version
     runs[1].stop()
@@ -590,7 +594,7 @@ def test_a_run_ends_in_the_fast_and_the_optimised_picture_of_its_blend_with_figu
     assert "Waiting" in panel._start(None, 3, "adam", "content", None)[0] or session.run.state == "running"
     run = session.run
     news = news_of(panel._follow(None))
-    stage, report, bar, strip, pair, sheet = zip(*news, strict=True)
+    report, bar, stage, strip, pair, sheet = zip(*news, strict=True)
     fast, kept = (session.result(pair[-2][side]) for side in ("a", "b"))
     assert (fast.kind, kept.kind, fast.composition) == ("styled", "optimised", kept.composition)
     assert session.history == [fast, kept]
@@ -617,8 +621,8 @@ def test_a_run_leaves_the_stage_to_what_was_moved_meanwhile(service, session, mo
     async def follow():
         before, after = [], []
         async for news in panel._follow(None):
-            (after if moved.is_set() else before).append(news[0])
-            if "Step 1" in news[1]:
+            (after if moved.is_set() else before).append(news[2])
+            if "Step 1" in news[0]:
                 session.moves += 1
                 moved.set()
         return before, after
@@ -637,15 +641,15 @@ def test_stop_keeps_what_was_reached_and_of_one_that_waits_nothing(service, sess
     before = service_queue.submit(Run(Session("before", SMALL), work), most=9)
     until(lambda: before.state == "running")
     panel._start(None, 400, "adam", "content", None)
-    assert session.optimising
+    assert session.at_work
     assert "Stopped before it began" in panel._stop(None)
-    assert (session.optimising, session.history) == (False, [])
+    assert (session.at_work, session.history) == (False, [])
     let.release()
     until(lambda: before.state == "ended")
     panel._start(None, 400, "adam", "content", None)
     until(lambda: session.run.progress is not None and session.run.progress.step)
     assert "Stopping" in panel._stop(None)
-    until(lambda: not session.optimising)
+    until(lambda: not session.at_work)
     assert [kept.kind for kept in session.history] == ["styled", "optimised"]
     assert 0 < session.history[-1].recipe.optimisation.settings.steps < 400
 
@@ -699,7 +703,7 @@ RICH = Composition(
 
 def there_and_back(service, session, look):
     """The recipe of a look, and the look that is read from it, as from a file."""
-    recipe = actions.recipe_of(service, session, look, look.size)
+    recipe = recipe_for(look, session, size=look.size)
     written = json.loads(json.dumps(recipe.to_json()))
     back, read, missing = from_recipe(written, session.find, service.limits, fallback="")
     assert (read, missing) == (recipe, [])
@@ -747,7 +751,7 @@ def test_a_download_restores_everything_when_it_is_dropped_back(service, session
         wanted = downloads.target(service, session, RICH, 128)
         path, recipe = downloads.export(service, session, wanted, format=format, quality=90, folder=out)
         assert images.read_recipe(path) == json.loads(json.dumps(recipe.to_json()))
-        back = actions.add_upload(service, session, str(path), str(tmp_path), path.name, current="sample:cat")
+        back = actions.add_upload(service, session, str(path), str(tmp_path), path.name, shown=CAT)
         assert back.held is None
         assert back.composition == RICH
         assert "restored" in back.message
@@ -757,17 +761,17 @@ def test_own_pictures_are_found_again_by_their_content_or_named(service, session
     held = session.add(images.load(picture(48, 48, seed=5)), "painting.png")
     look = replace(LOOK, styles=((held.id, 1.0), ("sample:peacock", 0.5)))
     kept = actions.keep(service, session, look)
-    assert actions.restore_recipe(service, session, kept.recipe.to_json(), current="sample:cat").composition == look
+    assert actions.restore_recipe(service, session, kept.recipe.to_json(), shown=CAT).composition == look
     stranger = Session("stranger", SMALL)
-    added = actions.restore_recipe(service, stranger, kept.recipe.to_json(), current="sample:cat")
+    added = actions.restore_recipe(service, stranger, kept.recipe.to_json(), shown=CAT)
     assert added.composition is not None
     assert added.composition.styles == (("sample:peacock", 0.5),)
     assert "painting.png" in added.message
 
 
-def restored(service, stranger, recipe, **current):
-    given = {"current": "sample:cat", "styles": (("sample:marbling", 1.0),), **current}
-    return actions.restore_recipe(service, stranger, recipe.to_json(), **given)
+def restored(service, stranger, recipe):
+    shown = Composition("sample:cat", (("sample:marbling", 1.0),))
+    return actions.restore_recipe(service, stranger, recipe.to_json(), shown=shown)
 
 
 def test_a_picture_that_is_awaited_takes_its_place_and_weight(service, session, tmp_path):
@@ -775,21 +779,19 @@ def test_a_picture_that_is_awaited_takes_its_place_and_weight(service, session, 
     own = {name: images.encode(picture(48, 48, seed=seed)) for seed, name in enumerate(names)}
     ids = {name: session.add(images.load(data), f"{name}.png").id for name, data in own.items()}
     styles = ((ids["first"], 4.0), ("sample:peacock", 1.0), (ids["last"], 2.0))
-    recipe = actions.recipe_of(service, session, replace(LOOK, content=ids["photo"], styles=styles), 128)
+    recipe = recipe_for(replace(LOOK, content=ids["photo"], styles=styles), session, size=128)
     stranger = Session("stranger", SMALL)
     added = restored(service, stranger, recipe)
     assert (added.composition.content, added.composition.styles) == ("sample:cat", (("sample:peacock", 0.25),))
     palette, messages = added.composition.palette, []
     for name in ("last", "photo", "first"):
         path = upload(tmp_path, images.load(own[name]).rgb)
-        current = {"current": palette["content"], "styles": tuple(map(tuple, palette["styles"]))}
-        added = actions.add_upload(service, stranger, path, str(tmp_path), f"other-{name}.png", **current)
+        shown = read_palette(palette, SMALL)
+        added = actions.add_upload(service, stranger, path, str(tmp_path), f"other-{name}.png", shown=shown)
         palette = added.palette
         messages.append(added.message)
-    assert palette == {
-        "content": ids["photo"],
-        "styles": [[ids["first"], 1.0], ["sample:peacock", 0.25], [ids["last"], 0.5]],
-    }
+    assert palette["content"] == ids["photo"]
+    assert palette["styles"] == [[ids["first"], 1.0], ["sample:peacock", 0.25], [ids["last"], 0.5]]
     assert messages[0] == "other-last.png is in its place in the blend again."
     assert messages[1] == "other-photo.png is the photo again."
     again = actions.add_upload(
@@ -798,36 +800,36 @@ def test_a_picture_that_is_awaited_takes_its_place_and_weight(service, session, 
         upload(tmp_path, images.load(own["first"]).rgb),
         str(tmp_path),
         "first.png",
-        current="sample:cat",
+        shown=CAT,
     )
     assert (again.palette, again.kinds) == (None, ())  # it is not awaited any more
 
 
 def test_a_blend_of_which_nothing_is_here_keeps_what_is_shown_until_something_comes(service, session, tmp_path):
     own = session.add(images.load(images.encode(picture(48, 48, seed=5))), "painting.png")
-    recipe = actions.recipe_of(service, session, replace(LOOK, styles=((own.id, 0.5),)), 128)
+    recipe = recipe_for(replace(LOOK, styles=((own.id, 0.5),)), session, size=128)
     stranger = Session("stranger", SMALL)
     added = restored(service, stranger, recipe)
     assert added.composition.styles == (("sample:marbling", 1.0),)
     path = upload(tmp_path, picture(48, 48, seed=5))
-    added = actions.add_upload(
-        service, stranger, path, str(tmp_path), "x.png", current="sample:cat", styles=added.composition.styles
-    )
-    assert added.palette == {"content": "sample:cat", "styles": [[own.id, 0.5]]}
+    added = actions.add_upload(service, stranger, path, str(tmp_path), "x.png", shown=added.composition)
+    assert added.palette["styles"] == [[own.id, 0.5]]
     assert added.kinds == ("style",)
 
 
 def test_another_recipe_ends_the_wait_and_a_full_blend_takes_nothing(service, session, tmp_path):
     own = session.add(images.load(images.encode(picture(48, 48, seed=5))), "painting.png")
-    recipe = actions.recipe_of(service, session, replace(LOOK, styles=((own.id, 0.5), ("sample:peacock", 1.0))), 128)
+    recipe = recipe_for(replace(LOOK, styles=((own.id, 0.5), ("sample:peacock", 1.0))), session, size=128)
     stranger = Session("stranger", SMALL)
     full = tuple((f"sample:{name}", 1.0) for name in samples.names("style")[: SMALL.styles])
     for other, styles in ((True, ()), (False, full)):
         restored(service, stranger, recipe)
         if other:
-            restored(service, stranger, actions.recipe_of(service, session, LOOK, 128))
+            restored(service, stranger, recipe_for(LOOK, session, size=128))
         path = upload(tmp_path, picture(48, 48, seed=5))
-        added = actions.add_upload(service, stranger, path, str(tmp_path), "x.png", current="sample:cat", styles=styles)
+        added = actions.add_upload(
+            service, stranger, path, str(tmp_path), "x.png", shown=Composition("sample:cat", styles)
+        )
         assert added.held is not None
         assert added.palette is None
 
@@ -858,12 +860,12 @@ def test_a_removed_picture_is_let_go_unless_an_optimisation_needs_it(service, se
 
 def test_a_recipe_of_the_command_line_is_understood(service, session):
     stylized = actions.keep(service, session, LOOK).recipe.to_json() | {"size": 500, "stroke_scale": 2.0}
-    look = actions.restore_recipe(service, session, stylized, current="").composition
+    look = actions.restore_recipe(service, session, stylized, shown=CAT).composition
     assert (look.size, look.stroke_scale) == (SMALL.max_size, 2)
     assert "style_long_side(side, 2.0), result=side)" in Recipe.from_json(stylized).program()
     for own, scale, fitted in ((750, 1.5, ", 750), "), (5000, 4, ", 5000), "), (0, 1, ", 0), ")):
         sized = stylized | {"style_size": own, "stroke_scale": None}
-        assert actions.restore_recipe(service, session, sized, current="").composition.stroke_scale == scale
+        assert actions.restore_recipe(service, session, sized, shown=CAT).composition.stroke_scale == scale
         assert fitted in Recipe.from_json(sized).program()
 
 
@@ -872,7 +874,7 @@ def test_an_optimisation_of_the_command_line_is_understood(service, session):
     fast = Settings(strength=0.4, blend="mixture", colors="match", color=0.6)
     plain = replace(actions.keep(service, session, LOOK).recipe, settings=fast, size=96, stroke_scale=0.5)
     recipe = replace(plain, optimisation=Optimisation(settings, "medium", "my.png"))
-    added = actions.restore_recipe(service, session, recipe.to_json(), current="")
+    added = actions.restore_recipe(service, session, recipe.to_json(), shown=CAT)
     assert added.composition.settings == fast
     assert (added.composition.stroke_scale, added.composition.model) == (0.5, "slim")
     assert "Optimise does that here" in added.message
@@ -890,7 +892,7 @@ def test_an_optimisation_of_the_command_line_is_understood(service, session):
     )
     assert "Stylizer" not in noise.program().splitlines()[-4]
     assert "Stylizer('slim')" in original.program()
-    restored = actions.restore_recipe(service, session, original.to_json(), current="")
+    restored = actions.restore_recipe(service, session, original.to_json(), shown=CAT)
     assert "Best, is not installed here" in restored.message
 
 
@@ -914,11 +916,11 @@ def test_an_optimisation_of_the_command_line_is_understood(service, session):
 def test_a_recipe_that_makes_no_sense_is_refused(service, session, damage):
     recipe = actions.keep(service, session, LOOK).recipe.to_json() | damage
     with pytest.raises(ConfigError):
-        actions.restore_recipe(service, session, recipe, current="sample:cat")
+        actions.restore_recipe(service, session, recipe, shown=CAT)
 
 
 def test_the_command_is_what_the_command_line_reads_back(service, session):
-    recipe = actions.recipe_of(service, session, RICH, 128)
+    recipe = recipe_for(RICH, session, size=128)
     words = shlex.split(recipe.command("a picture.png"))
     assert words[:3] == ["wctstyle", "stylize", "sample:coffee"]
     options = list(zip(words[3::2], words[4::2], strict=True))
@@ -948,26 +950,16 @@ def run_program(service, recipe, folder):
     return images.load(folder / "out.png").rgb
 
 
-def test_a_recipe_with_regions_is_refused_by_the_page_and_answered_by_its_program(service, session):
-    recipe = actions.keep(service, session, LOOK).recipe.to_json()
-    recipe["styles"] = [{**style, "region": "rest"} for style in recipe["styles"]]
-    with pytest.raises(ConfigError, match="made with regions, which the page does not have"):
-        actions.restore_recipe(service, session, recipe, current="")
-    read = Recipe.from_json(recipe)
-    assert "@rest" in read.command()
-    assert "named_regions(named, masks" in read.program()
-
-
 @pytest.mark.parametrize("bad", [{"size": float("inf")}, {"look": float("inf")}])
 def test_numbers_of_strangers_recipes_are_checked(service, session, bad):
     recipe = actions.keep(service, session, LOOK).recipe.to_json() | bad
     with pytest.raises(ConfigError):
-        actions.restore_recipe(service, session, recipe, current="")
+        actions.restore_recipe(service, session, recipe, shown=CAT)
 
 
 def test_looks_beyond_the_slider_are_brought_to_its_end(service, session):
     recipe = actions.keep(service, session, LOOK).recipe.to_json() | {"look": 4096}
-    assert actions.restore_recipe(service, session, recipe, current="").composition.settings.look == MAX_SCREEN_SIZE
+    assert actions.restore_recipe(service, session, recipe, shown=CAT).composition.settings.look == MAX_SCREEN_SIZE
     with pytest.raises(ConfigError, match="look is nan, must be from 0 to 4096 pixels"):
         compose(service.limits, LOOK.palette, size=128, look=float("nan"))
 
@@ -981,7 +973,7 @@ def test_a_recipe_that_lacks_something_names_it(service, session, damage):
 
 def test_the_python_makes_the_same_picture(service, session, tmp_path):
     wanted = service.backend.render(session, RICH).image
-    made = run_program(service, actions.recipe_of(service, session, RICH, 128), tmp_path)
+    made = run_program(service, recipe_for(RICH, session, size=128), tmp_path)
     assert made.shape == wanted.shape
     assert np.abs(made - wanted).mean() < 0.02
 
@@ -989,7 +981,7 @@ def test_the_python_makes_the_same_picture(service, session, tmp_path):
 def test_the_command_makes_the_same_picture(service, session, tmp_path, monkeypatch):
     monkeypatch.setattr("wctstyle.stylizer.Stylizer", service.backend.stylizer)
     wanted = service.backend.render(session, RICH).image
-    recipe = actions.recipe_of(service, session, RICH, 128)
+    recipe = recipe_for(RICH, session, size=128)
     words = shlex.split(recipe.command(str(tmp_path / "out.png")))
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 0, done.output
@@ -1076,6 +1068,17 @@ def cut_out(height, width, seed=0):
     return images.load(planes)
 
 
+def test_small_pictures_are_white_where_the_photo_is_transparent(service, session):
+    planes = np.full((64, 64, 4), 90, np.uint8)
+    planes[..., 3] = np.kron([[255, 0], [0, 255]], np.ones((32, 32)))  # the corners, so that nothing is cut off
+    composition = replace(TINY, content=session.add(images.load(planes), "cut.png").id)
+    *steps, last = optimising.optimise(service, session, composition, 2, "adam", "fast")
+    for thumb in (steps[-1].thumb, last.fast.thumb, last.kept.thumb):
+        rgb = images.load(base64.b64decode(thumb.partition(",")[2])).rgb
+        assert rgb[: rgb.shape[0] // 2 - 4, rgb.shape[1] // 2 + 4 :].min() > 0.9
+        assert rgb[: rgb.shape[0] // 2 - 4, : rgb.shape[1] // 2 - 4].min() < 0.8
+
+
 def test_what_is_transparent_in_the_photo_is_in_every_result(service, session, tmp_path):
     photo = cut_out(64, 96)
     composition = replace(TINY, size=96, content=session.add(photo, "cut.png").id)
@@ -1116,7 +1119,7 @@ def test_figures_are_zero_for_the_photo_itself_and_for_the_style_itself(service,
     assert own["content"] == pytest.approx(0, abs=1e-5)
     assert own["ssim"] == pytest.approx(1)
     assert min(own["style_by_level"]) > 0.02
-    style = held.as_style(128)
+    style = held.as_style((128, 128)).picture
     painted = service.backend.figures(session, look, style)
     assert max(painted["style_by_level"]) < 1e-3
     assert painted["ssim"] is None or painted["ssim"] < 0.9
@@ -1214,7 +1217,7 @@ def test_optimising_streams_previews_and_keeps_the_result(service, session, tmp_
     assert words[words.index("--steps") + 1] == "12"
     made = run_program(service, recipe, tmp_path)
     assert np.abs(made - images.load(last.kept.data).rgb).mean() < 0.02
-    assert actions.restore_recipe(service, session, recipe.to_json(), current="").composition == TINY
+    assert actions.restore_recipe(service, session, recipe.to_json(), shown=CAT).composition == TINY
     shown = results.reopened(service, session, last.kept.id)
     np.testing.assert_array_equal(decoded(shown["after"], "png"), images.load(last.kept.data).rgb)
     assert np.abs(decoded(last.stage["after"]) - images.load(last.kept.data).rgb).mean() < 0.06
@@ -1233,7 +1236,7 @@ def test_optimising_goes_as_far_as_the_style_and_in_the_colors_of_the_blend(serv
     made, own = (color.rgb_to_oklab(rgb)[..., 1:] for rgb in (images.load(kept.data).rgb, photo))
     assert np.median(np.abs(made - own)) < 0.01
     assert "--colors photo" in kept.recipe.command()
-    assert actions.restore_recipe(service, session, kept.recipe.to_json(), current="").composition == beyond
+    assert actions.restore_recipe(service, session, kept.recipe.to_json(), shown=CAT).composition == beyond
 
 
 def test_detail_acts_on_an_optimisation(service, session):

@@ -11,7 +11,7 @@ from visitor import FIXTURES, MARKS, PHONE, expect
 from wctstyle import looks
 from wctstyle.demo import actions
 from wctstyle.demo.api import Endpoints
-from wctstyle.demo.composition import DEFAULTS, compose
+from wctstyle.demo.composition import DEFAULTS, Composition, compose
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
 from wctstyle.looks import Look
@@ -138,14 +138,14 @@ def service(tmp_path_factory):
 def test_only_looks_that_come_along_are_read_on_the_page(service, name):
     session = Session("somebody", service.limits)
     with pytest.raises(ConfigError, match="The page is out of date"):
-        actions.wear(service, session, name, current="sample:cat")
+        actions.wear(service, session, name, shown=Composition("sample:cat", ()))
 
 
 @pytest.mark.parametrize("name", looks.shipped())
 def test_the_page_and_the_file_mean_the_same(service, name):
     session = Session("somebody", service.limits)
     look = looks.find(name)
-    worn = actions.wear(service, session, name, current="sample:cat").composition
+    worn = actions.wear(service, session, name, shown=Composition("sample:cat", ())).composition
     assert (worn.content, worn.settings, worn.stroke_scale) == ("sample:cat", look.settings, look.stroke_scale)
     again = Look.from_json(actions.look_of(service, session, worn))
     assert (again.styles, again.settings, again.stroke_scale) == (look.styles, look.settings, look.stroke_scale)

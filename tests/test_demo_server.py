@@ -20,7 +20,13 @@ from narrow import picture
 
 from wctstyle import images, samples
 from wctstyle.demo import server
+from wctstyle.demo.composition import Composition, PageRegion
+from wctstyle.demo.masking import hold_mask
+from wctstyle.demo.recipes import recipe_for
+from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
+from wctstyle.inputs import RegionSpec
+from wctstyle.recipe import Recipe
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -30,6 +36,9 @@ pytestmark = [
 """Those of Gradio, Starlette and their event loop, which are not ours."""
 
 ONE_STYLE = {"content": "sample:cat", "styles": ["sample:peacock"], "size": 64}
+
+
+SKY = {"mask": "ready:light", "styles": ["sample:marbling"]}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +85,8 @@ def call(http, name, **arguments):
 
 def test_every_action_is_a_documented_endpoint(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/samples", "/stylize", "/optimise", "/compare", "/suggest", "/looks", "/recipe"}
+    names = "samples looks stylize optimise video compare mask suggest recipe"
+    assert set(named) == {f"/{name}" for name in names.split()}
     for endpoint in named.values():
         assert endpoint["description"]
         assert all(p["python_type"]["type"] != "Any" for p in endpoint["parameters"])
@@ -215,11 +225,73 @@ def test_styles_are_suggested(client, tmp_path):
         ({"model": "vgg19"}, "model is 'vgg19', must be one of slim, medium"),
         ({"size": 100000}, "size is 100000, must be from 32 to 256"),
         ({"format": "BMP"}, "format is 'BMP'"),
+        ({"feather": 1}, "feather is 1"),
+        ({"styles": [], "regions": []}, "1 to 6 pictures; with regions it may be empty"),
+        ({"style_masks": [None, None]}, "style_masks must be a list of as many files or null"),
+        ({"regions": [{**SKY, "mask": "ready:moon"}]}, r"regions\[0\]: moon: there is no such ready mask"),
+        ({"regions": [{**SKY, "mask": "/etc/passwd"}]}, r"regions\[0\]: a mask is an uploaded file or ready:KIND"),
+        ({"regions": [{**SKY, "weights": [1, 2]}]}, r"regions\[0\]: weights must be a list of as many numbers"),
+        ({"regions": [{**SKY, "strength": -1}]}, "Region 1: strength of a region is -1"),
+        ({"regions": [{**SKY, "name": "a@b"}]}, "A region cannot be called 'a@b'"),
+        ({"regions": [SKY] * 9}, "9 regions are too many"),
     ],
 )
 def test_mistakes_are_told_to_a_client(client, changes, message):
     with pytest.raises((AppError, ValueError), match=message):
         client.predict(**{**ONE_STYLE, **changes}, api_name="/stylize")
+
+
+def test_a_client_paints_regions_as_the_page_does(served, client, tmp_path):
+    planes = {"top": np.zeros((40, 40), np.float32), "left": np.zeros((40, 40), np.float32)}
+    planes["top"][:20], planes["left"][:, :20] = 1, 1
+    files = {name: handle_file(str(images.save(tmp_path / f"{name}.png", plane))) for name, plane in planes.items()}
+    regions = [
+        {"name": "Sky", "mask": files["top"], "styles": ["sample:marbling", "sample:woodcut-wave"], "weights": [2, 1],
+         "strength": 0.6, "stroke": 2},
+        {"mask": "ready:dark", "styles": ["sample:peacock"], "style_masks": [files["left"]], "detail": 0.5},
+    ]  # fmt: skip
+    blend = {"styles": ["sample:peacock"], "style_masks": [files["left"]], "regions": regions, "feather": 0.03}
+    file, report = client.predict(content="sample:cat", size=128, **blend, api_name="/stylize")
+    service, session = served[0].service, Session("page", SMALL)
+    ids = {name: session.add_mask(hold_mask(plane, 256, name)).id for name, plane in planes.items()}
+    look = Composition(
+        "sample:cat",
+        (("sample:peacock", 1.0, ids["left"]),),
+        size=128,
+        regions=(
+            PageRegion(
+                "Sky",
+                ids["top"],
+                (("sample:marbling", 2.0), ("sample:woodcut-wave", 1.0)),
+                RegionSpec(strength=0.6, stroke=2),
+            ),
+            PageRegion("Region 2", "ready:dark", (("sample:peacock", 1.0, ids["left"]),), RegionSpec(detail=0.5)),
+        ),
+        feather=0.03,
+    )
+    made = service.backend.render(session, look).image
+    assert np.abs(images.load(file["path"] if isinstance(file, dict) else file).rgb - made).max() <= 1.01 / 255
+    assert Recipe.from_json(report["recipe"]) == recipe_for(look, session, size=128)
+    figures = client.predict(handle_file(str(tmp_path / "top.png")), "sample:cat", **blend, api_name="/compare")
+    assert figures["style"] > 0
+    *_, last = client.submit(content="sample:cat", size=64, steps=2, **blend, api_name="/optimise")
+    assert last["recipe"]["masks"][0]["name"] == "top.png"
+
+
+def test_a_client_asks_for_masks(client, tmp_path):
+    found = images.load(client.predict("sample:cat", kind="light", api_name="/mask")).rgb
+    assert found.shape == images.resize(samples.picture("cat"), long_side=256).rgb.shape
+    assert 0 < found.mean() < 1
+    marks, opacity = np.zeros((34, 51, 3), np.float32), np.zeros((34, 51), np.float32)
+    marks[11:23, 13:26], marks[:3], opacity[11:23, 13:26], opacity[:3] = (0, 1, 0), (1, 0, 0), 1, 1
+    scribble = handle_file(str(images.save(tmp_path / "marks.png", marks, opacity)))
+    grown = images.load(client.predict("sample:cat", scribble=scribble, api_name="/mask")).rgb[..., 0]
+    assert grown[grown.shape[0] // 2, grown.shape[1] * 3 // 8] == 1
+    assert grown[0].max() == 0
+    with pytest.raises((AppError, ValueError), match="give one of kind and scribble"):
+        client.predict("sample:cat", api_name="/mask")
+    with pytest.raises((AppError, ValueError), match="kind is 'moon', must be one of face, person, sky"):
+        client.predict("sample:cat", kind="moon", api_name="/mask")
 
 
 # ------------------------------------------------------------------------------------------------- plain HTTP
@@ -273,6 +345,14 @@ def test_ways_that_do_not_lead_to_an_endpoint_say_which_does(http, way):
         ("stylize", {"styles": [5]}, r"styles is \[5\], must be a list"),
         ("stylize", {"weights": ["a"]}, "must be a list of numbers"),
         ("stylize", {"format": "BMP"}, "format is 'BMP', must be one of PNG, JPEG, WebP"),
+        ("stylize", {"feather": "x"}, "feather is 'x', must be a number"),
+        ("stylize", {"regions": {}}, "regions is {}, must be a list of regions"),
+        ("stylize", {"regions": ["sky"]}, r"regions is \['sky'\], must be a list of regions"),
+        ("stylize", {"regions": [{}]}, r"regions\[0\]: The argument mask is missing; it is an uploaded file"),
+        ("stylize", {"regions": [{"mask": 3}]}, r"regions\[0\]: mask is 3, must be an uploaded file"),
+        ("stylize", {"regions": [SKY, {**SKY, "hue": 1}]}, r"regions\[1\]: There is no argument 'hue'; there are mask"),
+        ("stylize", {"regions": [{**SKY, "detail": "x"}]}, r"regions\[0\]: detail is 'x', must be a number"),
+        ("stylize", {"style_masks": [3]}, r"style_masks is \[3\], must be a list of uploaded files or null"),
         ("optimise", {"steps": "x"}, "steps is 'x', must be a whole number"),
         ("optimise", {"start": "style"}, "start is 'style', must be one of fast, content, noise"),
     ],
@@ -296,7 +376,7 @@ def test_an_argument_that_is_missing_is_named(http):
 def test_a_call_by_place_may_leave_out_what_has_a_default(http):
     many = http.post("/gradio_api/call/stylize", json={"data": [1] * 40})
     assert many.status_code == 422
-    assert "40 arguments are too many; there are 17" in many.json()["detail"]
+    assert "40 arguments are too many; there are 20" in many.json()["detail"]
     posted = http.post("/gradio_api/call/compare", json={"data": ["sample:cat", "sample:cat", ["sample:peacock"]]})
     text = http.get(f"/gradio_api/call/compare/{posted.json()['event_id']}").text
     assert "event: complete" in text

@@ -28,11 +28,12 @@ from typer.testing import CliRunner
 
 from wctstyle import images
 from wctstyle.cli import app
-from wctstyle.demo import Limits, actions, memory, optimising, server, sessions, store
+from wctstyle.demo import Limits, actions, memory, optimising, registry, server, store
 from wctstyle.demo.composition import FIRST_CONTENT, FIRST_STYLES, Composition
 from wctstyle.demo.page import Page
 from wctstyle.demo.pictures import StoredPicture
-from wctstyle.demo.sessions import Session, Sessions
+from wctstyle.demo.registry import Sessions
+from wctstyle.demo.sessions import Session
 from wctstyle.demo.store import RECORD, Store
 from wctstyle.errors import ConfigError
 from wctstyle.settings import Settings
@@ -267,7 +268,8 @@ def record_of(kept, change):
     "change",
     [
         lambda w: [],
-        lambda w: {**w, "version": 2},
+        lambda w: {**w, "version": 1},
+        lambda w: {**w, "masks": [{}]},
         lambda w: {**w, "history": None},
         lambda w: {**w, "history": [{}]},
         lambda w: {**w, "shelf": 1},
@@ -317,7 +319,7 @@ def test_a_folder_that_cannot_be_made_costs_nothing_but_a_line(tmp_path, caplog)
 @hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.one_of(st.text(max_size=40), st.from_regex(r"[0-9a-f]{30,34}", fullmatch=True)))
 def test_keys_that_are_no_keys_are_none(tmp_path, text):
-    if sessions.KEY.fullmatch(text):
+    if registry.KEY.fullmatch(text):
         return
     store = Store(tmp_path / "sessions", 2**20, 60)
     assert store.load(text, SMALL) is None
@@ -511,7 +513,7 @@ def test_pages_of_a_session_are_bounded():
     known = Sessions(SMALL)
     for number in range(100):
         known.get(str(number), KEY)
-    assert len(known._homes) == len(known.get("99", KEY).pages) == sessions.MOST_PAGES
+    assert len(known._homes) == len(known.get("99", KEY).pages) == registry.MOST_PAGES
 
 
 def test_many_threads_find_one_session(kept, full):

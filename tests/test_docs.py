@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import re
 import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +59,42 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     photo = images.resize(samples.picture("cat"), long_side=96)
     images.save(folder / "photo.jpg", photo.rgb)
+    images.save(folder / "landscape.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
     for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
         images.save(folder / f"{name}.png", mask.astype(np.float32))
+    marks, colors = photo.rgb.copy(), np.zeros((96, 96, 3), np.float32)
+    marks[20:24, 20:60], colors[:48, :, 2], colors[48:, :, 0] = (0, 1, 0), 1, 1
+    images.save(folder / "marks.png", marks)
+    images.save(folder / "map.png", colors)
+    for name, pictures in {"clip": [photo.rgb] * 5, "mask": [np.tri(96)[..., None].repeat(3, 2)] * 5}.items():
+        _write_clip(folder / f"{name}.mp4", pictures)
+    (folder / "frames").mkdir()
+    for number in range(2):
+        images.save(folder / "frames" / f"{number}.png", photo.rgb)
+    (folder / "manifest.csv").write_text(
+        "content,styles,strength,output\nphotos/one.jpg,painting.jpg,,\n"
+        "photos/two.jpg,painting.jpg:0.7;sample:marbling:0.3,0.8,blend.jpg\n"
+    )
     (folder / "photos").mkdir()
     images.save(folder / "photos" / "one.jpg", photo.rgb)
     images.save(folder / "photos" / "two.jpg", np.ascontiguousarray(photo.rgb[:, ::-1]))
     return folder
+
+
+def _write_clip(path: Path, pictures: list[np.ndarray]) -> None:
+    """Write two seconds and a half of video, where PyAV is installed."""
+    if importlib.util.find_spec("av") is None:
+        return
+    from wctstyle.video.forms import form_of
+    from wctstyle.video.frames import Frame
+    from wctstyle.video.writing import Segment
+
+    form, _ = form_of(str(path), codec=None, format=None, quality=None, alpha=False)
+    segment = Segment(path, form, rate=Fraction(2), tick=Fraction(1, 1000))
+    for index, rgb in enumerate(pictures):
+        segment.add(Frame(index, index / 2, rgb.astype(np.float32)))
+    segment.close()
 
 
 def _is_run(words: list[str]) -> bool:
@@ -73,13 +104,14 @@ def _is_run(words: list[str]) -> bool:
     """
     if {"vgg19", "--resume"} & set(words):
         return False
-    runs = ("stylize", "optimize", "compare", "suggest", "recipe", "samples", "looks")
+    runs = ("stylize", "batch", "video", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask")
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 
 def _prepare(words: list[str]) -> list[str]:
     """Keep the command as it is, but for results that are there already and for steps that take minutes."""
-    if words[1] in ("stylize", "optimize", "compare") and not {"--overwrite", "--skip-existing"} & set(words):
+    painting = ("stylize", "batch", "video", "optimize", "compare")
+    if words[1] in painting and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:
         words += ["--steps", "4"]
@@ -99,6 +131,9 @@ def test_command_works(page: str, line: str, desk: Path, quick: None, monkeypatc
     monkeypatch.setenv("WCTSTYLE_HOME", str(desk / "home"))  # looks that one command saves are there for the next
     words = shlex.split(line)
     assert words[0] == "wctstyle", f"{page}: a command of another program: {line}"
+    if page == "video.md" or words[1] == "video":
+        pytest.importorskip("av", reason="videos need PyAV: pip install 'wctstyle[video]'")
+        pytest.importorskip("cv2", reason="videos need OpenCV: pip install 'wctstyle[video]'")
     words = _prepare(words) if _is_run(words) else [*words, "--help"]
     if "<" in words:
         command = f"{shlex.quote(sys.executable)} -m {line}"

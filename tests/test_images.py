@@ -25,6 +25,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, JpegImagePlugin, TiffImage
 from wctstyle import images
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.images.guards import webp_size
+from wctstyle.images.rows import PngRows
 from wctstyle.images.writing import WRITERS
 
 SRGB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -961,7 +962,7 @@ def test_where_nothing_can_be_saved(tmp_path: Path):
         images.save(tmp_path / "nan.png", np.full((2, 2), np.nan))
 
 
-@pytest.mark.parametrize(("owner", "method"), [(Image.Image, "save"), (os, "fsync"), (os, "replace"), (Path, "open")])
+@pytest.mark.parametrize(("owner", "method"), [(PngRows, "end"), (os, "fsync"), (os, "replace"), (Path, "open")])
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failed_save_leaves_the_old_file_alone(
     owner: object, method: str, failure: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

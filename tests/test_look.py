@@ -42,6 +42,21 @@ def blurred(image, deviation):
     return gaussian_filter(image, (deviation, deviation, 0), mode="nearest")
 
 
+def enlarged(small, photo, kept):
+    shape = photo.shape[:2]
+    return look.Lift(small, scaled(photo, *small.shape[:2]), kept, shape).part(photo, whole(photo))
+
+
+def with_broad(image, small):
+    filtered = look.Broad(small, image.shape[:2])
+    assert filtered.feed(image) == len(image)
+    return filtered.part(filtered.wide(), image, whole(image))
+
+
+def whole(image):
+    return slice(0, image.shape[0]), slice(0, image.shape[1])
+
+
 # ------------------------------------------------------------------------------------------------ the functions
 
 
@@ -59,13 +74,13 @@ def test_larger_pictures_are_composed_at_the_look(height, width, side):
 
 
 def test_a_photo_that_was_only_shrunk_comes_back_whole(photo):
-    np.testing.assert_allclose(look.enlarged(scaled(photo, 64, 48), photo, 1.0), photo, atol=1e-5)
+    np.testing.assert_allclose(enlarged(scaled(photo, 64, 48), photo, 1.0), photo, atol=1e-5)
 
 
 def test_of_what_is_painted_over_only_light_and_dark_come_along(photo):
     """What is added to the enlarged painting is the same in R, G and B."""
     small = np.full((64, 48, 3), 0.5, np.float32)
-    added = look.enlarged(small, photo, 0.0) - small[0, 0]
+    added = enlarged(small, photo, 0.0) - small[0, 0]
     assert added.std() > 0.02
     np.testing.assert_allclose(np.ptp(added, axis=-1), 0, atol=1e-5)
     assert np.abs(scaled(added / 2 + 0.5, 64, 48) - 0.5).max() < 0.02  # nothing broad
@@ -73,7 +88,7 @@ def test_of_what_is_painted_over_only_light_and_dark_come_along(photo):
 
 def test_what_is_broad_is_the_small_pictures_and_what_is_fine_stays(photo, style):
     image, small = 0.3 + 0.4 * style[:, :192], scaled(photo, 64, 48)
-    result = look.with_broad(image, small)
+    result = with_broad(image, small)
     wide = look.BROAD * 4 * 256
     np.testing.assert_allclose(blurred(result, wide), blurred(scaled(small, 256, 192), wide), atol=0.05)
     fine = [layer - blurred(layer, 1) for layer in (image, result)]
@@ -81,7 +96,7 @@ def test_what_is_broad_is_the_small_pictures_and_what_is_fine_stays(photo, style
 
 
 def test_a_picture_with_its_own_broad_light_is_itself(photo):
-    np.testing.assert_allclose(look.with_broad(photo, scaled(photo, 64, 48)), photo, atol=1e-3)
+    np.testing.assert_allclose(with_broad(photo, scaled(photo, 64, 48)), photo, atol=1e-3)
 
 
 # ------------------------------------------------------------------------------------------------ the stylizer
@@ -174,6 +189,7 @@ def test_faces_come_from_the_large_photo(stylizer, photo, style, monkeypatch):
         return np.repeat(np.arange(height)[:, None] < height / 2, width, axis=1).astype(np.float32)
 
     monkeypatch.setattr("wctstyle.codes.face_map", found)
+    monkeypatch.setattr("wctstyle.large.face_map", found)
     fresh = 1 - photo  # whose faces have not been looked for
     plain, kept = (stylizer.stylize(fresh, style, Settings(look=128, keep_faces=share)).image for share in (0.0, 1.0))
     assert set(seen) == {(128, 96, 3), fresh.shape}

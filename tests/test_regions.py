@@ -13,7 +13,8 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 from wctstyle import color, images, pixel_metrics
 from wctstyle.encoder import CELL, MODELS
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.inputs import feathered, fit_part
+from wctstyle.fitting import fit_part
+from wctstyle.inputs import feathered
 from wctstyle.moments import measure
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.optimizer.job import Job

@@ -18,27 +18,35 @@ ORDER = (
     "app",
     "cli __main__",
     "demo",
-    "video batch",
+    "jobs",
+    "video",
+    "batch",
     "looks",
     "recipe",
     "sources",
     "stylizer",
-    "refining",
+    "large",
+    "repainting refining",
     "rendering measuring",
     "programs codes",
     "optimizer",
     "training",
     "weights",
+    "tiles",
     "plan",
     "model sizes",
     "encoder decoder",
     "convolution winograd",
-    "moments transforms losses feature_metrics pixel_metrics masks",
+    "moments transforms losses feature_metrics pixel_metrics",
     "inputs",
+    "fitting",
+    "masks",
     "cutout",
     "samples",
     "regions",
-    "faces texture look",
+    "places",
+    "faces texture look finding",
+    "guided",
     "images color",
     "settings errors types threads compilation files recent laps",
 )
@@ -69,7 +77,10 @@ LIBRARY_OWNERS = {
     "urllib": {"weights"},
     "requests": set(),
     "threadpoolctl": {"threads"},
-    "cv2": {"faces"},
+    "av": {"video"},
+    "cv2": {"faces", "finding", "video"},
+    "ray": {"jobs"},
+    "fsspec": {"places"},
     "pickle": set(),
     "torch": set(),
     "tensorflow": set(),
@@ -89,8 +100,8 @@ CALL_OWNERS = {
 DEVICES = re.compile(r"(cpu|gpu|cuda|tpu|rocm|metal|mps)(:\d+)?", re.IGNORECASE)
 DEVICE_SETTINGS = {"jax_platforms", "jax_platform_name", "jax_default_device", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"}
 
-DEVICE_NAMERS = {"compilation"}
-"""The modules that may name a device: to ask whether there is one, so that others need not."""
+DEVICE_NAMERS = {"compilation", "jobs.cluster"}
+"""The modules that may name a device: to ask whether there is one, so that others need not, or how many Ray has."""
 
 LAYER = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms.split()}
 

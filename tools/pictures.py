@@ -15,8 +15,8 @@ from typing import Any, get_args
 import numpy as np
 from jaxtyping import Float
 
-from wctstyle import images, looks, samples
-from wctstyle.inputs import fit_style
+from wctstyle import images, looks, masks, samples
+from wctstyle.fitting import fit_style
 from wctstyle.settings import DEFAULT_KEEP_FACES, DEFAULT_MODEL, ColorsKind, ModelName, Settings, style_long_side
 
 Rgb = Float[np.ndarray, "h w 3"]
@@ -142,7 +142,61 @@ def regions(easel: Easel) -> Rgb:
         [Region(mask, []), Region(None, style(table))],
     ]
     painted = [easel.stylizer.stylize(content, choice, Settings()).image for choice in choices]
-    return grid([[content, np.repeat(mask[..., None], 3, axis=2), style(cup), style(table), *painted]])
+    return grid([[content, grey(mask), style(cup), style(table), *painted]])
+
+
+def ready(easel: Easel) -> Rgb:
+    """Two photos: the ready masks of each, and a style for its sky and another for the rest."""
+    from wctstyle.regions import Region
+
+    rows: list[Sequence[Rgb | None]] = []
+    for name, above, below in (
+        ("rocket", "impasto-night", "stained-glass"),
+        ("astronaut", "marbling", "pointillist-bay"),
+    ):
+        found = [masks.found(kind, photo(name)) for kind in ("sky", "plain", "light", "face")]
+        regions = [Region(found[0], style(above)), Region(None, style(below))]
+        painted = easel.stylizer.stylize(photo(name), regions, Settings()).image
+        rows.append([photo(name), *(None if mask is None else grey(mask) for mask in found), painted])
+    return grid(rows)
+
+
+def scribble(easel: Easel) -> Rgb:
+    """A photo with marks, the mask that they make, and all but the suit in a style."""
+    from wctstyle.regions import Region
+
+    content = photo("astronaut")
+    hints = np.zeros(content.shape[:2], np.int8)
+    for value, rows, columns in (
+        (1, (400, 410), (170, 270)), (1, (390, 400), (340, 420)), (1, (560, 570), (180, 290)),
+        (1, (430, 560), (225, 235)), (-1, (60, 70), (180, 480)), (-1, (90, 230), (300, 310)),
+        (-1, (60, 330), (40, 50)), (-1, (540, 550), (420, 600)), (-1, (300, 420), (530, 540)),
+        (-1, (262, 272), (200, 400)),
+    ):  # fmt: skip
+        hints[slice(*rows), slice(*columns)] = value
+    mask = masks.from_scribble(content, hints)
+    drawn = content.copy()
+    drawn[hints > 0], drawn[hints < 0] = (0.1, 0.9, 0.2), (1, 0.1, 0.1)
+    regions = [Region(mask, []), Region(None, style("marbling"))]
+    return grid([[drawn, grey(mask), style("marbling"), easel.stylizer.stylize(content, regions, Settings()).image]])
+
+
+def style_masks(easel: Easel) -> Rgb:
+    """A photo and its sky, a style and its sky, then: the style as a whole, and sky to sky, the rest to the rest."""
+    from wctstyle.regions import Region, Style
+
+    content, painting = photo("rocket"), style("stained-glass")
+    sky = masks.ready("sky", content)
+    part = np.zeros(painting.shape[:2], np.float32)
+    part[: round(0.45 * len(part))] = 1
+    parts = [Region(sky, Style(painting, part)), Region(None, Style(painting, 1 - part))]
+    painted = [easel.stylizer.stylize(content, styles, Settings()).image for styles in (painting, parts)]
+    return grid([[content, grey(sky), painting, grey(part), *painted]])
+
+
+def grey(mask: Float[np.ndarray, "h w"]) -> Rgb:
+    """Show a mask as a picture."""
+    return np.repeat(mask[..., None], 3, axis=2)
 
 
 def ellipse(
@@ -162,6 +216,9 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "faces": faces,
     "refine": refine,
     "regions": regions,
+    "ready": ready,
+    "scribble": scribble,
+    "style-masks": style_masks,
 }
 
 

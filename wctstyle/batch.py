@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wctstyle import __version__, images
+import numpy as np
+
+from wctstyle import __version__, images, places
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import (
@@ -18,10 +23,10 @@ from wctstyle.inputs import (
     StyleSpec,
     fit_parts,
     photo_side,
-    read,
+    read_full,
+    read_large,
     read_masks,
     read_parts,
-    read_photo,
     read_style,
     regions_for,
     style_sides,
@@ -29,7 +34,7 @@ from wctstyle.inputs import (
 from wctstyle.laps import Laps
 from wctstyle.recipe import Recipe
 from wctstyle.regions import Style
-from wctstyle.settings import Settings
+from wctstyle.settings import DEFAULT_MODEL, Settings, checked_model
 from wctstyle.sources import Source, mask_sources, public_name, style_sources
 
 if TYPE_CHECKING:
@@ -43,31 +48,58 @@ LAPS = ("load_model", "read", "encode", "blend", "render", "refine", "write")
 """The steps of a picture whose seconds are told."""
 
 
+@dataclass(frozen=True)
+class Setup:
+    """All that makes a picture but its photo; names what is read, so that other processes can be told.
+
+    depth: bits per channel of results; None: 16 for photos that have more than 8, where the format holds them.
+    keep_profile: results keep the ICC profile and the resolution of their photos; else they are sRGB.
+
+    Raises:
+        ConfigError: there is no such model, or the quality or depth is out of range.
+    """
+
+    styles: tuple[StyleSpec, ...]
+    settings: Settings = Settings()
+    model: str = DEFAULT_MODEL
+    sizes: Sizes = Sizes()
+    quality: int = images.DEFAULT_QUALITY
+    depth: int | None = None
+    keep_profile: bool = False
+    regions: RegionSpecs = RegionSpecs()
+
+    def __post_init__(self) -> None:
+        checked_model(self.model)
+        images.check_quality(self.quality)
+        if self.depth not in (None, 8, 16):
+            raise ConfigError(f"depth is {self.depth}, must be 8 or 16 bits")
+
+
+def load_stylizer(model: str) -> Stylizer:
+    """Load a model."""
+    from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
+
+    return Stylizer(model)
+
+
 class Batch:
     """Stylizes one photo after another with the same styles; the model is loaded for the first.
 
-    The styles and all masks are read at once. `warn` is told what does not stop a picture.
+    The styles and all masks are read at once. `warn` is told what does not stop a picture; `load` returns the stylizer
+    of a model, which several batches may share.
 
     Raises:
-        ConfigError: the quality is out of range.
         ImageError: a style or mask cannot be read.
     """
 
     def __init__(
-        self,
-        styles: Sequence[StyleSpec],
-        settings: Settings,
-        *,
-        model: str,
-        sizes: Sizes,
-        quality: int = images.DEFAULT_QUALITY,
-        regions: RegionSpecs = RegionSpecs(),  # noqa: B008
-        warn: Callable[[str], None],
+        self, setup: Setup, *, warn: Callable[[str], None], load: Callable[[str], Stylizer] = load_stylizer
     ) -> None:
-        images.check_quality(quality)
-        self.settings, self.model, self.sizes, self.quality = settings, model, sizes, quality
-        self._specs, self._regions, self._warn = styles, regions, warn
-        self._first_laps: Laps | None = Laps(*LAPS)
+        began = time.perf_counter()
+        self.settings, self.model, self.sizes, self.quality = setup.settings, setup.model, setup.sizes, setup.quality
+        self._depth, self._keep_profile = setup.depth, setup.keep_profile
+        self._specs, self._regions, self._warn, self._load = setup.styles, setup.regions, warn, load
+        styles, regions, sizes = setup.styles, setup.regions, setup.sizes
         self._masks = read_masks(regions.masks, sizes.max_pixels)
         self._parts = read_parts(styles, sizes.max_pixels)
         full = self._read_styles()
@@ -77,6 +109,8 @@ class Batch:
         if sizes.strokes.style_size is not None:
             self._styles_for(CONTENT_SIZE)  # here, so that a size that cannot be is told at once
         self._stylizer: Stylizer | None = None
+        self._reading = time.perf_counter() - began
+        """Seconds that count for the first picture."""
 
     def _read_styles(self) -> list[images.Picture]:
         return [read_style(spec.source, self.sizes.max_pixels) for spec in self._specs]
@@ -92,14 +126,15 @@ class Batch:
             self._fitted = sides, fit_parts(full, self._specs, self._parts, sides)
         return self._fitted[1]
 
-    def made(self, content: str, result: Path) -> bool:
+    def made(self, content: str, result: str) -> bool:
         """Say whether a file is the result of a photo as this batch makes it, by the recipe in it."""
         try:
-            found = Recipe.from_json(images.read_recipe(result) or {})
+            written = images.read_recipe(places.read(result) if places.is_address(result) else result)
+            found = Recipe.from_json(written or {})
             if content == STDIN or found.content.name != public_name(content):
                 return False
             return replace(found, version=__version__) == self._recipe_for(
-                read(content, self.sizes.max_pixels), content
+                read_full(content, self.sizes.max_pixels), content
             )
         except (ConfigError, ImageError):
             return False
@@ -107,44 +142,53 @@ class Batch:
     def make(
         self,
         content: str,
-        output: Path,
+        output: str,
         *,
-        sink: tuple[str, Callable[[bytes], object]] | None = None,
+        format: str | None = None,
+        write: Callable[[bytes], object] | None = None,
         refining: Callable[[int, int], None] = lambda step, steps: None,
+        painting: Callable[[int, int], None] = lambda tile, tiles: None,
     ) -> dict[str, Any]:
         """Stylize a photo and save the result, in a folder that is made if missing; returns figures for JSON.
 
-        `sink`: a format and a function that takes the file's bytes, instead of saving. `refining`: see
-        `Stylizer.stylize`.
+        `format`: of the file, by its suffix if not given. `write` takes the file's bytes, instead of saving.
+        `refining`, `painting`: see `Stylizer.stylize` and `Stylizer.stylize_large`.
         """
-        laps, self._first_laps = self._first_laps or Laps(*LAPS), None
-        full, picture = read_photo(content, self.sizes, usual=CONTENT_SIZE)
+        laps = Laps(*LAPS)
+        laps.began, laps.seconds["read"], self._reading = laps.began - self._reading, self._reading, 0.0
+        full, picture = read_large(content, self.sizes, usual=CONTENT_SIZE)
         styles = self._styles_for(max(visible_sides(picture)))
         recipe = self._recipe_for(full, content).to_json()
         laps.end("read")
         if self._stylizer is None:
-            from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
-
-            self._stylizer = Stylizer(self.model)
+            self._stylizer = self._load(self.model)
             laps.end("load_model")
         stylizer = self._stylizer
         traced = sum(stylizer.traces.values())
         regions = regions_for(picture, styles, self._specs, self._masks, self._regions, self._warn)
-        result = stylizer.stylize(picture, regions, self.settings, refining=refining)
-        stylizer.forget_photos()  # each is seen once
-        laps.include(result.seconds)
-        laps.skip()
-        if sink is not None:
-            format, write = sink
-            write(images.encode(result.image, picture.alpha, format=format, quality=self.quality, recipe=recipe))
+        written = {"quality": self.quality, "recipe": recipe, "kept": self._kept(full)}
+        if isinstance(picture, images.Raster):
+            laps.skip()
+            with _open_rows(output, format, write, picture, written) as rows:
+                result = stylizer.stylize_large(picture, regions, self.settings, rows, painting=painting)
+                laps.include(result.seconds)
+                laps.skip()
         else:
-            images.make_folder(output.parent)
-            images.save(output, result.image, picture.alpha, quality=self.quality, recipe=recipe)
+            result = stylizer.stylize(picture, regions, self.settings, refining=refining)
+            laps.include(result.seconds)
+            laps.skip()
+            kind = format or os.path.splitext(output)[1]
+            data = images.encode(result.image, picture.alpha, format=kind, **written)
+            if write is None:
+                places.write(output, data)
+            else:
+                write(data)
+        stylizer.forget_photos()  # each is seen once
         laps.end("write")
         total = time.perf_counter() - laps.began
         return {
             "content": content,
-            "output": str(output),
+            "output": output,
             "width": picture.width,
             "height": picture.height,
             "seconds": {name: round(value, 4) for name, value in {**laps.seconds, "total": total}.items()},
@@ -153,7 +197,11 @@ class Batch:
             "first_call": sum(stylizer.traces.values()) > traced,
         }
 
-    def _recipe_for(self, full: images.Picture, source: str) -> Recipe:
+    def _kept(self, full: images.Raster) -> images.Kept:
+        bits = self._depth or full.bits
+        return images.Kept(bits, full.profile, full.dpi) if self._keep_profile else images.Kept(bits)
+
+    def _recipe_for(self, full: images.Raster, source: str) -> Recipe:
         return Recipe(
             content=Source(public_name(source), full.content_hash),
             styles=self._style_sources,
@@ -166,6 +214,39 @@ class Batch:
             feather=self._regions.feather,
             dials=self._regions.dials,
         )
+
+
+@contextlib.contextmanager
+def _open_rows(
+    output: str,
+    format: str | None,
+    write: Callable[[bytes], object] | None,
+    photo: images.Raster,
+    written: Mapping[str, Any],
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Open a file for the rows of a result, to which the photo's opacity is added; `write` takes its bytes if given."""
+    done, alpha = 0, photo.alpha is not None
+
+    def add(rows: np.ndarray) -> None:
+        nonlocal done
+        writer.write(rows, photo.opacity((slice(done, done + len(rows)), slice(0, photo.width))))
+        done += len(rows)
+
+    if write is None and not places.is_address(output):
+        images.make_folder(Path(output).parent)
+        with images.saving(output, photo.shape, alpha=alpha, **written) as writer:
+            yield add
+        return
+    with tempfile.TemporaryFile() as file:
+        kind = format or os.path.splitext(output)[1]
+        writer = images.RowWriter(file, photo.shape, format=kind, alpha=alpha, **written)
+        yield add
+        writer.end()
+        file.seek(0)
+        if write is None:
+            places.write(output, file.read())
+        else:
+            write(file.read())
 
 
 def _device() -> str:

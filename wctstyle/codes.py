@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,9 @@ class FaceCode:
 class ContentCode:
     """An encoded content picture: code, moments, pixels padded to the size family, and its unpadded size in pixels.
 
-    The code is computed with `texture` added to plain areas; the pixels are without it. For an enlarged painting
-    (`wctstyle.look`), `original` is the photo it was made from, whose faces are kept; for a photo it is None. `cutout`
-    is set where the picture has transparency: all else here is of what is inside its box.
+    The code is computed with `texture` added to plain areas; the pixels are without it. `cutout` is set where the
+    picture has transparency: all else here is of what is inside its box. `find_faces` gives the map of a photo's faces;
+    in a video they are tracked.
     """
 
     code: Features
@@ -78,8 +78,8 @@ class ContentCode:
     width: int
     texture: Amount
     key: str
-    original: ContentCode | None = None
     cutout: Cutout | None = None
+    find_faces: Callable[[Rgb], Float[np.ndarray, "h w"] | None] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -114,9 +114,7 @@ class ContentCode:
     @functools.cached_property
     def faces(self) -> Float[np.ndarray, "H W"] | None:
         """Map of the faces, 0..1, padded like the pixels (see `wctstyle.faces`); None if there are none."""
-        if self.original is not None:
-            return self.original.faces
-        found = face_map(self.photo)
+        found = (self.find_faces or face_map)(self.photo)
         return None if found is None else self.padded(found)
 
     def padded(self, plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "H W"]:

@@ -99,9 +99,9 @@ def pixels_of(picture: Any) -> Any:
     return picture.rgb if isinstance(picture, images.Picture | Cutout) else picture
 
 
-def visible_sides(picture: Content) -> tuple[int, int]:
+def visible_sides(picture: Content | images.Raster) -> tuple[int, int]:
     """Return height and width of the visible part of a picture, in pixels: what sizes of strokes are relative to."""
-    if isinstance(picture, images.Picture) and picture.alpha is not None:
+    if isinstance(picture, images.Picture | images.Raster):
         rows, columns = images.visible_box(picture)
         return rows.stop - rows.start, columns.stop - columns.start
     height, width, *_ = pixels_of(picture).shape

@@ -31,3 +31,7 @@ class NonFiniteError(WctStyleError):
     def __init__(self, message: str, *, level: int | None = None) -> None:
         self.level = level
         super().__init__(message if level is None else f"{message} (at relu{level}_1)")
+
+
+class WorkerError(WctStyleError):
+    """The processes that do the work cannot be started, or end at once."""

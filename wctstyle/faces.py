@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image as PillowImage
 
+from wctstyle.guided import guided
+
 SEARCHED_SIDE = 384
 """Long side of the picture that the cascade searches. The search takes about 0.05 s."""
 
@@ -147,37 +149,13 @@ def find_faces(rgb: Float[np.ndarray, "h w 3"]) -> list[Face]:
 
 
 def _fitted(face: Float[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], side: float) -> Float[np.ndarray, "h w"]:
-    """Fit the edge of a face's map to edges of the photo: in each window the map is a linear function of colour.
+    """Fit the edge of a face's map to edges of the photo.
 
-    The fast guided filter (He & Sun 2015, arXiv:1505.00996). It is fitted at the scale where the face's side of `side`
-    pixels becomes `LEAST_FACE`, so that faces of all sizes are treated alike. Without it, the background just around a
-    head keeps more of the photo and looks like a halo.
+    It is fitted at the scale where the face's side of `side` pixels becomes `LEAST_FACE`, so that faces of all sizes
+    are treated alike. Without it, the background just around a head keeps more of the photo and looks like a halo.
     """
-    from scipy.ndimage import uniform_filter
-
-    height, width = face.shape
-    small = max(2, round(height * LEAST_FACE / side)), max(2, round(width * LEAST_FACE / side))
-
-    def resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        picture = PillowImage.fromarray(np.asarray(plane, np.float32))
-        return np.asarray(picture.resize((size[1], size[0]), PillowImage.Resampling.BILINEAR))
-
-    window = 2 * round(REACH * LEAST_FACE) + 1
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return uniform_filter(values, size=window, axes=(0, 1), mode="nearest")
-
-    guide = np.stack([resized(rgb[..., i], small) for i in range(3)], axis=-1).astype(np.float64)
-    wanted = resized(face, small).astype(np.float64)
-    mean_guide, mean_wanted = mean(guide), mean(wanted)
-    together = mean(guide * wanted[..., None]) - mean_guide * mean_wanted[..., None]
-    spread = mean(guide[..., :, None] * guide[..., None, :]) - mean_guide[..., :, None] * mean_guide[..., None, :]
-    slope = np.linalg.solve(spread + FLATNESS * np.eye(3), together[..., None])[..., 0]
-    offset = mean(mean_wanted - np.sum(slope * mean_guide, axis=-1))
-    fitted = resized(offset, (height, width)).copy()
-    for i, plane in enumerate(np.moveaxis(mean(slope), -1, 0)):
-        fitted += resized(plane, (height, width)) * rgb[..., i]
-    return np.clip(fitted, 0, 1)
+    height, width = (max(2, round(length * LEAST_FACE / side)) for length in face.shape)
+    return guided(face, rgb, fitted_at=(height, width), radius=round(REACH * LEAST_FACE), flatness=FLATNESS)
 
 
 def face_map(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None:

@@ -6,31 +6,46 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
 
-def replace_file(target: Path, data: bytes) -> None:
-    """Write `data` to a temporary file and rename it to `target`, so that no reader sees a partial file.
+def temporary_name() -> str:
+    """Return a name that no other file has."""
+    return f".wctstyle-{secrets.token_hex(8)}.tmp"
 
-    Keeps the mode of the file it replaces. Leaves no temporary file behind if it fails or is interrupted.
+
+@contextlib.contextmanager
+def replacing(target: Path, temporary: str | None = None) -> Iterator[BinaryIO]:
+    """Open a temporary file that is renamed to `target` at the end, so that no reader sees a partial file.
+
+    Keeps the mode of the file it replaces. Leaves no temporary file behind if the body fails or is interrupted. Who may
+    have to clean up after a killed process gives the temporary file's name.
 
     Raises:
         OSError: the write failed; `target` is unchanged.
     """
-    temporary = target.parent / f".wctstyle-{secrets.token_hex(8)}.tmp"
+    written = target.parent / (temporary or temporary_name())
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
+        with written.open("x+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        os.replace(temporary, target)
+            written.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(written, target)
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            written.unlink(missing_ok=True)
+
+
+def replace_file(target: Path, data: bytes, temporary: str | None = None) -> None:
+    """Write a file as `replacing` does."""
+    with replacing(target, temporary) as file:
+        file.write(data)
 
 
 def user_folder(name: str) -> Path:

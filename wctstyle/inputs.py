@@ -9,27 +9,24 @@ from typing import BinaryIO
 
 import numpy as np
 
-from wctstyle import images, samples
+from wctstyle import images, masks, places, samples
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.regions import FACE, REST, Dials, Region, Style, fitted, fitted_part, mask_of, named_regions, softened
+from wctstyle.fitting import fit_part, too_large
+from wctstyle.regions import FACE, REST, Dials, Region, Style, fitted, mask_of, named_regions, softened
 from wctstyle.settings import (
     DEFAULT_FEATHER,
     DEFAULT_STROKE_SCALE,
+    FACES_SIDE,
     MAX_FEATHER,
     MAX_SIDE,
     STROKE_SCALES,
-    WHOLE_STYLE,
     checked_number,
     style_long_side,
 )
 
 STDIN = "-"
 """The path that means standard input. It can be read once."""
-
-
-PIECES = 4
-"""Pieces of a sample of a style, each way."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,9 @@ class StyleSpec:
     mask: str = ""
 
 
-def _check_side(name: str, value: int | None) -> None:
-    if value is not None and not 0 <= value <= MAX_SIDE:
-        raise ConfigError(f"{name} is {value}, must be from 1 to {MAX_SIDE} pixels, or 0 for the picture's own size")
+def _check_side(name: str, value: int | None, most: int = MAX_SIDE) -> None:
+    if value is not None and not 0 <= value <= most:
+        raise ConfigError(f"{name} is {value}, must be from 1 to {most} pixels, or 0 for the picture's own size")
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class RegionSpec(Dials):
 
 @dataclass(frozen=True)
 class RegionSpecs:
-    """What a job says of regions. masks: files by name. dials: by name, `REST` for the rest.
+    """What a job says of regions. masks: by name, as `read_masks` takes them. dials: by name, `REST` for the rest.
 
     feather: how far masks are softened (`settings.DEFAULT_FEATHER`), 0 not at all.
 
@@ -132,7 +129,7 @@ class Sizes:
     """How large pictures are made, and may be.
 
     size: long side of the result in pixels; None shrinks larger photos to what is usual, 0 is the photo's own.
-    max_pixels: larger pictures are not read; 0 is no limit.
+    max_pixels: larger pictures are not read; 0 is no limit. most: longest side of the result.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -141,9 +138,10 @@ class Sizes:
     size: int | None = None
     strokes: Strokes = Strokes()
     max_pixels: int = images.DEFAULT_MAX_PIXELS
+    most: int = MAX_SIDE
 
     def __post_init__(self) -> None:
-        _check_side("size", self.size)
+        _check_side("size", self.size, self.most)
         if self.max_pixels < 0:
             raise ConfigError(f"max_pixels is {self.max_pixels}, must be a whole number; 0 means no limit")
 
@@ -162,16 +160,44 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def read(source: str, max_pixels: int) -> images.Picture:
-    """Read a picture by its path, as `sample:NAME` or from standard input (`-`)."""
+    """Read a picture by its path, its address (`places`), as `sample:NAME` or from standard input (`-`)."""
     if source.startswith(samples.PREFIX):
         return samples.picture(source.removeprefix(samples.PREFIX))
+    if places.is_address(source):
+        return images.load(places.read(source), max_pixels=max_pixels)
     return images.load(opened(source), max_pixels=max_pixels)
 
 
-def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Picture, images.Picture]:
+def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Raster, images.Picture]:
     """Read a photo; returns it as it is, and at the result's size."""
-    full = read(source, sizes.max_pixels)
-    return full, fit_photo(full, sizes.size, usual)
+    full, photo = read_large(source, sizes, usual=usual)
+    return full, photo.picture() if isinstance(photo, images.Raster) else photo
+
+
+def read_large(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Raster, images.Picture | images.Raster]:
+    """Do as `read_photo`; what cannot be rendered in one piece stays a raster."""
+    full = read_full(source, sizes.max_pixels)
+    return full, fit_photo(full, sizes, usual)
+
+
+def read_full(source: str, max_pixels: int) -> images.Raster:
+    """Read a photo as `read` does, at its own size and depth."""
+    if source.startswith(samples.PREFIX):
+        return images.Raster.of(samples.picture(source.removeprefix(samples.PREFIX)))
+    if places.is_address(source):
+        return images.load_raster(places.read(source), max_pixels=max_pixels)
+    return images.load_raster(opened(source), max_pixels=max_pixels)
+
+
+def fit_photo(full: images.Raster, sizes: Sizes, usual: int) -> images.Picture | images.Raster:
+    """Scale a photo to the result's size; without one, larger photos are shrunk to what is usual."""
+    side = photo_side(full, sizes.size, usual)
+    if side > sizes.most:
+        raise too_large(full, "size", sizes.most)
+    height, width = images.scaled_sides(full, long_side=side)
+    if side <= MAX_SIDE:
+        return full.resized(height=height, width=width)
+    return full if full.shape == (height, width) else full.scaled(height=height, width=width)
 
 
 def read_style(source: str, max_pixels: int) -> images.Picture:
@@ -188,18 +214,30 @@ def read_style(source: str, max_pixels: int) -> images.Picture:
 
 @dataclass(frozen=True)
 class Mask:
-    """The mask of a region or a style: where it came from, the hash of its picture, and what counts."""
+    """The mask of a region or a style: where it came from, the hash of its picture, and what counts.
+
+    plane: None where it is found in each picture anew (`masks.ready`); there is no hash then.
+    """
 
     source: str
-    hash: str
-    plane: np.ndarray
+    hash: str = ""
+    plane: np.ndarray | None = None
+
+    def on(self, picture: images.Picture) -> np.ndarray:
+        """Return what counts of a picture.
+
+        Raises:
+            ImageError: it is to be found in the picture and is not there.
+        """
+        return masks.ready(self.source.removeprefix(masks.PREFIX), picture) if self.plane is None else self.plane
 
 
 def read_masks(files: Mapping[str, str], max_pixels: int) -> dict[str, Mask]:
-    """Read masks by the names of their regions.
+    """Read masks by the names of their regions: files, `FILE#COLOR` of a map, and `ready:KIND`, which is not read.
 
     Raises:
-        ImageError: one cannot be read.
+        ConfigError: there is no such ready mask here.
+        ImageError: one cannot be read, or the map has no such colour.
     """
     return {name: _read_mask(file, max_pixels) for name, file in files.items()}
 
@@ -211,75 +249,26 @@ def read_parts(specs: Sequence[StyleSpec], max_pixels: int) -> list[Mask | None]
         ImageError: one cannot be read, or is black all over.
     """
     files = dict.fromkeys(spec.mask for spec in specs if spec.mask)  # each once: one may be standard input
-    masks = {file: _read_mask(file, max_pixels) for file in files}
-    for file, mask in masks.items():
-        if not mask.plane.any():
+    found = {file: _read_mask(file, max_pixels) for file in files}
+    for file, mask in found.items():
+        if mask.plane is not None and not mask.plane.any():
             raise ImageError(f"{file}: is black all over, so nothing of the style counts; paint its part white")
-    return [masks.get(spec.mask) for spec in specs]
+    return [found.get(spec.mask) for spec in specs]
 
 
 def _read_mask(file: str, max_pixels: int) -> Mask:
-    picture = read(file, max_pixels)
-    return Mask(file, picture.content_hash, mask_of(picture))
+    if file.startswith(masks.PREFIX):
+        masks.checked_kind(file.removeprefix(masks.PREFIX))
+        return Mask(file)
+    path, color = masks.split_color(file)
+    picture = read(path, max_pixels)
+    return Mask(file, picture.content_hash, masks.of_color(picture, color) if color else mask_of(picture))
 
 
-def photo_side(picture: images.Picture, size: int | None, usual: int) -> int:
-    """Return the long side to which `fit_photo` scales."""
+def photo_side(picture: images.Picture | images.Raster, size: int | None, usual: int) -> int:
+    """Return the long side to which a photo is scaled."""
     longest = max(picture.height, picture.width)
     return min(longest, usual) if size is None else size or longest
-
-
-def fit_photo(picture: images.Picture, size: int | None, usual: int) -> images.Picture:
-    """Scale a photo to a long side; without one larger photos are shrunk to what is usual."""
-    return images.resize(picture, long_side=usual) if size is None else _fit(picture, size, "size")
-
-
-def fit_style(picture: images.Picture, side: int, result: int = MAX_SIDE) -> images.Picture:
-    """Cut off a style's transparent border, scale it to a long side and lay it over white, as paper shows through.
-
-    Where that is larger than the `result` and than `WHOLE_STYLE`, a sample of the style at this scale is as large as
-    the larger of the two.
-    """
-    trimmed, most = images.trimmed(picture), max(result, WHOLE_STYLE)
-    return images.flatten(_fit(trimmed, side, "style_size") if side <= most else _sampled(trimmed, side, most))
-
-
-def _sampled(picture: images.Picture, side: int, most: int) -> images.Picture:
-    """Scale a picture to a long side, and of that put together pieces spread evenly over it, `most` pixels long.
-
-    More pieces see more of the picture's colours; each is to be large beside its seams.
-    """
-    sides = images.scaled_sides(picture, long_side=most)
-    ratio = max(picture.height, picture.width) / side
-
-    def spans(own: int, wanted: int) -> list[tuple[slice, int]]:
-        """Return the pixels of each piece along one side, and how many they become."""
-        count, found = min(PIECES, wanted), []
-        for place in range(count):
-            length = (place + 1) * wanted // count - place * wanted // count
-            taken = max(1, round(length * ratio))
-            start = round((place + 0.5) * own / count - taken / 2)
-            found.append((slice(max(0, start), max(0, start) + taken), length))
-        return found
-
-    rows, columns = (spans(*pair) for pair in zip((picture.height, picture.width), sides, strict=True))
-    whole = images.flatten(picture).rgb
-    sampled = [
-        [images.resize_planes(whole[down, across], height=height, width=width) for across, width in columns]
-        for down, height in rows
-    ]
-    return images.Picture(np.concatenate([np.concatenate(row, axis=1) for row in sampled]), source=picture.source)
-
-
-def fit_part(picture: images.Picture, side: int, result: int = MAX_SIDE, mask: np.ndarray | None = None) -> Style:
-    """Do as `fit_style`; `mask`, of the whole picture, is the part of it that counts."""
-    rgb = fit_style(picture, side, result).rgb
-    if mask is None or side <= max(result, WHOLE_STYLE):
-        return Style(rgb, fitted_part(Style(picture, mask), *rgb.shape[:2]))
-    trimmed = images.trimmed(picture)  # it is sampled, so its mask is by the same pieces
-    whole = fitted_part(Style(picture, mask), trimmed.height, trimmed.width)
-    assert whole is not None
-    return Style(rgb, fit_style(images.Picture(np.repeat(whole[..., None], 3, axis=2)), side, result).rgb[..., 0])
 
 
 def fit_parts(
@@ -290,47 +279,60 @@ def fit_parts(
 ) -> list[tuple[Style, float]]:
     """Scale each style picture with its mask to its side (`style_sides`); returns them with their weights."""
     return [
-        (fit_part(picture, *side, part and part.plane), spec.weight)
+        (fit_part(picture, *side, part and part.on(picture)), spec.weight)
         for picture, spec, part, side in zip(pictures, specs, parts, sides, strict=True)
     ]
 
 
-def feathered(mask: np.ndarray, photo: images.Picture, feather: float) -> np.ndarray:
-    """Bring the mask of a region to the photo's size and soften it (`RegionSpecs.feather`)."""
-    return softened(fitted(mask, photo.height, photo.width), feather * max(visible_sides(photo)))
+def feathered(mask: np.ndarray, photo: images.Picture | images.Raster, feather: float) -> np.ndarray:
+    """Bring the mask of a region to the photo's size, up to `MAX_SIDE`, and soften it (`RegionSpecs.feather`).
+
+    One that stays hard keeps its own size where the photo is larger.
+    """
+    scale = min(1.0, MAX_SIDE / max(photo.height, photo.width))
+    if scale < 1 and not feather:
+        return mask
+    height, width = (max(1, round(scale * side)) for side in (photo.height, photo.width))
+    return softened(fitted(mask, height, width), feather * scale * max(visible_sides(photo)))
 
 
-def _fit(picture: images.Picture, side: int, name: str) -> images.Picture:
-    """Scale to a long side; 0 is the picture's own, and `name` is what asked for it."""
-    if side == 0:
-        longest = max(picture.height, picture.width)
-        if longest > MAX_SIDE:
-            raise ImageError(
-                f"{picture.source}: is {picture.width} x {picture.height}, too large to render at its own size; "
-                f"leave out {name}=0, or give {name}={MAX_SIDE} or less"
-            )
-        return picture
-    return images.resize(picture, long_side=side, enlarge=True)
+def found_faces(photo: images.Picture | images.Raster, feather: float) -> np.ndarray | None:
+    """Return the mask of the region `FACE`, softened as others are; None if no face is found."""
+    found = masks.found(FACE, _looked_at(photo))
+    return None if found is None else feathered(found, photo, feather)
+
+
+def _looked_at(photo: images.Picture | images.Raster) -> images.Picture:
+    """Return the picture in which faces, sky and others are looked for: a large photo is made smaller."""
+    return _small(photo, FACES_SIDE) if isinstance(photo, images.Raster) else photo
+
+
+def _small(photo: images.Raster, long_side: int) -> images.Picture:
+    height, width = images.scaled_sides(photo, long_side=long_side)
+    return photo.resized(height=height, width=width)
 
 
 def regions_for(
-    photo: images.Picture,
+    photo: images.Picture | images.Raster,
     styles: Sequence[tuple[Style, float]],
     specs: Sequence[StyleSpec],
-    masks: Mapping[str, Mask],
+    read: Mapping[str, Mask],
     regions: RegionSpecs,
     warn: Callable[[str], None],
 ) -> list[Region]:
-    """Put a photo's styles into the regions that their specs name; warns where no face is found for them."""
+    """Put a photo's styles into the regions that their specs name; warns where no face is found for them.
+
+    Raises:
+        ImageError: a mask that is to be found in the photo is not there.
+    """
 
     def faces() -> np.ndarray | None:
-        from wctstyle.faces import face_map  # here, as most runs ask the stylizer
-
-        found = face_map(images.fill_hidden(photo).rgb)
+        found = found_faces(photo, regions.feather)
         if found is None:
             warn(f"{photo.source}: no face was found, so the style of @{FACE} is not used")
         return found
 
     named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
-    planes = {name: feathered(mask.plane, photo, regions.feather) for name, mask in masks.items()}
+    looked_at = _looked_at(photo)
+    planes = {name: feathered(mask.on(looked_at), photo, regions.feather) for name, mask in read.items()}
     return named_regions(named, planes, faces, regions.dials)

@@ -27,14 +27,14 @@ BROAD = 0.01
 """Standard deviation of the Gaussian, as a share of the long side, that separates broad from fine."""
 
 
-def small_sides(shape: Sequence[int], look: int) -> tuple[int, int] | None:
+def small_sides(shape: Sequence[int], look: int, *, margin: float = MARGIN) -> tuple[int, int] | None:
     """Return the height and width at which a picture of that shape is composed; None if it is painted in one pass.
 
-    A `look` of 0 turns composing off.
+    A `look` of 0 turns composing off; `margin` is as `MARGIN`.
     """
     height, width, *_ = shape
     longest = max(height, width)
-    if not look or longest <= MARGIN * look:
+    if not look or longest <= margin * look:
         return None
     return max(1, round(height * look / longest)), max(1, round(width * look / longest))
 
@@ -49,26 +49,73 @@ def shrunk(style: Rgb, ratio: float) -> Rgb:
     return images.resize_planes(style, height=height, width=width)
 
 
-def enlarged(small: Rgb, photo: Rgb, kept: Float[np.ndarray, "h w 1"] | float) -> Rgb:
-    """Enlarge a painted picture to the photo's size and add the photo's finer light and dark.
+FINE = 10.5
+"""Most that this standard deviation is in pixels of the large picture: what is wider is the small painting's, so that
+larger and larger results look alike from afar, and finer strokes are the second pass's."""
 
-    `kept`, 0..1, is how much of the photo's fine colour is added too: all of it where the photo is not painted over.
+
+class Lift:
+    """Enlarges a painted picture to the photo's size, part by part, and adds the photo's finer light and dark.
+
+    small, shrunken: painting and photo at the size of the composition. `kept`, 0..1, is how much of the photo's fine
+    colour is added too: all of it where the photo is not painted over.
     """
-    height, width = photo.shape[:2]
-    shrunken = images.resize_planes(photo, height=small.shape[0], width=small.shape[1])
-    fine = photo - images.resize_planes(shrunken, height=height, width=width)
-    light = color.luma(fine)[..., None]
-    fine = light + kept * (fine - light)
-    return np.clip(images.resize_planes(small, height=height, width=width) + fine, 0, 1).astype(np.float32)
+
+    def __init__(
+        self, small: Rgb, shrunken: Rgb, kept: Float[np.ndarray, "h w 1"] | float, shape: tuple[int, int]
+    ) -> None:
+        self._small, self._shrunken, self._kept, self._shape = small, shrunken, kept, shape
+
+    def part(self, photo: Rgb, part: images.Part) -> Rgb:
+        """Return a part of the enlarged picture; `photo` is this part of the photo."""
+
+        def wide(planes: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "H W c"]:
+            return np.clip(images.resample_part(planes, self._shape, part), 0, 1)
+
+        fine = photo - wide(self._shrunken)
+        light = color.luma(fine)[..., None]
+        kept = wide(self._kept) if isinstance(self._kept, np.ndarray) else self._kept
+        fine = light + kept * (fine - light)
+        return np.clip(wide(self._small) + fine, 0, 1).astype(np.float32)
 
 
-def with_broad(image: Rgb, small: Rgb, covered: Float[np.ndarray, "h w 1"] | float = 1.0) -> Rgb:
-    """Give a picture the broad light and colour of a smaller one, to the extent `covered`, 0..1."""
-    from scipy.ndimage import gaussian_filter
+class Broad:
+    """Gives a picture the broad light and colour of a smaller one, while its rows come in from top to bottom.
 
-    height, width = small.shape[:2]
-    radius = BROAD * max(height, width)
-    apart = small - images.resize_planes(image, height=height, width=width)
-    broad = (gaussian_filter(apart, (radius, radius, 0), mode="nearest") + 1) / 2
-    wide = 2 * images.resize_planes(broad, height=image.shape[0], width=image.shape[1]) - 1
-    return np.clip(image + covered * wide, 0, 1).astype(np.float32)
+    Rows go in by `feed`. As many as are known to be final then come out: those around which all is there that the
+    Gaussian and the scaling see.
+    """
+
+    def __init__(self, small: Rgb, shape: tuple[int, int]) -> None:
+        self._small, self._shape = small, shape
+        self._radius = min(BROAD * max(small.shape[:2]), FINE * max(small.shape[:2]) / max(shape))
+        self._thin = np.empty((shape[0], small.shape[1], 3), np.float32)  # the rows so far, as narrow as the small one
+        self._apart = np.zeros_like(small)
+        self._fed = self._shrunk = 0
+
+    def feed(self, rows: Rgb) -> int:
+        """Take the next rows; returns how many of all rows are final now."""
+        (height, _), (low, narrow) = self._shape, self._small.shape[:2]
+        self._thin[self._fed : self._fed + len(rows)] = images.resample(rows, height=len(rows), width=narrow)
+        self._fed += len(rows)
+        scale, whole = height / low, self._fed == height
+        reach = 3 * max(1.0, scale) + 2
+        known = low if whole else max(self._shrunk, int((self._fed - reach) / scale))
+        if known > self._shrunk:
+            part = slice(self._shrunk, known), slice(0, narrow)
+            self._apart[part] = self._small[part] - np.clip(
+                images.resample_part(self._thin, (low, narrow), part), 0.0, 1.0
+            )
+            self._shrunk = known
+        return height if whole else max(0, int((known - int(4 * self._radius + 0.5) - 4) * scale))
+
+    def wide(self) -> Float[np.ndarray, "h w 3"]:
+        """Return what is to be added, at the size of the small picture, as 0..1 for -1..1."""
+        from scipy.ndimage import gaussian_filter
+
+        return (gaussian_filter(self._apart, (self._radius, self._radius, 0), mode="nearest") + 1) / 2
+
+    def part(self, wide: Rgb, image: Rgb, part: images.Part, covered: Float[np.ndarray, "h w 1"] | float = 1.0) -> Rgb:
+        """Return a final part of the result, to the extent `covered`, 0..1; `image` is this part, as it was fed."""
+        added = 2 * np.clip(images.resample_part(wide, self._shape, part), 0, 1) - 1
+        return np.clip(image + covered * added, 0, 1).astype(np.float32)

@@ -17,8 +17,9 @@ from wctstyle import weights as weight_files
 from wctstyle.codes import ContentCode, Rgb, StyleCode, codes_cache
 from wctstyle.compilation import check_device, enable_compilation_cache
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
+from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.moments import Moments
+from wctstyle.moments import Moments, pool
 from wctstyle.plan import Plan
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
@@ -35,11 +36,13 @@ from wctstyle.settings import (
 from wctstyle.sizes import of_cells, pad_to_family
 from wctstyle.texture import Amount, Amounts, textured
 from wctstyle.threads import limit_lapack_threads
+from wctstyle.tiles import Tiling, cells_used, cut, encoder_reach, window
 from wctstyle.transforms import Barycenters
 
 _Code = TypeVar("_Code", ContentCode, StyleCode)
 
-BLEND_CACHE = 8
+BLEND_CACHE = 16
+"""Sets of styles whose barycenters are kept: those of eight regions and the rest, and a few from before."""
 
 PLANS = 32
 """Plans that are kept, so that a moved strength or one changed region does not plan every region anew."""
@@ -92,9 +95,9 @@ def style_pixels(style: Style) -> Style:
     """Return a style as checked pixels and a mask, whether or not its picture has been measured."""
     code = style.picture
     if isinstance(code, StyleCode):
-        return Style(code.pixels, code.mask if style.mask is None else style.mask)
+        return replace(style, picture=code.pixels, mask=code.mask if style.mask is None else style.mask)
     rgb = checked(code, "style picture")
-    return Style(rgb, fitted_part(style, *rgb.shape[:2]))
+    return replace(style, picture=rgb, mask=fitted_part(style, *rgb.shape[:2]))
 
 
 def _style_key(rgb: Rgb, part: Float[np.ndarray, "h w"] | None) -> str:
@@ -142,27 +145,49 @@ class Measurer:
         `mask` restricts it to a part (`regions.Style`).
         """
         rgb = checked(image, "style picture")
+        if isinstance(image, np.ndarray) and not image.flags.writeable and np.array_equal(image, rgb):
+            rgb = image  # nobody can change it, and that of a large result takes 200 MB
         part = fitted_part(Style(image, mask), *rgb.shape[:2])
-        return self.style_of(_style_key(rgb, part), lambda: rgb, part)
+        return self._style(_style_key(rgb, part), lambda: Style(rgb, part))
 
-    def style_of(
-        self, key: str, read: Callable[[], Rgb], part: Float[np.ndarray, "h w"] | None = None, *, kind: str = STYLE
-    ) -> StyleCode:
-        """Measure the style picture that `read` gives, or a part of it, unless that of this key has been measured.
+    def style_of(self, key: str, read: Callable[[], Style], *, kind: str = STYLE) -> StyleCode:
+        """Measure the style that `read` gives, its mask as large, unless that of this key has been measured.
 
         `kind` says for what it is kept: `forget_photos` keeps `STYLE`.
         """
 
+        def ready() -> Style:
+            style = read()
+            return Style(checked(style.picture, "style picture"), style.mask)
+
+        return self._style(key, ready, kind=kind)
+
+    def _style(self, key: str, read: Callable[[], Style], *, kind: str = STYLE) -> StyleCode:
         def make() -> StyleCode:
-            rgb = checked(read(), "style picture")
-            height, width = rgb.shape[:2]
-            code, moments = self._programs.encode(pad_to_family(rgb), height, width)
-            if part is not None:
-                counted = pad_to_family(filled_up(part)[..., None])
-                moments = self._programs.measured(code, height, width, counted, None)
-            return StyleCode(moments, rgb, key, part)
+            style = read()
+            return StyleCode(self._moments(style.picture, style.mask), style.picture, key, style.mask)
 
         return self.cache.get((kind, self.model, key), make)
+
+    def _moments(self, rgb: Rgb, part: Float[np.ndarray, "h w"] | None) -> Moments:
+        """Measure a picture, or a part of it: a large one tile by tile, as encoding takes much memory."""
+        (height, width), config = rgb.shape[:2], MODELS[self.model]
+        counted = None if part is None else filled_up(part)[..., None]
+        halo = encoder_reach(config)
+        tiles = [tile for row in cut((height, width), Tiling.of(config, (height, width)).tile, halo) for tile in row]
+        if len(tiles) == 1:
+            code, moments = self._programs.encode(pad_to_family(rgb), height, width)
+            if counted is None:
+                return moments
+            return self._programs.measured(code, height, width, pad_to_family(counted), None)
+        found = []
+        for tile in tiles:
+            pixels = window(tile, (height, width), lambda part: rgb[part])[None]
+            cells = cells_used(tile, (height, width))
+            if counted is not None:
+                cells = cells * of_cells(window(tile, (height, width), lambda part: counted[part])[None])
+            found.append(self._programs.weighed(self._programs.encode(pixels, *pixels.shape[1:3])[0], cells))
+        return pool(found)
 
     def matched(
         self, regions: Sequence[Region], photo: Rgb, settings: Settings, opacity: Float[np.ndarray, "h w"] | None = None
@@ -175,7 +200,7 @@ class Measurer:
             code = style.picture if isinstance(style.picture, StyleCode) and style.mask is None else None
             key = code.key if code else _style_key(pixels, part)
             key += hashlib.sha256(goal.mean.tobytes() + goal.covariance.tobytes()).hexdigest()
-            return self.style_of(key, lambda: color.with_colors(pixels, goal, part), part, kind="matched")
+            return self.style_of(key, lambda: Style(color.with_colors(pixels, goal, part), part), kind="matched")
 
         found = []
         for region, share in zip(regions, shares(regions, *photo.shape[:2]), strict=True):
@@ -183,7 +208,10 @@ class Measurer:
                 found.append(region)
                 continue
             goal = color.colors_of(photo, opacity if share is None else share if opacity is None else share * opacity)
-            styles = [(recolored(style, goal), weight) for style, weight in weighted_styles(region.styles)]
+            styles = [
+                (replace(style, picture=recolored(style, goal), mask=None), weight)
+                for style, weight in weighted_styles(region.styles)
+            ]
             found.append(replace(region, styles=styles))
         return found
 

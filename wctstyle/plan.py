@@ -107,8 +107,11 @@ def measured(
     difference.
     """
     own = measure(code, counted(height, width, code.shape[1:3]) * share[..., 0])
-    if whole is None:
-        return own
+    return own if whole is None else filled_up(own, whole)
+
+
+def filled_up(own: Moments, whole: Moments) -> Moments:
+    """Fill up the moments of a region of fewer than `LEAST_CELLS` cells with those of the whole picture."""
     return pool([own, whole._replace(count=jnp.maximum(LEAST_CELLS - own.count, 0))])
 
 

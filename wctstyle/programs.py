@@ -30,6 +30,7 @@ class Programs:
     def __init__(self, model: str, tensors: Mapping[str, np.ndarray]) -> None:
         floats = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
         encoder, decoder = build(MODELS[model], jax.device_put(floats))  # all at once: one by one takes 0.3 s
+        self.model = model
         self._encoder_def, self._encoder = nnx.split(encoder)
         self._decoder_def, self._decoder = nnx.split(decoder)
         width = MODELS[model].code_width
@@ -109,3 +110,8 @@ class Programs:
         """Return the moments of a region, given as a map over pixels (`plan.measured`)."""
         measured = self._at(*code.shape[1:3])["measured"]
         return measured(code, counted_side(height), counted_side(width), of_cells(share), whole)
+
+    def weighed(self, code: Features, cells: Float[np.ndarray, "1 h w 1"]) -> Moments:
+        """Return the moments of a code whose cells count as given; for a tile, whose halo does not."""
+        rows, columns = code.shape[1:3]
+        return self._at(rows, columns)["measured"](code, rows * CELL, columns * CELL, cells, None)

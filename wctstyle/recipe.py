@@ -11,8 +11,9 @@ from typing import Any
 from wctstyle import __version__, samples
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec, RegionSpecs
+from wctstyle.masks import PREFIX, split_color
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.regions import REST
+from wctstyle.regions import FACE, REST
 from wctstyle.settings import (
     DEFAULT_FEATHER,
     DEFAULT_MODEL,
@@ -87,8 +88,8 @@ class Recipe:
 
     settings, model: of the pass that paints it; of an optimisation, the pass that it starts from. size: long side of
     the result in pixels. style_size: long side of the style pictures in pixels (0: their own), or None, where
-    `stroke_scale` gives it (`settings.style_long_side`). feather, dials: see `RegionSpecs`; the feather is None without
-    masks. optimisation: None for a picture of the pass alone.
+    `stroke_scale` gives it (`settings.style_long_side`). feather, dials: see `RegionSpecs`; the feather is None where
+    nothing is masked. optimisation: None for a picture of the pass alone.
     """
 
     content: Source
@@ -107,7 +108,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.style_size is not None:
             object.__setattr__(self, "stroke_scale", None)  # it has no effect, and equal recipes are to compare equal
-        if not self.masks:
+        if not self.masks and FACE not in (style.region for style in self.styles):
             object.__setattr__(self, "feather", None)
 
     @property
@@ -142,7 +143,8 @@ class Recipe:
             "stroke_scale": self.stroke_scale,
         }
         if self.masks:
-            written["masks"] = [dataclasses.asdict(mask) for mask in self.masks]
+            written["masks"] = [mask.to_json() for mask in self.masks]
+        if self.feather is not None:
             written["feather"] = self.feather
         if self.dials:
             written["regions"] = {name: _chosen(dials) for name, dials in self.dials.items()}
@@ -332,8 +334,8 @@ def _program(recipe: Recipe, output: str) -> list[str]:
     lines = [
         "from wctstyle import images, samples",
         *(["from wctstyle.cutout import visible_sides"] if scaled else []),
-        *(["from wctstyle.faces import face_map"] if regions else []),
-        "from wctstyle.inputs import feathered, fit_part" if regions else "from wctstyle.inputs import fit_part",
+        "from wctstyle.fitting import fit_part",
+        *(["from wctstyle.inputs import feathered, found_faces\nfrom wctstyle.masks import of_color, ready"] * regions),
         *(["from wctstyle.optimizer import Optimizer, OptimizeSettings"] if done else []),
         *(["from wctstyle.regions import Dials, mask_of, named_regions"] if regions else []),
         *(["from wctstyle.settings import style_long_side"] if scaled else []),
@@ -345,8 +347,7 @@ def _program(recipe: Recipe, output: str) -> list[str]:
         *(f"    ({_fitted(recipe, style)}, {style.weight!r})," for style in recipe.styles),
         "]",
     ]
-    if regions:
-        lines += _regions(recipe)
+    lines += _regions(recipe) if regions else []
     made = (
         f"Stylizer({recipe.model!r}).stylize(photo, styles, "
         f"Settings({_written(dataclasses.asdict(recipe.settings))})).image"
@@ -370,23 +371,30 @@ def _fitted(recipe: Recipe, style: StyleSource) -> str:
     scale = (recipe.stroke_scale or DEFAULT_STROKE_SCALE) if stroke is None else stroke
     own = recipe.style_size if stroke is None else None
     side = f"style_long_side(side, {scale!r}), result=side" if own is None else str(own)
-    mask = "" if style.mask is None else f", mask=mask_of({_loaded(style.mask.name)})"
-    return f"fit_part({_loaded(style.name)}, {side}{mask})"
+    picture = _loaded(style.name)
+    mask = "" if style.mask is None else f", mask={_mask(style.mask.name, picture)}"
+    return f"fit_part({picture}, {side}{mask})"
+
+
+def _mask(name: str, found_in: str) -> str:
+    if name.startswith(PREFIX):
+        return f"ready({name.removeprefix(PREFIX)!r}, {found_in})"
+    file, color = split_color(name)
+    return f"of_color({_loaded(file)}, {color!r})" if color else f"mask_of({_loaded(file)})"
 
 
 def _regions(recipe: Recipe) -> list[str]:
     dials = {
         name: _written({n: v for n, v in _chosen(own).items() if n != "stroke"}) for name, own in recipe.dials.items()
     }
+    masks = [
+        f"    {mask.region!r}: feathered({_mask(mask.name, 'photo')}, photo, {recipe.feather!r}),"
+        for mask in recipe.masks
+    ]
     return [
-        "masks = {",
-        *(
-            f"    {mask.region!r}: feathered(mask_of({_loaded(mask.name)}), photo, {recipe.feather!r}),"
-            for mask in recipe.masks
-        ),
-        "}",
+        *("masks = {", *masks, "}"),
         f"dials = {{{', '.join(f'{name!r}: Dials({own})' for name, own in dials.items())}}}",
         f"names = {[style.region for style in recipe.styles]!r}",
-        "named = [(style, weight, name) for (style, weight), name in zip(styles, names, strict=True)]",
-        "styles = named_regions(named, masks, lambda: face_map(images.fill_hidden(photo).rgb), dials)",
+        "named = [(*style, name) for style, name in zip(styles, names, strict=True)]",
+        f"styles = named_regions(named, masks, lambda: found_faces(photo, {recipe.feather!r}), dials)",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -21,10 +22,13 @@ class Style:
     """A style picture, and the part of it whose moments count.
 
     picture: as in `Stylizer.stylize`. mask: "h w" as a region's, resized to the picture; None: all of it counts.
+    enlarged: how many times larger its strokes are to be than they are in the picture, where that is composed small
+    (`wctstyle.look`); for results that are larger than styles can be measured.
     """
 
     picture: Any
     mask: Any = None
+    enlarged: float = 1.0
 
 
 class HasColors(Protocol):
@@ -143,6 +147,12 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
 FACE, REST = "face", "rest"
 """Names of regions that need no mask: the detected faces, and everything outside the other regions."""
 
+NOT_IN_NAMES = "@=,/:"
+"""What separates the name of a region from other things in a command."""
+
+NAME = re.compile(rf"[^\s{NOT_IN_NAMES}](?:[^\n{NOT_IN_NAMES}]*[^\s{NOT_IN_NAMES}])?")
+"""What a region may be called."""
+
 STYLE_MASK = "style mask"
 """What messages call the mask of a style picture."""
 
@@ -188,9 +198,13 @@ def shares(regions: Sequence[Region], height: int, width: int) -> list[Float[np.
     Raises:
         ImageError: a mask of the wrong shape, type or range.
     """
-    if all(region.mask is None for region in regions):
-        return [None] * len(regions)
-    masks = [None if region.mask is None else fitted(region.mask, height, width) for region in regions]
+    return divided([None if region.mask is None else fitted(region.mask, height, width) for region in regions])
+
+
+def divided(masks: Sequence[Float[np.ndarray, "h w"] | None]) -> list[Float[np.ndarray, "h w"] | None]:
+    """Return the share of each region by the masks of all, as `shares` does."""
+    if all(mask is None for mask in masks):
+        return [None] * len(masks)
     total = np.sum([mask for mask in masks if mask is not None], axis=0)
     scale = np.maximum(total, 1)
     return [(np.maximum(1 - total, 0) if mask is None else mask / scale).astype(np.float32) for mask in masks]
@@ -211,13 +225,21 @@ def fitted(mask: Any, height: int, width: int, what: str = "mask") -> Float[np.n
     Raises:
         ImageError: wrong shape, type or range. The message begins with `what`.
     """
+    return images.resize_planes(checked_mask(mask, what)[..., None], height=height, width=width)[..., 0]
+
+
+def checked_mask(mask: Any, what: str = "mask") -> Float[np.ndarray, "h w"]:
+    """Check a mask and return it as floats at its own size.
+
+    Raises:
+        ImageError: wrong shape, type or range. The message begins with `what`.
+    """
     array = images.as_array(mask, what, instead="wctstyle.regions.mask_of(images.load(...))")
     if array.dtype == np.bool_:
         array = array.astype(np.float32)
     if array.ndim != 2 or not array.size:
         raise ImageError(f"{what}: has shape {array.shape}, wanted height x width")
-    plane = images.checked_values(array, what)
-    return images.resize_planes(plane[..., None], height=height, width=width)[..., 0]
+    return images.checked_values(array, what)
 
 
 def fitted_part(style: Style, height: int, width: int) -> Float[np.ndarray, "h w"] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from wctstyle.recent import Recent
 from wctstyle.regions import Region, mixed
 from wctstyle.settings import MAX_STRENGTH, Settings
 from wctstyle.sizes import of_cells
+from wctstyle.types import Features
 
 FACE_DETAIL = 0.5
 """How much of what the decoder loses of a face is restored, times `keep_faces`; all of it would look pasted in."""
@@ -96,13 +98,13 @@ def colored(image: Rgb, photo: Rgb, parts: Sequence[Part], settings: Settings) -
     )
 
 
-def _inside(image: Float[np.ndarray, "1 H W 3"], content: ContentCode) -> Rgb:
+def _inside(image: Float[np.ndarray, "1 H W 3"], height: int, width: int) -> Rgb:
     """Return what is painted, clipped and without the padding.
 
     Raises:
         NonFiniteError: the result is not finite.
     """
-    image = np.clip(image, 0, 1)[0, : content.height, : content.width]
+    image = np.clip(image, 0, 1)[0, :height, :width]
     if not np.isfinite(image).all():
         raise NonFiniteError("the stylised picture is not finite", level=None)
     return image
@@ -123,30 +125,84 @@ class Renderer:
         Raises:
             NonFiniteError: the result is not finite.
         """
-        strengths = [painting_of(part, settings) for part in parts]
-        if not any(strengths):
+        if not any(painting_of(part, settings) for part in parts):
             return content.photo.copy()
+        faces = content.faces if settings.keep_faces else None
+        image = self._blended(
+            content.code, parts, settings,
+            faces=faces,
+            drawn=lambda: self._drawn_faces(content, parts),
+            lost=lambda: self.lost(content),
+            fine=lambda: self._fine(content),
+        )  # fmt: skip
+        return _inside(image, content.height, content.width)
+
+    def paint_over(
+        self,
+        code: Features,
+        pixels: Float[np.ndarray, "1 H W 3"],
+        parts: Sequence[Part],
+        settings: Settings,
+        faces: Float[np.ndarray, "H W"] | None,
+        photo: Callable[[], Float[np.ndarray, "1 H W 3"]],
+    ) -> Rgb:
+        """Paint an enlarged painting, or a window of it, once more (`wctstyle.look`); nothing is cached.
+
+        pixels: what was encoded. faces, photo: the map of the faces there and the photo from which they are drawn. The
+        detail has its broad differences too, as all that is broad is replaced afterwards.
+
+        Raises:
+            NonFiniteError: the result is not finite.
+        """
+        _, height, width, _ = pixels.shape
+
+        @functools.cache
+        def lost() -> Float[np.ndarray, "1 H W 3"]:
+            return pixels - self._programs.decoded(code)
+
+        def drawn() -> FaceCode:
+            wanted = recolored(photo(), parts)
+            face_code = self._programs.encode(wanted, height, width)[0]
+            return FaceCode(face_code, wanted - self._programs.decoded(face_code))
+
+        image = self._blended(
+            code, parts, settings, faces=faces, drawn=drawn, lost=lost, fine=lambda: color.luma(lost())[..., None]
+        )
+        return _inside(image, height, width)
+
+    def _blended(
+        self,
+        code: Features,
+        parts: Sequence[Part],
+        settings: Settings,
+        *,
+        faces: Float[np.ndarray, "H W"] | None,
+        drawn: Callable[[], FaceCode],
+        lost: Callable[[], Float[np.ndarray, "1 H W 3"]],
+        fine: Callable[[], Float[np.ndarray, "1 H W 1"]],
+    ) -> Float[np.ndarray, "1 H W 3"]:
+        """Paint a code by its parts, with its faces, and with what is restored of what the decoder loses."""
         steps = [part.plan.affine for part in parts]
         amounts: list[Any] = [
             strength if part.share is None else strength * of_cells(part.share)
-            for part, strength in zip(parts, strengths, strict=True)
+            for part, strength in ((part, painting_of(part, settings)) for part in parts)
         ]
-        full = spread(parts, lambda part: min(painting_of(part, settings), 1.0))
-        if settings.keep_faces and content.faces is not None:
-            share: Any = settings.keep_faces * full * content.faces[None, :, :, None]
-            drawn = self._drawn_faces(content.original or content, parts)
-            image = self._programs.painted(content.code, steps, amounts, drawn.code, share)
-            image = image + FACE_DETAIL * share * drawn.lost
+        if faces is None:
+            share: Any = 0.0
+            image = self._programs.painted(code, steps, amounts)
         else:
-            share = 0.0
-            image = self._programs.painted(content.code, steps, amounts)
+            full = spread(parts, lambda part: min(painting_of(part, settings), 1.0))
+            share = settings.keep_faces * full * faces[None, :, :, None]
+            face = drawn()
+            image = self._programs.painted(code, steps, amounts, face.code, share)
+            image = image + FACE_DETAIL * share * face.lost
         kept = kept_share(parts, settings) * (1 - share)
         if np.any(kept):
-            image = image + kept * self.lost(content)
+            image = image + kept * lost()
         if any(detail_of(part, settings) for part in parts):
             detail = spread(parts, lambda part: detail_of(part, settings))
-            image = image + detail * (1 - kept) * self._fine(content)
-        return _inside(image, content)
+            image = image + np.float32(detail) * (1 - kept) * fine()
+        return image
 
     def lost(self, content: ContentCode) -> Float[np.ndarray, "1 H W 3"]:
         """Return what the decoder loses of a photo: photo - D(E(photo))."""

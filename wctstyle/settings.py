@@ -105,6 +105,9 @@ DEFAULT_TEXTURE = 0.5
 DEFAULT_KEEP_FACES = 0.5
 """Chosen by eye on portraits: faces stay recognisable and are painted in the style's colours."""
 
+DEFAULT_CALM = 0.85
+"""Of videos: a frame keeps 0.95 of the one before then (`video.calm`). Chosen by measurement (docs/notes/video.md)."""
+
 DEFAULT_LOOK = 512
 """Long side in pixels at which larger pictures are composed (`wctstyle.look`)."""
 
@@ -118,7 +121,16 @@ MAX_REFINE = 200
 """For more steps use `optimize`, which shows its progress and can be stopped and resumed."""
 
 MAX_SIDE = 4096
-"""Longest side rendered in one piece: memory grows with the area."""
+"""Longest side rendered in one piece: memory grows with the area. Larger results are painted tile by tile."""
+
+LARGEST_SIDE, LARGEST_AREA = 32768, 500_000_000
+"""Largest result in pixels: long side and area."""
+
+FINE_SIDE = 4096
+"""Long side of the result from which the fine paint of the second pass stays as large in pixels as it is."""
+
+FACES_SIDE = 2048
+"""Long side of the copy of a photo on which its faces are mapped; larger photos get this map enlarged."""
 
 DEFAULT_STROKE_SCALE = 1.0
 """Strokes are as large in the result as in the painting."""
@@ -147,7 +159,7 @@ def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_
     """Return the long side to which style pictures are resized, so that strokes grow with the result.
 
     ``stroke_scale * result_long_side`` in pixels, but at least 64; `stroke_scale` is in `STROKE_SCALES`. What is
-    measured there may be a sample (`inputs.fit_style`).
+    measured there may be a sample (`fitting.fit_style`).
 
     Raises:
         ConfigError: `stroke_scale` is out of range.

@@ -34,6 +34,12 @@ class Source:
     name: str
     hash: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Write it in JSON's types; what is empty is left out."""
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        written = {name: value.to_json() if isinstance(value, Source) else value for name, value in found.items()}
+        return {name: value for name, value in written.items() if value not in ("", None)}
+
 
 @dataclass(frozen=True)
 class StyleSource(Source):
@@ -43,15 +49,10 @@ class StyleSource(Source):
     region: str = ""
     mask: Source | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Write it in JSON's types; what is empty is left out."""
-        written = dataclasses.asdict(self)
-        return {name: value for name, value in written.items() if value or name not in ("region", "mask")}
-
 
 @dataclass(frozen=True)
 class MaskSource(Source):
-    """The mask of a region."""
+    """The mask of a region: its file, one colour of it (`map.png#blue`), or `ready:KIND`, which has no hash."""
 
     region: str = ""
 

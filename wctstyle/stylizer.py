@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,33 +15,28 @@ from jaxtyping import Float
 
 from wctstyle import images
 from wctstyle import look as looks
-from wctstyle.codes import ContentCode, Part, Result, Rgb, StyleCode, shape_of
+from wctstyle.codes import ContentCode, Part, Result, Rgb, shape_of
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import CELL
-from wctstyle.errors import ConfigError
 from wctstyle.laps import Laps
-from wctstyle.measuring import STYLE, Measurer, checked, content_hash, style_pixels, texture_of
+from wctstyle.large import Large, large_photo, prepared
+from wctstyle.measuring import STYLE, checked
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.refining import refinement, to_refine
-from wctstyle.regions import Dials, Region, Style, regions_of, shares, weighted_styles
-from wctstyle.rendering import Renderer, colored, kept_share, only_recolored, spread
-from wctstyle.settings import DEFAULT_MODEL, BlendKind, Settings, TransformKind, optimizer_model
-from wctstyle.sizes import pad_to_family, padded_side
+from wctstyle.regions import Dials, Region, shares, weighted_styles
+from wctstyle.rendering import colored
+from wctstyle.repainting import Photo
+from wctstyle.settings import DEFAULT_MODEL, Settings, TransformKind, optimizer_model
+from wctstyle.sizes import padded_side
+from wctstyle.tiles import Tiling
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Optimizer
 
-ENCODED_AT_ONCE = 4
 
-
-def _shrunk(style: Style, ratio: float) -> Style:
-    own = style_pixels(style)
-    return replace(own, picture=looks.shrunk(own.picture, ratio))
-
-
-class Stylizer(Measurer):
+class Stylizer(Large):
     """Applies any blend of styles to any photo with one model.
 
     Styles and contents are measured once and remembered by content (the last few), and so is where the last sets of
@@ -60,12 +55,11 @@ class Stylizer(Measurer):
         *,
         tensors: Mapping[str, np.ndarray] | None = None,
         cache: Recent[Any] | None = None,
+        tiling: Tiling | None = None,
     ) -> None:
-        super().__init__(model, tensors=tensors, cache=cache)
-        self._renderer = Renderer(self._programs, model, self.cache)
+        super().__init__(model, tensors=tensors, cache=cache, tiling=tiling)
         self._compiled: set[tuple[tuple[int, ...], str, int]] = set()
         self._compiling = threading.Lock()
-        self._beside = ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="wctstyle-encode")
 
     # --------------------------------------------------------------------------------------------------------- render
 
@@ -95,7 +89,7 @@ class Stylizer(Measurer):
 
     def stylize(
         self,
-        content: Content | ContentCode,
+        content: Content | ContentCode | images.Raster,
         styles: Any,
         settings: Settings = Settings(),  # noqa: B008
         *,
@@ -116,12 +110,17 @@ class Stylizer(Measurer):
                 than is free; nothing has been painted then.
             NonFiniteError: the result is not finite.
         """
-        if not isinstance(settings, Settings):
-            raise ConfigError(f"settings is {settings!r}, must be Settings(...)")
-        regions = [only_recolored(region, settings) for region in regions_of(styles)]
-        paints = settings.strength and any(r.strength and r.colors_in(settings) != "only" for r in regions)
-        if not paints:
-            settings = replace(settings, keep_faces=0.0, look=0)
+        if (large := large_photo(content)) is not None:
+            whole, rows = np.empty((*large.shape, 3), np.float32), 0
+
+            def write(image: Rgb) -> None:
+                nonlocal rows
+                whole[rows : rows + len(image)] = image
+                rows += len(image)
+
+            return replace(self.stylize_large(large, styles, settings, write), image=whole)
+        content = content.picture() if isinstance(content, images.Raster) else content
+        regions, settings, paints = prepared(styles, settings)
         cutout = content.cutout if isinstance(content, ContentCode) else cut_out(content)
         if cutout is not None:
             regions = cutout.regions(regions)
@@ -194,26 +193,6 @@ class Stylizer(Measurer):
             laps.end("refine")
         return Result(out, parts, laps.seconds)
 
-    def _encoded(self, content: Content | ContentCode, regions: Sequence[Region], settings: Settings) -> ContentCode:
-        """Encode a photo with the texture of its regions; of what is no picture, the encoding tells what is wrong."""
-        shape = shape_of(content)
-        texture = settings.texture if shape is None else texture_of(regions, *shape, settings)
-        if isinstance(content, ContentCode):
-            return self._textured(content, texture)
-        return self.content(content, texture=texture)
-
-    def _measured(self, regions: Sequence[Region]) -> list[list[tuple[StyleCode, float]]]:
-        """Measure the styles of all regions side by side."""
-        waiting = [
-            [self._beside.submit(self._weighted, *item) for item in weighted_styles(region.styles)]
-            for region in regions
-        ]
-        return [[style.result() for style in blend] for blend in waiting]
-
-    def _targets(self, styled: Sequence[Sequence[tuple[StyleCode, float]]], kind: BlendKind) -> list[Moments | None]:
-        """Blend the styles of every region; None where it has none."""
-        return [self.target(blend, kind=kind) if blend else None for blend in styled]
-
     def _parts(
         self, code: ContentCode, regions: Sequence[Region], targets: Sequence[Moments | None], settings: Settings
     ) -> tuple[Part, ...]:
@@ -250,72 +229,19 @@ class Stylizer(Measurer):
             return Result(photo.copy(), (), base.seconds, base.first_of_size)
         laps.include(base.seconds)
         laps.end("render")  # what scaling took
-        styled = self._measured(regions)
-        second = self._lifted(base, reduced, content, regions, settings)
-        laps.end("encode")
+        shrunken = images.resize_planes(photo, height=height, width=width)
+        second = self._repainting(Photo.of(content), base, reduced, shrunken, regions, regions, settings)
         if ahead is not None:
             ahead.result()
-        targets = self._targets(styled, settings.blend)
-        parts = [
-            replace(part, plan=first.plan._replace(affine=part.plan.affine))
-            for part, first in zip(self._parts(second, regions, targets, settings), base.parts, strict=True)
-        ]
-        out = self._painted_over(second, parts, base.image, settings)
-        out = colored(out, photo, parts, settings)
+        second.plan()
+        laps.end("encode")
+        out = np.concatenate(list(second.rows()))
         laps.end("render")
         if settings.refine:
-            faces = None if second.original is None else second.original.faces
-            out = self._refined(out, content, faces, regions, parts, settings, refining)
+            whole = slice(0, out.shape[0]), slice(0, out.shape[1])
+            out = self._refined(out, content, second.face_map(whole), regions, second.parts(whole), settings, refining)
             laps.end("refine")
         return Result(out, base.parts, laps.seconds, base.first_of_size)
-
-    def _composed(self, reduced: Rgb | Cutout, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
-        """Paint a picture that was made smaller, after styles that are as much smaller."""
-        fitted = [
-            replace(
-                region,
-                styles=[(_shrunk(style, ratio), weight) for style, weight in region.styles],
-                colors="only" if region.colors_in(settings) == "only" else "style",
-                color=1.0,
-            )
-            for region in regions
-        ]
-        return self.stylize(reduced, fitted, replace(settings, refine=0, look=0))
-
-    def _lifted(
-        self,
-        base: Result,
-        reduced: Rgb | Cutout,
-        photo: Rgb | Cutout,
-        regions: Sequence[Region],
-        settings: Settings,
-    ) -> ContentCode:
-        """Enlarge a small painting and encode it; its `original` is the photo where that has faces to keep."""
-        height, width = pixels_of(photo).shape[:2]
-        near = self._encoded(reduced, regions, settings)
-        kept = kept_share(base.parts, settings)
-        if isinstance(kept, np.ndarray):
-            kept = images.resize_planes(kept[0, : near.height, : near.width], height=height, width=width)
-        lifted = looks.enlarged(base.image, pixels_of(photo), kept)
-        pixels = pad_to_family(lifted)
-        code, moments = jax.block_until_ready(self._programs.encode(pixels, height, width))
-        cutout = photo if isinstance(photo, Cutout) else None
-        keeps = settings.keep_faces and near.faces is not None
-        original = self._encoded(photo, regions, settings) if keeps else None
-        key = content_hash(lifted)
-        return self._weighed(ContentCode(code, moments, pixels, height, width, 0.0, key, original, cutout))
-
-    def _painted_over(self, second: ContentCode, parts: Sequence[Part], small: Rgb, settings: Settings) -> Rgb:
-        """Paint an enlarged painting once more, and give it the broad light and colour of the small one."""
-        painting = replace(
-            settings,
-            strength=min(settings.strength, 1.0),  # what goes beyond the style is in the small picture
-            keep_faces=0.0 if second.original is None else settings.keep_faces,
-        )
-        covered = spread(parts, lambda part: 1.0)
-        if isinstance(covered, np.ndarray):
-            covered = covered[0, : second.height, : second.width]
-        return looks.with_broad(self._renderer.paint(second, parts, painting), small, covered)
 
     def _compile_ahead(
         self, shape: tuple[int, int] | None, regions: Sequence[Region], kind: TransformKind
@@ -323,6 +249,8 @@ class Stylizer(Measurer):
         """Compile what plans and paints a new size beside the encoding; None where that has been done."""
         if shape is None:
             return None  # the encoding will say what is wrong with it
+        if max(map(padded_side, shape)) > self.tiling_of(shape).tile:
+            return None  # the first tile compiles what all others use
         sides = tuple(padded_side(side) // CELL for side in shape)
         painted = [
             region for region in regions
@@ -374,15 +302,6 @@ class Stylizer(Measurer):
             image = iterate.image
             refining(iterate.step, iterate.steps)
         return colored(image, photo, parts, settings)
-
-    def _weighted(self, style: Style, weight: float) -> tuple[StyleCode, float]:
-        given = style.picture
-        if isinstance(given, StyleCode):
-            code = self.own(given) if style.mask is None else self.style(given.pixels, style.mask)
-        else:
-            code = self.style(given, style.mask)
-        jax.block_until_ready(code.moments)  # here, so that what runs in several threads runs at the same time
-        return code, float(weight)
 
 
 def stylize(

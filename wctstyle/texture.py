@@ -81,11 +81,17 @@ Amount = float | Amounts
 """One amount of texture for a whole picture, 0..1, or one per pixel."""
 
 
-def textured(rgb: Float[np.ndarray, "h w 3"], amount: Amount) -> Float[np.ndarray, "h w 3"]:
-    """Add `amount` of the field to the plain areas of a picture, equally in R, G and B; clip to [0, 1]."""
+def textured(
+    rgb: Float[np.ndarray, "h w 3"], amount: Amount, noise: Float[np.ndarray, "h w"] | None = None
+) -> Float[np.ndarray, "h w 3"]:
+    """Add `amount` of the field to the plain areas of a picture, equally in R, G and B; clip to [0, 1].
+
+    `noise` takes the place of the field, as in a video, where it moves with what is seen.
+    """
     if not amount:
         return rgb
     strength = amount.plane if isinstance(amount, Amounts) else amount
     height, width = rgb.shape[:2]
-    noise = np.tile(field(), (-(-height // SIDE), -(-width // SIDE)))[:height, :width]
+    if noise is None:
+        noise = np.tile(field(), (-(-height // SIDE), -(-width // SIDE)))[:height, :width]
     return np.clip(rgb + (strength * DEVIATION * plainness(rgb) * noise)[..., None], 0, 1).astype(np.float32)

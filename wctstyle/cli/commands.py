@@ -12,19 +12,23 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from wctstyle import __version__, images, samples
+from wctstyle import __version__, samples
+from wctstyle.cli.batch_command import batch
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
 from wctstyle.cli.looks_command import looks_app
+from wctstyle.cli.mask_command import mask
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.stylize_command import stylize
 from wctstyle.cli.suggest_command import suggest
 from wctstyle.cli.train_command import train
+from wctstyle.cli.video_command import video
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import opened
 from wctstyle.recipe import Recipe
+from wctstyle.video.recipe import VideoRecipe, read_recipe
 
 app = typer.Typer(
     help="Paint any photo in the style of any picture, or of a blend of several, in one pass.",
@@ -50,12 +54,13 @@ def _root(
 
 
 app.command()(stylize)  # first, as the help lists them in this order
+app.command()(video)
 
 
 @app.command()
 @clean_exit
 def recipe(
-    file: Annotated[str, typer.Argument(show_default=False, help="A picture that wctstyle made.")],
+    file: Annotated[str, typer.Argument(show_default=False, help="A picture or video that wctstyle made.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print all that the picture keeps, as JSON.")] = False,
     as_python: Annotated[bool, typer.Option("--python", help="Print a Python program instead of a command.")] = False,
     verbose: Verbose = 0,
@@ -63,11 +68,16 @@ def recipe(
     """Print how a picture was made: the command that makes it again."""
     if as_json and as_python:
         raise ConfigError("--json and --python contradict each other; give one of them")
-    found = images.read_recipe(opened(file))
+    found = read_recipe(opened(file))
     if found is None:
         raise ImageError(f"{file}: has no recipe in it; wctstyle did not make it, or another program saved it since")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
+        return
+    if "video" in found:
+        if as_python:
+            raise ConfigError(f"--python: {file} is a video, which takes a command to make; leave it out")
+        typer.echo(VideoRecipe.from_json(found, source=file).command())
         return
     read = Recipe.from_json(found, source=file)
     typer.echo(read.program() if as_python else read.command(), nl=not as_python)
@@ -95,9 +105,11 @@ def list_samples(
     print_table(table)
 
 
+app.command()(batch)
 app.command()(optimize)
 app.command()(compare)
 app.command()(suggest)
+app.command()(mask)
 app.command()(demo)
 app.command()(train)
 app.add_typer(looks_app, name="looks")

@@ -50,6 +50,7 @@ def compare(
     out: own.OutputFolder,
     style: options.Style = None,
     mask: options.Mask = None,
+    mask_map: options.MaskMap = None,
     style_mask: options.StyleMask = None,
     region: options.RegionDials = None,
     feather: options.Feather = DEFAULT_FEATHER,
@@ -77,7 +78,11 @@ def compare(
     )
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
     wanted = Wanted(
-        named_photo("compare", content, style, mask, style_mask, region, feather), settings, "fast", model, sizes
+        named_photo("compare", content, style, mask, style_mask, region, feather, mask_map),
+        settings,
+        "fast",
+        model,
+        sizes,
     )
     check_folder(out)
     page = out / "report.html"

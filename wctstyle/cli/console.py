@@ -7,7 +7,9 @@ import errno
 import functools
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar
@@ -22,8 +24,10 @@ from wctstyle.errors import WctStyleError
 
 EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
 
-SURROUNDINGS = {errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-"""What the system may refuse without a fault of this program: no space, a name too long, no permission."""
+SURROUNDINGS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO
+}  # fmt: skip
+"""What the system may refuse without a fault of this program: no space, a file or name too long, no permission."""
 
 Verbose = Annotated[
     int,
@@ -81,6 +85,31 @@ def say(line: str, progress: Progress) -> None:
         progress.console.print(Text(line), soft_wrap=True)
     else:
         typer.echo(line)
+
+
+class Stop:
+    """Whether Ctrl-C was pressed; the second time it interrupts at once."""
+
+    def __init__(self, after: str) -> None:
+        self.wanted, self._after = False, after
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Note Ctrl-C instead of raising it, so that a run stops between two of its steps."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number: int, frame: Any) -> None:
+            self.wanted = True
+            signal.signal(signal.SIGINT, before)
+            tell(f"Stopping after {self._after}; press Ctrl-C again to stop at once.")
+
+        before = signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 _Command = TypeVar("_Command", bound=Callable[..., None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,21 +68,27 @@ def remove(name: Name, verbose: Verbose = 0) -> None:
     looks.remove(name)
 
 
-def in_look(context: typer.Context, name: str | None, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of options, those not given as the look of --use-look has them.
+def given_options(context: typer.Context) -> Callable[[str], bool]:
+    """Return what says whether an option was given on the command line."""
+
+    def given(option: str) -> bool:
+        source = context.get_parameter_source(option)
+        return source is not None and source.name != "DEFAULT"
+
+    return given
+
+
+def in_look(
+    name: str | None, values: dict[str, Any], given: Callable[[str], bool], *, slow: bool = False
+) -> dict[str, Any]:
+    """Return the values of options, those not given as the look of --use-look has them; `slow`: for an optimisation.
 
     Raises:
         ConfigError: there is no such look, or a style of it is not at hand.
     """
     if name is None:
         return values
-
-    def given(option: str) -> bool:
-        source = context.get_parameter_source(option)
-        return source is not None and source.name != "DEFAULT"
-
     look = looks.find(name)
-    slow = context.info_name == "optimize"
     dials: Mapping[str, Any] = {
         **(slow_settings(look.settings) if slow else dataclasses.asdict(look.settings)),
         "model": optimizer_model(look.model) if slow else look.model,

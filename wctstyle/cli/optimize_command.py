@@ -15,7 +15,7 @@ from wctstyle import images
 from wctstyle.cli import optimize_options as own
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, tell, warn
-from wctstyle.cli.looks_command import in_look
+from wctstyle.cli.looks_command import given_options, in_look
 from wctstyle.cli.optimize_options import DEFAULTS, STARTS
 from wctstyle.cli.optimize_run import (
     Wanted,
@@ -46,6 +46,7 @@ def optimize(
     style: options.Style = None,
     use_look: options.UseLook = None,
     mask: options.Mask = None,
+    mask_map: options.MaskMap = None,
     style_mask: options.StyleMask = None,
     region: options.RegionDials = None,
     feather: options.Feather = DEFAULT_FEATHER,
@@ -91,10 +92,10 @@ def optimize(
 
     Ctrl-C keeps the picture so far; the same command with --resume goes on.
     """
-    values = in_look(context, use_look, {
+    values = in_look(use_look, {
         "strength": strength, "content_weight": content_weight, "keep_faces": keep_faces, "blend": blend,
         "colors": colors, "color": color, "style": style, "model": model, "stroke_scale": stroke_scale,
-    })  # fmt: skip
+    }, given_options(context), slow=True)  # fmt: skip
     style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
     settings = from_options(
         OptimizeSettings, steps=steps, optimizer=optimizer, style_weight=style_weight, tv_weight=tv_weight,
@@ -105,7 +106,7 @@ def optimize(
     if settings.keep_faces and not settings.content_weight:
         warn("--content-weight 0 does not keep faces either; give a small weight, or --keep-faces 0")
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
-    named = named_photo("optimize", content, style, mask, style_mask, region, feather)
+    named = named_photo("optimize", content, style, mask, style_mask, region, feather, mask_map)
     wanted = Wanted(named, settings, init, model, sizes)
     path = _plan_result(wanted, output, resume=resume, overwrite=overwrite)
     previews = _plan_previews(wanted, path, save_every, quality, overwrite=overwrite or resume)

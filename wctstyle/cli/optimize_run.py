@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +12,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from wctstyle import images
-from wctstyle.cli.console import progress_bar, say, tell, waiting, warn
+from wctstyle.cli.console import Stop, progress_bar, say, waiting, warn
 from wctstyle.cli.optimize_options import OPTIMIZE_SIZE, STARTS
 from wctstyle.cli.options import option_names
 from wctstyle.cli.specs import Named
@@ -163,31 +160,6 @@ def optimizer_for(request: Request) -> Optimizer:
     return engine
 
 
-class _Stop:
-    """Whether Ctrl-C was pressed; the second time it interrupts at once."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Note Ctrl-C instead of raising it, so that a run stops between two calls of its program."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(number: int, frame: Any) -> None:
-            self.wanted = True
-            signal.signal(signal.SIGINT, before)
-            tell("Stopping after this step; press Ctrl-C again to stop at once.")
-
-        before = signal.signal(signal.SIGINT, note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-
 def describe(iterate: Iterate) -> dict[str, Any]:
     """Write an iterate as --json prints it."""
     return {
@@ -220,7 +192,7 @@ def watch(
 ) -> tuple[Iterate, bool]:
     """Follow a run with a live bar; returns the last iterate, not `done` after Ctrl-C, and whether it can go on."""
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    stop, last, warned, kept = _Stop(), None, False, True
+    stop, last, warned, kept = Stop("this step"), None, False, True
     with progress_bar(*columns) as progress, stop.listening():
         task = progress.add_task("compiling", total=steps)
         for iterate in iterates:

@@ -19,6 +19,7 @@ _T = TypeVar("_T")
 style_option = functools.partial(typer.Option, rich_help_panel="Style")
 size_option = functools.partial(typer.Option, rich_help_panel="Size")
 output_option = functools.partial(typer.Option, rich_help_panel="Output")
+many_option = functools.partial(typer.Option, rich_help_panel="Many pictures")
 
 Style = Annotated[
     list[str] | None,
@@ -36,7 +37,17 @@ Mask = Annotated[
         "--mask",
         metavar="NAME=FILE",
         show_default=False,
-        help="A region for styles with @NAME: white counts, grey in part. @face and @rest need no mask.",
+        help="A region for styles with @NAME: white counts, grey in part. FILE#COLOR is one color of a map, and "
+        "ready:KIND is found in the photo (`wctstyle mask --list`). @face and @rest need no mask.",
+    ),
+]
+MaskMap = Annotated[
+    str | None,
+    style_option(
+        "--mask-map",
+        metavar="FILE",
+        show_default=False,
+        help="A map of regions in a few flat colors: @blue is where it is blue.",
     ),
 ]
 Colors = Annotated[
@@ -100,12 +111,12 @@ Quality = Annotated[int, output_option(help="Of JPEG and WebP: 1 smallest file t
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace results that exist; never inputs.")]
 
 
-def result_size(usual: int) -> Any:
+def result_size(usual: int, most: int = MAX_SIDE) -> Any:
     """Declare --size, where larger photos are shrunk to what is usual."""
     return size_option(
         metavar="LONG_SIDE",
         show_default=f"{usual} for larger photos, never enlarged",
-        help=f"Long side of the result in pixels, up to {MAX_SIDE}; enlarges or shrinks; 0: the photo's own.",
+        help=f"Long side of the result in pixels, up to {most}; enlarges or shrinks; 0: the photo's own.",
     )
 
 
@@ -116,7 +127,7 @@ def result_file(help: str) -> Any:
     )
 
 
-_GIVEN = re.compile(r"(?<!\S)(size|style_size|stroke_scale)=(?=[\d.]+[ ,;])")
+_GIVEN = re.compile(r"(?<!\S)(size|style_size|stroke_scale|refine|look)=(?=[\d.]+[ ,;])")
 
 
 @contextlib.contextmanager
@@ -125,7 +136,12 @@ def option_names() -> Iterator[None]:
     try:
         yield
     except (ConfigError, ImageError) as error:
-        raise type(error)(_GIVEN.sub(lambda found: f"{_option(found[1])} ", str(error))) from error
+        raise type(error)(with_option_names(str(error))) from error
+
+
+def with_option_names(text: str) -> str:
+    """Write `size=0` in an error as `--size 0`."""
+    return _GIVEN.sub(lambda found: f"{_option(found[1])} ", text)
 
 
 def from_options(checked: Callable[..., _T], **values: Any) -> _T:
@@ -146,11 +162,13 @@ def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def sizes_from(size: int | None, style_size: int | None, stroke_scale: float | None, max_pixels: int) -> Sizes:
+def sizes_from(
+    size: int | None, style_size: int | None, stroke_scale: float | None, max_pixels: int, most: int = MAX_SIDE
+) -> Sizes:
     """Check the options of sizes.
 
     Raises:
         ConfigError: one is out of range, or two contradict each other.
     """
     strokes = from_options(Strokes, style_size=style_size, stroke_scale=stroke_scale)
-    return from_options(Sizes, size=size, strokes=strokes, max_pixels=max_pixels)
+    return from_options(Sizes, size=size, strokes=strokes, max_pixels=max_pixels, most=most)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from wctstyle import images, samples
-from wctstyle.cli.specs import RESULT
 from wctstyle.errors import ImageError
 from wctstyle.sources import public_name
 
@@ -29,12 +29,14 @@ def plan_outputs(
     format: str | None,
     overwrite: bool,
     inputs: Sequence[str],
-    made: Callable[[str, Path], bool] | None = None,
+    made: Callable[[int, str], bool] | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Path]:
     """Choose the file that each content's result is written to.
 
     Without `out`, `NAME-stylized.FORMAT` in the current folder, numbered where that exists already. An input is
-    never chosen, an existing file only with `overwrite`, or where `made` says that it is the content's result.
+    never chosen, an existing file only with `overwrite`, or where `made` says that it is the content's result. Where
+    two results have the same name, the later one gets a number.
 
     Args:
         sources: the contents.
@@ -43,8 +45,9 @@ def plan_outputs(
         format: suffix of files in a folder, png by default.
         overwrite: existing files may be replaced.
         inputs: every file that is read.
-        made: whether a file is the result of a source already. With it, results that are there are chosen, and new ones
-            are numbered where another result has the name.
+        made: whether a file is the result of the source of that number (from 0) already. With it, results that are
+            there are chosen, and new ones are numbered where another result has the name.
+        names: what each result is called in the folder, where that is not `NAME-stylized.FORMAT`.
 
     Raises:
         ImageError: `out` cannot be written, is an input, is the wrong kind of thing, or exists.
@@ -55,7 +58,7 @@ def plan_outputs(
         return [Path(out)]
     if out is not None and not into_folder and not out.endswith(("/", os.sep)) and not os.path.isdir(out):
         there = made is not None and os.path.lexists(out)
-        if there and made is not None and made(sources[0], Path(out)):
+        if there and made is not None and made(0, out):
             return [Path(out)]
         path = _checked_file(out, format, overwrite or there, inputs)
         if there:
@@ -66,13 +69,19 @@ def plan_outputs(
         return [path]
     folder = Path(out or ".")
     if out is None:
-        _check_writable(folder, "the current folder")
+        check_writable(folder, "the current folder")
     else:
         check_folder(folder)
-    format, taken = format or "png", _identities(inputs)
+    taken = identities(inputs)
+    plain = [folder / name for name in names or [plain_name(source, format) for source in sources]]
     if made is not None:
-        return _made_or_numbered(folder, sources, format, taken, made)
-    return _names_in(folder, sources, format, taken, overwrite, numbered=out is None)
+        return _made_or_numbered(plain, taken, made)
+    return _free(plain, folder, taken, overwrite, numbered=out is None)
+
+
+def plain_name(source: str, format: str | None) -> str:
+    """Name a content's result where nothing else is said."""
+    return f"{result_stem(source)}-stylized.{format or 'png'}"
 
 
 def is_sink(out: str) -> bool:
@@ -100,20 +109,21 @@ def check_free(
     Raises:
         ImageError: naming the first such file.
     """
-    taken = _identities(inputs)
+    taken = identities(inputs)
     for path in paths:
         name = what.format(path=path)
-        if _identity(path) in taken:
+        if identity(path) in taken:
             raise ImageError(f"{name}: is one of the input pictures, which are never overwritten; give another {other}")
         if os.path.lexists(path) and not overwrite:
             raise ImageError(f"{name}: exists already; give --overwrite to replace it, or another {other}")
 
 
-def _identities(inputs: Sequence[str]) -> set[tuple[int, int]]:
-    return {identity for path in inputs if (identity := _identity(path))}
+def identities(inputs: Sequence[str]) -> set[tuple[int, int]]:
+    """Name what paths lead to, as far as it exists; see `identity`."""
+    return {found for path in inputs if (found := identity(path))}
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
+def identity(path: str | Path) -> tuple[int, int] | None:
     """Name what a path leads to, whichever way it is spelled; None if it does not exist."""
     try:
         status = os.stat(path)
@@ -129,10 +139,7 @@ def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequenc
             f"-o {out}: its name does not say which kind of file; give one with a suffix, as {out}.png, or {out}/ for "
             "a folder"
         )
-    try:
-        images.encode(np.zeros((1, 1, 3), np.float32), format=path.suffix)  # one pixel, to try the suffix
-    except ImageError as error:
-        raise ImageError(f"-o {out}: {error}") from error
+    check_suffix(f"-o {out}", path.suffix)
     if format is not None and path.suffix.lower().replace("jpeg", "jpg") != f".{format}":
         raise ImageError(
             f"-o {out}: --format {format} is for folders, this file's name says {path.suffix}; leave it out"
@@ -140,8 +147,20 @@ def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequenc
     if not path.parent.is_dir():
         raise ImageError(f"-o {out}: there is no folder {path.parent}; make it first")
     check_free([path], overwrite=overwrite, inputs=inputs, what="-o {path}", other="name")
-    _check_writable(path.parent, f"-o {out}")
+    check_writable(path.parent, f"-o {out}")
     return path
+
+
+def check_suffix(what: str, suffix: str) -> None:
+    """Refuse a suffix that no format has which can be written.
+
+    Raises:
+        ImageError: it begins with `what`.
+    """
+    try:
+        images.encode(np.zeros((1, 1, 3), np.float32), format=suffix)  # one pixel, to try the suffix
+    except ImageError as error:
+        raise ImageError(f"{what}: {error}") from error
 
 
 def check_folder(folder: Path) -> None:
@@ -156,11 +175,15 @@ def check_folder(folder: Path) -> None:
         raise ImageError(
             f"-o {folder}: is a file name, but several pictures are to be written; give a folder (it is made)"
         )
-    _check_writable(folder, f"-o {folder}")
+    check_writable(folder, f"-o {folder}")
 
 
-def _check_writable(folder: Path, what: str) -> None:
-    """Look at the folder, or where it is to be made."""
+def check_writable(folder: Path, what: str) -> None:
+    """Refuse a folder that cannot be written in, or be made where it is to be.
+
+    Raises:
+        ImageError: it cannot; the message begins with `what`.
+    """
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
@@ -180,26 +203,30 @@ def result_stem(source: str) -> str:
     return Path(public_name(source).removeprefix(samples.PREFIX)).stem
 
 
-def _numbered(folder: Path, source: str, format: str) -> Iterator[Path]:
-    """List the names that a content's result may have, the plain one first."""
-    for number in itertools.count(1):
-        yield folder / f"{result_stem(source)}-stylized{f'-{number}' if number > 1 else ''}.{format}"
+def numbered_names(path: str) -> Iterator[str]:
+    """List the names that a result may have, the plain one first."""
+    yield path
+    root, suffix = os.path.splitext(path)
+    for number in itertools.count(2):
+        yield f"{root}-{number}{suffix}"
 
 
-def _names_in(
-    folder: Path, sources: Sequence[str], format: str, taken: set[tuple[int, int]], overwrite: bool, *, numbered: bool
+def _free(
+    plain: Sequence[Path], folder: Path, taken: set[tuple[int, int]], overwrite: bool, *, numbered: bool
 ) -> list[Path]:
+    """Choose a name for each result, by its plain one; `numbered`: where that exists, another one."""
     chosen: dict[str, Path] = {}  # by name without case, as not every file system tells A.png from a.png
-    for source in sources:
-        for path in _numbered(folder, source, format):
+    names: dict[Path, Iterator[str]] = {}
+    for wanted in plain:
+        for path in map(Path, names.setdefault(wanted, numbered_names(str(wanted)))):
             skip = numbered and not overwrite and os.path.lexists(path)
-            if path.name.casefold() not in chosen and not skip and _identity(path) not in taken:
-                chosen[path.name.casefold()] = path
+            if str(path).casefold() not in chosen and not skip and identity(path) not in taken:
+                chosen[str(path).casefold()] = path
                 break
-    existing = [path.name for path in chosen.values() if os.path.lexists(path)]
+    existing = [path.relative_to(folder) for path in chosen.values() if os.path.lexists(path)]
     if existing and not overwrite:
         others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        leave = ", --skip-existing to leave them" if len(sources) > 1 else ""
+        leave = ", --skip-existing to leave them" if len(plain) > 1 else ""
         raise ImageError(
             f"-o {folder}: has {existing[0]}{others} already; give --overwrite to replace{leave}, or another folder"
         )
@@ -207,18 +234,21 @@ def _names_in(
 
 
 def _made_or_numbered(
-    folder: Path,
-    sources: Sequence[str],
-    format: str,
-    taken: set[tuple[int, int]],
-    made: Callable[[str, Path], bool],
+    plain: Sequence[Path], taken: set[tuple[int, int]], made: Callable[[int, str], bool]
 ) -> list[Path]:
     """Choose the result of each content that is there already, under whichever number, or else a free name."""
-    results: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob(f"*.{format}")):
-        if RESULT.search(path.stem) and _identity(path) not in taken:
-            results.setdefault(RESULT.sub("", path.stem), []).append(path)
-    there = {source: path for source in sources for path in results.get(result_stem(source), ()) if made(source, path)}
-    new = [source for source in sources if source not in there]
-    free = iter(_names_in(folder, new, format, taken, False, numbered=True))
-    return [there[source] if source in there else next(free) for source in sources]
+    results: dict[Path, list[Path]] = {}
+    for folder in dict.fromkeys(path.parent for path in plain):
+        for path in sorted(folder.glob("*")):
+            bare = path.with_stem(re.sub(r"-\d+$", "", path.stem)) if path.stem else path
+            for name in {path, bare}:
+                results.setdefault(name, []).append(path)
+    there = {
+        number: path
+        for number, wanted in enumerate(plain)
+        for path in results.get(wanted, ())
+        if identity(path) not in taken and made(number, str(path))
+    }
+    new = [path for number, path in enumerate(plain) if number not in there]
+    free = iter(_free(new, Path(), taken, False, numbered=True))
+    return [there[number] if number in there else next(free) for number in range(len(plain))]

@@ -8,13 +8,14 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from wctstyle import images, samples
+from wctstyle import images, places, regions, samples
+from wctstyle.cli.contents import photos_of, why_unreadable
 from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import STDIN, RegionSpec, RegionSpecs, StyleSpec
+from wctstyle.masks import PREFIX, checked_kind, split_color
 from wctstyle.regions import FACE, REST
 from wctstyle.settings import DEFAULT_FEATHER
 
@@ -24,23 +25,25 @@ Format = Literal["png", "jpg", "webp"]
 Preprocessing = Literal["caffe", "torchvision"]
 """The same as `weights.Preprocessing`, which takes long to import."""
 
-RESULT = re.compile(r"-stylized(-\d+)?$")
-"""How the name of a result ends, before its suffix, unless another was given."""
-
 
 @dataclass(frozen=True)
 class Named:
-    """The pictures that a command names, none of them read yet, and its regions."""
+    """The pictures that a command names, none of them read yet, and its regions.
+
+    folders: for each photo the folder that it lies in, below the one that was searched; "" where it was named itself.
+    """
 
     contents: list[str]
     styles: list[StyleSpec]
     regions: RegionSpecs
+    folders: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def files(self) -> list[str]:
         """Every file that is read."""
         parts = dict.fromkeys(style.mask for style in self.styles if style.mask)
-        return [*self.contents, *(style.source for style in self.styles), *self.regions.masks.values(), *parts]
+        files = [split_color(name)[0] for name in (*self.regions.masks.values(), *parts) if not name.startswith(PREFIX)]
+        return [*self.contents, *(style.source for style in self.styles), *files]
 
 
 def named_pictures(
@@ -51,17 +54,25 @@ def named_pictures(
     style_masks: Sequence[str] | None = None,
     dials: Sequence[str] | None = None,
     feather: float = DEFAULT_FEATHER,
+    mask_map: str | None = None,
+    *,
+    recursive: bool = False,
+    apart: str | None = None,
+    addresses: bool = False,
 ) -> Named:
-    """Find out which pictures the arguments of `command` name.
+    """Find out which pictures the arguments of `command` name; see `photos_of` for the last three.
 
     Raises:
         ConfigError: there is no style, or a style, mask, region or sample makes no sense.
         ImageError: a photo does not exist.
     """
     specs = parse_styles(styles, command=command)
-    parsed, own = parse_masks(masks, specs), parse_dials(dials, specs)
+    parsed, own = parse_masks(masks, specs, mask_map), parse_dials(dials, specs)
     regions = from_options(RegionSpecs, masks=parsed, dials=own, feather=feather)
-    named = Named(expand_contents(contents), parse_style_masks(style_masks, specs), regions)
+    photos = photos_of(contents, recursive=recursive, apart=apart, addresses=addresses)
+    named = Named(list(photos), parse_style_masks(style_masks, specs), regions, list(photos.values()))
+    if not addresses and (given := next(filter(places.is_address, named.files), None)):
+        raise ImageError(why_unreadable(given))
     if named.files.count(STDIN) > 1:
         raise ConfigError(f"{STDIN}: is standard input, which can be read once; give a file for the other picture")
     return named
@@ -76,7 +87,8 @@ def named_photo(command: str, content: str, *others: Any) -> Named:
     """
     named = named_pictures(command, [content], *others)
     if named.contents != [content]:
-        raise ConfigError(f"{content}: is a folder; one photo is optimised at a time")
+        what = "a folder" if os.path.isdir(content) else "a pattern"
+        raise ConfigError(f"{content}: is {what}; one photo is optimised at a time")
     if not any(style.weight for style in named.styles):
         raise ConfigError("--style: all weights are 0, so there is no style to optimise for; give one above 0")
     return named
@@ -97,26 +109,42 @@ def parse_styles(styles: Sequence[str] | None, *, command: str) -> list[StyleSpe
     return [parse_style(text) for text in styles]
 
 
-NAME = re.compile(r"[A-Za-z0-9_-]+")
+NAME = regions.NAME
 """What a region may be called."""
 
 
-def parse_masks(masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dict[str, str]:
+def parse_masks(
+    masks: Sequence[str] | None, styles: Sequence[StyleSpec], mask_map: str | None = None
+) -> dict[str, str]:
     """Split every `NAME=FILE`, and check that each region that a style names is there.
 
+    Other regions that a style names are colours of `mask_map`, where it is given.
+
     Raises:
-        ConfigError: no NAME=FILE, a name that is no word, is taken or given twice, or a region without a mask.
+        ConfigError: no NAME=FILE, a name that is no word, is taken or given twice, no such ready mask, a region without
+            a mask, or a map that no style uses.
     """
     found: dict[str, str] = {}
     for text in masks or ():
         name, equals, file = text.partition("=")
         if not (equals and file and NAME.fullmatch(name)):
-            raise ConfigError(f"--mask {text}: wanted NAME=FILE, the name of letters, digits, - and _")
+            raise ConfigError(
+                f"--mask {text}: wanted NAME=FILE, the name without any of {' '.join(regions.NOT_IN_NAMES)}"
+            )
         if name in (FACE, REST):
             raise ConfigError(f"--mask {text}: {name} is built in; choose another name")
         if name in found:
             raise ConfigError(f"--mask {text}: {name} is given twice; give each name one mask")
-        found[name] = file
+        found[name] = _checked_mask(f"--mask {text}", file)
+    if mask_map is not None:
+        colors = {spec.region for spec in styles} - {"", FACE, REST, *found}
+        if mask_map.startswith(PREFIX):
+            raise ConfigError(f"--mask-map {mask_map}: is one mask, not a map of colors; give --mask NAME={mask_map}")
+        if not colors:
+            raise ConfigError(
+                f"--mask-map {mask_map}: no style takes a color of it; write --style PATH@blue or another"
+            )
+        found |= {color: f"{mask_map}#{color}" for color in sorted(colors)}
     for spec in styles:
         if spec.region not in ("", FACE, REST, *found):
             raise ConfigError(
@@ -124,6 +152,20 @@ def parse_masks(masks: Sequence[str] | None, styles: Sequence[StyleSpec]) -> dic
                 f"(@{FACE} and @{REST} need none)"
             )
     return found
+
+
+def _checked_mask(option: str, name: str) -> str:
+    """Return what names a mask: a file, one with #COLOR, or ready:KIND.
+
+    Raises:
+        ConfigError: there is no such ready mask; it begins with `option`.
+    """
+    if name.startswith(PREFIX):
+        try:
+            checked_kind(name.removeprefix(PREFIX))
+        except ConfigError as error:
+            raise ConfigError(f"{option}: {error}") from error
+    return name
 
 
 PART = re.compile(rf"({NAME.pattern})(?:/([0-9]{{1,4}}))?")
@@ -155,7 +197,7 @@ def parse_style_masks(style_masks: Sequence[str] | None, styles: Sequence[StyleS
         for at in [own[int(number) - 1]] if number else own:
             if at in files:
                 raise ConfigError(f"--style-mask {text}: {styles[at].source} has a mask already; give each style one")
-            files[at] = file
+            files[at] = _checked_mask(f"--style-mask {text}", file)
     return [dataclasses.replace(spec, mask=files.get(at, "")) for at, spec in enumerate(styles)]
 
 
@@ -196,20 +238,20 @@ def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) ->
     r"""Split `PATH[:WEIGHT][@REGION]` or `sample:NAME[:WEIGHT][@REGION]`, from the right.
 
     A file that exists under the whole text wins. What follows the last colon is a weight only if it is a number, so
-    that `C:\sea.jpg` stays a path; what follows the last @ is a region only if it is a word.
+    that `C:\sea.jpg` stays a path; what follows the last @ is a region unless it ends as the names of pictures do.
 
     Raises:
         ConfigError: the weight is negative, not finite or no number, or there are two regions.
     """
     head, at, region = text.rpartition("@")
     if at and head and not exists(text):
-        if NAME.fullmatch(region):
+        if _is_region(region):
             spec = parse_style(head, exists=exists)
             if spec.region:
                 raise ConfigError(f"--style {text}: names two regions; give the style twice, once for each")
             return dataclasses.replace(spec, region=region)
         name, colon, weight = region.partition(":")
-        if colon and NAME.fullmatch(name) and _number(weight) is not None and not exists(f"{head}@{name}"):
+        if colon and _is_region(name) and _number(weight) is not None and not exists(f"{head}@{name}"):
             raise ConfigError(f"--style {text}: the region comes last; write {head}:{weight}@{name}")
     is_sample = text.startswith(samples.PREFIX)
     head, colon, tail = text.removeprefix(samples.PREFIX).rpartition(":")
@@ -226,6 +268,10 @@ def parse_style(text: str, *, exists: Callable[[str], bool] = os.path.exists) ->
     if weight < 0:
         raise ConfigError(f"--style {text}: weight is {tail}, must be >= 0")
     return StyleSpec(source, weight)
+
+
+def _is_region(text: str) -> bool:
+    return bool(NAME.fullmatch(text)) and not text.lower().endswith(images.SUPPORTED_SUFFIXES)
 
 
 def parse_layers(option: str, text: str) -> dict[str, float]:
@@ -251,61 +297,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def expand_contents(contents: Sequence[str]) -> list[str]:
-    """Replace folders by the pictures in them (by name, not recursive) and drop repetitions.
-
-    What `stylize` made in a folder of photos is no photo of it: NAME-stylized.png where there is a picture NAME.
-
-    Raises:
-        ConfigError: a `sample:` has an unknown name.
-        ImageError: files that do not exist or folders without pictures, all together.
-    """
-    found: dict[str, None] = {}
-    problems = []
-    for content in contents:
-        if content.startswith(samples.PREFIX):
-            samples.path(content.removeprefix(samples.PREFIX))
-            found[content] = None
-        elif content == STDIN:
-            found[content] = None
-        elif os.path.isdir(content):
-            pictures = _pictures_in(content)
-            found |= dict.fromkeys(pictures)
-            if not pictures:
-                problems.append(f"{content}: no pictures in this folder; wanted one of {readable()}")
-        elif os.path.exists(content):
-            found[content] = None
-        else:
-            problems.append(_why_unreadable(content))
-    if problems:
-        raise ImageError("\n".join(problems))
-    return list(found)
-
-
-def readable() -> str:
-    """List the suffixes of pictures that can be read."""
-    return ", ".join(images.SUPPORTED_SUFFIXES)
-
-
-def _pictures_in(folder: str) -> list[str]:
-    try:
-        found = [path for path in sorted(Path(folder).iterdir()) if images.is_image_file(path)]
-    except OSError as error:
-        raise ImageError(f"{folder}: the folder cannot be read: {error.strerror or error}") from error
-    stems = {path.stem for path in found}
-
-    def is_result(path: Path) -> bool:
-        photo = RESULT.sub("", path.stem)
-        return photo != path.stem and photo in stems
-
-    return [str(path) for path in found if not is_result(path)]
-
-
-def _why_unreadable(path: str) -> str:
-    try:
-        images.load(path)
-    except ImageError as error:
-        return str(error)
-    return f"{path}: appeared only now; run the command again"

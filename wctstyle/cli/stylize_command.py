@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from wctstyle import images
-from wctstyle.batch import Batch
+from wctstyle import images, inputs
+from wctstyle.batch import Setup
 from wctstyle.cli import options
 from wctstyle.cli import stylize_options as own
-from wctstyle.cli.console import EXIT_INPUT, Verbose, clean_exit, fail, progress_bar, say, tell, waiting, warn
-from wctstyle.cli.looks_command import in_look
-from wctstyle.cli.options import from_options, option_names, sizes_from
-from wctstyle.cli.outputs import STDOUT, is_sink, plan_outputs, write_to
-from wctstyle.cli.specs import named_pictures
-from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.cli.console import Verbose, clean_exit, tell, waiting, warn
+from wctstyle.cli.contents import is_pattern
+from wctstyle.cli.looks_command import given_options
+from wctstyle.cli.naming import named, template_of
+from wctstyle.cli.options import option_names
+from wctstyle.cli.outputs import STDOUT, is_sink, plan_outputs
+from wctstyle.cli.painting import Way, paint_all
+from wctstyle.cli.setups import PAINTING, each_alone, setup_from
+from wctstyle.cli.specs import Format, Named
+from wctstyle.errors import ConfigError
+from wctstyle.jobs.work import Job, Painter
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, Settings
 
 DEFAULTS = Settings()
-
-Job = tuple[str, Path]
-"""A photo, and the file for its result."""
 
 
 @clean_exit
@@ -40,6 +36,7 @@ def stylize(
     style: options.Style = None,
     use_look: options.UseLook = None,
     mask: options.Mask = None,
+    mask_map: options.MaskMap = None,
     style_mask: options.StyleMask = None,
     region: options.RegionDials = None,
     feather: options.Feather = DEFAULT_FEATHER,
@@ -61,8 +58,17 @@ def stylize(
     output: own.Output = None,
     format: own.FolderFormat = None,
     quality: options.Quality = images.DEFAULT_QUALITY,
+    depth: own.Depth = None,
+    keep_profile: own.KeepProfile = False,
     overwrite: options.Overwrite = False,
     skip_existing: own.SkipExisting = False,
+    recursive: own.Recursive = False,
+    each_style: own.EachStyle = False,
+    name: own.Name = None,
+    sheet: own.Sheet = None,
+    workers: own.Workers = 1,
+    keep_going: own.KeepGoing = True,
+    report: own.Report = None,
     as_json: own.AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -72,92 +78,73 @@ def stylize(
 
     wctstyle stylize photos/ --style sample:woodcut-wave:0.7 --style sample:marbling:0.3 -o results/
     """
-    values = in_look(context, use_look, {
-        "strength": strength, "detail": detail, "colors": colors, "color": color, "texture": texture,
-        "keep_faces": keep_faces, "transform": transform, "blend": blend, "look": look, "refine": refine,
-        "style": style, "model": model, "stroke_scale": stroke_scale,
-    })  # fmt: skip
-    style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
-    settings = from_options(Settings, **values)
-    sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
-    from_options(images.check_quality, quality=quality)
     if overwrite and skip_existing:
         raise ConfigError("--overwrite and --skip-existing contradict each other; give one of them")
     if output == STDOUT and (as_json or sys.stdout.isatty()):
         raise ConfigError(f"-o {STDOUT}: writes the picture to standard output; pipe it into a file, without --json")
-    named = named_pictures("stylize", content, style, mask, style_mask, region, feather)
-    several = len(named.contents) > 1 or any(map(os.path.isdir, content))
+    template = template_of(name, format, each_style=each_style)
+    given = {option: context.params[option] for option in PAINTING}
+    found, setup = setup_from(
+        "stylize", content, given, chosen=given_options(context), recursive=recursive, apart=output
+    )
+    setups = each_alone(setup) if each_style else [setup]
+    if inputs.STDIN in found.files and (workers > 1 or len(setups) > 1):
+        raise ConfigError(f"{inputs.STDIN}: is standard input, which one process reads once; give a file")
+    painter = Painter()
     with option_names():
-        batch = Batch(
-            named.styles, settings, model=model, sizes=sizes, quality=quality, regions=named.regions, warn=warn
-        )
+        for one in setups:
+            painter.batch(one)  # here, so that what is wrong with a style is told at once
+    several = len(found.contents) > 1 or any(os.path.isdir(part) or is_pattern(part) for part in content)
     with waiting("looking for results"):  # among those of many photos that takes a while
-        outputs = plan_outputs(
-            named.contents, into_folder=several, out=output, format=format, overwrite=overwrite, inputs=named.files,
-            made=batch.made if skip_existing else None,
+        jobs = _plan(
+            found, setups, painter, template, into_folder=several or template is not None, out=output, format=format,
+            overwrite=overwrite, skip_existing=skip_existing,
         )  # fmt: skip
-    jobs = list(zip(named.contents, outputs, strict=True))
-    jobs = _still_to_make(jobs) if skip_existing else jobs
-    if not jobs:
-        return
-    if not any(spec.weight for spec in named.styles):
+    way = Way(
+        workers, keep_going=keep_going, report=report, sheet=sheet, as_json=as_json, verbose=verbose,
+        styles=[one.styles[0].source for one in setups] if each_style else [],
+    )  # fmt: skip
+    way.check(len(jobs), overwrite=overwrite or skip_existing, inputs=found.files)
+    if not any(spec.weight for spec in setup.styles):
         warn("all styles have weight 0, so no style is left: the photo is returned")
-    _make_all(batch, jobs, format=format, as_json=as_json, verbose=verbose)
+    paint_all(jobs, painter, way, left=_still_to_make(jobs) if skip_existing else jobs)
+
+
+def _plan(
+    found: Named,
+    setups: Sequence[Setup],
+    painter: Painter,
+    template: str | None,
+    *,
+    format: Format | None,
+    skip_existing: bool,
+    **where: Any,
+) -> list[Job]:
+    """Choose the place of each result, photo by photo; `where`: see `plan_outputs`."""
+    photos = zip(found.contents, found.folders, strict=True)
+    pairs = [(photo, folder, setup) for photo, folder in photos for setup in setups]
+
+    def made(number: int, result: str) -> bool:
+        photo, _, setup = pairs[number]
+        return painter.batch(setup).made(photo, result)
+
+    names = [
+        os.path.join(folder, named(template, photo, setup, number, format))
+        for number, (photo, folder, setup) in enumerate(pairs, start=1)
+    ]
+    outputs = plan_outputs(
+        [photo for photo, _, _ in pairs], format=format, inputs=found.files, made=made if skip_existing else None,
+        names=names, **where,
+    )  # fmt: skip
+    return [
+        Job(photo, str(path), setup, (format or "png") if is_sink(str(path)) else None)
+        for (photo, _, setup), path in zip(pairs, outputs, strict=True)
+    ]
 
 
 def _still_to_make(jobs: Sequence[Job]) -> list[Job]:
     """Leave out those whose results are there already, and say how many they are."""
-    left = [(content, output) for content, output in jobs if is_sink(str(output)) or not os.path.lexists(output)]
+    left = [job for job in jobs if is_sink(job.output) or not os.path.lexists(job.output)]
     if len(left) < len(jobs):
         tell(f"{len(jobs) - len(left)} of {len(jobs)} results are there already; they are left as they are")
     return left
-
-
-def _make_all(batch: Batch, jobs: Sequence[Job], *, format: str | None, as_json: bool, verbose: int) -> None:
-    """Make every picture; of several, one that fails does not stop the others."""
-    failed: list[str] = []
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with progress_bar(*columns, TimeRemainingColumn()) as progress:
-        task = progress.add_task("", total=len(jobs))
-        for content, output in jobs:
-            progress.update(task, description=content)
-
-            def refining(step: int, steps: int, content: str = content) -> None:
-                progress.update(task, description=f"{content}, refined {step} of {steps} steps")
-
-            try:
-                with option_names():
-                    report = batch.make(content, output, sink=_sink(output, format), refining=refining)
-            except (ImageError, NonFiniteError) as error:
-                if len(jobs) == 1:
-                    raise
-                failed.append(str(error))
-                report = {"content": content, "error": str(error)}
-            progress.advance(task)
-            if as_json:
-                say(json.dumps(report), progress)
-            elif "output" in report and report["output"] != STDOUT:
-                say(report["output"], progress)
-            if verbose and "output" in report:
-                progress.console.print(_timings(report))
-    if failed:
-        listed = "\n".join(failed)
-        fail(f"{len(failed)} of {len(jobs)} pictures failed:\n{listed}", EXIT_INPUT, traced=False)
-
-
-def _sink(output: Path, format: str | None) -> tuple[str, Callable[[bytes], None]] | None:
-    """Return how bytes are written where there is no file, as PNG unless --format says otherwise."""
-    if not is_sink(str(output)):
-        return None
-    return format or "png", functools.partial(write_to, output)
-
-
-def _timings(report: Mapping[str, Any]) -> Table:
-    title = "{content}: {width} x {height}, {model} on {device}".format_map(report)
-    if report["first_call"]:
-        title += ", first picture of this size"
-    table = Table("step", title=Text(title), title_justify="left", box=None)
-    table.add_column("seconds", justify="right")
-    for name, seconds in report["seconds"].items():
-        table.add_row(name, f"{seconds:.3f}")
-    return table

@@ -7,16 +7,19 @@ from typing import Annotated
 import typer
 
 from wctstyle.batch import CONTENT_SIZE
-from wctstyle.cli.options import output_option, result_file, result_size, size_option, style_option
+from wctstyle.cli.naming import FIELDS
+from wctstyle.cli.options import many_option, output_option, result_file, result_size, size_option, style_option
 from wctstyle.cli.specs import Format
-from wctstyle.settings import MAX_STRENGTH, BlendKind, ModelName, TransformKind
+from wctstyle.jobs.sheets import MOST
+from wctstyle.settings import LARGEST_SIDE, MAX_STRENGTH, BlendKind, ModelName, TransformKind
 
 Contents = Annotated[
     list[str],
     typer.Argument(
         metavar="CONTENT",
         show_default=False,
-        help="Photos, folders of photos (subfolders and earlier results are ignored), sample:NAME, or - (stdin).",
+        help="Photos, folders of photos (earlier results are ignored), patterns as 'trip/**/*.jpg', sample:NAME, or - "
+        "(stdin).",
     ),
 ]
 Strength = Annotated[
@@ -58,7 +61,7 @@ Refine = Annotated[
 Model = Annotated[
     ModelName, style_option(help="slim is fast, medium is better, vgg19 is best and needs `weights get vgg19`.")
 ]
-Size = Annotated[int | None, result_size(CONTENT_SIZE)]
+Size = Annotated[int | None, result_size(CONTENT_SIZE, LARGEST_SIDE)]
 Look = Annotated[
     int,
     size_option(
@@ -76,11 +79,64 @@ Output = Annotated[
 FolderFormat = Annotated[
     Format | None, output_option(show_default="png", help="Format of files in a folder and of stdout.")
 ]
+Depth = Annotated[
+    int | None,
+    output_option(
+        metavar="8|16",
+        show_default="the photo's",
+        help="Bits per channel of PNG and TIFF; JPEG and WebP hold 8.",
+    ),
+]
+KeepProfile = Annotated[
+    bool,
+    output_option("--keep-profile", help="Keep the photo's ICC profile and resolution, for print; else sRGB."),
+]
 SkipExisting = Annotated[
     bool,
     output_option(
         "--skip-existing",
         help="Leave results of the same photo and settings, by their recipes: goes on with a batch that was stopped.",
+    ),
+]
+Recursive = Annotated[
+    bool,
+    many_option("--recursive", "-r", help="Take the subfolders of folders too; their results lie in folders alike."),
+]
+EachStyle = Annotated[
+    bool, many_option("--each-style", help="Paint every photo in every style, each alone, instead of a blend.")
+]
+Name = Annotated[
+    str | None,
+    many_option(
+        "--name",
+        metavar="TEMPLATE",
+        show_default="{stem}-stylized.png, with --each-style {stem}-{style}.png",
+        help=f"How results are called in the output folder; the fields are {', '.join(FIELDS)}.",
+    ),
+]
+Sheet = Annotated[
+    str | None,
+    many_option(
+        "--sheet", metavar="FILE", show_default=False, help=f"Put small pictures of all results, up to {MOST}, on one."
+    ),
+]
+KeepGoing = Annotated[
+    bool,
+    many_option("--keep-going/--stop-at-failure", help="What to do when one of several pictures fails."),
+]
+Report = Annotated[
+    str | None,
+    many_option(
+        "--report",
+        metavar="FILE",
+        show_default=False,
+        help="Write a line of JSON for each picture: content, output, seconds, and error where it failed.",
+    ),
+]
+Workers = Annotated[
+    int,
+    many_option(
+        "--workers", min=1, metavar="N", help="Paint with so many processes; each has its own model and memory."
     ),
 ]
 AsJson = Annotated[bool, output_option("--json", help="Print one JSON object per picture, nothing else.")]

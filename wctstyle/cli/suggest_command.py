@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Annotated
 
 import typer
@@ -12,12 +13,13 @@ from rich.text import Text
 from wctstyle import images, samples
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, print_table, waiting
+from wctstyle.cli.contents import expand_contents
 from wctstyle.cli.options import sizes_from
-from wctstyle.cli.specs import expand_contents
 from wctstyle.cli.stylize_options import Model
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError
-from wctstyle.inputs import fit_style, read_photo, read_style
+from wctstyle.fitting import fit_style
+from wctstyle.inputs import read_photo, read_style
 from wctstyle.settings import DEFAULT_MODEL, SUGGEST_SIDE, style_long_side
 
 
@@ -42,7 +44,8 @@ def suggest(
     wctstyle suggest photo.jpg paintings/ sample:marbling
     """
     if expand_contents([photo]) != [photo]:
-        raise ConfigError(f"{photo}: is a folder; styles are suggested for one photo at a time")
+        what = "a folder" if os.path.isdir(photo) else "a pattern"
+        raise ConfigError(f"{photo}: is {what}; styles are suggested for one photo at a time")
     sources = expand_contents(styles or [samples.PREFIX + name for name in samples.names("style")])
     sizes = sizes_from(None, None, None, max_pixels)
     content = read_photo(photo, sizes, usual=SUGGEST_SIDE)[1]

@@ -13,7 +13,7 @@ import typer
 
 from wctstyle import images
 from wctstyle.cli.console import Verbose, clean_exit, tell
-from wctstyle.cli.specs import readable
+from wctstyle.cli.contents import readable
 from wctstyle.errors import ConfigError
 
 

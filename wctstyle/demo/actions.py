@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from wctstyle import images, looks, samples
-from wctstyle.demo.awaited import Awaited, Styles
+from wctstyle import images, looks, masks, samples
+from wctstyle.demo.awaited import Awaited, AwaitedStyle
 from wctstyle.demo.backend import Backend
 from wctstyle.demo.composition import (
     DEFAULT_SIZE,
     OUT_OF_DATE,
     QUALITIES,
+    Blend,
     Composition,
-    from_recipe,
-    recipe_for,
-    recipe_name,
 )
 from wctstyle.demo.limits import Limits
+from wctstyle.demo.masking import awaited_mask, hold_mask, stem_of
 from wctstyle.demo.pictures import (
     PictureKind,
     StoredPicture,
@@ -33,12 +33,15 @@ from wctstyle.demo.pictures import (
     take_upload,
     thumbnail,
 )
+from wctstyle.demo.recipes import from_recipe, id_of, page_names, recipe_for, recipe_name
+from wctstyle.demo.registry import Sessions, Storage
 from wctstyle.demo.runs import Queue
-from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session, Sessions, Storage
+from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.looks import Look
 from wctstyle.recipe import Optimisation, Recipe
-from wctstyle.sources import Source
+from wctstyle.regions import REST, mask_of
+from wctstyle.sources import Source, StyleSource
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -49,7 +52,7 @@ as the pictures are held."""
 
 @dataclass
 class Service:
-    """The backend, the limits, the sessions and the queue of optimisations that all actions share."""
+    """The backend, the limits, the sessions and the queue of runs that all actions share."""
 
     backend: Backend
     limits: Limits
@@ -97,23 +100,6 @@ def opacity(service: Service, session: Session, composition: Composition) -> np.
     return service.backend.content(session.picture(composition.content), composition.size).alpha
 
 
-def recipe_of(
-    service: Service,
-    session: Session,
-    composition: Composition,
-    size: int,
-    optimisation: Optimisation | None = None,
-) -> Recipe:
-    """Return the recipe of a composition whose result has this long side, in pixels."""
-    return recipe_for(
-        composition,
-        session.picture(composition.content),
-        [(session.picture(id), weight) for id, weight in composition.styles],
-        size=size,
-        optimisation=optimisation,
-    )
-
-
 def keep(service: Service, session: Session, composition: Composition) -> HistoryEntry:
     """Put the picture of a composition into the history; one that is its latest already is not put in twice."""
     session.composition = composition
@@ -140,7 +126,7 @@ def keep_image(
     optimisation: Optimisation | None = None,
 ) -> HistoryEntry:
     """Put a picture into the history."""
-    recipe = recipe_of(service, session, composition, max(image.shape[:2]), optimisation)
+    recipe = recipe_for(composition, session, size=max(image.shape[:2]), optimisation=optimisation)
     alpha = opacity(service, session, composition)
     lossless = kind == "optimised" or alpha is not None  # it cannot be made again at once, or JPEG has no opacity
     kept = session.keep(
@@ -150,7 +136,7 @@ def keep_image(
         data=images.encode(
             image, alpha, format="png" if lossless else "jpeg", quality=KEPT_QUALITY, recipe=recipe.to_json()
         ),
-        thumb=thumbnail(image),
+        thumb=thumbnail(image, alpha),
         width=image.shape[1],
         height=image.shape[0],
         seconds=seconds,
@@ -175,12 +161,21 @@ def strip(session: Session) -> list[dict[str, Any]]:
 
 def describe(kept: HistoryEntry) -> str:
     """Say in a line what a result is."""
-    names = [style.name.removeprefix(samples.PREFIX).replace("-", " ") for style in kept.recipe.styles]
-    shares = kept.composition.shares
-    blend = " + ".join(f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True) if share)
+    blends: dict[str, list[StyleSource]] = {}
+    for style in kept.recipe.styles:
+        blends.setdefault(style.region, []).append(style)
+    named = {region: _blend(styles) for region, styles in blends.items()}
+    blend = ", ".join(f"{region}: {text}" if region else text for region, text in named.items() if text)
     content = kept.recipe.content.name.removeprefix(samples.PREFIX)
     how = f"strength {kept.composition.settings.strength:g}, {QUALITIES[kept.composition.model]}, {kept.width} px"
     return f"{kept.kind}: {content} in {blend or 'no style'}, {how}"
+
+
+def _blend(styles: Sequence[StyleSource]) -> str:
+    """Name the styles of a blend with their shares."""
+    total = sum(style.weight for style in styles)
+    named = [(style.name.removeprefix(samples.PREFIX).replace("-", " "), style.weight) for style in styles]
+    return " + ".join(f"{name} {weight / total:.0%}" for name, weight in named if weight)
 
 
 # --------------------------------------------------------------------------------------------------------- pictures
@@ -190,14 +185,15 @@ def describe(kept: HistoryEntry) -> str:
 class Added:
     """What came of an upload: a picture held, or a composition restored from the recipe in it.
 
-    palette: the photo and the blend with the picture in the place where it was awaited; kinds: which of "content" and
-    "style" it became there.
+    palette: what the page showed with the picture in the place where it was awaited; kinds: which of "content" and
+    "style" it became there; masks: ids of the masks that came with it.
     """
 
     held: StoredPicture | None = None
     composition: Composition | None = None
     palette: dict[str, Any] | None = None
     kinds: tuple[PictureKind, ...] = ()
+    masks: tuple[str, ...] = ()
     message: str = ""
 
 
@@ -208,13 +204,12 @@ def add_upload(
     folder: str,
     name: object,
     *,
-    current: str,
-    styles: Styles = (),
+    shown: Composition,
 ) -> Added:
     """Take an uploaded file, which is deleted: hold it, or restore the settings it carries.
 
-    `current` and `styles` are on the page: they stay where a recipe's own are not at hand, and a picture that is
-    awaited takes its place beside them.
+    What is `shown` on the page stays where a recipe's own pictures are not at hand, and a picture that is awaited takes
+    its place there.
 
     Raises:
         WctStyleError: it is no picture, too large, or its recipe makes no sense; the message begins with its name.
@@ -224,19 +219,35 @@ def add_upload(
         data = take_upload(path, folder, service.limits)
         recipe = looks.parsed(data)
         if recipe is not None:
-            return restore_recipe(service, session, recipe, current=current, styles=styles)
-        held = session.add(decode(data, service.limits), name)
+            return restore_recipe(service, session, recipe, shown=shown)
+        picture = decode(data, service.limits)
+        masked = _take_masks(service, session, picture)
     except WctStyleError as error:
         kind = ImageError if isinstance(error, ImageError) else ConfigError
         raise kind(f"{name}: {error}") from error
+    if masked and picture.content_hash not in session.awaited.hashes:
+        return Added(palette=shown.palette, masks=masked, message=f"{name} is a mask again.")
+    held = session.add(picture, name)
     service.sessions.make_room()
-    session.awaited, content, styles, kinds = session.awaited.take(held, current, styles, service.limits.styles)
+    session.awaited, shown, kinds = session.awaited.take(held, shown, service.limits.styles)
     if not kinds:
         return Added(held=held)
     places = {"content": "the photo", "style": "in its place in the blend"}
-    message = f"{name} is {' and '.join(places[kind] for kind in kinds)} again."
-    palette = {"content": content, "styles": [[id, weight] for id, weight in styles]}
-    return Added(held=held, palette=palette, kinds=tuple(kinds), message=message)
+    became = [*(places[kind] for kind in kinds), *(["a mask"] if masked else [])]
+    message = f"{name} is {' and '.join(became)} again."
+    return Added(held, palette=shown.palette, kinds=tuple(kinds), masks=masked, message=message)
+
+
+def _take_masks(service: Service, session: Session, picture: images.Picture) -> tuple[str, ...]:
+    """Hold a picture that is awaited as a mask, or as several; returns their ids."""
+    left, taken = session.awaited.take_masks(picture.content_hash)
+    for id, source in taken.items():
+        color = masks.split_color(source.name)[1]
+        plane = masks.of_color(picture, color) if color else mask_of(picture)
+        hash = "" if color else picture.content_hash
+        session.add_mask(replace(hold_mask(plane, service.limits.max_size, stem_of(source.name), hash), id=id))
+    session.awaited = left
+    return tuple(taken)
 
 
 def use_result(service: Service, session: Session, id: str) -> StoredPicture:
@@ -253,31 +264,35 @@ def use_result(service: Service, session: Session, id: str) -> StoredPicture:
 
 def repaired(session: Session, composition: Composition, shown: Composition) -> Composition:
     """Return a composition of pictures that are still held: those that are not leave it, or are as `shown`."""
-    styles = tuple((id, weight) for id, weight in composition.styles if session.holds(id))
+    regions = tuple(region for region in composition.regions if session.holds_mask(region.mask))
+    here = replace(composition, regions=regions)
+    for name, blend in here.blends.items():
+        styles = [(id, weight, *filter(session.holds_mask, part)) for id, weight, *part in blend if session.holds(id)]
+        here = here.with_blend(name, tuple(styles))
     content = composition.content if session.holds(composition.content) else shown.content
-    return replace(composition, content=content, styles=styles or shown.styles)
+    return replace(here, content=content, styles=here.styles or (() if regions else shown.styles))
 
 
-def restore_recipe(
-    service: Service, session: Session, written: Mapping[str, Any], *, current: str, styles: Styles = ()
-) -> Added:
+def restore_recipe(service: Service, session: Session, written: Mapping[str, Any], *, shown: Composition) -> Added:
     """Turn a recipe into a composition, with a message that tells what is missing; the session awaits that.
 
-    A look becomes the recipe of the current photo, at the size that it has.
+    A look becomes the recipe of the current photo, at the size that it has, and leaves its regions as they are.
 
     Raises:
-        ConfigError: the recipe makes no sense, or has regions.
+        ConfigError: the recipe makes no sense.
     """
-    message = "Settings restored from the picture."
+    message, kept = "Settings restored from the picture.", {}
     if "content" not in written:
-        look, photo = Look.from_json(written), session.picture(current)
+        look, photo = Look.from_json(written), session.picture(shown.content)
+        kept = {"regions": shown.regions, "feather": shown.feather}
         message = f"The look {look.name} is on."
         size = session.composition.size if session.composition else DEFAULT_SIZE
         written = look.recipe(Source(recipe_name(photo), photo.content_hash), size).to_json()
-    composition, recipe, missing = from_recipe(written, session.find, service.limits, fallback=current)
-    session.awaited = Awaited()
+    composition, recipe, missing = from_recipe(
+        written, session.find, service.limits, fallback=shown.content, find_mask=session.find_mask
+    )
+    composition, missing = _await(session, replace(composition, **kept), recipe, missing, shown.styles)
     if missing:
-        composition = _await(session, composition, recipe, styles)
         message += f" Not here: {', '.join(missing)}. Add {'it' if len(missing) == 1 else 'them'} to complete it."
     if composition.model not in service.backend.offered:
         message += f" Its quality, {QUALITIES[composition.model]}, is not installed here."
@@ -287,7 +302,7 @@ def restore_recipe(
     return Added(composition=composition, message=message)
 
 
-def wear(service: Service, session: Session, name: object, *, current: str) -> Added:
+def wear(service: Service, session: Session, name: object, *, shown: Composition) -> Added:
     """Put the current photo into a look that comes along.
 
     Raises:
@@ -295,28 +310,59 @@ def wear(service: Service, session: Session, name: object, *, current: str) -> A
     """
     if name not in looks.shipped():
         raise ConfigError(OUT_OF_DATE)
-    return restore_recipe(service, session, looks.find(str(name)).to_json(), current=current)
+    return restore_recipe(service, session, looks.find(str(name)).to_json(), shown=shown)
 
 
 def look_of(service: Service, session: Session, composition: Composition) -> dict[str, Any]:
-    """Return the look of a composition in JSON's types, named after its styles.
+    """Return the look of a composition, without its regions, in JSON's types, named after its styles.
 
     Raises:
         ConfigError: there is no style.
     """
-    recipe = recipe_of(service, session, composition, composition.size)
+    whole = tuple(style[:2] for style in composition.styles)
+    recipe = recipe_for(replace(composition, styles=whole, regions=()), session, size=composition.size)
     styles = [style.name.removeprefix(samples.PREFIX).rpartition(".") for style in recipe.styles]
     return Look.of(recipe, looks.fitting_name(" and ".join(stem or end for stem, _, end in styles))).to_json()
 
 
-def _await(session: Session, composition: Composition, recipe: Recipe, stand_ins: Styles) -> Composition:
-    """Let the session await what a recipe lacks; returns the composition for the meantime, with weights up to 1."""
-    has_style = [session.find(style.name, style.hash) is not None for style in recipe.styles]
-    has_content = session.find(recipe.content.name, recipe.content.hash) is not None
-    most = max(1.0, *(style.weight for style in recipe.styles))
-    styles = tuple((id, weight / most) for id, weight in composition.styles)
-    session.awaited = Awaited.of(recipe, has_content, has_style, most, () if styles else stand_ins)
-    return replace(composition, styles=styles or stand_ins)
+def _await(
+    session: Session, composition: Composition, recipe: Recipe, missing: list[str], stand_ins: Blend
+) -> tuple[Composition, list[str]]:
+    """Let the session await what a recipe lacks; returns the composition for the meantime, and all that is missing.
+
+    Where a picture is missing, weights are up to 1, as the page has them. For a mask an empty one is held, and for that
+    of a style's part one with everything inside.
+    """
+    parts = [style.mask for style in recipe.styles if style.mask is not None]
+    named = {id_of(source, session.find_mask): source for source in (*recipe.masks, *parts)}
+    gone = {id: source for id, source in named.items() if not session.holds_mask(id)}
+    names = {"": REST, REST: REST, **page_names(recipe)}
+    wanted, places = [], Counter[str]()
+    for style in recipe.styles:
+        region = names.get(style.region)
+        if region is None:
+            continue
+        if session.find(style.name, style.hash) is None:
+            part = () if style.mask is None else (id_of(style.mask, session.find_mask),)
+            wanted.append(AwaitedStyle(region, places[region], style.hash, style.weight, part))
+        places[region] += 1
+    content = "" if session.find(recipe.content.name, recipe.content.hash) else recipe.content.hash
+    stand_ins = stand_ins if places[REST] and not composition.styles else ()
+    if missing:
+        most = {name: 1.0 for name in composition.blends}
+        for style in recipe.styles:
+            if (region := names.get(style.region)) is not None:
+                most[region] = max(most[region], style.weight)
+        for name, blend in composition.blends.items():
+            composition = composition.with_blend(
+                name, tuple((id, weight / most[name], *part) for id, weight, *part in blend)
+            )
+        wanted = [replace(style, weight=style.weight / most[style.region]) for style in wanted]
+    for id, source in gone.items():
+        session.add_mask(awaited_mask(id, source.name, source.hash, inside=source in parts))
+    session.awaited = Awaited(content, tuple(wanted), gone, stand_ins)
+    missing = [*missing, *dict.fromkeys(source.name[:80] for source in gone.values())]
+    return replace(composition, styles=composition.styles or stand_ins), missing
 
 
 def uploads(session: Session) -> dict[str, dict[str, str]]:

@@ -14,30 +14,36 @@ from typing import Any, Literal, get_type_hints
 import gradio as gr
 from gradio.events import api
 
-from wctstyle import images, looks, samples
-from wctstyle.demo import choosing
-from wctstyle.demo.actions import Service, opacity, recipe_of
-from wctstyle.demo.calls import Check, Picture, typed
-from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT, Composition, compose, from_recipe, recipe_name
-from wctstyle.demo.downloads import FORMATS, RESULT, write
+from wctstyle import images, looks, masks, samples
+from wctstyle.demo import choosing, clips
+from wctstyle.demo.actions import Service, opacity
+from wctstyle.demo.calling import Taker
+from wctstyle.demo.calls import Check, Picture, RegionPart, typed
+from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT
+from wctstyle.demo.downloads import FORMATS, write
 from wctstyle.demo.friendly import friendly
-from wctstyle.demo.optimising import Progress, submit
+from wctstyle.demo.masking import ready_made, scribbled
+from wctstyle.demo.optimising import submit
 from wctstyle.demo.page import LIVE_JOBS
-from wctstyle.demo.pictures import decode, public_name, take_upload
+from wctstyle.demo.pictures import decode
+from wctstyle.demo.recipes import RESULT, from_recipe, recipe_for, recipe_name
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
-from wctstyle.settings import DEFAULT_STROKE_SCALE, Settings
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_STROKE_SCALE, Settings, checked_number
+from wctstyle.video.clips import Cut
+from wctstyle.video.extras import missing
 
 FOLLOW_SECONDS = 0.1
-"""How often a call looks for news of its optimisation."""
+"""How often a call looks for news of its run."""
 
 FOLLOWERS = 16
-"""Calls that may wait for their optimisation at a time: each takes a thread."""
+"""Calls that may wait for their run at a time: each takes a thread."""
 
 FormatName = Literal["PNG", "JPEG", "WebP"]
+KindName = Literal[tuple(masks.READY)]  # pyright: ignore[reportInvalidTypeForm]
 
 
 def dials(**changed: Any) -> list[inspect.Parameter]:
@@ -62,11 +68,31 @@ DIALS = """
         """
 
 
+PARTS = [
+    inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+    for name, default, kind in (
+        ("style_masks", None, list[dict | None] | None),
+        ("regions", None, list[RegionPart] | None),
+        ("feather", DEFAULT_FEATHER, float),
+    )
+]
+"""The arguments that say what counts where."""
+
+PARTS_TEXT = """
+        style_masks: one per style, a file that is white where the style counts, or null. regions: parts of the photo
+        with styles of their own, each {"mask", "name", "styles", "weights", "style_masks", "strength", "detail", ...};
+        mask is a file, white inside, or ready:KIND; strength is a factor, the other dials are null where they are as
+        outside; without styles the photo stays there. styles are those of all that lies in no region, and may be empty
+        then. feather 0..0.1: how far masks are softened, as a share of the photo's long side.
+        """
+
+
 class Endpoints:
     """The endpoints of one demo. Each call is a session of its own that ends with it."""
 
     def __init__(self, service: Service, upload_folder: str, export_folder: Path) -> None:
-        self.service, self.upload_folder, self.export_folder = service, upload_folder, export_folder
+        self.service, self.export_folder = service, export_folder
+        self.take = Taker(service, upload_folder)
 
     def connect(self) -> Mapping[str, Check]:
         """Register all endpoints with the current `gr.Blocks`; returns the checks of their arguments, by name."""
@@ -74,15 +100,18 @@ class Endpoints:
         calls = {
             "samples": typed(self.samples),
             "looks": typed(self.looks),
-            "stylize": typed(self.stylize, dials(), DIALS),
-            "compare": typed(self.compare),
+            "stylize": typed(self.stylize, [*PARTS, *dials()], PARTS_TEXT + DIALS),
+            "compare": typed(self.compare, PARTS, PARTS_TEXT),
+            "mask": typed(self.mask),
             "suggest": typed(self.suggest),
             "recipe": typed(self.recipe),
         }
         for name, call in calls.items():
             api(friendly(call), api_name=name, **quick)
-        calls["optimise"] = typed(self.optimise, dials(size=384), DIALS)
+        calls["optimise"] = typed(self.optimise, [*PARTS, *dials(size=384)], PARTS_TEXT + DIALS)
         api(calls["optimise"], api_name="optimise", concurrency_id="follow", concurrency_limit=FOLLOWERS)
+        calls["video"] = typed(self.video, [PARTS[0], *dials()], DIALS)
+        api(calls["video"], api_name="video", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         return {name: call.check for name, call in calls.items()}  # pyright: ignore[reportFunctionMemberAccess]
 
     # ------------------------------------------------------------------------------------------------ the endpoints
@@ -122,9 +151,9 @@ class Endpoints:
         left out. quality: of JPEG and WebP.
         """
         session = self._session()
-        composition = self._composition(session, content, styles, weights, dials)
+        composition = self.take.composition(session, content, styles, weights, **dials)
         made = self.service.backend.render(session, composition)
-        recipe = recipe_of(self.service, session, composition, max(made.image.shape[:2]))
+        recipe = recipe_for(composition, session, size=max(made.image.shape[:2]))
         picture = images.Picture(made.image, opacity(self.service, session, composition))
         return self._file(picture, recipe, format, quality), _report(picture, recipe, seconds=made.seconds)
 
@@ -148,7 +177,7 @@ class Endpoints:
         """
         session, progress = self._session(), gr.Progress()
         try:
-            composition = friendly(self._composition)(session, content, styles, weights, dials)
+            composition = friendly(self.take.composition)(session, content, styles, weights, **dials)
             run = friendly(submit)(self.service, session, composition, steps, method, start)
             for now in _follow(run):
                 progress((now.step, now.steps), desc=now.text)
@@ -167,6 +196,45 @@ class Endpoints:
         finally:
             session.close()
 
+    def video(
+        self,
+        file: dict,
+        styles: list[Picture],
+        weights: list[float] | None = None,
+        calm: float = DEFAULT_CALM,
+        start: float = 0.0,
+        end: float | None = None,
+        **dials: Any,
+    ) -> Iterator[dict]:
+        """Paint a clip after one style or a blend. Streams {"frame", "frames", "fps", "text"} as frames are painted.
+
+        The last item has "file", an MP4 with the clip's sound. frames is 0 where nobody knows. file: an uploaded video
+        or animated picture. calm 0..1: 0 paints every frame by itself. start, end: the part that is painted, in
+        seconds. style_masks: one per style, a file that is white where the style counts, or null.
+        """
+        session, progress = self._session(), gr.Progress()
+        try:
+            run = friendly(self._video)(session, file, styles, weights, calm=calm, start=start, end=end, **dials)
+            for now in _follow(run):
+                progress((now.step, now.steps or None), desc=now.text)
+                report = {"frame": now.step, "frames": now.steps, "fps": round(now.fps, 3), "text": now.text}
+                yield report if now.file is None else {**report, "file": _named(now.file)}
+        finally:
+            session.close()
+
+    def _video(
+        self, session: Session, file: dict, *blend: Any, calm: float, start: float, end: float | None, **dials: Any
+    ) -> Run:
+        """Put a video in line."""
+        if lacking := missing():
+            raise ConfigError(lacking)
+        limits, folders = self.service.limits, (self.take.upload_folder, self.export_folder)
+        composition = self.take.composition(session, FIRST_CONTENT, *blend, regions=None, feather=0.0, **dials)
+        cut = Cut(checked_number("start", start, 0), None if end is None else checked_number("end", end, 0))
+        path = clips.take_clip(file.get("path"), file.get("orig_name"), *folders, limits, keep=True)
+        clip = clips.open_upload(limits, path, composition.size, cut)
+        return clips.submit(self.service, session, composition, clip, calm)
+
     def compare(
         self,
         result: Picture,
@@ -174,6 +242,7 @@ class Endpoints:
         styles: list[Picture],
         weights: list[float] | None = None,
         stroke_scale: float = DEFAULT_STROKE_SCALE,
+        **parts: Any,
     ) -> dict:
         """Measure how near a picture is to a blend and to a photo, with the network of Optimise.
 
@@ -181,11 +250,34 @@ class Endpoints:
         null where sizes differ.
         """
         session = self._session()
-        held = session.picture(self._take(session, result))
+        held = session.picture(self.take.picture(session, result))
         longest = min(max(held.pixels.shape[:2]), self.service.limits.max_size)
         dials = {"size": longest, "stroke_scale": stroke_scale, "model": None}
-        composition = self._composition(session, content, styles, weights, dials)
+        composition = self.take.composition(session, content, styles, weights, **dials, **parts)
         return self.service.backend.figures(session, composition, held.as_content(longest).rgb)
+
+    def mask(
+        self,
+        content: Picture,
+        kind: KindName | None = None,  # pyright: ignore[reportInvalidTypeForm]
+        scribble: dict | None = None,
+    ) -> dict:
+        """Make the mask of a region of a photo: white inside. Returns the file.
+
+        kind: what is found in the photo. scribble: a picture with transparency, green on some of what is inside, red on
+        some of what is outside. One of them is given.
+        """
+        if (kind is None) == (scribble is None):
+            raise ConfigError("give one of kind and scribble")
+        session = self._session()
+        photo = session.picture(self.take.picture(session, content)).as_content(self.service.limits.max_size)
+        if kind is not None:
+            plane = ready_made(kind, photo)
+        else:
+            marks = decode(self.take.read(scribble or {}), self.service.limits)
+            plane = scribbled(marks, photo)
+        path = Path(tempfile.mkdtemp(dir=self.export_folder)) / "mask.png"
+        return _named(images.save(path, plane))
 
     def suggest(self, content: Picture, styles: list[Picture] | None = None) -> list[dict]:
         """Order styles by how like a photo they are in colors and textures, whatever their contrast; nearest first.
@@ -197,8 +289,8 @@ class Endpoints:
         styles = [samples.PREFIX + name for name in samples.names("style")] if styles is None else styles
         if sum(isinstance(style, dict) for style in styles) > most:
             raise ConfigError(f"styles has too many uploaded files; choose from up to {most} at a time")
-        photo = session.picture(self._take(session, content))
-        taken = choosing.check_choice(self.service, [self._take(session, style) for style in styles])
+        photo = session.picture(self.take.picture(session, content))
+        taken = choosing.check_choice(self.service, [self.take.picture(session, style) for style in styles])
         held = [session.picture(id) for id in taken]
         ordered = choosing.nearest(self.service, photo, held, self.service.backend.model)
         return [
@@ -207,7 +299,7 @@ class Endpoints:
 
     def recipe(self, picture: dict) -> dict:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
-        data = self._read(picture)
+        data = self.take.read(picture)
         written = looks.parsed(data)
         if written is None:
             decode(data, self.service.limits)  # what is no picture is refused
@@ -220,42 +312,14 @@ class Endpoints:
     def _session(self) -> Session:
         return Session(f"api:{uuid.uuid4().hex}", self.service.limits)
 
-    def _read(self, picture: dict) -> bytes:
-        """Read an upload. Equal files share one path in Gradio, so it is left to other calls, and to the sweep."""
-        return take_upload(picture.get("path"), self.upload_folder, self.service.limits, keep=True)
-
-    def _take(self, session: Session, picture: Picture) -> str:
-        """Return the id of a sample, or of an upload that the session holds from now on."""
-        if isinstance(picture, str):
-            if not picture.startswith(samples.PREFIX):
-                raise ConfigError(f"a picture is an uploaded file or sample:NAME, got {public_name(picture)!r}")
-            return session.picture(picture).id
-        return session.add(decode(self._read(picture), self.service.limits), public_name(picture.get("orig_name"))).id
-
-    def _composition(
-        self,
-        session: Session,
-        content: Picture,
-        styles: list[Picture],
-        weights: list[float] | None,
-        dials: dict[str, Any],
-    ) -> Composition:
-        if not 1 <= len(styles) <= self.service.limits.styles:
-            raise ConfigError(f"styles must be a list of 1 to {self.service.limits.styles} pictures")
-        weights = [1.0] * len(styles) if weights is None else weights
-        if len(weights) != len(styles):
-            raise ConfigError(f"weights must be a list of as many numbers as there are styles ({len(styles)})")
-        palette = {
-            "content": self._take(session, content),
-            "styles": [[self._take(session, s), w] for s, w in zip(styles, weights, strict=True)],
-        }
-        model = self.service.backend.model if dials["model"] is None else dials["model"]
-        return compose(self.service.limits, palette, **{**dials, "model": model})
-
     def _file(self, picture: images.Picture, recipe: Recipe, format: str, quality: int) -> dict[str, Any]:
         folder = Path(tempfile.mkdtemp(dir=self.export_folder))
         path = write(folder / f"stylized.{FORMATS[format]}", picture.rgb, picture.alpha, quality=quality, recipe=recipe)
-        return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+        return _named(path)
+
+
+def _named(path: Path) -> dict[str, Any]:
+    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
 
 
 def _report(picture: images.Picture, recipe: Recipe, *, seconds: float) -> dict[str, Any]:
@@ -263,7 +327,7 @@ def _report(picture: images.Picture, recipe: Recipe, *, seconds: float) -> dict[
     return {"seconds": round(seconds, 4), **size, "recipe": recipe.to_json()}
 
 
-def _follow(run: Run) -> Iterator[Progress]:
+def _follow(run: Run) -> Iterator[Any]:
     """Yield what a run makes, and raise what ended it."""
     seen = None
     while True:

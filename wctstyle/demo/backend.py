@@ -18,13 +18,16 @@ from wctstyle import images, weights
 from wctstyle.codes import StyleCode
 from wctstyle.compilation import forget_programs
 from wctstyle.cutout import visible_sides
-from wctstyle.demo.composition import Composition
+from wctstyle.demo.composition import FACES, Composition
+from wctstyle.demo.masking import Part, kind_of, ready_made
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.demo.sessions import Session
-from wctstyle.errors import ConfigError, WeightsError
+from wctstyle.errors import ConfigError, ImageError, WeightsError
+from wctstyle.inputs import Strokes, feathered, style_sides
 from wctstyle.optimizer import Optimizer
 from wctstyle.recent import Recent
-from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, DEFAULT_STROKE_SCALE
+from wctstyle.regions import Region, Style, named_regions, shares
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.stylizer import Stylizer
 
 log = logging.getLogger("wctstyle.demo")
@@ -33,7 +36,7 @@ CODE_BYTES = 96 * 2**20
 """Memory for encoded pictures of all sessions and models."""
 
 PIXEL_BYTES = 32 * 2**20
-"""Memory for photos at the sizes that were asked for last."""
+"""Memory for photos at the sizes that were asked for last, and as much for masks."""
 
 _T = TypeVar("_T")
 
@@ -107,6 +110,7 @@ class Backend:
         self._stylizers: dict[str, Stylizer] = {first.model: first}
         self._optimizers: dict[str, Optimizer] = {}
         self._making = threading.Lock()
+        self._planes: Recent[np.ndarray] = Recent(PIXEL_BYTES, lambda plane: plane.nbytes)
         self._pixels: Recent[images.Picture] = Recent(PIXEL_BYTES, lambda picture: picture.rgb.nbytes)
 
     def stylizer(self, model: str) -> Stylizer:
@@ -143,38 +147,83 @@ class Backend:
         """Return a content, with its opacity, at a long side of at most `size`: photos are never enlarged."""
         return self._pixels.get((held.content_hash, size), lambda: held.as_content(size))
 
-    def styles_rgb(
-        self, session: Session, composition: Composition, photo: images.Picture
-    ) -> list[tuple[np.ndarray, float]]:
-        """Return the style pictures of a composition at the size for a result of this photo, with their weights."""
-        result, scale = max(visible_sides(photo)), composition.stroke_scale
-        return [(session.picture(id).as_style(result, scale), weight) for id, weight in composition.styles]
-
     def style_code(
-        self, held: StoredPicture, result: int, model: str, stroke_scale: float = DEFAULT_STROKE_SCALE
+        self, held: StoredPicture, sides: tuple[int, int], model: str, part: Part | None = None
     ) -> StyleCode:
-        """Measure a style for a result of this long side once."""
-        key = f"{held.content_hash} {result} {stroke_scale}"
-        return self.stylizer(model).style_of(key, lambda: held.as_style(result, stroke_scale))
+        """Measure a style, or the part of it inside a mask, at these sides (`inputs.style_sides`) once."""
+        key = f"{held.content_hash} {sides} {'' if part is None else part.key}"
+        return self.stylizer(model).style_of(key, lambda: held.as_style(sides, part and part.plane()))
+
+    def regions(
+        self,
+        session: Session,
+        composition: Composition,
+        photo: images.Picture,
+        style: Callable[[StoredPicture, tuple[int, int], Part | None], Any],
+        *,
+        found_in: images.Picture | None = None,
+    ) -> list[Region]:
+        """Put the styles of a composition into its regions, as a command does (`inputs.regions_for`).
+
+        `style` brings a picture to its sides, with the mask of its part. Masks that are found in the photo may be found
+        in another size of it.
+
+        Raises:
+            ConfigError: a picture or mask is not kept any more.
+            ImageError: a ready-made mask is not found in the photo.
+        """
+        specs, dials, feather = composition.specs, composition.region_dials, composition.feather
+        sides = style_sides(specs, dials, Strokes(stroke_scale=composition.stroke_scale), max(visible_sides(photo)))
+        named = []
+        for spec, side in zip(specs, sides, strict=True):
+            held = session.picture(spec.source)
+            part = part_of(session, held, spec.mask) if spec.mask else None
+            named.append((style(held, side, part), spec.weight, spec.region))
+
+        def found(kind: str) -> np.ndarray:
+            at = found_in or photo
+            return self._planes.get((kind, at.content_hash), lambda: ready_made(kind, at))
+
+        def softened(id: str) -> np.ndarray:
+            held = None if kind_of(id) else session.mask(id)
+            key = (id, held and held.key, photo.content_hash, feather)
+            return self._planes.get(key, lambda: feathered(held.plane if held else found(kind_of(id)), photo, feather))
+
+        def faces() -> np.ndarray | None:
+            try:
+                return softened(FACES)
+            except ImageError:
+                return None
+
+        masks = {name: softened(id) for name, id in composition.region_masks.items()}
+        return named_regions(named, masks, faces, dials)
+
+    def pictured(self, session: Session, composition: Composition, photo: images.Picture, **found: Any) -> list[Region]:
+        """Do as `regions`, with the styles as pictures."""
+
+        def style(held: StoredPicture, sides: tuple[int, int], part: Part | None) -> Style:
+            return held.as_style(sides, part and part.plane())
+
+        return self.regions(session, composition, photo, style, **found)
 
     def render(self, session: Session, composition: Composition) -> Rendered:
         """Make the picture of a composition.
 
         Raises:
-            ConfigError: there is no style, a picture is not kept any more, or the model is not offered here.
+            ConfigError: there is no style, a picture or mask is not kept any more, or the model is not offered here.
+            ImageError: a ready-made mask is not found in the photo.
         """
-        if not composition.styles:
-            raise ConfigError("There is no style in the blend. Add one from the gallery or your own.")
+        composition.check_styled()
         start = time.perf_counter()
         with self.priority.quick():
             stylizer = self.stylizer(composition.model)
             photo = self.content(session.picture(composition.content), composition.size)
-            longest, scale = max(visible_sides(photo)), composition.stroke_scale
-            blend = [
-                (self.style_code(session.picture(id), longest, composition.model, scale), weight)
-                for id, weight in composition.styles
-            ]
-            result = stylizer.stylize(photo, blend, composition.settings)
+
+            def code(held: StoredPicture, sides: tuple[int, int], part: Part | None) -> StyleCode:
+                return self.style_code(held, sides, composition.model, part)
+
+            regions = self.regions(session, composition, photo, code)
+            result = stylizer.stylize(photo, regions, composition.settings)
         return Rendered(result.image, time.perf_counter() - start, result.first_of_size)
 
     def warm(self, styles: int, shapes: Sequence[tuple[int, int]] = ()) -> None:
@@ -194,25 +243,44 @@ class Backend:
     def forget(self) -> None:
         """Drop what is encoded and compiled: what is needed next takes a moment longer."""
         self._pixels.clear()
+        self._planes.clear()
         for kept in (*self._stylizers.values(), *self._optimizers.values()):
             kept.forget()
         forget_programs()
 
     def figures(self, session: Session, composition: Composition, image: np.ndarray) -> dict[str, Any]:
-        """Measure a result against its content and its blend: `Optimizer.figures`, with one network for all results.
+        """Measure a result against its content and its styles: `Optimizer.figures`, with one network for all results.
 
-        Content and SSIM are None where the photo has another size, style is None and has no levels where every weight
-        is 0.
+        Content and SSIM are None where the photo has another size. Style, the mean of all regions with styles by their
+        areas, is None and has no levels where every weight is 0 or no region with a style covers any of the photo.
         """
         longest = max(image.shape[:2])
         photo = self.content(session.picture(composition.content), longest)
         same = image.shape == photo.rgb.shape
-        styles = self.styles_rgb(session, composition, photo if same else images.Picture(image))
+        shown = photo if same else images.Picture(image)
+        regions = self.pictured(session, composition, shown, found_in=photo)
         judge = self.optimizer(DEFAULT_OPTIMIZER_MODEL)
-        styled = any(weight > 0 for _, weight in styles)
-        figures = judge.figures(image, photo if same else image, styles if styled else [(image, 1.0)])
+        styled = _covered(regions, shown)
+        figures = judge.figures(image, shown, regions if styled else [(image, 1.0)])
         if not same:
             figures |= {"content": None, "ssim": None}
         elif math.isnan(figures["ssim"]):
             figures["ssim"] = None
         return figures if styled else {**figures, "style": None, "style_by_level": []}
+
+
+def part_of(session: Session, style: StoredPicture, id: str) -> Part:
+    """Return the part of a style by the id of its mask, which may be found in the style."""
+    if kind := kind_of(id):
+        return Part(id, lambda: ready_made(kind, images.load(style.pixels), style.name))
+    mask = session.mask(id)
+    return Part(mask.key, lambda: mask.plane)
+
+
+def _covered(regions: Sequence[Region], photo: images.Picture) -> bool:
+    """Say whether a style has any of a photo."""
+    planes = shares(regions, photo.height, photo.width)
+    return any(
+        (plane is None or plane.any()) and any(weight > 0 for _, weight in region.styles)
+        for region, plane in zip(regions, planes, strict=True)
+    )

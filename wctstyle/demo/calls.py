@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from wctstyle.demo.friendly import friendly
 from wctstyle.errors import ConfigError
+from wctstyle.inputs import RegionSpec
 
 Picture = str | dict
 """`sample:NAME`, or an uploaded file as `gradio_client.handle_file` or POST /upload names it."""
+
+RegionPart = dict[str, Any]
+"""A region, with the arguments of `region`."""
+
+
+def region(
+    mask: Picture,
+    name: str | None = None,
+    styles: list[Picture] | None = None,
+    weights: list[float] | None = None,
+    style_masks: list[dict | None] | None = None,
+) -> None:
+    """Have the arguments of a region; the fields of `RegionSpec` come after them."""
+
+
+def _dials() -> list[inspect.Parameter]:
+    kinds = get_type_hints(RegionSpec)
+    return [
+        inspect.Parameter(dial.name, inspect.Parameter.KEYWORD_ONLY, default=dial.default, annotation=kinds[dial.name])
+        for dial in dataclasses.fields(RegionSpec)
+    ]
+
 
 WORDS: dict[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),
@@ -20,6 +44,8 @@ WORDS: dict[Any, tuple[str, str]] = {
     str: ("a text", "texts"),
     dict: ("an uploaded file", "uploaded files"),
     Picture: ("an uploaded file or sample:NAME", "uploaded files or sample:NAME"),
+    dict | None: ("an uploaded file or null", "uploaded files or null"),
+    RegionPart: ("a region", "regions"),
 }
 """What values of a type are called, one and several."""
 
@@ -76,7 +102,16 @@ def checked(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[s
         value = given.setdefault(name, parameter.default)
         if not _fits(value, parameter.annotation):
             raise ConfigError(f"{name} is {repr(value)[:80]}, must be {_wanted(parameter.annotation)}.")
+        if value and list[RegionPart] in get_args(parameter.annotation):
+            given[name] = [_checked_region(f"{name}[{at}]", part) for at, part in enumerate(value)]
     return given
+
+
+def _checked_region(what: str, part: RegionPart) -> RegionPart:
+    try:
+        return checked(REGION, (), part)
+    except ConfigError as error:
+        raise ConfigError(f"{what}: {error}") from error
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -86,6 +121,8 @@ def _fits(value: Any, kind: Any) -> bool:
         return value in parts
     if get_origin(kind) is list:
         return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict)
     if parts:
         return any(_fits(value, part) for part in parts)
     if kind in (int, float):
@@ -103,3 +140,8 @@ def _wanted(kind: Any) -> str:
     if kind in WORDS:
         return WORDS[kind][0]
     return _wanted(next(part for part in get_args(kind) if part is not NoneType))
+
+
+_own = inspect.signature(region, eval_str=True)
+REGION = _own.replace(parameters=[*_own.parameters.values(), *_dials()])
+"""The arguments of a region."""

@@ -14,7 +14,8 @@ from wctstyle.demo.optimising import GIVE_WAY_SECONDS
 from wctstyle.demo.pictures import StoredPicture, address
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
-from wctstyle.settings import SUGGEST_SIDE
+from wctstyle.regions import REST
+from wctstyle.settings import SUGGEST_SIDE, style_long_side
 
 
 def check_choice(service: Service, ids: Any) -> list[str]:
@@ -32,15 +33,23 @@ def check_choice(service: Service, ids: Any) -> list[str]:
 
 
 def tried(
-    service: Service, session: Session, composition: Composition, ids: Sequence[str], stop: Callable[[], bool]
+    service: Service,
+    session: Session,
+    composition: Composition,
+    ids: Sequence[str],
+    stop: Callable[[], bool],
+    region: object = REST,
 ) -> Iterator[dict[str, str]]:
-    """Paint the photo small in each style alone, with the dials as they are; yields all pictures so far, by id.
+    """Paint the photo small with each style alone in a region, or in the rest; yields all pictures so far, by id.
+
+    The dials, and the styles of other regions, are as they are.
 
     Steps aside for pictures that others wait for, and ends before the next picture once `stop` says so. The photo is
     encoded once: it is not composed smaller still. Styles that are not held any more are left out.
     """
     settings = replace(composition.settings, look=0)
     base = replace(composition, settings=settings, size=min(SUGGEST_SIDE, service.limits.max_size))
+    where = region if isinstance(region, str) and region in composition.blends else REST
     made: dict[str, str] = {}
     for id in ids:
         service.backend.priority.give_way(GIVE_WAY_SECONDS)
@@ -48,7 +57,7 @@ def tried(
             return
         if not session.holds(id):
             continue
-        image = service.backend.render(session, replace(base, styles=((id, 1.0),))).image
+        image = service.backend.render(session, base.with_blend(where, ((id, 1.0),))).image
         made[id] = address(image, opacity(service, session, base))
         yield dict(made)
 
@@ -60,5 +69,5 @@ def nearest(
     backend = service.backend
     content = backend.content(photo, min(SUGGEST_SIDE, service.limits.max_size))
     longest = max(visible_sides(content))
-    codes = [backend.style_code(style, longest, model) for style in styles]
+    codes = [backend.style_code(style, (style_long_side(longest), longest), model) for style in styles]
     return sorted((far, place) for place, far in enumerate(backend.stylizer(model).distances(content, codes)))

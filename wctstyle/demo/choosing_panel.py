@@ -49,9 +49,10 @@ class ChoosingPanel:
             return session.trying != turn or session.closed.is_set()
 
         with refusals("_try", session):
-            ids = choosing.check_choice(self.service, (event._data or {}).get("styles"))
+            asked = event._data or {}
+            ids = choosing.check_choice(self.service, asked.get("styles"))
             composition = self.page._composition(palette, *values)
-            for made in choosing.tried(self.service, session, composition, ids, stop):
+            for made in choosing.tried(self.service, session, composition, ids, stop, asked.get("region")):
                 yield {"turn": turn, "made": made, "done": False}
         if not stop():
             yield {"turn": turn, "made": made, "done": True}

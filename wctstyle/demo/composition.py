@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wctstyle import samples
+from wctstyle import masks
 from wctstyle.demo.limits import Limits
-from wctstyle.demo.pictures import StoredPicture
+from wctstyle.demo.masking import is_mask
 from wctstyle.errors import ConfigError
-from wctstyle.recipe import Optimisation, Recipe
+from wctstyle.inputs import RegionSpec, RegionSpecs, StyleSpec
+from wctstyle.regions import FACE, NAME, NOT_IN_NAMES, REST
 from wctstyle.settings import (
+    DEFAULT_FEATHER,
     DEFAULT_MODEL,
     DEFAULT_STROKE_SCALE,
     MAX_SIDE,
     Settings,
     checked_model,
-    optimizer_model,
     style_long_side,
 )
-from wctstyle.sources import Source, StyleSource
 
 FIRST_CONTENT = "sample:astronaut"
 FIRST_STYLES = (("sample:impasto-night", 0.6), ("sample:stained-glass", 0.4))
@@ -42,28 +41,95 @@ DEFAULTS: dict[str, Any] = {
 }
 """The dials of the page and of the API, by name; `refine` is what Optimise is for."""
 
+MAX_REGIONS = 8
+MAX_NAME = 24
+"""Most characters of a region's name."""
+
+FACES = masks.PREFIX + FACE
+"""The mask of the region `FACE`, which has no file in a command."""
+
+KEPT_FACES = "faces kept"
+"""What that region is called in a command where it has no style."""
+
+BUILT_IN = {REST: "all that lies in no region", FACE: "the faces that are found"}
+
 OUT_OF_DATE = "The page is out of date. Please load it again."
+
+
+Blend = tuple[tuple[str, float, *tuple[str, ...]], ...]
+"""Styles by id, each with its weight and, where only a part of it counts, the id of that part's mask."""
+
+
+@dataclass(frozen=True)
+class PageRegion:
+    """A part of the photo: its name, the id of its mask, its styles and its dials."""
+
+    name: str
+    mask: str
+    styles: Blend = ()
+    dials: RegionSpec = RegionSpec()
 
 
 @dataclass(frozen=True)
 class Composition:
     """Content and styles by id, weights, settings, long side of the result in pixels, stroke scale, and model.
 
-    stroke_scale: long side of the style pictures by that of the result.
+    styles: of all that lies in none of the regions. stroke_scale: long side of the style pictures by that of the
+    result. feather: how far masks are softened (`RegionSpecs`).
     """
 
     content: str = FIRST_CONTENT
-    styles: tuple[tuple[str, float], ...] = FIRST_STYLES
+    styles: Blend = FIRST_STYLES
     settings: Settings = field(default_factory=Settings)
     size: int = DEFAULT_SIZE
     stroke_scale: float = DEFAULT_STROKE_SCALE
     model: str = DEFAULT_MODEL
+    regions: tuple[PageRegion, ...] = ()
+    feather: float = DEFAULT_FEATHER
 
     @property
-    def shares(self) -> tuple[float, ...]:
-        """Weights normalised to a sum of 1; all 0 where there is no style."""
-        total = sum(weight for _, weight in self.styles)
-        return tuple(weight / total if total else 0.0 for _, weight in self.styles)
+    def blends(self) -> dict[str, Blend]:
+        """The styles of the rest (`REST`) and of every region, by name."""
+        return {REST: self.styles, **{region.name: region.styles for region in self.regions}}
+
+    def with_blend(self, name: str, styles: Blend) -> Composition:
+        """Return it with other styles of a region, or of the rest."""
+        if name == REST:
+            return dataclasses.replace(self, styles=styles)
+        regions = (dataclasses.replace(own, styles=styles) if own.name == name else own for own in self.regions)
+        return dataclasses.replace(self, regions=tuple(regions))
+
+    @property
+    def masks(self) -> set[str]:
+        """The ids of all masks, of regions and of parts of styles."""
+        parts = {mask for blend in self.blends.values() for _, _, *part in blend for mask in part}
+        return parts | {region.mask for region in self.regions}
+
+    @property
+    def specs(self) -> list[StyleSpec]:
+        """All styles, those of the rest first, as a command names them: source and mask are ids."""
+        styles = [("", style) for style in self.styles]
+        styles += [(_named(region), style) for region in self.regions for style in region.styles]
+        return [StyleSpec(id, weight, region, *part) for region, (id, weight, *part) in styles]
+
+    @property
+    def region_masks(self) -> dict[str, str]:
+        """The ids of the masks of regions, by their names in a command; not of `FACE`, which needs none there."""
+        return {_named(region): region.mask for region in self.regions if _named(region) != FACE}
+
+    @property
+    def region_dials(self) -> dict[str, RegionSpec]:
+        """The dials of regions that have a style, by their names in a command."""
+        return {_named(region): region.dials for region in self.regions if region.styles}
+
+    def check_styled(self) -> None:
+        """Check that there is a style anywhere.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if not any(self.blends.values()):
+            raise ConfigError("There is no style in the blend. Add one from the gallery or your own.")
 
     @property
     def dials(self) -> dict[str, Any]:
@@ -72,8 +138,26 @@ class Composition:
 
     @property
     def palette(self) -> dict[str, Any]:
-        """Content and styles as the page keeps them."""
-        return {"content": self.content, "styles": [[id, weight] for id, weight in self.styles]}
+        """Content, styles and regions as the page keeps them."""
+        return {
+            "content": self.content,
+            "styles": [list(style) for style in self.styles],
+            "regions": [
+                {
+                    "name": region.name,
+                    "mask": region.mask,
+                    "styles": [list(style) for style in region.styles],
+                    "dials": dataclasses.asdict(region.dials),
+                }
+                for region in self.regions
+            ],
+            "feather": self.feather,
+        }
+
+
+def _named(region: PageRegion) -> str:
+    """Return the name of a region in a command; without a style, `FACE` is a region with a mask."""
+    return KEPT_FACES if region.name == FACE and not region.styles else region.name
 
 
 def _number(value: Any, what: str) -> float:
@@ -89,25 +173,74 @@ def _pixels(value: Any, what: str, least: int, most: int) -> int:
     return int(number)
 
 
-def read_palette(palette: Any, limits: Limits) -> tuple[str, tuple[tuple[str, float], ...]]:
-    """Check what the page sends of content and styles: {"content": id, "styles": [[id, weight], ...]}.
+def check_name(name: Any, mask: str) -> str:
+    """Return the name of a region that has this mask.
 
     Raises:
-        ConfigError: it has another form, too many styles, or a weight that is none.
+        ConfigError: it cannot be one.
+    """
+    if not isinstance(name, str):
+        raise ConfigError(OUT_OF_DATE)
+    if not NAME.fullmatch(name) or not name.isprintable() or len(name) > MAX_NAME:
+        raise ConfigError(
+            f"A region cannot be called {name[:40]!r}. Names have 1 to {MAX_NAME} characters, none of "
+            f"{' '.join(NOT_IN_NAMES)}, and no space at an end."
+        )
+    if name == REST or (name == FACE and mask != FACES):
+        raise ConfigError(f"A region cannot be called {name!r}: that is the name of {BUILT_IN[name]}.")
+    return name
+
+
+def read_palette(palette: Any, limits: Limits) -> Composition:
+    """Check what the page sends of content, styles and regions, in the form of `Composition.palette`.
+
+    Raises:
+        ConfigError: it has another form, too many styles or regions, or a weight, name or dial that is none.
     """
     try:
-        content = palette["content"]
-        styles = tuple((id, _number(weight, "weight of a style")) for id, weight in palette["styles"])
-    except (KeyError, TypeError, ValueError) as error:
+        content, regions = palette["content"], palette.get("regions", [])
+        feather = palette.get("feather", DEFAULT_FEATHER)
+        if not isinstance(content, str):
+            raise ConfigError(OUT_OF_DATE)
+        if len(regions) > MAX_REGIONS:
+            raise ConfigError(f"{len(regions)} regions are too many; a photo here takes up to {MAX_REGIONS}.")
+        blend = _read_blend(palette["styles"], limits)
+        found = tuple(_read_region(region, limits) for region in regions)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(OUT_OF_DATE) from error
-    if not isinstance(content, str) or not all(isinstance(id, str) for id, _ in styles):
-        raise ConfigError(OUT_OF_DATE)
-    if len(styles) > limits.styles:
-        raise ConfigError(f"{len(styles)} styles are too many; a blend here takes up to {limits.styles}.")
-    for _, weight in styles:
+    names = [region.name for region in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"Two regions are called {name!r}. Give each its own name.")
+    feather = RegionSpecs(feather=_number(feather, "feather")).feather
+    return Composition(content, blend, regions=found, feather=feather)
+
+
+def _read_blend(written: Any, limits: Limits) -> Blend:
+    if len(written) > limits.styles:
+        raise ConfigError(f"{len(written)} styles are too many; a blend here takes up to {limits.styles}.")
+    styles = []
+    for id, weight, *part in written:
+        if not isinstance(id, str) or len(part) > 1 or not all(map(is_mask, part)):
+            raise ConfigError(OUT_OF_DATE)
+        weight = _number(weight, "weight of a style")
         if not 0 <= weight < float("inf"):
             raise ConfigError(f"weight of a style is {weight:g}, must be a number >= 0")
-    return content, styles
+        styles.append((id, weight, *part))
+    return tuple(styles)
+
+
+def _read_region(written: Any, limits: Limits) -> PageRegion:
+    name, mask, dials = written["name"], written["mask"], written.get("dials", {})
+    known = {field.name for field in dataclasses.fields(RegionSpec)}
+    if not is_mask(mask) or not known >= set(dials):
+        raise ConfigError(OUT_OF_DATE)
+    check_name(name, mask)
+    try:
+        own = RegionSpec(**dials)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    return PageRegion(name, mask, _read_blend(written["styles"], limits), own)
 
 
 def compose(limits: Limits, palette: Any, **dials: Any) -> Composition:
@@ -116,7 +249,7 @@ def compose(limits: Limits, palette: Any, **dials: Any) -> Composition:
     Raises:
         ConfigError: a value that is out of range.
     """
-    content, styles = read_palette(palette, limits)
+    read = read_palette(palette, limits)
     values = {**DEFAULTS, **dials}
     size = _pixels(values.pop("size"), "size", 32, limits.max_size)
     scale = _number(values.pop("stroke_scale"), "stroke_scale")
@@ -124,72 +257,5 @@ def compose(limits: Limits, palette: Any, **dials: Any) -> Composition:
     model = checked_model(values.pop("model"))
     look = _pixels(values.pop("look"), "look", 0, MAX_SIDE)
     numbers = {name: _number(value, name) for name, value in values.items() if isinstance(DEFAULTS[name], float)}
-    return Composition(content, styles, Settings(**{**values, **numbers, "look": look}), size, scale, model)
-
-
-def recipe_name(picture: StoredPicture) -> str:
-    """Name a picture as recipes do: `sample:NAME`, or the file's own name."""
-    return picture.id if picture.id.startswith(samples.PREFIX) else picture.name
-
-
-def recipe_for(
-    composition: Composition,
-    content: StoredPicture,
-    styles: Sequence[tuple[StoredPicture, float]],
-    *,
-    size: int,
-    optimisation: Optimisation | None = None,
-) -> Recipe:
-    """Return the recipe of a composition.
-
-    size: long side of the result. optimisation: what refined it.
-    """
-    return Recipe(
-        content=Source(recipe_name(content), content.content_hash),
-        styles=tuple(StyleSource(recipe_name(held), held.content_hash, weight) for held, weight in styles),
-        size=size,
-        settings=composition.settings,
-        model=composition.model,
-        stroke_scale=composition.stroke_scale,
-        optimisation=optimisation,
-    )
-
-
-def from_recipe(
-    written: Mapping[str, Any], find: Callable[[str, str], str | None], limits: Limits, *, fallback: str
-) -> tuple[Composition, Recipe, list[str]]:
-    """Read a recipe from JSON; also return the names of pictures that could not be found.
-
-    `find(name, hash)` returns the id of a picture at hand, or None. A content that is not at hand becomes `fallback`,
-    a style that is not is left out.
-
-    Raises:
-        ConfigError: the recipe lacks something, something in it makes no sense, or it has regions.
-    """
-    try:
-        recipe = Recipe.from_json(written)
-    except ConfigError as error:
-        raise ConfigError("The recipe in this picture cannot be read; it may be of another version.") from error
-    if recipe.has_regions:
-        raise ConfigError(
-            "This picture was made with regions, which the page does not have. `wctstyle recipe` prints its command."
-        )
-    content = find(recipe.content.name, recipe.content.hash)
-    styles = [(find(style.name, style.hash), style.weight) for style in recipe.styles]
-    used = [(recipe.content, content), *((style, id) for style, (id, _) in zip(recipe.styles, styles, strict=True))]
-    missing = [source.name[:80] for source, id in used if id is None]
-    composition = Composition(
-        content=content or fallback,
-        styles=tuple((id, weight) for id, weight in styles if id is not None)[: limits.styles],
-        settings=dataclasses.replace(recipe.settings, look=min(recipe.settings.look, MAX_SCREEN_SIZE), refine=0),
-        size=min(max(recipe.size, LEAST_SIZE), MAX_SCREEN_SIZE, limits.max_size),
-        stroke_scale=recipe.relative_strokes,
-        model=_painter(recipe),
-    )
-    return composition, recipe, missing
-
-
-def _painter(recipe: Recipe) -> str:
-    """Return the model; of an optimisation one whose network is the same."""
-    done = recipe.optimisation
-    return recipe.model if done is None or optimizer_model(recipe.model) == done.model else done.model
+    settings = Settings(**{**values, **numbers, "look": look})
+    return dataclasses.replace(read, settings=settings, size=size, stroke_scale=scale, model=model)

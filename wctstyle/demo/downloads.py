@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from wctstyle import images, samples
-from wctstyle.demo.actions import Service, opacity, recipe_of
+from wctstyle.demo import recipes
+from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.sessions import HistoryEntry, Session
 from wctstyle.errors import ConfigError, ImageError
@@ -18,10 +20,9 @@ from wctstyle.recipe import Recipe
 
 log = logging.getLogger("wctstyle.demo")
 
-RESULT = "result.png"
-"""What the commands and programs on the page call their picture."""
-
 FORMATS = {"PNG": "png", "JPEG": "jpg", "WebP": "webp"}
+
+UNWRITTEN = "The file could not be written here. Please try again later."
 
 AS_SHOWN = 0
 """The size of a file as large as the picture on screen."""
@@ -73,7 +74,7 @@ def recipe_for(service: Service, session: Session, wanted: Target) -> Recipe:
     """Return the recipe of the file."""
     if wanted.entry is not None:
         return wanted.entry.recipe
-    return recipe_of(service, session, wanted.composition, wanted.size)
+    return recipes.recipe_for(wanted.composition, session, size=wanted.size)
 
 
 def name_of(recipe: Recipe, wanted: Target, format: str) -> str:
@@ -123,6 +124,27 @@ def export(
     return write(path, rgb, alpha, quality=quality, recipe=recipe), recipe
 
 
+def masks(session: Session, wanted: Target, folder: Path) -> Path | None:
+    """Write the masks that the recipe of a file names into an archive, as PNGs by their names there; None without any.
+
+    Raises:
+        ConfigError: one is not kept any more.
+        ImageError: the archive cannot be written.
+    """
+    files = recipes.mask_files(wanted.composition, session)
+    if not files:
+        return None
+    path = folder / "masks.zip"
+    try:
+        with zipfile.ZipFile(path, "x") as archive:
+            for name, mask in files.values():
+                archive.writestr(name, mask.data)
+    except OSError as error:
+        log.error("%s", error)
+        raise ImageError(UNWRITTEN) from error
+    return path
+
+
 def write(path: Path, image: np.ndarray, alpha: np.ndarray | None, *, quality: int, recipe: Recipe) -> Path:
     """Write a picture into a new file.
 
@@ -133,4 +155,4 @@ def write(path: Path, image: np.ndarray, alpha: np.ndarray | None, *, quality: i
         return images.save(path, image, alpha, quality=quality, recipe=recipe.to_json())
     except ImageError as error:
         log.error("%s", error)
-        raise ImageError("The file could not be written here. Please try again later.") from error
+        raise ImageError(UNWRITTEN) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -9,15 +10,28 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
-from wctstyle.demo import actions, downloads, sheets
+from wctstyle.demo import actions, clips, downloads, masking, sheets
 from wctstyle.demo.actions import Service
-from wctstyle.demo.composition import LEAST_SIZE, MAX_SCREEN_SIZE, QUALITIES, Composition, compose
+from wctstyle.demo.composition import (
+    BUILT_IN,
+    LEAST_SIZE,
+    MAX_NAME,
+    MAX_REGIONS,
+    MAX_SCREEN_SIZE,
+    QUALITIES,
+    Composition,
+    compose,
+)
 from wctstyle.demo.friendly import note
+from wctstyle.demo.limits import MIB
 from wctstyle.demo.memory import page_key
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
+from wctstyle.inputs import RegionSpec
 from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.settings import LEAST_LOOK, MAX_STRENGTH, STROKE_SCALES
+from wctstyle.regions import NOT_IN_NAMES
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, LEAST_LOOK, MAX_FEATHER, MAX_STRENGTH, STROKE_SCALES
+from wctstyle.video.extras import missing
 
 SETTLE_MILLISECONDS = 1500
 """How long sliders rest before what is on screen goes into the history."""
@@ -28,13 +42,16 @@ EXPORT_SIZES = (1024, 2048)
 SLOW_DIALS = ("size", "look", "stroke_scale")
 """Sliders whose every value is measured anew: the picture follows when they are let go, which the palette sends."""
 
+COLORS = [("Style", "style"), ("Photo", "photo"), ("Matched", "match"), ("Colors only", "only")]
+"""What the page calls the ways of colors."""
+
 BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For events that show by themselves what they do, and are no endpoints."""
 
-UNSEEN = ("shelf", "told", "choices")
+UNSEEN = ("shelf", "told", "choices", "masks")
 """Components that only pass on what the server sends to the others."""
 
 
@@ -56,6 +73,7 @@ class Layout:
     def __init__(self, service: Service, first: Composition, stage: dict[str, Any]) -> None:
         self.service, self.first, self.first_stage = service, first, stage
         self.controls: dict[str, Component] = {}
+        self.lacking = missing()
         self._build()
 
     # What every handler asks of the page.
@@ -87,7 +105,7 @@ class Layout:
         html_part("header", None, elem_id="wct-header")
         with gr.Row(elem_id="wct-main"):
             with gr.Column(scale=6, elem_id="wct-left", min_width=320):
-                self.stage = html_part("stage", self.first_stage, elem_id="wct-stage")
+                self.stage = html_part("stage", self.first_stage, elem_id="wct-stage", parts=("rows", "brush"))
                 self.running = html_part("running", sheets.NO_RUN, elem_id="wct-running")
             with (
                 gr.Column(scale=5, elem_id="wct-right", min_width=320),
@@ -97,6 +115,8 @@ class Layout:
                     self._build_blend()
                 with gr.Tab("Optimise", elem_id="wct-tab-optimise"):
                     self._build_optimise()
+                with gr.Tab("Video", elem_id="wct-tab-video"):
+                    self._build_video()
                 with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()
                 with gr.Tab("Download", elem_id="wct-tab-download") as self.download_tab:
@@ -105,6 +125,7 @@ class Layout:
         self.shelf = html_part("shelf", None, elem_id="wct-shelf")
         self.told = html_part("told", None, elem_id="wct-told")
         self.choices = html_part("choices", None, elem_id="wct-choices")
+        self.masks = html_part("masks", None, elem_id="wct-masks")  # answers the palette's event `edit`
 
     def _build_blend(self) -> None:
         limits = self.service.limits
@@ -112,11 +133,20 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=("rows", "pad", "uploads", "camera", "steps", "choosing", "looks"),
+            parts=("rows", "regions", "painting", "dials", "pad", "uploads", "camera", "steps", "choosing", "looks"),
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,
             slow_dials=SLOW_DIALS,
+            regions={
+                "most": MAX_REGIONS,
+                "ready": masking.offered(),
+                "dials": {dial.name: dial.default for dial in dataclasses.fields(RegionSpec)},
+                "colors": COLORS,
+                "ranges": {"stroke": STROKE_SCALES, "feather": (0, MAX_FEATHER)},
+                "feather": DEFAULT_FEATHER,
+                "names": {"length": MAX_NAME, "without": NOT_IN_NAMES, "built_in": BUILT_IN},
+            },
         )
         with gr.Row(elem_id="wct-dials"):
             self._build_dials()
@@ -146,7 +176,7 @@ class Layout:
             "colors",
             "Colors",
             "The style's, the photo's, the style recolored to match the photo first, or colors alone, with no paint.",
-            [("Style", "style"), ("Photo", "photo"), ("Matched", "match"), ("Colors only", "only")],
+            COLORS,
         )
         self._radio(
             "model",
@@ -209,6 +239,32 @@ class Layout:
             "picture it starts from, so not from Photo or Noise."
         )
 
+    def _build_video(self) -> None:
+        if self.lacking:
+            gr.Markdown(self.lacking)
+            return
+        limits = self.service.limits
+        gr.Markdown(
+            "## Video\nPaints a clip with this blend, its dials and its quality, and keeps the painting calm from "
+            f"frame to frame. Clips may have up to {limits.video_bytes // MIB} MB and {limits.video_seconds:g} seconds."
+            " Regions are left out: all of the clip gets the styles of *Everything else*."
+        )
+        self.clip = html_part("clip", clips.said("", limits), elem_id="wct-clip")
+        self.calm = gr.Slider(
+            0, 1, DEFAULT_CALM, step=0.01, label="Calm", buttons=[], elem_id="wct-calm",
+            info="0 paints every frame by itself, so strokes flicker. 1 is calmest.",
+        )  # fmt: skip
+        sizes = [size for size in clips.SIZES if size < limits.video_size] + [limits.video_size]
+        self.video_size = gr.Radio(
+            [(f"{size} pixels", size) for size in sizes], value=min(clips.USUAL_SIZE, limits.video_size),
+            label="Long side", info="Twice as long takes about four times as long. A clip is never enlarged.",
+            elem_id="wct-video-size",
+        )  # fmt: skip
+        with gr.Row():
+            self.paint = gr.Button("Paint the video", variant="primary", elem_id="wct-paint")
+            self.stop_video = gr.Button("Stop", elem_id="wct-stop-video")
+        self.video = gr.HTML(sheets.NO_VIDEO, apply_default_css=False, elem_id="wct-video", min_height=60)
+
     def _build_compare(self) -> None:
         gr.Markdown(
             "## Compare two results\nChoose A and B below two results in the history: both appear on the stage, and "
@@ -240,6 +296,7 @@ class Layout:
         self.plan = html_part("plan", "", elem_id="wct-plan")
         self.make_file = gr.Button("Make the file", variant="primary")
         self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
+        self.mask_files = gr.DownloadButton("Download its masks (masks.zip)", visible=False, elem_id="wct-mask-files")
         self.write_code = gr.Button("Show as command and Python")
         code: dict[str, Any] = {"visible": False, "interactive": False, "wrap_lines": True, "buttons": ["copy"]}
         self.command = gr.Code(label="In the terminal", language="shell", **code)

@@ -18,8 +18,10 @@ class Limits:
     upload_bytes, upload_pixels: larger files are refused, the latter before decoding. styles: pictures in one blend.
     uploads, history: pictures and results kept per session, the oldest go first. session_bytes, total_bytes: what one
     (see `held_bytes`) and all sessions hold together. sessions: how many are remembered. optimise_steps, optimise_size,
-    optimise_seconds: most that one optimisation may ask for. queue_size: jobs waiting before newcomers are asked to
-    come back. store_bytes, store_seconds: what is kept of all sessions on disk, and how long after their last change.
+    optimise_seconds: most that one optimisation may ask for. video_bytes, video_seconds: most that a clip may have;
+    video_size: longest side it is painted at; paint_seconds: the time after which painting one ends, with what is done.
+    queue_size: jobs waiting before newcomers are asked to come back. store_bytes, store_seconds: what is kept of all
+    sessions on disk, and how long after their last change.
 
     Raises:
         ConfigError: a limit that leaves nothing to work with.
@@ -38,6 +40,10 @@ class Limits:
     optimise_steps: int = 1000
     optimise_size: int = 768
     optimise_seconds: float = 900.0
+    video_bytes: int = 256 * MIB
+    video_seconds: float = 60.0
+    video_size: int = 1024
+    paint_seconds: float = 3600.0
     queue_size: int = 64
     store_bytes: int = 512 * MIB
     store_seconds: float = 7 * 86400.0

@@ -31,9 +31,10 @@ def resumed(service: Service, session: Session) -> Composition | None:
 def fitting(service: Service, session: Session, composition: Composition) -> Composition:
     """Replace what is not here any more: pictures that were dropped, a model or a size of another server's."""
     here = actions.repaired(session, composition, Composition())
+    for name, blend in here.blends.items():
+        here = here.with_blend(name, blend[: service.limits.styles])
     return replace(
         here,
-        styles=here.styles[: service.limits.styles],
         size=min(max(composition.size, LEAST_SIZE), MAX_SCREEN_SIZE, service.limits.max_size),
         model=composition.model if composition.model in service.backend.offered else service.backend.model,
     )

@@ -104,12 +104,12 @@ def optimise(
 
     def progress(image: np.ndarray, step: int, text: str, note: str, losses: Losses = ()) -> Progress:
         stage = {**_stage(image, photo.alpha, note), "before": before}
-        return Progress(stage, thumbnail(image), step, settings.steps, text, losses)
+        return Progress(stage, thumbnail(image, photo.alpha), step, settings.steps, text, losses)
 
     yield progress(made.image, 0, FIRST_STEP, "the picture to start from")
     run = service.backend.optimizer(optimizer_model(composition.model)).run(
         photo,
-        service.backend.styles_rgb(session, composition, photo),
+        service.backend.pictured(session, composition, photo),
         settings,
         init=made.image if start == "fast" else None,
     )
@@ -159,9 +159,8 @@ def check_weights(composition: Composition) -> None:
     Raises:
         ConfigError: no style, or every weight 0.
     """
-    if not composition.styles:
-        raise ConfigError("There is no style in the blend. Add one from the gallery or your own.")
-    if not any(composition.shares):
+    composition.check_styled()
+    if not any(weight for blend in composition.blends.values() for _, weight, *_ in blend):
         raise ConfigError("The weights of all styles are 0. Raise one of the sliders of the blend, then optimise.")
 
 

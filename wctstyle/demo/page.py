@@ -15,6 +15,7 @@ from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
 from wctstyle.demo.choosing_panel import ChoosingPanel
 from wctstyle.demo.composition import Composition, read_palette
+from wctstyle.demo.drawing_panel import DrawingPanel
 from wctstyle.demo.friendly import handler, note
 from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
 from wctstyle.demo.optimise_panel import OptimisePanel
@@ -22,6 +23,7 @@ from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
 from wctstyle.demo.sessions import upload_id
 from wctstyle.demo.theme import asset
+from wctstyle.demo.video_panel import VideoPanel
 from wctstyle.errors import WctStyleError
 
 LIVE_JOBS = 2
@@ -97,7 +99,10 @@ class Page(Layout):
         )
         self._told(picked)
         ChoosingPanel(self).connect()
+        DrawingPanel(self, self.upload_folder).connect()
         OptimisePanel(self).connect(opened)
+        if not self.lacking:
+            VideoPanel(self, self.upload_folder, self.export_folder).connect(opened)
         ResultsPanel(self, self.export_folder).connect(picked)
 
     # Each handler is one action of `actions` for the session of the page that asked.
@@ -146,15 +151,14 @@ class Page(Layout):
         session, data = self._session(request), event._data or {}
         untouched = [gr.skip()] * (1 + len(self.controls))
         try:
-            current, styles = read_palette(palette, self.service.limits)
+            shown = read_palette(palette, self.service.limits)
             added = actions.add_upload(
                 self.service,
                 session,
                 data.get("path"),
                 self.upload_folder,
                 data.get("name"),
-                current=current,
-                styles=styles,
+                shown=shown,
             )
         except WctStyleError as error:
             return [actions.shelf_news(session, note=note(str(error), "error")), *untouched]
@@ -167,7 +171,8 @@ class Page(Layout):
         for kind in kinds:
             session.put_on_shelf(id, kind)
         if added.palette is not None:
-            news = actions.shelf_news(session, added={"id": id, "kinds": kinds, "use": False}, **restored)
+            arrived = {"id": id, "kinds": kinds, "use": False}
+            news = actions.shelf_news(session, added=arrived, masks=added.masks, **restored)
             return [news, added.palette, *untouched[1:]]
         use = data.get("use") is not False
         return [actions.shelf_news(session, added={"id": id, "kinds": kinds, "use": use}), *untouched]
@@ -204,7 +209,7 @@ class Page(Layout):
     def _wear(self, request: gr.Request, event: gr.EventData, palette: Any, *values: Any) -> list[Any]:
         """Put the photo into a look: set the blend and every dial, as one step."""
         session, shown = self._session(request), self._composition(palette, *values)
-        added = actions.wear(self.service, session, (event._data or {}).get("look"), current=shown.content)
+        added = actions.wear(self.service, session, (event._data or {}).get("look"), shown=shown)
         assert added.composition is not None
         composition = replace(added.composition, size=shown.size)
         return [{**note(added.message, "good"), "serial": time.time()}, *self._updates(composition)]

@@ -14,8 +14,8 @@ import numpy as np
 from wctstyle import images, samples
 from wctstyle.demo.limits import MIB, Limits
 from wctstyle.errors import ImageError
-from wctstyle.inputs import fit_style
-from wctstyle.settings import DEFAULT_STROKE_SCALE, style_long_side
+from wctstyle.fitting import fit_part
+from wctstyle.regions import Style
 
 THUMB_SIDE = 132
 """Long side of thumbnails in pixels: about 5 kB each as JPEG."""
@@ -50,9 +50,9 @@ class StoredPicture:
         """Return it as a photo, with its opacity, at a long side of at most this."""
         return images.resize(images.load(self.pixels), long_side=long_side)
 
-    def as_style(self, result: int, stroke_scale: float = DEFAULT_STROKE_SCALE) -> np.ndarray:
-        """Return it as a style, laid over white, for a result of this long side."""
-        return fit_style(images.load(self.pixels), style_long_side(result, stroke_scale), result).rgb
+    def as_style(self, sides: tuple[int, int], part: np.ndarray | None = None) -> Style:
+        """Return it, or the part of it inside a mask, as a style, laid over white, at sides of `inputs.style_sides`."""
+        return fit_part(images.load(self.pixels), *sides, part)
 
 
 def data_address(data: bytes, kind: str = "jpeg") -> str:
@@ -66,10 +66,10 @@ def address(rgb: np.ndarray, alpha: np.ndarray | None = None, *, quality: int = 
     return data_address(images.encode(rgb, alpha, format=kind, quality=quality), kind)
 
 
-def thumbnail(rgb: np.ndarray) -> str:
-    """Make a small data address of RGB in [0, 1]."""
-    small = images.resize(images.load(rgb), long_side=THUMB_SIDE)
-    return address(small.rgb, quality=80)
+def thumbnail(rgb: np.ndarray, alpha: np.ndarray | None = None) -> str:
+    """Make a small data address of RGB in [0, 1], over white where it is transparent."""
+    small = images.resize(images.Picture(rgb, alpha), long_side=THUMB_SIDE)
+    return address(images.flatten(small).rgb, quality=80)
 
 
 def hold(picture: images.Picture, id: str, name: str, max_size: int) -> StoredPicture:
@@ -77,7 +77,7 @@ def hold(picture: images.Picture, id: str, name: str, max_size: int) -> StoredPi
     small = images.resize(picture, long_side=max_size)
     planes = small.rgb if small.alpha is None else np.dstack([small.rgb, small.alpha])
     pixels = np.rint(planes * np.float32(255)).astype(np.uint8)
-    return StoredPicture(id, name, pixels, picture.content_hash, thumbnail(images.flatten(small).rgb))
+    return StoredPicture(id, name, pixels, picture.content_hash, thumbnail(small.rgb, small.alpha))
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from wctstyle.demo import downloads, results, sheets
-from wctstyle.demo.downloads import RESULT, Target
+from wctstyle.demo.downloads import Target
 from wctstyle.demo.friendly import handler
 from wctstyle.demo.layout import QUIET, Layout
+from wctstyle.demo.recipes import RESULT
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WctStyleError
 
@@ -42,7 +43,11 @@ class ResultsPanel:
         page._told(latest).success(**measured)
         chosen = [page.which, page.pair, page.format, page.export_size, page.quality]
         everything = [*chosen, page.palette, *page.controls.values()]
-        plan = {"fn": self._plan, "inputs": everything, "outputs": [page.plan, page.file, page.command, page.python]}
+        plan = {
+            "fn": self._plan,
+            "inputs": everything,
+            "outputs": [page.plan, page.file, page.mask_files, page.command, page.python],
+        }
         asked = gr.on(
             [
                 page.download_tab.select,
@@ -57,10 +62,12 @@ class ResultsPanel:
         for planned in (asked, picked.success(**plan, queue=False, **QUIET)):
             planned.then(None, js=PLANNED, **QUIET)
         page.make_file.click(None, js=BUSY.format("'Preparing the file'"), **QUIET)
-        made = page.make_file.click(self._export, everything, [page.plan, page.file], **slow)
+        made = page.make_file.click(self._export, everything, [page.plan, page.file, page.mask_files], **slow)
         page._told(made).then(None, js=BUSY.format("false"), **QUIET)
         page._told(
-            page.write_code.click(self._code, everything, [page.command, page.python], concurrency_limit=None, **QUIET)
+            page.write_code.click(
+                self._code, everything, [page.mask_files, page.command, page.python], concurrency_limit=None, **QUIET
+            )
         )
 
     # -------------------------------------------------------------------------------------------------------- compare
@@ -115,8 +122,9 @@ class ResultsPanel:
             text = str(error)
         same, session.planned = planned is not None and planned == session.planned, planned
         if same:
-            return [text, *[gr.skip()] * 3]
-        return [text, gr.DownloadButton(visible=False), gr.Code(visible=False), gr.Code(visible=False)]
+            return [text, *[gr.skip()] * 4]
+        hidden = [gr.DownloadButton(visible=False), gr.DownloadButton(visible=False)]
+        return [text, *hidden, gr.Code(visible=False), gr.Code(visible=False)]
 
     @handler
     def _export(self, request: gr.Request, *asked: Any) -> list[Any]:
@@ -128,10 +136,16 @@ class ResultsPanel:
             raise ConfigError("What you asked for changed while the file was made. Please make the file once more.")
         text = downloads.preview(self.service, session, wanted, format, quality)
         label = f"Download {path.name} ({path.stat().st_size / 2**20:.1f} MB)"
-        return [text, gr.DownloadButton(label, value=path, visible=True)]
+        return [text, gr.DownloadButton(label, value=path, visible=True), self._masks(session, wanted, folder)]
+
+    def _masks(self, session: Session, wanted: Target, folder: Path) -> gr.DownloadButton:
+        """Offer the masks that the command of a file names."""
+        path = downloads.masks(session, wanted, folder)
+        return gr.DownloadButton(value=path, visible=path is not None)
 
     @handler
-    def _code(self, request: gr.Request, *asked: Any) -> list[gr.Code]:
-        wanted = self._asked(request, *asked)[0]
-        recipe = downloads.recipe_for(self.service, self._session(request), wanted)
-        return [gr.Code(recipe.command(RESULT), visible=True), gr.Code(recipe.program(RESULT), visible=True)]
+    def _code(self, request: gr.Request, *asked: Any) -> list[Any]:
+        wanted, session = self._asked(request, *asked)[0], self._session(request)
+        recipe = downloads.recipe_for(self.service, session, wanted)
+        masks = self._masks(session, wanted, Path(tempfile.mkdtemp(dir=self.export_folder)))
+        return [masks, gr.Code(recipe.command(RESULT), visible=True), gr.Code(recipe.program(RESULT), visible=True)]

@@ -1,4 +1,4 @@
-"""The queue of optimisations: one runs at a time, and goes on when its page is reloaded."""
+"""The queue of optimisations and videos: one runs at a time, and goes on when its page is reloaded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from wctstyle.errors import ConfigError, WctStyleError
@@ -13,6 +14,12 @@ from wctstyle.errors import ConfigError, WctStyleError
 log = logging.getLogger("wctstyle.demo")
 
 FAULT = "Something went wrong here. Please try once more, or load the page again."
+
+
+RunKind = Literal["optimise", "video"]
+
+KINDS: dict[RunKind, str] = {"optimise": "an optimisation", "video": "a video"}
+"""What the page calls runs."""
 
 
 class Owner(Protocol):
@@ -23,15 +30,17 @@ class Owner(Protocol):
 
 @dataclass(eq=False)
 class Run:
-    """An optimisation that was asked for. Pages follow it: `version` grows with everything that is new.
+    """An optimisation or a video that was asked for. Pages follow it: `version` grows with everything that is new.
 
     work: makes the progress of the run, and ends early when the event it is given is set. moves: `Session.moves` when
-    it was asked for; the stage is left to what was shown on it since.
+    it was asked for; the stage is left to what was shown on it since. folder: files that it needs until it has ended.
     """
 
     session: Owner
     work: Callable[[threading.Event], Iterator[Any]]
     moves: int = 0
+    kind: RunKind = "optimise"
+    folder: Path | None = None
     state: Literal["waiting", "running", "ended"] = "waiting"
     progress: Any = None
     error: str = ""
@@ -51,10 +60,11 @@ class Run:
 
 
 class Queue:
-    """Runs one optimisation at a time, in the order they were asked for, whether or not a page is there to see it."""
+    """Does one run at a time, in the order they were asked for, whether or not a page is there to see it."""
 
     def __init__(self) -> None:
         self._waiting: list[Run] = []
+        self._running: Run | None = None
         self._lock = threading.Lock()
         self._worker: threading.Thread | None = None
 
@@ -62,21 +72,23 @@ class Queue:
         """Put a run in line. One of its session that waits gives up its place; one that runs is returned instead.
 
         Raises:
-            ConfigError: `most` runs are waiting.
+            ConfigError: `most` runs are waiting, or one of another kind of its session waits or runs.
         """
         session = run.session
         with self._lock:
             before = session.run
+            if before is not None and before.kind != run.kind and before.state != "ended":
+                raise ConfigError(f"This page is still at work on {KINDS[before.kind]}. Stop that first, or wait.")
             if before is not None and before.state == "running" and not before.stopped.is_set():
                 return before
             if len([other for other in self._waiting if other.session is not session]) >= most:
-                raise ConfigError("Too many optimisations are waiting. Please try again later.")
+                raise ConfigError("Too many jobs are waiting. Please try again later.")
             if before is not None and before.state == "waiting":
                 before.stop()
             session.run = run
             self._waiting.append(run)
             if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="optimise", daemon=True)
+                self._worker = threading.Thread(target=self._work, name="queue", daemon=True)
                 self._worker.start()
         return run
 
@@ -85,6 +97,13 @@ class Queue:
         """Whether no run is in progress or in line."""
         with self._lock:
             return self._worker is None
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of the runs in progress and in line."""
+        with self._lock:
+            live = [*self._waiting, *([self._running] if self._running else [])]
+        return [run.folder for run in live if run.folder is not None and run.state != "ended"]
 
     def ahead(self, run: Run) -> int:
         """Count the runs that come before a waiting one, with the one that runs."""
@@ -98,10 +117,11 @@ class Queue:
                 run = self._waiting.pop(0)
                 if run.state == "waiting":
                     run.tell(state="running")
+                    self._running = run
                     for other in self._waiting:
                         other.tell()  # it is nearer now
                     return run
-            self._worker = None
+            self._worker = self._running = None
             return None
 
     def _work(self) -> None:
@@ -112,6 +132,6 @@ class Queue:
             except WctStyleError as error:
                 run.error = str(error)
             except Exception:
-                log.exception("a fault in an optimisation")
+                log.exception("a fault in %s", KINDS[run.kind])
                 run.error = FAULT
             run.tell(state="ended")

@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from wctstyle.demo.composition import Composition
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.page import Page
-from wctstyle.demo.sessions import Storage
+from wctstyle.demo.registry import Storage
 from wctstyle.demo.store import Store
 from wctstyle.demo.theme import HEAD, asset, theme
 from wctstyle.errors import ConfigError
@@ -135,7 +135,7 @@ def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Await
     Gradio calls this when a page's connection ends, which a closed lid does too. It ends the jobs of a page that does
     not listen any more by itself, but keeps what was last shown until many others have come, and the mailbox for good.
     All runs on Gradio's own event loop, so nothing comes in between; the mailbox of a job that still runs is left for
-    the next time. An optimisation goes on without its page, and is waited for.
+    the next time. A run goes on without its page, and is waited for.
     """
     gone: set[str] = set()
 
@@ -146,7 +146,7 @@ def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Await
         later(request.session_hash or "", time.monotonic())
 
     def close(key: str, left: float) -> None:
-        if service.sessions.optimising(key):
+        if service.sessions.at_work(key):
             later(key, left)
             return
         if not service.sessions.quiet_since(key, left):
@@ -166,12 +166,15 @@ def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Await
     return forget
 
 
-def clean(folder: Path, age: float) -> None:
-    """Delete files and empty folders older than `age` seconds; Gradio deletes only what it made itself."""
+def clean(folder: Path, age: float, needed: Sequence[Path] = ()) -> None:
+    """Delete files and empty folders older than `age` seconds, but for those below folders that are needed.
+
+    Gradio deletes only what it made itself.
+    """
     oldest = time.time() - age
     for path in sorted(folder.rglob("*"), reverse=True):
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime >= oldest:
+            if path.stat().st_mtime >= oldest or any(path.is_relative_to(kept) for kept in needed):
                 continue
             if path.is_dir() and path.name != "exports":
                 path.rmdir()
@@ -199,7 +202,7 @@ def _clean_now_and_then(demo: Demo) -> None:
         tidy(demo.service, began)
         if time.monotonic() - cleaned >= CLEAN_EVERY:
             cleaned = time.monotonic()
-            clean(demo.folder / "files", CLEAN_AFTER)
+            clean(demo.folder / "files", CLEAN_AFTER, demo.service.queue.folders)
             if demo.service.sessions.store is not None:
                 demo.service.sessions.store.sweep()
 
@@ -240,7 +243,7 @@ def _serve(demo: Demo, host: str, port: int | None, share: bool, more: dict[str,
         prevent_thread_lock=True,
         quiet=True,
         show_error=False,
-        max_file_size=demo.service.limits.upload_bytes,
+        max_file_size=max(demo.service.limits.upload_bytes, demo.service.limits.video_bytes),
         theme=theme(),
         css=asset("demo.css"),
         head=HEAD,

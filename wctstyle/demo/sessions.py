@@ -1,20 +1,16 @@
-"""Who is there and what they hold: pictures and results in memory, bounded per session and for all together.
-
-A page has a key of its own, which its browser makes and keeps as long as the tab is open. Its session is found by it
-again when the page is loaded anew. A page without one has a session until it is closed.
-"""
+"""What one page holds: pictures, masks and results in memory, bounded."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,22 +18,20 @@ from wctstyle import images, samples
 from wctstyle.demo.awaited import Awaited
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.limits import Limits
+from wctstyle.demo.masking import HELD, StoredMask, is_mask
 from wctstyle.demo.pictures import PictureKind, StoredPicture, hold, sample
 from wctstyle.demo.runs import Run
 from wctstyle.demo.steps import Steps
 from wctstyle.errors import ConfigError
 from wctstyle.recipe import Recipe
 
+FRESH_MASKS = 12
+"""Masks that are kept though nothing uses them yet or any more, the latest."""
+
 ResultKind = Literal["styled", "optimised"]
 
 Losses = tuple[tuple[int, float, int], ...]
 """Step, loss, and the scale (from 1) it was measured at."""
-
-KEY = re.compile(r"[0-9a-f]{32}")
-"""The form of a page's own key. It comes from a browser, so everything else is taken for none."""
-
-MOST_PAGES = 8
-"""Pages that are remembered for one session: each load of a page is a new one to Gradio."""
 
 
 def upload_id(content_hash: str) -> str:
@@ -76,12 +70,12 @@ class Session:
     """What one open page holds. Safe to use from several threads.
 
     lasting: it is found again by its key, which is the page's own. pages: Gradio's names for the page, one per load,
-    with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation
-    asked for last. on_screen: id of the result on the stage, None for the blend. composition: the one last shown.
-    mover: the page that moved last. planned: what it was last told that a file will be made of. trying: number of the
-    contact sheet that the page asked for or closed last. shelf: own photos and styles by id, oldest first. files,
-    written: for the store, its files by the id of what is in them, and the state that it has. refusal: why the latest
-    action failed, until the page was told.
+    with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation or
+    video asked for last. clip: the video that was uploaded last. on_screen: id of the result on the stage, None for the
+    blend. composition: the one last shown. mover: the page that moved last. planned: what it was last told that a file
+    will be made of. trying: number of the contact sheet that the page asked for or closed last. shelf: own photos and
+    styles by id, oldest first. files, written: for the store, its files by the id of what is in them, and the state
+    that it has. refusal: why the latest action failed, until the page was told.
     """
 
     key: str
@@ -89,6 +83,7 @@ class Session:
     lasting: bool = False
     closed: threading.Event = field(default_factory=threading.Event)
     run: Run | None = None
+    clip: Path | None = None
     on_screen: str | None = None
     before_shown: tuple[str, int] | None = None
     seen: float = field(default_factory=time.monotonic)
@@ -106,6 +101,7 @@ class Session:
     steps: Steps = field(default_factory=Steps)
     awaited: Awaited = field(default_factory=Awaited)
     _pictures: OrderedDict[str, StoredPicture] = field(default_factory=OrderedDict)
+    _masks: OrderedDict[str, StoredMask] = field(default_factory=OrderedDict)
     _history: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
     _numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -114,12 +110,12 @@ class Session:
     def nbytes(self) -> int:
         """Bytes of memory that its pictures and results take."""
         with self._lock:
-            held = sum(p.nbytes for p in self._pictures.values()) + sum(k.nbytes for k in self._history.values())
-            return held + (0 if self.latest is None else self.latest[1].nbytes)
+            kept = (*self._pictures.values(), *self._masks.values(), *self._history.values())
+            return sum(held.nbytes for held in kept) + (0 if self.latest is None else self.latest[1].nbytes)
 
     @property
-    def optimising(self) -> bool:
-        """Whether an optimisation of this session waits or runs."""
+    def at_work(self) -> bool:
+        """Whether an optimisation or a video of this session waits or runs."""
         return self.run is not None and self.run.state != "ended"
 
     @property
@@ -127,6 +123,12 @@ class Session:
         """The pictures that were uploaded, oldest first."""
         with self._lock:
             return list(self._pictures.values())
+
+    @property
+    def masks(self) -> list[StoredMask]:
+        """The masks, those used last at the end."""
+        with self._lock:
+            return list(self._masks.values())
 
     @property
     def history(self) -> list[HistoryEntry]:
@@ -139,7 +141,8 @@ class Session:
         """What would be lost: equal as long as there is nothing new to write."""
         with self._lock:
             pictures = frozenset((held.id, held.name) for held in self._pictures.values())
-            return self.composition, tuple(map(tuple, self.shelf.values())), pictures, tuple(self._history)
+            masks = frozenset(mask.key for mask in self._masks.values())
+            return self.composition, tuple(map(tuple, self.shelf.values())), pictures, masks, tuple(self._history)
 
     @property
     def untouched(self) -> bool:
@@ -157,10 +160,12 @@ class Session:
         shelf: dict[PictureKind, list[str]],
         pictures: Iterable[StoredPicture],
         history: Iterable[HistoryEntry],
+        masks: Iterable[StoredMask] = (),
     ) -> Session:
         """Make a session of what a store kept, as far as today's limits allow."""
         session = cls(key, limits, lasting=True, moves=1, composition=composition, shelf=shelf)
         session._pictures.update((held.id, held) for held in list(pictures)[-limits.uploads :])
+        session._masks.update((mask.id, mask) for mask in masks)
         session._history.update((kept.id, kept) for kept in list(history)[-limits.history :])
         session._numbers = itertools.count(1 + max((int(id.removeprefix("r")) for id in session._history), default=0))
         session._shrink()
@@ -185,9 +190,9 @@ class Session:
         return held
 
     def remove(self, id: str) -> None:
-        """Let go of an uploaded picture; while an optimisation needs it, it is held on."""
+        """Let go of an uploaded picture; while a run may need it, it is held on."""
         with self._lock:
-            if not self.optimising:
+            if not self.at_work:
                 self._pictures.pop(id, None)
 
     def holds(self, id: str) -> bool:
@@ -196,6 +201,36 @@ class Session:
             return id.removeprefix(samples.PREFIX) in {*samples.names("content"), *samples.names("style")}
         with self._lock:
             return id in self._pictures
+
+    def add_mask(self, mask: StoredMask) -> StoredMask:
+        """Hold a mask; the same one twice is held once. Those that nothing uses any more go, but for the latest."""
+        known = [self.composition, *self.steps.compositions, *(kept.composition for kept in self.history)]
+        used = {id for composition in known if composition is not None for id in composition.masks}
+        with self._lock:
+            self._masks.pop(mask.id, None)
+            unused = [id for id in self._masks if id not in used]
+            for id in unused[: max(0, len(unused) - FRESH_MASKS + 1)]:
+                del self._masks[id]
+            self._masks[mask.id] = mask
+            self._shrink()
+        return mask
+
+    def holds_mask(self, id: str) -> bool:
+        """Say whether a mask is ready-made or held here."""
+        with self._lock:
+            return id in self._masks or (is_mask(id) and not id.startswith(HELD))
+
+    def mask(self, id: str) -> StoredMask:
+        """Return a mask that is held here.
+
+        Raises:
+            ConfigError: it is not here (any more).
+        """
+        with self._lock:
+            if id in self._masks:
+                self._masks.move_to_end(id)
+                return self._masks[id]
+        raise ConfigError("A mask of this blend is not kept here any more. Please draw or add it once more.")
 
     def keep(self, **values: Any) -> HistoryEntry:
         """Add a result to the history; `values` are the fields of `HistoryEntry` without the id."""
@@ -211,8 +246,9 @@ class Session:
         most = self.limits.held_bytes
         while self.nbytes > most and len(self._history) > 1:
             self._history.popitem(last=False)
-        while self.nbytes > most and len(self._pictures) > 1:
-            self._pictures.popitem(last=False)
+        for held in (self._masks, self._pictures):
+            while self.nbytes > most and len(held) > 1:
+                held.popitem(last=False)
 
     def picture(self, id: str) -> StoredPicture:
         """Return a picture by its id, of the gallery or of this session.
@@ -250,6 +286,10 @@ class Session:
             return name if self.holds(name) else None
         return next((held.id for held in self.pictures if held.content_hash == content_hash), None)
 
+    def find_mask(self, content_hash: str) -> str | None:
+        """Return the id of a mask that a recipe names, by its hash."""
+        return next((mask.id for mask in self.masks if mask.content_hash == content_hash), None)
+
     def close(self) -> None:
         """Stop what runs for this session and let go of what it holds."""
         self.closed.set()
@@ -257,137 +297,6 @@ class Session:
             self.run.stop()
         with self._lock:
             self._pictures.clear()
+            self._masks.clear()
             self._history.clear()
             self.latest = None
-
-
-class Storage(Protocol):
-    """Where sessions are kept beyond this process."""
-
-    def save(self, session: Session) -> None:
-        """Keep a session as it is now."""
-
-    def load(self, key: str, limits: Limits) -> Session | None:
-        """Return the session of a key, None where there is none."""
-
-    def sweep(self) -> None:
-        """Drop what is too old or too much."""
-
-
-class Sessions:
-    """All sessions: made on first use, forgotten when their pages are closed or, the least recently used, for room.
-
-    With a store they are written to it first, by `write`, and come back from it when they are asked for.
-    """
-
-    def __init__(self, limits: Limits, store: Storage | None = None) -> None:
-        self.limits, self.store = limits, store
-        self._items: OrderedDict[str, Session] = OrderedDict()
-        self._leaving: dict[str, Session] = {}
-        self._homes: dict[str, str] = {}
-        self._lock = threading.RLock()
-        self._writing = threading.Lock()
-
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._items)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory that all sessions take."""
-        with self._lock:
-            return sum(session.nbytes for session in self._items.values())
-
-    def get(self, page: str, key: str | None = None) -> Session:
-        """Return the session of a page: that of the page's own key where it has one. A new one if there is none."""
-        key = key if key is not None and KEY.fullmatch(key) else None
-        name = key or page
-        with self._lock:
-            known = name in self._items or name in self._leaving
-        stored = None
-        if not known and key is not None and self.store is not None:
-            stored = self.store.load(key, self.limits)  # reads pictures, so others do not wait for it
-        with self._lock:
-            session = self._items.get(name) or self._leaving.pop(name, None)
-            if session is None and stored is not None:
-                session, stored.written = stored, stored.state
-            session = self._items[name] = session or Session(name, self.limits, lasting=key is not None)
-            self._welcome(session, page)
-            self._items.move_to_end(name)
-            while len(self._items) > self.limits.sessions:
-                self._forget_one()
-        return session
-
-    def _welcome(self, session: Session, page: str) -> None:
-        """Note that a page asked for its session; one that it had before it told its key is let go."""
-        if self._homes.get(page, session.key) != session.key:
-            self.close(page)
-        session.seen = session.pages[page] = time.monotonic()
-        session.pages.move_to_end(page)
-        self._homes[page] = session.key
-        while len(session.pages) > MOST_PAGES:
-            self._homes.pop(session.pages.popitem(last=False)[0], None)
-
-    def quiet_since(self, page: str, moment: float) -> bool:
-        """Say whether a page asked for nothing since a moment of `time.monotonic()`."""
-        with self._lock:
-            session = self._items.get(self._homes.get(page, page))
-        return session is None or session.pages.get(page, 0.0) <= moment
-
-    def optimising(self, page: str) -> bool:
-        """Say whether an optimisation of a page's session waits or runs."""
-        with self._lock:
-            session = self._items.get(self._homes.get(page, page))
-        return session is not None and session.optimising
-
-    def close(self, page: str) -> None:
-        """Forget a page, and its session unless that has other pages, such as the same one loaded anew."""
-        with self._lock:
-            name = self._homes.pop(page, page)
-            session = self._items.get(name)
-            if session is None:
-                return
-            session.pages.pop(page, None)
-            if not session.pages:
-                self._let_go(self._items.pop(name))
-
-    def make_room(self) -> None:
-        """Forget the least recently used sessions until all together hold no more than allowed; the latest stays."""
-        with self._lock:
-            while len(self._items) > 1 and self.nbytes > self.limits.total_bytes:
-                self._forget_one()
-
-    def write(self) -> None:
-        """Write what changed to the store, and let go of what has left. Takes its time, and nobody waits for it."""
-        if self.store is None:
-            return
-        with self._writing:
-            with self._lock:
-                left = list(self._leaving.values())
-                sessions = [session for session in [*self._items.values(), *left] if session.lasting]
-            for session in sessions:
-                state = session.state
-                if state != session.written and not (session.written is None and session.untouched):
-                    self.store.save(session)
-                    session.written = state
-            with self._lock:
-                for session in left:
-                    if self._leaving.pop(session.key, None) is not None:  # else it was asked for meanwhile
-                        session.close()
-
-    def _forget_one(self) -> None:
-        """Forget the least recently used session but the latest; one that waits for an optimisation only if all do."""
-        older = list(self._items)[:-1]
-        key = next((key for key in older if not self._items[key].optimising), older[0])
-        self._let_go(self._items.pop(key))
-
-    def _let_go(self, session: Session) -> None:
-        for page in session.pages:
-            self._homes.pop(page, None)
-        session.pages.clear()
-        if self.store is not None and session.lasting:
-            if session.run is not None:
-                session.run.stop()
-            self._leaving[session.key] = session
-        else:
-            session.close()

@@ -1,12 +1,14 @@
-"""Figures as HTML: tables, the curve of a loss, progress. Everything from outside is escaped."""
+"""Figures as HTML: tables, the curve of a loss, progress, a player. Everything from outside is escaped."""
 
 from __future__ import annotations
 
 import html
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from wctstyle.demo.runs import RunKind
 from wctstyle.demo.sessions import Losses
 
 EMPTY_COMPARE = (
@@ -20,9 +22,14 @@ def _says(text: str) -> str:
 
 
 IDLE = _says('Nothing is running. "How long?" makes a short trial and tells how long it will take.')
+NO_VIDEO = _says("Nothing is being painted. Stop keeps what is done.")
 FIRST_STEP = "Preparing the first step …"
-PREPARING = _says(FIRST_STEP)
-STOPPING = _says("Stopping. The best picture so far is kept.")
+FIRST: dict[RunKind, str] = {"optimise": FIRST_STEP, "video": "Preparing the first frame …"}
+PREPARING = {kind: _says(text) for kind, text in FIRST.items()}
+STOPPING: dict[RunKind, str] = {
+    "optimise": _says("Stopping. The best picture so far is kept."),
+    "video": _says("Stopping. What is painted is kept."),
+}
 STOPPED_EARLY = _says("Stopped before it began.")
 ESTIMATING = _says("Making a short trial …")
 MEASURING = _says("Measuring both results …")
@@ -38,8 +45,8 @@ def place(ahead: int) -> str:
 
 
 def waiting(ahead: int) -> str:
-    """Say that an optimisation waits."""
-    return _says(f"{place(ahead)}. One optimisation runs at a time; Stop leaves the queue.")
+    """Say that a run waits."""
+    return _says(f"{place(ahead)}. One optimisation or video runs at a time; Stop leaves the queue.")
 
 
 def failed(message: str) -> str:
@@ -173,11 +180,39 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min"
 
 
+def _share(step: int, steps: int, what: str, *, finished: bool = False) -> str:
+    share = 100 if finished else 100 * step / steps if steps else 0
+    return (
+        f'<div class="wct-bar" role="progressbar" aria-valuemin="0" aria-valuemax="{steps}" aria-valuenow="{step}" '
+        f'aria-label="{what}"><div style="width:{share:.1f}%"></div></div>'
+    )
+
+
 def progress(step: int, steps: int, *, text: str, losses: Losses = (), finished: bool = False) -> str:
     """Draw how far an optimisation is."""
-    share = 100 * step / steps if steps else 0
     return (
         f'<div class="wct-sheet"><p role="status">{html.escape(text)}</p>'
-        f'<div class="wct-bar" role="progressbar" aria-valuemin="0" aria-valuemax="{steps}" aria-valuenow="{step}" '
-        f'aria-label="Steps"><div style="width:{100 if finished else share:.1f}%"></div></div>{curve(losses)}</div>'
+        f"{_share(step, steps, 'Steps', finished=finished)}{curve(losses)}</div>"
+    )
+
+
+def frames(frame: int, frames: int, text: str, pair: Sequence[str]) -> str:
+    """Draw how far a video is, with the latest frame as it was and as it is painted."""
+    named = zip(("Photo", "Painted"), pair, strict=True)
+    shown = "".join(f'<img src="{html.escape(source)}" alt="{name}">' for name, source in named)
+    return (
+        f'<div class="wct-sheet"><p>{html.escape(text)}</p>{_share(frame, frames, "Frames")}'
+        f'<div class="wct-frames">{shown}</div></div>'
+    )
+
+
+def player(text: str, file: Path) -> str:
+    """Show a finished video, and offer it as a file. Its name is to be one that an address takes as it is."""
+    source = f"gradio_api/file={html.escape(file.as_posix())}"
+    size = f"{file.stat().st_size / 2**20:.1f} MB"
+    return (
+        f'<div class="wct-sheet"><p role="status">{html.escape(text)}</p>'
+        f'<video src="{source}" controls playsinline loop preload="metadata"></video>'
+        f'<a class="wct-load" href="{source}" download="{html.escape(file.name)}">Download {html.escape(file.name)} '
+        f"({size})</a></div>"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from wctstyle.demo.composition import DEFAULTS, Composition
 
@@ -22,19 +24,42 @@ Repair = Callable[[Composition], Composition]
 
 
 def changes(before: Composition, after: Composition) -> set[str]:
-    """Name what differs: "content", "styles", the weights as "weight 0" and so on, and the dials by their names."""
+    """Name what differs: "content", "styles" (with the masks), "feather", each weight, and the dials by their names."""
     old, new = before.dials, after.dials
     named = {name for name in DEFAULTS if old[name] != new[name]}
     if before.content != after.content:
         named.add("content")
-    if [id for id, _ in before.styles] != [id for id, _ in after.styles]:
+    if before.feather != after.feather:
+        named.add("feather")
+    if _fixed(before) != _fixed(after):
         return named | {"styles"}
-    pairs = zip(before.styles, after.styles, strict=True)
-    return named | {f"weight {index}" for index, (old, new) in enumerate(pairs) if old != new}
+    numbers = zip(_moving(before).items(), _moving(after).items(), strict=True)
+    return named | {name for (name, old), (_, new) in numbers if old != new}
+
+
+def _fixed(composition: Composition) -> list[Any]:
+    """Return what no slider moves: styles, masks and the ways of regions."""
+    blends = [(name, [(id, *part) for id, _, *part in blend]) for name, blend in composition.blends.items()]
+    return [blends, [region.mask for region in composition.regions]]
+
+
+def _moving(composition: Composition) -> dict[str, Any]:
+    """Return the weights of all styles and the dials of regions, by names of their own."""
+    weights = {
+        f"weight {name}/{at}": weight
+        for name, blend in composition.blends.items()
+        for at, (_, weight, *_) in enumerate(blend)
+    }
+    dials = {
+        f"dial {region.name}/{name}": value
+        for region in composition.regions
+        for name, value in dataclasses.asdict(region.dials).items()
+    }
+    return weights | dials
 
 
 def _slides(name: str) -> bool:
-    return name.startswith("weight ") or isinstance(DEFAULTS.get(name), int | float)
+    return name.startswith(("weight ", "dial ")) or name == "feather" or isinstance(DEFAULTS.get(name), int | float)
 
 
 @dataclass
@@ -51,6 +76,12 @@ class Steps:
     _moved: float = -1e9
     _left: Composition | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def compositions(self) -> list[Composition]:
+        """All that undo and redo can bring back, and what is on the page."""
+        with self._lock:
+            return [*self.past, *([] if self.now is None else [self.now]), *self.future]
 
     @property
     def offered(self) -> dict[str, bool]:

@@ -28,8 +28,10 @@ import platformdirs
 
 from wctstyle.demo.composition import DEFAULTS, Composition, compose
 from wctstyle.demo.limits import Limits
+from wctstyle.demo.masking import StoredMask
 from wctstyle.demo.pictures import StoredPicture
-from wctstyle.demo.sessions import KEY, HistoryEntry, Session
+from wctstyle.demo.registry import KEY
+from wctstyle.demo.sessions import HistoryEntry, Session
 from wctstyle.errors import WctStyleError
 from wctstyle.files import replace_file
 from wctstyle.recipe import Recipe
@@ -37,7 +39,7 @@ from wctstyle.settings import MAX_SIDE
 
 log = logging.getLogger("wctstyle.demo")
 
-VERSION = 1
+VERSION = 2
 """Of the record. Sessions of other versions are dropped."""
 
 RECORD = "record"
@@ -116,6 +118,7 @@ class Store:
             "composition": None if session.composition is None else write_composition(session.composition),
             "shelf": session.shelf,
             "pictures": [_write_picture(held, put) for held in session.pictures],
+            "masks": [_write_mask(mask, put) for mask in session.masks],
             "history": [_write_entry(kept, put) for kept in session.history],
         }
         body = json.dumps(written).encode()
@@ -211,9 +214,21 @@ def _write_picture(held: StoredPicture, put: Callable[..., str]) -> dict[str, An
 def _read_picture(written: dict[str, Any], place: Path) -> StoredPicture:
     with np.load(io.BytesIO(_read_file(place, written["file"])), allow_pickle=False) as arrays:
         held = StoredPicture(**_known(StoredPicture, {**written, **{name: arrays[name] for name in arrays.files}}))
-    if held.pixels.dtype != np.uint8 or held.pixels.ndim != 3 or held.pixels.shape[2] != 3:
-        raise ValueError(f"pixels are {held.pixels.dtype} {held.pixels.shape}, must be uint8 (height, width, 3)")
+    if held.pixels.dtype != np.uint8 or held.pixels.ndim != 3 or held.pixels.shape[2] not in (3, 4):
+        raise ValueError(f"pixels are {held.pixels.dtype} {held.pixels.shape}, must be uint8 (height, width, 3 or 4)")
     return held
+
+
+def _write_mask(mask: StoredMask, put: Callable[..., str]) -> dict[str, Any]:
+    """Write a mask: its picture into a file, which another one follows where it was awaited."""
+    about = {"id": mask.id, "name": mask.name, "content_hash": mask.content_hash}
+    return {**about, "key": mask.key, "file": put(mask.key, "bin", lambda: mask.data)}
+
+
+def _read_mask(written: dict[str, Any], place: Path) -> StoredMask:
+    mask = StoredMask(**_known(StoredMask, written), data=_read_file(place, written["file"]))
+    _ = mask.plane  # here, so that a damaged one is noticed
+    return mask
 
 
 def _write_entry(kept: HistoryEntry, put: Callable[..., str]) -> dict[str, Any]:
@@ -245,8 +260,10 @@ def _read_session(key: str, limits: Limits, place: Path, record: bytes) -> Sessi
         shelf={kind: list(written["shelf"][kind]) for kind in ("content", "style")},
         pictures=[_read_picture(entry, place) for entry in written["pictures"]],
         history=[_read_entry(entry, place) for entry in written["history"]],
+        masks=[_read_mask(entry, place) for entry in written["masks"]],
     )
     session.files = {entry["id"]: entry["file"] for entry in [*written["pictures"], *written["history"]]}
+    session.files |= {entry["key"]: entry["file"] for entry in written["masks"]}
     return session
 
 

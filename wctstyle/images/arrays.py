@@ -59,7 +59,7 @@ def checked_rgb(rgb: Any, what: str, *, least_side: int = 1) -> Float[np.ndarray
         raise ImageError(f"{what}: got {array.dtype} values, wanted floats in [0, 1]; {hint}")
     if not np.isfinite(array).all() or array.min() < -_OVERSHOOT or array.max() > 1 + _OVERSHOOT:
         raise ImageError(f"{what}: has values outside [0, 1] or not finite; scale, clip or replace them")
-    return np.clip(array, 0, 1).astype(np.float32)
+    return np.clip(array, 0, 1).astype(np.float32, copy=False)
 
 
 def checked_array(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -94,7 +94,7 @@ def checked_values(array: np.ndarray, name: str) -> np.ndarray:
         raise ImageError(
             f"{name}: has float values from {low:g} to {high:g}, wanted [0, 1]; divide by 255 or clip them"
         )
-    return np.clip(array, 0, 1).astype(np.float32)
+    return np.clip(array, 0, 1).astype(np.float32, copy=False)
 
 
 def white_of(values: np.ndarray, kind: np.dtype) -> float:

@@ -129,11 +129,11 @@ def recognise(head: bytes, name: str) -> str:
     for pattern, advice in _STRANGERS:
         if pattern.match(head):
             raise ImageError(f"{name}: {advice} (can read {known})")
-    what = "is text, not a picture" if _is_text(head) else f"is no known kind of picture (begins {head[:8]!r})"
+    what = "is text, not a picture" if is_text(head) else f"is no known kind of picture (begins {head[:8]!r})"
     raise ImageError(f"{name}: {what}; give one of {known}, or convert it to PNG")
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(head: bytes) -> bool:
     """Says whether bytes, which may end within a character, are UTF-8 text without control characters."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -46,11 +47,28 @@ class Picture:
 
         The same pixels have the same hash whichever file or lossless format they came from.
         """
-        digest = hashlib.sha256(f"{self.height}x{self.width}+{self.alpha is not None}".encode())
-        for plane in (self.rgb, self.alpha):
-            for row in () if plane is None else plane:
-                digest.update(np.rint(row * 65535.0).astype("<u2").tobytes())
-        return digest.hexdigest()
+        return hash_of(self.rgb, self.alpha)
+
+
+def hash_of(rgb: np.ndarray, alpha: np.ndarray | None) -> str:
+    """Returns the hash of a picture's pixels, however they are held; see `Picture.content_hash`."""
+    digest = hashlib.sha256(f"{rgb.shape[0]}x{rgb.shape[1]}+{alpha is not None}".encode())
+    for plane in (rgb, alpha):
+        for row in () if plane is None else plane:
+            digest.update(np.rint(as_floats(row) * 65535.0).astype("<u2").tobytes())
+    return digest.hexdigest()
+
+
+def as_floats(values: np.ndarray) -> np.ndarray:
+    """Returns values of 8 or 16 bits as float32 in [0, 1], and floats as they are."""
+    return values if values.dtype.kind == "f" else values / np.float32(np.iinfo(values.dtype).max)
+
+
+def as_kind(values: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """Rounds floats in [0, 1] to 8 or 16 bits; float32 stays what it is."""
+    if kind.kind == "f":
+        return values.astype(kind, copy=False)
+    return np.rint(values * np.float32(np.iinfo(kind).max)).astype(kind)
 
 
 def frozen(rgb: np.ndarray, alpha: np.ndarray | None, name: str) -> Picture:
@@ -64,6 +82,19 @@ def _read_only(plane: np.ndarray) -> np.ndarray:
     plane = np.ascontiguousarray(plane, dtype=np.float32)
     plane.flags.writeable = False
     return plane
+
+
+class HasOpacity(Protocol):
+    """A picture however its pixels are held."""
+
+    @property
+    def height(self) -> int: ...  # noqa: D102
+
+    @property
+    def width(self) -> int: ...  # noqa: D102
+
+    @property
+    def alpha(self) -> np.ndarray | None: ...  # noqa: D102
 
 
 def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Picture:
@@ -85,7 +116,7 @@ def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Pictur
     return resize_to(picture, height=height, width=width)
 
 
-def scaled_sides(picture: Picture, *, long_side: int) -> tuple[int, int]:
+def scaled_sides(picture: HasOpacity, *, long_side: int) -> tuple[int, int]:
     """Returns height and width at a longer side of `long_side` pixels, rounded half up; never below 1 pixel."""
     longest = max(picture.height, picture.width)
 
@@ -99,14 +130,25 @@ def resize_to(picture: Picture, *, height: int, width: int) -> Picture:
     """Scales a picture to exactly `height` x `width` pixels, as `resize` does."""
     if (picture.height, picture.width) == (height, width):
         return picture
-    rgb = resample(picture.rgb, height=height, width=width)
-    if picture.alpha is None:
-        return frozen(np.clip(rgb, 0.0, 1.0), None, picture.source)
-    alpha = np.clip(resample(picture.alpha[..., None], height=height, width=width), 0.0, 1.0)
-    weighted = resample(picture.rgb * picture.alpha[..., None], height=height, width=width)
+    planes = resample(weighted(picture.rgb, picture.alpha), height=height, width=width)
+    return frozen(*unweighted(planes), picture.source)
+
+
+def weighted(rgb: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"] | None) -> Float[np.ndarray, "h w c"]:
+    """Joins what is scaled of a picture: its colours, and with transparency the weighted colours and the opacity."""
+    if alpha is None:
+        return rgb
+    return np.concatenate([rgb, rgb * alpha[..., None], alpha[..., None]], axis=-1)
+
+
+def unweighted(planes: Float[np.ndarray, "h w c"]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns colours and opacity of scaled planes that `weighted` joined."""
+    if planes.shape[-1] == 3:
+        return np.clip(planes, 0.0, 1.0), None
+    alpha = np.clip(planes[..., 6:], 0.0, 1.0)
     visible = alpha > LEAST_OPACITY  # below, the quotient is noise
-    rgb = np.where(visible, weighted / np.where(visible, alpha, 1.0), rgb)
-    return frozen(np.clip(rgb, 0.0, 1.0), alpha[..., 0], picture.source)
+    rgb = np.where(visible, planes[..., 3:6] / np.where(visible, alpha, 1.0), planes[..., :3])
+    return np.clip(rgb, 0.0, 1.0), alpha[..., 0]
 
 
 _KERNELS = {
@@ -116,17 +158,47 @@ _KERNELS = {
 }
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
+
+
 def resample(
-    planes: Float[np.ndarray, "h w c"], *, height: int, width: int, kernel: str = "lanczos"
+    planes: Float[np.ndarray, "h w c"], *, height: int, width: int, kernel: str = "lanczos", box: Box | None = None
 ) -> Float[np.ndarray, "H W c"]:
-    """Scales planes of any values in float32, antialiased, unclipped. `kernel`: linear, cubic or lanczos."""
+    """Scales planes of any values in float32, antialiased, unclipped. `kernel`: linear, cubic or lanczos.
+
+    `box` is what of them becomes the result; pixels around it count where the kernel reaches them.
+    """
     scaled = (
         Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(
-            (width, height), _KERNELS[kernel]
+            (width, height), _KERNELS[kernel], box
         )
         for c in range(planes.shape[-1])
     )
     return np.stack([np.asarray(plane) for plane in scaled], axis=-1)
+
+
+Part = tuple[slice, slice]
+"""Rows and columns of a picture, both with a start and a stop."""
+
+
+def resample_part(
+    planes: Float[np.ndarray, "h w c"], whole: tuple[int, int], part: Part, *, kernel: str = "lanczos"
+) -> Float[np.ndarray, "H W c"]:
+    """Returns `part` of what `resample` makes of planes at the size `whole`, without making the rest of it."""
+    if planes.shape[:2] == tuple(whole):
+        return planes[part]
+    crop, edges = [], []
+    for side, wanted, span in zip(planes.shape, whole, part, strict=False):
+        scale = side / wanted
+        first, last = span.start * scale, span.stop * scale
+        reach = 3 * max(1.0, scale) + 2  # Lanczos reaches three pixels of the smaller of the two
+        crop.append(slice(max(0, int(first - reach)), min(side, int(last + reach) + 1)))
+        edges.append((first - crop[-1].start, min(last - crop[-1].start, crop[-1].stop - crop[-1].start)))
+    (top, bottom), (left, right) = edges
+    height, width = (span.stop - span.start for span in part)
+    taken = planes[tuple(crop)]
+    return resample(taken, height=height, width=width, kernel=kernel, box=(left, top, right, bottom))
 
 
 def resize_planes(planes: Float[np.ndarray, "h w c"], *, height: int, width: int) -> Float[np.ndarray, "H W c"]:
@@ -146,11 +218,12 @@ def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 
     return frozen(over(picture.rgb, picture.alpha, background), None, picture.source)
 
 
-def visible_box(picture: Picture) -> tuple[slice, slice]:
+def visible_box(picture: HasOpacity) -> Part:
     """Return the rows and columns of the smallest box that holds all visible pixels; all of them if there are none."""
-    box = []
+    box, alpha = [], picture.alpha
+    least = 0 if alpha is None or alpha.dtype.kind != "f" else LEAST_OPACITY
     for side, axis in ((picture.height, 1), (picture.width, 0)):
-        seen = np.arange(side) if picture.alpha is None else np.flatnonzero((picture.alpha > LEAST_OPACITY).any(axis))
+        seen = np.arange(side) if alpha is None else np.flatnonzero((alpha > least).any(axis))
         box.append(slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, side))
     return box[0], box[1]
 
@@ -171,17 +244,25 @@ def fill_hidden(picture: Picture) -> Picture:
     """
     if picture.alpha is None:
         return picture
-    hidden = picture.alpha <= LEAST_OPACITY
+    least = min(0.5, float(picture.alpha.max()))
+    rgb = hidden_filled(picture.rgb, picture.alpha, least, np.ones(3, np.float32))
+    return frozen(rgb, picture.alpha, picture.source)
+
+
+def hidden_filled(
+    rgb: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"], least: float, instead: np.ndarray
+) -> Float[np.ndarray, "h w 3"]:
+    """Give hidden pixels the colour of the nearest whose opacity is `least` or more; `instead` where there is none."""
+    hidden = alpha <= LEAST_OPACITY
     if not hidden.any():
-        return picture
-    if hidden.all():
-        return frozen(np.ones_like(picture.rgb), picture.alpha, picture.source)
+        return rgb
+    known = (alpha >= least) & ~hidden
+    if not known.any():
+        return np.where(hidden[..., None], instead, rgb)
     from scipy.ndimage import distance_transform_edt
 
-    known = picture.alpha >= min(0.5, float(picture.alpha.max()))
     rows, columns = np.asarray(distance_transform_edt(~known, return_distances=False, return_indices=True))
-    rgb = np.where(hidden[..., None], picture.rgb[rows, columns], picture.rgb)
-    return frozen(rgb, picture.alpha, picture.source)
+    return np.where(hidden[..., None], rgb[rows, columns], rgb)
 
 
 def over(rgb: np.ndarray, alpha: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:

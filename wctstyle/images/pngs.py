@@ -16,8 +16,8 @@ _MOST_PROFILE = 1 << 25
 _KEYWORDS = (b"wctstyle", b"Raw profile type exif")
 
 
-def open_png(file: io.BytesIO) -> Image.Image:
-    """Opens a PNG without its texts and later frames, nor what is damaged beside the pixels.
+def open_png(file: io.BytesIO, *, animated: bool = False) -> Image.Image:
+    """Opens a PNG without its texts, its later frames unless `animated`, nor what is damaged beside the pixels.
 
     Pillow refuses a file for a wrong checksum beside the pixels and for a text or profile of over a megabyte, but
     decodes past a wrong checksum of pixels and a missing end. `info` has "cicp" too, primaries and transfer (PNG third
@@ -30,7 +30,7 @@ def open_png(file: io.BytesIO) -> Image.Image:
     for kind, body, whole, sound in _chunks(data):
         if not sound and (kind[:1].isupper() or kind == b"tRNS"):
             raise ValueError(f"wrong checksum in {kind.decode()}")
-        if not sound or kind in (b"acTL", b"fcTL", b"fdAT"):
+        if not sound or (not animated and kind in (b"acTL", b"fcTL", b"fdAT")):
             continue
         if kind == b"iCCP":
             info["icc_profile"] = _inflated(bytes(body).partition(b"\0")[2][1:], _MOST_PROFILE)
@@ -38,9 +38,15 @@ def open_png(file: io.BytesIO) -> Image.Image:
             info["cicp"] = (body[0], body[1])
         elif kind not in (b"tEXt", b"zTXt", b"iTXt") or _is_wanted(kind, body):
             kept.append(whole)
-    size = 8 + sum(map(len, kept))
-    image = PngImagePlugin.PngImageFile(file if size == len(data) else io.BytesIO(b"".join((data[:8], *kept))))
+    if 8 + sum(map(len, kept)) != len(data):
+        data = b"".join((data[:8], *kept))
+    image = PngImagePlugin.PngImageFile(io.BytesIO(data))
     image.info |= info
+    raw_mode = image.tile[0].args if image.tile else ""
+    if raw_mode in ("RGB;16B", "RGBA;16B"):  # Pillow takes the high bytes; taken for little-endian, it takes the low
+        low = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        low.tile = [low.tile[0]._replace(args=raw_mode.replace("16B", "16L"))]
+        image.info["low_bytes"] = low
     return image
 
 

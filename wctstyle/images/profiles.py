@@ -10,15 +10,14 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from wctstyle.images.color_spaces import cicp_profile, png_profile
+from wctstyle.images.picture import as_floats, as_kind
+from wctstyle.images.raster import slabs
 from wctstyle.images.tiff_pixels import DeepTiff
 
 _SRGB = ImageCms.createProfile("sRGB")
 
 #: Without the tables that Little CMS makes of a profile, which for CIELAB and grey are up to 7 levels off.
 _EXACT = ImageCms.Flags.NOOPTIMIZE
-
-#: Rows of deep pixels that are converted at once, as many as hold about this many pixels.
-_BAND = 1 << 20
 
 
 def embedded_profile(image: Image.Image | DeepTiff) -> ImageCms.ImageCmsProfile | None:
@@ -43,21 +42,31 @@ def embedded_profile(image: Image.Image | DeepTiff) -> ImageCms.ImageCmsProfile 
         return None
 
 
-def to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
-    """Converts 8-bit pixels without transparency to sRGB, by their profile where that fits them."""
-    convert = _converter(image.mode, profile)
-    return convert(image) if convert else image.convert("RGB")
+def to_srgb(mode: str, profile: ImageCms.ImageCmsProfile | None) -> Callable[[Image.Image], Image.Image]:
+    """Makes what converts 8-bit pixels of a mode without transparency to sRGB, by their profile where that fits."""
+    return _converter(mode, profile) or (lambda image: image.convert("RGB"))
 
 
 def deep_to_srgb(values: np.ndarray, mode: str, profile: ImageCms.ImageCmsProfile | None) -> np.ndarray:
-    """Converts deep pixels "h w c" in [0, 1] to sRGB, like 8-bit ones of a mode.
+    """Converts deep pixels "h w c", floats in [0, 1] or 16 bits, to sRGB of the same kind, like 8-bit ones of a mode.
 
-    Grey and RGB that are sRGB stay exact. The rest goes through 8-bit tables: from the 8-bit colour below, changed in
-    proportion along each channel towards the next, which is about as exact as 8 bits, without their steps.
+    Grey and RGB that are sRGB stay exact. The rest goes through 8-bit tables (`_by_table`).
     """
     convert = _converter(mode, profile)
     if convert is None and mode in ("L", "RGB"):
         return values if mode == "RGB" else np.repeat(values, 3, axis=-1)
+    rgb = np.empty((*values.shape[:2], 3), values.dtype)
+    for rows in slabs(*values.shape[:2]):
+        rgb[rows] = as_kind(_by_table(as_floats(values[rows]), mode, convert), rgb.dtype)
+    return rgb
+
+
+def _by_table(values: np.ndarray, mode: str, convert: Callable[[Image.Image], Image.Image] | None) -> np.ndarray:
+    """Converts floats in [0, 1] to RGB by what converts 8-bit pixels.
+
+    From the 8-bit colour below, changed in proportion along each channel towards the next, which is about as exact as 8
+    bits, without their steps.
+    """
 
     def converted(levels: np.ndarray) -> np.ndarray:
         image = Image.merge(
@@ -65,21 +74,34 @@ def deep_to_srgb(values: np.ndarray, mode: str, profile: ImageCms.ImageCmsProfil
         )
         return np.asarray(convert(image) if convert else image.convert("RGB")).astype(np.float32)
 
-    rgb = np.empty((*values.shape[:2], 3), np.float32)
-    rows = max(1, _BAND // values.shape[1])
-    for top in range(0, len(values), rows):
-        scaled = values[top : top + rows] * np.float32(255)
-        below = np.floor(scaled).astype(np.uint8)
-        start = converted(below)
-        band = start.copy()
-        for channel in range(values.shape[2]):
-            part = (scaled - below)[..., channel, None]
-            if part.any():
-                above = below.copy()
-                above[..., channel] += below[..., channel] < 255
-                band += part * (converted(above) - start)
-        rgb[top : top + rows] = np.clip(band / 255, 0, 1)
-    return rgb
+    scaled = values * np.float32(255)
+    below = np.floor(scaled).astype(np.uint8)
+    start = converted(below)
+    found = start.copy()
+    for channel in range(values.shape[2]):
+        part = (scaled - below)[..., channel, None]
+        if part.any():
+            above = below.copy()
+            above[..., channel] += below[..., channel] < 255
+            found += part * (converted(above) - start)
+    return np.clip(found / 255, 0, 1)
+
+
+def kept_profile(image: Image.Image | DeepTiff, profile: ImageCms.ImageCmsProfile | None) -> bytes | None:
+    """Returns the profile of RGB that pixels were converted from; None for sRGB and other spaces."""
+    if profile is None or not image.mode.startswith("RGB") or _converter("RGB", profile) is None:
+        return None
+    return profile.tobytes()
+
+
+def from_srgb(profile: bytes) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Makes what converts floats from sRGB to a profile of RGB; None if the profile cannot do it."""
+    try:
+        goal = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    except (OSError, TypeError, ValueError, ImageCms.PyCMSError):
+        return None
+    convert = _transform(_SRGB, "RGB", goal=goal)
+    return None if convert is None else lambda rgb: _by_table(rgb, "RGB", convert)
 
 
 def _converter(mode: str, profile: ImageCms.ImageCmsProfile | None) -> Callable[[Image.Image], Image.Image] | None:
@@ -101,13 +123,13 @@ def _converter(mode: str, profile: ImageCms.ImageCmsProfile | None) -> Callable[
 
 
 def _transform(
-    profile: Any, mode: str, flags: ImageCms.Flags = ImageCms.Flags.NONE
+    profile: Any, mode: str, flags: ImageCms.Flags = ImageCms.Flags.NONE, *, goal: Any = _SRGB
 ) -> Callable[[Image.Image], Image.Image] | None:
-    """Makes what converts 8-bit pixels from a profile to sRGB; None if the profile cannot do it."""
+    """Makes what converts 8-bit pixels from a profile to another; None if they cannot do it."""
     try:
         transform = ImageCms.buildTransform(
             profile,
-            _SRGB,
+            goal,
             mode,
             "RGB",
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,

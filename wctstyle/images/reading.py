@@ -22,6 +22,7 @@ from wctstyle.images.formats import READERS, SUPPORTED_SUFFIXES, recognise
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS, check_size, decoding, webp_size
 from wctstyle.images.modes import decoded
 from wctstyle.images.picture import Picture, frozen
+from wctstyle.images.raster import Raster
 
 
 @runtime_checkable
@@ -31,6 +32,9 @@ class BinaryStream(Protocol):
     def read(self, size: int = -1, /) -> bytes:
         """Returns up to `size` bytes, all that are left for -1, none at the end."""
         ...
+
+
+Source = str | Path | bytes | BinaryStream | np.ndarray | Image.Image
 
 
 def is_image_file(path: str | Path) -> bool:
@@ -43,7 +47,7 @@ def is_image_file(path: str | Path) -> bool:
 
 
 def load(
-    source: str | Path | bytes | BinaryStream | np.ndarray | Image.Image,
+    source: Source,
     *,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
 ) -> Picture:
@@ -57,9 +61,9 @@ def load(
     from what the file names, the first of CICP's codes (PNG's cICP, the "nclx" of HEIC and AVIF where they have no
     profile), an ICC profile, PNG's gAMA and cHRM; a broken or mismatched profile is ignored.
 
-    TIFF keeps whole numbers and floats of 16 to 64 bits as far as float32 holds them, and grey PNG its 16 bits;
-    where a profile has to be converted, and in CMYK and CIELAB, about 8 bits are left. All else has 8 bits per
-    channel, the most that Pillow decodes, so 16-bit colour in PNG loses its low byte.
+    TIFF keeps whole numbers and floats of 16 to 64 bits as far as float32 holds them, and PNG its 16 bits, but for
+    grey with opacity; where a profile has to be converted, and in CMYK and CIELAB, about 8 bits are left. All else has
+    8 bits per channel, the most that Pillow decodes.
 
     Signed numbers are white at their largest; negative ones are refused. Floats and numbers of more than 16 bits
     carry no white point, so it is taken to be the first of 1 (floats only), 255, 65535 and for whole numbers 2^31 - 1
@@ -75,6 +79,11 @@ def load(
         ImageError: if it is missing, unreadable, no picture, damaged, or larger than `max_pixels`.
         ConfigError: if `max_pixels` is no whole number, or is negative.
     """
+    return load_raster(source, max_pixels=max_pixels).picture()
+
+
+def load_raster(source: Source, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Raster:
+    """Decodes a picture as `load` does, and leaves 8 and 16 bits what they are: a quarter or half of the memory."""
     limit = _checked_limit(max_pixels)
     if isinstance(source, Image.Image):
         name = name_of(source)
@@ -86,7 +95,7 @@ def load(
         if array.ndim >= 2:
             check_size((array.shape[1], array.shape[0]), limit, "<array>")
         rgb, alpha = checked_array(array, "<array>")
-        return frozen(rgb, alpha, "<array>")
+        return Raster.of(frozen(rgb, alpha, "<array>"))
     name = name_of(source)
     data, kind = read_encoded(source, name)
     if kind == "WebP" and (size := webp_size(data[:30])):

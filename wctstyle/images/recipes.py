@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image
 
 from wctstyle.errors import ImageError
 from wctstyle.images.formats import READERS
@@ -64,33 +64,37 @@ def _recipe_text(image: Image.Image | DeepTiff) -> str | None:
         return None
     if isinstance(comment, bytes):
         comment = comment.removeprefix(_ASCII_CODE).decode("ascii", errors="replace")
+    if isinstance(own := image.info.get("comment"), bytes):  # of a GIF
+        description = own.decode("ascii", errors="replace")
     for text in (comment, description):
         if isinstance(text, str) and text.startswith(_WRAP_BEGIN):
             return text.rstrip("\0 ").removeprefix(_WRAP_BEGIN).removesuffix(_WRAP_END)
     return None
 
 
-def recipe_options(recipe: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
-    """Says to Pillow where in a format the recipe goes; the JSON is ASCII, which all of them keep."""
+def recipe_text(recipe: dict[str, Any], name: str) -> str:
+    """Writes a recipe as JSON in ASCII, which all formats keep."""
     try:
-        text = json.dumps(recipe, allow_nan=False, default=_plain)
+        return json.dumps(recipe, allow_nan=False, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise ImageError(
             f"{name}: the recipe cannot be written as JSON: {error}; keep to text, numbers, lists and dicts"
         ) from error
-    if kind == "PNG":
-        info = PngImagePlugin.PngInfo()
-        info.add_itxt("wctstyle", text)
-        return {"pnginfo": info}
-    text = _WRAP_BEGIN + text + _WRAP_END
-    if kind == "TIFF":
-        return {"tiffinfo": {int(ExifTags.Base.ImageDescription): text}}
+
+
+def wrapped(text: str) -> str:
+    """Marks a recipe as ours, in a field that other programs use too."""
+    return _WRAP_BEGIN + text + _WRAP_END
+
+
+def in_exif(text: str, kind: str, name: str) -> bytes:
+    """Puts a recipe into EXIF, where JPEG and WebP keep it."""
     exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.Exif)[int(ExifTags.Base.UserComment)] = _ASCII_CODE + text.encode("ascii")
+    exif.get_ifd(ExifTags.IFD.Exif)[int(ExifTags.Base.UserComment)] = _ASCII_CODE + wrapped(text).encode("ascii")
     data = exif.tobytes()
     if kind == "JPEG" and len(data) > _JPEG_SEGMENT:
         raise ImageError(f"{name}: the recipe takes {len(data):,} bytes and JPEG holds {_JPEG_SEGMENT:,}; save as PNG")
-    return {"exif": data}
+    return data
 
 
 def _plain(value: object) -> object:

@@ -37,6 +37,13 @@ def numbers(tags: ImageFileDirectory_v2, tag: int, *default: int) -> tuple[int, 
     return value if isinstance(value, tuple) else (value,)
 
 
+def _per_inch(tags: ImageFileDirectory_v2) -> tuple[float, float] | None:
+    """Returns the resolution across and down; None where the page does not say in inches or centimetres."""
+    unit = {2: 1.0, 3: 2.54}.get(tags.get(Tag.ResolutionUnit, 2))
+    across, down = (numbers(tags, tag, 0)[0] for tag in (Tag.XResolution, Tag.YResolution))
+    return None if unit is None else (float(across) * unit, float(down) * unit)
+
+
 def planes(tags: ImageFileDirectory_v2) -> int:
     """Returns how many planes there are, each of so many strips or tiles."""
     return tags.get(Tag.SamplesPerPixel, 1) if tags.get(Tag.PlanarConfiguration, 1) == 2 else 1
@@ -74,7 +81,7 @@ class DeepTiff:
         """
         self._data, self._tags = memoryview(file.getvalue()), tags
         self.size = (int(tags.get(Tag.ImageWidth, 0)), int(tags.get(Tag.ImageLength, 0)))
-        self.info: dict[str, Any] = {"icc_profile": tags.get(Tag.InterColorProfile)}
+        self.info: dict[str, Any] = {"icc_profile": tags.get(Tag.InterColorProfile), "dpi": _per_inch(tags)}
         self._photometric, self._compression = tags.get(Tag.PhotometricInterpretation, 1), tags.get(Tag.Compression, 1)
         self._samples = tags.get(Tag.SamplesPerPixel, 1)
         self.mode, self._colors = _MODES.get(self._photometric, ("", 0))
@@ -94,22 +101,28 @@ class DeepTiff:
         """Returns the description, which may hold a recipe."""
         exif = Image.Exif()
         exif[Tag.ImageDescription] = self._tags.get(Tag.ImageDescription)
+        exif[Tag.Orientation] = self._tags.get(Tag.Orientation, 1)
         return exif
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Decodes to upright float32 in [0, 1]: "h w c", CIELAB as 8 bits have it, and opacity "h w", if any."""
-        values = self._upright()
+        """Decodes to upright "h w c", CIELAB as 8 bits have it, and opacity "h w", if any: of 16 bits, or float32."""
+        extras = numbers(self._tags, Tag.ExtraSamples, *(2,) * (self._samples == self._colors + 1))
+        extras = extras[: self._samples - self._colors]
+        kept = self._kind == np.uint16 and self.mode != "LAB" and 1 not in extras
+        values = self._upright(self._kind if kept else np.dtype(np.float32))
         color, alpha = values[..., : self._colors], None
-        if self.mode == "LAB":
+        if kept:
+            pass
+        elif self.mode == "LAB":
             self._scale_lab(color)
             values[..., self._colors :] /= np.iinfo(self._kind).max
         else:
             values /= np.float32(white_of(values, self._kind))
-        np.clip(values, 0, 1, out=values)
+        if not kept:
+            np.clip(values, 0, 1, out=values)
         if self._photometric == _WHITE_IS_ZERO:
-            np.subtract(1, color, out=color)
-        extras = numbers(self._tags, Tag.ExtraSamples, *(2,) * (self._samples == self._colors + 1))
-        for place, extra in enumerate(extras[: self._samples - self._colors]):
+            np.subtract(np.iinfo(self._kind).max if kept else 1, color, out=color)
+        for place, extra in enumerate(extras):
             if extra in (1, 2):  # opacity, already multiplied into the colours or not
                 alpha = values[..., self._colors + place]
                 if extra == 1:
@@ -127,8 +140,8 @@ class DeepTiff:
             lab[..., 1:] = (lab[..., 1:] + (top + 1) / 2) % (top + 1)
         lab /= np.float32(step)
 
-    def _upright(self) -> np.ndarray:
-        """Decodes the strips or tiles to upright float32 "h w c" as the file counts; the pixels are held once."""
+    def _upright(self, kind: np.dtype) -> np.ndarray:
+        """Decodes the strips or tiles to upright "h w c" of a kind, as the file counts; the pixels are held once."""
         tags, (width, height) = self._tags, self.size
         rows, columns, offsets = blocks(tags)
         counts = numbers(tags, Tag.TileByteCounts if Tag.TileWidth in tags else Tag.StripByteCounts)
@@ -137,7 +150,7 @@ class DeepTiff:
         down = math.ceil(height / rows)
         orientation = tags.get(Tag.Orientation, 1)
         shape = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
-        values = np.empty((*shape, self._samples), np.float32)
+        values = np.empty((*shape, self._samples), kind)
         stored = upright(values, {6: 8, 8: 6}.get(orientation, orientation))  # the way back
         for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):  # unequal is damage
             plane, place = divmod(number, down * across)

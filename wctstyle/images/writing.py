@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.files import replace_file
+from wctstyle.files import replacing
 from wctstyle.images.arrays import checked_array, checked_values
-from wctstyle.images.guards import DEFAULT_MAX_PIXELS, quiet_pillow
-from wctstyle.images.picture import over
-from wctstyle.images.recipes import recipe_options
+from wctstyle.images.picture import as_kind, over
+from wctstyle.images.profiles import from_srgb
+from wctstyle.images.raster import slabs
+from wctstyle.images.recipes import in_exif, recipe_text, wrapped
+from wctstyle.images.rows import PillowRows, PngRows, Rows, TiffRows
 
 
 @dataclass(frozen=True)
 class _Writer:
-    """What one format can hold and how Pillow is told to write it; `max_side` in pixels, 0 for no limit."""
+    """What one format can hold, `deep` for 16 bits, and what Pillow is told; `max_side` in pixels, 0 for no limit."""
 
     suffixes: tuple[str, ...]
     keeps_alpha: bool
     max_side: int
+    deep: bool
     options: Callable[[int], dict[str, Any]]
 
 
@@ -35,11 +38,25 @@ class _Writer:
 #: resolution. The longest sides: JPEG as libjpeg has it (JPEG_MAX_DIMENSION), WebP's 14-bit fields (RFC 9649,
 #: 2.5).
 WRITERS: dict[str, _Writer] = {
-    "PNG": _Writer((".png",), True, 0, lambda quality: {}),
-    "JPEG": _Writer((".jpg", ".jpeg"), False, 65500, lambda quality: {"quality": quality, "subsampling": 0}),
-    "WEBP": _Writer((".webp",), True, 16383, lambda quality: {"quality": quality, "method": 4}),
-    "TIFF": _Writer((".tif", ".tiff"), True, 0, lambda quality: {"compression": "tiff_adobe_deflate"}),
+    "PNG": _Writer((".png",), True, 0, True, lambda quality: {}),
+    "JPEG": _Writer((".jpg", ".jpeg"), False, 65500, False, lambda quality: {"quality": quality, "subsampling": 0}),
+    "WEBP": _Writer((".webp",), True, 16383, False, lambda quality: {"quality": quality, "method": 4}),
+    "TIFF": _Writer((".tif", ".tiff"), True, 0, True, lambda quality: {}),
 }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a file has of the photo's beside its pixels.
+
+    bits: 8 or 16 per channel; JPEG and WebP hold 8. profile: an ICC profile of RGB, into which the pixels are converted
+    from sRGB; None for sRGB. dpi: pixels per inch across and down.
+    """
+
+    bits: int = 8
+    profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
 
 DEFAULT_QUALITY = 92
 """Of JPEG and WebP, from 1, the smallest file, to 100, the best picture."""
@@ -52,11 +69,12 @@ def encode(
     format: str = "png",
     quality: int = DEFAULT_QUALITY,
     recipe: dict[str, Any] | None = None,
+    kept: Kept = Kept(),  # noqa: B008
 ) -> bytes:
-    """Writes a picture as the bytes of a PNG, JPEG, WebP or TIFF file, 8 bits per channel.
+    """Writes a picture as the bytes of a PNG, JPEG, WebP or TIFF file.
 
-    The same input gives the same bytes (with the same Pillow). There is no ICC profile in them, which means
-    sRGB. JPEG has no transparency, so there the picture is laid over white. PNG and TIFF are lossless.
+    The same input gives the same bytes (with the same Pillow and zlib). JPEG has no transparency, so there the picture
+    is laid over white. PNG and TIFF are lossless.
 
     Args:
         rgb: sRGB, uint8 or float in [0, 1], "h w 3" (also "h w", "h w 1" and "h w 4").
@@ -66,12 +84,15 @@ def encode(
         recipe: how the picture was made, anything JSON can hold, kept in the file for `read_recipe`: in PNG
             as the iTXt chunk "wctstyle", in JPEG and WebP as ``{"wctstyle": recipe}`` in EXIF's UserComment,
             in TIFF likewise in ImageDescription.
+        kept: bits per channel, profile and resolution; by default 8 bits without an ICC profile, which means sRGB.
 
     Raises:
         ImageError: if the array is no picture, the format is unknown or cannot hold it or the recipe.
         ConfigError: if the quality is out of range.
     """
-    return _encode(rgb, alpha, _format_of(format), quality, recipe, "<array>")
+    buffer = io.BytesIO()
+    _encode(buffer, rgb, alpha, _format_of(format), quality, recipe, kept, "<array>")
+    return buffer.getvalue()
 
 
 def save(
@@ -81,6 +102,7 @@ def save(
     *,
     quality: int = DEFAULT_QUALITY,
     recipe: dict[str, Any] | None = None,
+    kept: Kept = Kept(),  # noqa: B008
 ) -> Path:
     """Writes a picture to a file whose suffix chooses the format, all or nothing; returns the path.
 
@@ -92,20 +114,49 @@ def save(
         ConfigError: if the quality is out of range.
     """
     path = Path(path)
-    kind = _format_of(path.suffix, path)
-    data = _encode(rgb, alpha, kind, quality, recipe, str(path))
+    with _replacing(path) as file:
+        _encode(file, rgb, alpha, _format_of(path.suffix, path), quality, recipe, kept, str(path))
+    return path
+
+
+@contextlib.contextmanager
+def saving(
+    path: str | Path,
+    shape: tuple[int, int],
+    *,
+    alpha: bool = False,
+    quality: int = DEFAULT_QUALITY,
+    recipe: dict[str, Any] | None = None,
+    kept: Kept = Kept(),  # noqa: B008
+) -> Iterator[RowWriter]:
+    """Writes a picture of a height and width to a file as `save` does, some rows at a time.
+
+    PNG and TIFF are written as the rows come in, JPEG and WebP when all are there. `alpha`: rows have opacity.
+    """
+    path = Path(path)
+    with _replacing(path) as file:
+        writer = RowWriter(file, shape, format=_format_of(path.suffix, path), alpha=alpha, quality=quality,
+                           recipe=recipe, kept=kept, name=str(path))  # fmt: skip
+        yield writer
+        writer.end()
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Opens what is to become a file, or says why not."""
+    _format_of(path.suffix, path)
     try:
         target = Path(os.path.realpath(path))  # through a link, as a plain write would go
         if not target.parent.is_dir():
             raise ImageError(f"{path}: there is no folder {target.parent} to save in; make it first")
         if target.is_dir():
             raise ImageError(f"{path}: is a folder, cannot be written as a picture; give a file name")
-        replace_file(target, data)
+        with replacing(target) as file:
+            yield file
     except (OSError, ValueError) as error:
         raise ImageError(
             f"{path}: cannot be written: {error}; check the folder's permissions and free space, or save elsewhere"
         ) from error
-    return path
 
 
 def check_quality(quality: int) -> None:
@@ -141,37 +192,78 @@ def _format_of(name: str, path: Path | None = None) -> str:
     raise ImageError(f"{what}; use one of {known}")
 
 
+class RowWriter:
+    """Writes a picture to an open file some rows at a time; `format` and all else as in `saving`."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        shape: tuple[int, int],
+        *,
+        format: str = "png",
+        alpha: bool = False,
+        quality: int = DEFAULT_QUALITY,
+        recipe: dict[str, Any] | None = None,
+        kept: Kept = Kept(),  # noqa: B008
+        name: str = "<rows>",
+    ) -> None:
+        check_quality(quality)
+        self._kind, self._name = _format_of(format), name
+        self._writer = WRITERS[self._kind]
+        height, width = shape
+        if self._writer.max_side and max(shape) > self._writer.max_side:
+            raise ImageError(
+                f"{name}: is {width} x {height}, but {self._kind} holds at most {self._writer.max_side} pixels a "
+                "side; save as PNG or TIFF, or make it smaller"
+            )
+        self._type = np.dtype(np.uint16 if kept.bits == 16 and self._writer.deep else np.uint8)
+        self._convert = None if kept.profile is None else from_srgb(kept.profile)
+        text = None if recipe is None else recipe_text(recipe, name)
+        planes = (height, width, 4 if alpha and self._writer.keeps_alpha else 3)
+        profile = kept.profile if self._convert else None
+        rows = {"PNG": PngRows, "TIFF": TiffRows}.get(self._kind)
+        if rows is not None:
+            text = text if text is None or self._kind == "PNG" else wrapped(text)
+            self._rows: Rows = rows(file, planes, 8 * self._type.itemsize, text=text, profile=profile, dpi=kept.dpi)
+            return
+        options = self._writer.options(int(quality))
+        extra = {"exif": text and in_exif(text, self._kind, name), "icc_profile": profile, "dpi": kept.dpi}
+        options |= {key: value for key, value in extra.items() if value is not None}
+        self._rows = PillowRows(file, planes, self._kind, options)
+
+    def write(self, rgb: np.ndarray, alpha: np.ndarray | None = None) -> None:
+        """Adds rows of floats in [0, 1], "h w 3" and "h w"."""
+        if alpha is not None and not self._writer.keeps_alpha:
+            rgb, alpha = over(rgb, alpha, (1.0, 1.0, 1.0)), None
+        rgb = self._convert(rgb) if self._convert else rgb
+        rows = rgb if alpha is None else np.concatenate([rgb, alpha[..., None]], axis=-1)
+        with self._told():
+            self._rows.write(as_kind(rows, self._type))
+
+    def end(self) -> None:
+        """Writes what comes after the last row."""
+        with self._told():
+            self._rows.end()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (MemoryError, OSError, ValueError, struct.error) as error:
+            raise ImageError(f"{self._name}: cannot be written as {self._kind}: {error}; try PNG") from error
+
+
 def _encode(
+    file: BinaryIO,
     rgb: np.ndarray,
     alpha: np.ndarray | None,
     kind: str,
     quality: int,
     recipe: dict[str, Any] | None,
+    kept: Kept,
     name: str,
-) -> bytes:
+) -> None:
     """Does the work of `encode` for a known format; `name` is for messages."""
-    check_quality(quality)
-    writer = WRITERS[kind]
-    image = _pillow_image(rgb, alpha, writer, name)
-    if writer.max_side and max(image.size) > writer.max_side:
-        raise ImageError(
-            f"{name}: is {image.width} x {image.height}, but {kind} holds at most {writer.max_side} pixels a "
-            "side; save as PNG or TIFF, or make it smaller"
-        )
-    options = writer.options(int(quality))
-    if recipe is not None:
-        options |= recipe_options(recipe, kind, name)
-    buffer = io.BytesIO()
-    try:
-        with quiet_pillow(DEFAULT_MAX_PIXELS):
-            image.save(buffer, format=kind, **options)
-    except (MemoryError, OSError, ValueError, struct.error) as error:
-        raise ImageError(f"{name}: cannot be written as {kind}: {error}; try PNG") from error
-    return buffer.getvalue()
-
-
-def _pillow_image(rgb: np.ndarray, alpha: np.ndarray | None, writer: _Writer, name: str) -> Image.Image:
-    """Rounds float planes to the 8-bit image that a format can hold."""
     rgb, opacity = checked_array(np.asarray(rgb), name)
     if alpha is not None:
         opacity = np.asarray(alpha)
@@ -180,9 +272,10 @@ def _pillow_image(rgb: np.ndarray, alpha: np.ndarray | None, writer: _Writer, na
                 f"{name}: its opacity has shape {opacity.shape}, wanted {rgb.shape[:2]}; resize it to match"
             )
         opacity = checked_values(opacity, f"{name} (opacity)")
-    if opacity is not None and not np.all(opacity == 1):
-        if writer.keeps_alpha:
-            rgb = np.concatenate([rgb, opacity[..., None]], axis=-1)
-        else:
-            rgb = over(rgb, opacity, (1.0, 1.0, 1.0))
-    return Image.fromarray(np.rint(rgb * np.float32(255)).astype(np.uint8))
+    if opacity is not None and np.all(opacity == 1):
+        opacity = None
+    writer = RowWriter(file, rgb.shape[:2], format=kind, alpha=opacity is not None, quality=quality, recipe=recipe,
+                       kept=kept, name=name)  # fmt: skip
+    for rows in slabs(*rgb.shape[:2]):
+        writer.write(rgb[rows], None if opacity is None else opacity[rows])
+    writer.end()

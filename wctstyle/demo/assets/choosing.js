@@ -28,7 +28,7 @@ function drawTries() {
     const button = make("button", { ...attributes, "aria-pressed": String(item.id === alone) }, image, make("span", {}, item.name));
     button.classList.toggle("wct-waiting", !(item.id in tried.made));
     button.addEventListener("click", () => {
-      styles = [{ id: item.id, weight: 1 }];
+      setStyles([{ id: item.id, weight: 1, part: null }]);
       drawBlend();
       send();
     });
@@ -48,23 +48,23 @@ function arrived({ made, done }) {
   bar.setAttribute("aria-valuenow", String(Math.round((100 * count) / all)));
   bar.firstElementChild.style.width = `${(100 * count) / all}%`;
   bar.hidden = done;
-  if (done) tell(`The photo in ${count} styles, small. Choose one to use it alone.`);
+  if (done) tell(`${titled() || "The photo"} in ${count} styles, small. Choose one to use it alone.`);
 }
 function tell(text) {
   tries.querySelector("[role=status]").textContent = text;
 }
 
 function openTries() {
-  tried = { content, ids: ids(), made: {} };
+  tried = { content, region: titled(), ids: ids(), made: {} };
   tries.hidden = bar.hidden = false;
   chooser("try").setAttribute("aria-expanded", "true");
-  tell(`Painting the photo in ${tried.ids.length} styles …`);
+  tell(`Painting ${titled() || "the photo"} in ${tried.ids.length} styles …`);
   arrived({ made: {}, done: false });
   drawTries();
   const shape = new Image();
   shape.onload = () => sheet.style.setProperty("--shape", shape.naturalWidth / shape.naturalHeight);
   shape.src = known.get(content)?.thumb || "";
-  trigger("play", { turn: nextTurn(), styles: tried.ids });
+  trigger("play", { turn: nextTurn(), styles: tried.ids, region: tried.region });
 }
 function closeTries() {
   if (!tried) return;
@@ -83,9 +83,9 @@ function arrange(ids) {
   drawTries();
 }
 
-/* Both are of one photo. */
+/* Both are of one photo, the sheet also of one region. */
 function forgetChoices() {
-  if (tried && tried.content !== content) closeTries();
+  if (tried && (tried.content !== content || tried.region !== titled())) closeTries();
   if (order && order.content !== content) arrange(null);
 }
 

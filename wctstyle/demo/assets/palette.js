@@ -4,10 +4,10 @@ const gallery = props.gallery;
 const limit = props.max_styles;
 const known = new Map([...gallery.contents, ...gallery.styles].map((item) => [item.id, item]));
 const own = { content: [], style: [] };
-const opening = props.value.styles.map(([id, weight]) => [id, weight]);
+const opening = props.value.styles;
 const previous = []; // photos that were used before, the latest last
 let content = props.value.content;
-let styles = opening.map(([id, weight]) => ({ id, weight }));
+let styles = chosen.styles;
 let solo = 0;
 
 const total = () => styles.reduce((sum, style) => sum + style.weight, 0);
@@ -15,10 +15,11 @@ const share = (style) => (total() > 0 ? style.weight / total() : 0);
 const percent = (style) => `${Math.round(100 * share(style))}%`;
 const named = (id) => known.get(id)?.name || "picture";
 const full = () => `a blend takes up to ${limit} styles. Remove one first.`;
-const isOpening = () => styles.map((style) => style.id).join() === opening.map(([id]) => id).join();
+const isOpening = () => chosen === rest && styles.map((style) => style.id).join() === opening.map(([id]) => id).join();
 
 function send() {
-  props.value = { content, styles: styles.map(({ id, weight }) => [id, Number(weight.toFixed(4))]) };
+  if (!styled()) return; // until it is known whether the region with the styles is in this photo
+  props.value = written();
   trigger("input");
   document.dispatchEvent(new CustomEvent("wct:moved"));
   allow(true, false);
@@ -37,9 +38,13 @@ document.addEventListener("change", ({ target }) => {
   send();
 });
 
-function setContent(id) {
-  if (content !== id) previous.push(content);
+function setContent(id, chosenHere = true) {
+  if (content === id) return;
+  previous.push(content);
   content = id;
+  if (!chosenHere) return;
+  stopPainting();
+  findAgain();
 }
 
 /* ------------------------------------------------------------------ thumbnails */
@@ -94,12 +99,12 @@ function drawGallery() {
 function toggle(id) {
   const at = styles.findIndex((style) => style.id === id);
   if (at >= 0) {
-    if (styles.length === 1) return notify("Keep at least one style.");
+    if (styles.length === 1 && !styled(chosen)) return notify("Keep at least one style.");
     styles.splice(at, 1);
-    if (!total()) styles[0].weight = 1;
+    if (styles.length && !total()) styles[0].weight = 1;
   } else {
     if (styles.length >= limit) return notify(`${named(id)}: ${full()}`);
-    styles.push({ id, weight: styles.length ? total() / styles.length || 0.5 : 1 });
+    styles.push({ id, weight: styles.length ? total() / styles.length || 0.5 : 1, part: null });
   }
   drawBlend();
   send();
@@ -109,7 +114,7 @@ function toggle(id) {
 
 function slider(style) {
   if (styles.length === 1) return make("small", { class: "wct-only" }, "The only style. Add another to blend.");
-  const range = { type: "range", min: "0", max: "1", step: "0.01", "aria-label": `Weight of ${named(style.id)}` };
+  const range = { type: "range", class: "wct-range", min: "0", max: "1", step: "0.01", "aria-label": `Weight of ${named(style.id)}` };
   const input = make("input", { ...range, value: String(Math.min(1, style.weight)) });
   input.addEventListener("input", () => {
     style.weight = Number(input.value);
@@ -126,13 +131,16 @@ function drawBlend() {
     remove.addEventListener("click", () => toggle(style.id));
     const header = make("header", {}, make("b", {}, name), make("output", {}));
     const image = make("img", { src: known.get(style.id)?.thumb || "", alt: "", draggable: "false" });
-    return make("li", { class: "wct-card", "data-id": style.id }, image, make("div", {}, header, slider(style)), remove);
+    return make("li", { class: "wct-card", "data-id": style.id }, image, make("div", {}, header, slider(style)), partOf(style), remove);
   });
   redraw(one(".wct-cards"), cards);
   one(".wct-blend").dataset.count = styles.length;
   one(".wct-empty").hidden = styles.length > 0;
+  one(".wct-empty").textContent = styled() ? "The photo stays here as it is. Choose a style above." : "No style yet. Choose one above, or add your own.";
   drawPad();
+  forgetChoices();
   drawGallery();
+  drawRegions();
   refresh();
 }
 
@@ -168,22 +176,29 @@ one(".wct-presets").addEventListener("click", (event) => {
       const id = pool[Math.floor(Math.random() * pool.length)];
       if (!picked.includes(id)) picked.push(id);
     }
-    styles = picked.map((id) => ({ id, weight: 0.15 + 0.85 * Math.random() }));
+    setStyles(picked.map((id) => ({ id, weight: 0.15 + 0.85 * Math.random(), part: null })));
     drawBlend();
   }
   refresh();
   send();
 });
 
+/* ---------------------------------------------------------------- part of a style */
+
+function partOf(style) {
+  const attributes = { type: "button", class: "wct-part", "aria-pressed": String(Boolean(style.part)), "aria-label": `Part of ${named(style.id)}` };
+  const button = make("button", { ...attributes, title: "Use only a part of this style: paint it on the style" }, "Part");
+  button.addEventListener("click", () => (painted === style ? stopPainting() : paint(style, "brush")));
+  return button;
+}
+
 /* ------------------------------------------------------------ settings that come from the server */
 
 watch("value", () => {
   const value = props.value;
-  if (value.content === content && JSON.stringify(value.styles) === JSON.stringify(styles.map((s) => [s.id, s.weight]))) return;
-  setContent(value.content);
-  styles = value.styles.map(([id, weight]) => ({ id, weight }));
-  const most = Math.max(1, ...styles.map((style) => style.weight));
-  for (const style of styles) style.weight /= most;
+  if (same(value)) return;
+  setContent(value.content, false);
+  takeRegions(value);
   drawPhotos();
   drawBlend();
 });
@@ -192,4 +207,4 @@ drawPhotos();
 drawBlend();
 allow(false, false);
 const tabs = document.querySelector("#wct-right [role=tablist]");
-for (const row of [one(".wct-photos"), one(".wct-picker"), sheet, one(".wct-looks"), tabs]) if (row) rove(row);
+for (const row of [one(".wct-photos"), one(".wct-picker"), sheet, one(".wct-looks"), chips, tabs]) if (row) rove(row);

@@ -13,7 +13,7 @@ function draw() {
   progress.setAttribute("aria-valuenow", String(Math.round(now.share || 0)));
   progress.firstElementChild.style.width = `${now.share || 0}%`;
   const next = bar.hidden ? "" : now.state;
-  if (next !== state) document.dispatchEvent(new CustomEvent("wct:optimising", { detail: next }));
+  if (next !== state) document.dispatchEvent(new CustomEvent("wct:working", { detail: next }));
   state = next;
 }
 

@@ -1,4 +1,3 @@
-const one = (selector) => element.querySelector(selector);
 const stage = one(".wct-stage");
 const canvas = one(".wct-canvas");
 const frame = one(".wct-frame");
@@ -14,11 +13,12 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 /* -------------------------------------------------------------- what is shown */
 
-let sizes = { after: [1, 1], before: [1, 1] };
+let sizes = { after: [1, 1], before: [1, 1], subject: [1, 1] };
 let beside = false; // the two pictures are of different photos
 let line = "";
 
 function setMode(mode) {
+  if (work) mode = work.subject ? "subject" : mode === "split" ? "after" : mode; // the line would be in the way of the brush
   stage.dataset.mode = mode;
   for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
   fit();
@@ -37,11 +37,14 @@ function show() {
   sizes.after = [value.width, value.height];
   if (!beside) sizes.before = sizes.after;
   else if (value.before_width) sizes.before = [value.before_width, value.before_height];
-  if (beside !== last.beside || !alike(sizes.after, last.after) || !alike(sizes.before, last.before)) reset();
+  if (beside !== last.beside || !alike(sizes.after, last.after) || !alike(sizes.before, last.before)) {
+    reset();
+    if (work && !work.subject) finish(); // the mask is of another shape
+  }
   if (value.before) before.src = value.before;
   after.src = value.after;
   const labels = value.labels || ["Photo", "Styled"];
-  for (const { node, image, mode } of panes) {
+  for (const { node, image, mode } of panes.slice(0, 2)) {
     image.alt = node.querySelector(".wct-tag").textContent = labels[mode === "after" ? 1 : 0];
     node.classList.toggle("wct-alpha", /^data:image\/(png|webp)/.test(image.src));
   }
@@ -73,22 +76,23 @@ const GAP = 8; // pixels between two pictures beside each other
 const NARROW = 560; // pixels; on a narrower canvas they lie one above the other
 const STEP = Math.SQRT2;
 const AXES = [0, 1];
-const panes = ["after", "before"].map((mode) => ({ mode, node: one(`.wct-pane-${mode}`), image: one(`.wct-${mode}`) }));
+const panes = ["after", "before", "subject"].map((mode) => ({ mode, node: one(`.wct-pane-${mode}`), image: one(`.wct-${mode}`) }));
 let zoom = 1;
 let centre = [0.5, 0.5];
 let at = 50; // where the view is split, in percent of what is seen
 
 const both = () => beside && stage.dataset.mode === "split";
-const main = () => panes[stage.dataset.mode === "before" ? 1 : 0];
+const main = () => panes.find(({ mode }) => mode === stage.dataset.mode) || panes[0];
 const level = () => (main().size ? (main().size[0] / sizes[main().mode][0]) * devicePixelRatio : 1); // 1: pixel by pixel
 const most = () => Math.max((8 * zoom) / level(), 4);
 
 /* Say where each picture may be: left and top, width and height. */
 function cells([width, height]) {
-  if (!both()) return panes.map(() => [[0, 0], [width, height]]);
+  const whole = [[0, 0], [width, height]];
+  if (!both()) return panes.map(() => whole);
   const stacked = width < Math.max(NARROW, height);
   const [wide, high] = stacked ? [width, (height - GAP) / 2] : [(width - GAP) / 2, height];
-  return [[stacked ? [0, high + GAP] : [wide + GAP, 0], [wide, high]], [[0, 0], [wide, high]]];
+  return [[stacked ? [0, high + GAP] : [wide + GAP, 0], [wide, high]], [[0, 0], [wide, high]], whole];
 }
 
 function fit() {
@@ -115,6 +119,7 @@ function fit() {
   tools.out.setAttribute("aria-disabled", String(zoom <= 1));
   tools.in.setAttribute("aria-disabled", String(zoom >= most()));
   tell();
+  paintTint();
 }
 
 function draw(pane) {
@@ -124,6 +129,7 @@ function draw(pane) {
   const { size, seen, middle, margin } = pane;
   pane.start = AXES.map((axis) => whole(middle[axis] - seen[axis] / 2));
   const [left, top] = AXES.map((axis) => whole((margin[axis] - clamp(centre[axis], margin[axis], 1 - margin[axis])) * size[axis]));
+  pane.corner = [left, top];
   pane.box = { left: px(pane.start[0]), top: px(pane.start[1]), width: px(seen[0]), height: px(seen[1]) };
   Object.assign(pane.node.style, pane.box);
   pane.image.style.cssText = `left: ${px(left)}; top: ${px(top)}; width: ${px(size[0])} !important; height: ${px(size[1])} !important`;
@@ -199,12 +205,17 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   const place = inCanvas(event);
   down.set(event.pointerId, place);
-  const onLine = stage.dataset.mode === "split" && !beside && (zoom <= 1 || event.target.closest(".wct-line"));
-  if (down.size === 1) press = { place, onLine, at, moved: false };
-  else Object.assign(press, { moved: true, onLine: false });
+  const onLine = !work && stage.dataset.mode === "split" && !beside && (zoom <= 1 || event.target.closest(".wct-line"));
+  if (down.size === 1) press = { place, onLine, at, moved: false, paints: beginStroke(event, place) };
+  else {
+    if (press.paints) dropStroke();
+    Object.assign(press, { moved: true, onLine: false, paints: false });
+  }
 });
 canvas.addEventListener("pointermove", (event) => {
   const [last, now] = [down.get(event.pointerId), inCanvas(event)];
+  if (work) moveRing(event, now);
+  if (last && press.paints) return moveStroke(event);
   if (!last || (!press.moved && apart(now, press.place) < 5)) return;
   press.moved = true;
   const [a, b] = down.values();
@@ -222,6 +233,7 @@ for (const name of ["pointerup", "pointercancel"]) {
   canvas.addEventListener(name, (event) => {
     if (!down.delete(event.pointerId) || down.size) return;
     stage.classList.remove("wct-panning");
+    if (press.paints) return name === "pointercancel" ? dropStroke() : endStroke();
     if (name === "pointercancel") return press.onLine && setSplit(press.at); // the page was scrolled instead
     if (press.moved) return;
     const again = event.timeStamp - tapped.time < 350 && apart(press.place, tapped.place) < 30;
@@ -338,7 +350,7 @@ let limit = 0;
 /* The status says what is going on, or else what is shown. */
 function tell() {
   const shown = zoom === 1 ? line : `${line} · zoom\u00a0${Math.round(100 * level())}%`;
-  const text = typeof told === "string" ? told : live && slow ? SLOW : shown;
+  const text = typeof told === "string" ? told : live && slow ? SLOW : work ? hint() : shown;
   if (status.textContent !== text) status.textContent = text; // whatever is put there is read aloud
 }
 function report() {

@@ -27,7 +27,7 @@ document.addEventListener("wct:shown", (event) => {
   if (steps) allow(steps.undo, steps.redo);
 });
 
-/* Who leaves while an optimisation runs or waits loses it, so the browser asks first. */
-document.addEventListener("wct:optimising", (event) => {
+/* Who leaves while an optimisation or a video runs or waits loses it, so the browser asks first. */
+document.addEventListener("wct:working", (event) => {
   window.onbeforeunload = event.detail ? (leaving) => leaving.preventDefault() : null;
 }, true);

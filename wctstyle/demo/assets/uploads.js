@@ -54,17 +54,18 @@ function take(item, kind) {
   if (kind === "content") return setContent(item.id);
   if (styles.some((style) => style.id === item.id)) return null;
   if (own.style.length === 1 && isOpening()) {
-    styles = [{ id: item.id, weight: 1 }];
+    setStyles([{ id: item.id, weight: 1, part: null }]);
     return { text: `${item.name} takes the place of the sample styles. Undo brings them back.`, kind: "good" };
   }
   if (styles.length >= limit) return { text: `${item.name}: ${full()} It is kept under Styles.`, kind: "error" };
-  styles.push({ id: item.id, weight: total() / styles.length || 1 });
+  styles.push({ id: item.id, weight: total() / styles.length || 1, part: null });
   return null;
 }
 
 /* What the session holds now: `added` came in, for the rows of these kinds. */
 document.addEventListener("wct:shelf", (event) => {
-  const { pictures, added, note, shelf, missing = [] } = event.detail;
+  const { pictures, added, note, shelf, missing = [], masks = [] } = event.detail;
+  for (const mask of masks) shown.delete(mask); // an empty one was held in its place
   let said = note && { ...note, pictures: missing.map((id) => known.get(id)).filter(Boolean) }; // those deleted since
   for (const [id, item] of Object.entries(pictures)) known.set(id, { id, ...item });
   if (shelf) for (const kind of ["content", "style"]) own[kind] = shelf[kind].map((id) => known.get(id));
@@ -83,16 +84,16 @@ document.addEventListener("wct:shelf", (event) => {
 
 function forget(item, kind) {
   own[kind] = own[kind].filter((other) => other.id !== item.id);
-  const before = JSON.stringify([content, styles]);
+  const before = JSON.stringify(written());
   if (kind === "content" && content === item.id) {
     const here = (id) => id.startsWith("sample:") || own.content.some((other) => other.id === id);
-    content = previous.filter((id) => id !== item.id && here(id)).pop() || gallery.contents[0].id;
+    setContent(previous.filter((id) => id !== item.id && here(id)).pop() || gallery.contents[0].id);
   }
-  if (kind === "style") styles = styles.filter((style) => style.id !== item.id);
-  if (!styles.length) styles = opening.map(([id, weight]) => ({ id, weight }));
+  if (kind === "style") for (const owner of [rest, ...regions]) owner.styles = owner.styles.filter((style) => style.id !== item.id);
+  neverEmpty();
   drawPhotos();
   drawBlend();
-  if (JSON.stringify([content, styles]) !== before) send();
+  if (JSON.stringify(written()) !== before) send();
   if (![...own.content, ...own.style].some((other) => other.id === item.id)) trigger("delete", { id: item.id });
   notify(`${item.name} was removed.`, "good");
 }
@@ -101,7 +102,7 @@ function forget(item, kind) {
 
 const hint = make("div", { class: "wct-drop-hint", "aria-hidden": "true", hidden: "" });
 document.body.append(hint);
-const HINTS = { content: "Drop to use as the photo", style: "Drop to add as a style" };
+const HINTS = { content: "Drop to use as the photo", style: "Drop to add as a style", mask: "Drop to use as a mask" };
 const passed = new WeakSet(); // files that the stage has taken by itself
 
 const kindAt = (target) => (target.closest?.(".wct-zone") || { dataset: {} }).dataset.kind || "content";
@@ -125,7 +126,8 @@ document.addEventListener("drop", (event) => {
   if (!files.length) return;
   event.preventDefault();
   const rest = files.filter((file) => !passed.has(file));
-  if (rest.length) add(rest, kindAt(event.target), rest.length === files.length);
+  if (kindAt(event.target) === "mask") rest.forEach(maskFile);
+  else if (rest.length) add(rest, kindAt(event.target), rest.length === files.length);
 });
 document.addEventListener("wct:file", (event) => {
   passed.add(event.detail.file);

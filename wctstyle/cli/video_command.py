@@ -1,0 +1,318 @@
+"""The command `wctstyle video`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+
+from wctstyle import images
+from wctstyle.cli import options, specs
+from wctstyle.cli import stylize_options as own
+from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, say, waiting, warn
+from wctstyle.cli.looks_command import given_options, in_look
+from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from, style_option
+from wctstyle.cli.outputs import check_folder, check_free, check_writable
+from wctstyle.cli.specs import NAME, Named, named_pictures
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.inputs import Sizes, read_parts, read_style
+from wctstyle.recipe import Recipe
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_STRENGTH, Settings, checked_number
+from wctstyle.sources import mask_sources, style_sources
+from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Clip, Cut, seconds_of
+from wctstyle.video.forms import DEFAULT_QUALITY, CodecName, Form, form_of
+from wctstyle.video.job import Made, Progress, VideoJob
+from wctstyle.video.keyframes import Track, is_track, parse_track
+from wctstyle.video.making import Painting, content_of
+from wctstyle.video.masks import read_region_masks
+from wctstyle.video.reading import open_clip
+from wctstyle.video.work import work_folder
+
+DEFAULTS = Settings()
+
+Video = Annotated[
+    str,
+    typer.Argument(
+        metavar="IN",
+        show_default=False,
+        help="A video file, an animated GIF, PNG, WebP or AVIF, or a folder of frames (in the order of their numbers).",
+    ),
+]
+VideoStyle = Annotated[
+    list[str] | None,
+    style_option(
+        "--style",
+        metavar="PATH[:WEIGHT][@REGION]",
+        show_default=False,
+        help="As for stylize. A weight may change over time: painting.jpg:0s=1,4s=0 fades it out in four seconds.",
+    ),
+]
+VideoMask = Annotated[
+    list[str] | None,
+    style_option(
+        "--mask", metavar="NAME=FILE", show_default=False, help="As for stylize; FILE may be a video, read in step."
+    ),
+]
+Changing = "FLOAT|KEYFRAMES"
+Strength = Annotated[
+    str, style_option(metavar=Changing, help=f"How far to go, 0 to {MAX_STRENGTH}; or over time, as 0s=0,4s=1.")
+]
+Texture = Annotated[
+    str, style_option(metavar=Changing, help="How much there is to paint in plain areas, 0 to 1; or over time.")
+]
+Calm = Annotated[float, style_option(help="How calm the video is, 0 to 1: 0 paints every frame by itself.")]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", show_default="0", help="Begin here: seconds, or hours, minutes and seconds with colons."
+    ),
+]
+End = Annotated[str | None, typer.Option(metavar="TIME", show_default="the clip's end", help="End before this.")]
+Every = Annotated[int, typer.Option(metavar="N", help="Take every Nth frame; the speed stays.")]
+Fps = Annotated[
+    float | None,
+    typer.Option(show_default=f"{DEFAULT_FPS:g}", help="Frames per second of a folder of frames."),
+]
+Out = Annotated[
+    str,
+    output_option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        show_default=False,
+        help="File to write, its suffix says the format: .mp4, .mov, .mkv, .webm, .gif, .png or .webp; or a folder "
+        "for frames.",
+    ),
+]
+CodecOption = Annotated[
+    CodecName | None, output_option("--codec", show_default="h264; vp9 in .webm", help="Codec of a video file.")
+]
+Quality = Annotated[
+    int | None,
+    output_option(
+        show_default=f"{DEFAULT_QUALITY}; {images.DEFAULT_QUALITY} for pictures",
+        help="1 smallest file to 100 best picture.",
+    ),
+]
+Format = Annotated[specs.Format | None, output_option(show_default="png", help="Format of the frames in a folder.")]
+Resume = Annotated[bool, output_option("--resume", help="Go on with a run of the same command that did not end.")]
+AsJson = Annotated[bool, output_option("--json", help="Print one JSON object per frame and one at the end.")]
+
+
+@clean_exit
+def video(
+    context: typer.Context,
+    source: Video,
+    output: Out,
+    style: VideoStyle = None,
+    use_look: options.UseLook = None,
+    mask: VideoMask = None,
+    mask_map: options.MaskMap = None,
+    style_mask: options.StyleMask = None,
+    region: options.RegionDials = None,
+    feather: options.Feather = DEFAULT_FEATHER,
+    strength: Strength = str(DEFAULTS.strength),
+    detail: own.Detail = DEFAULTS.detail,
+    colors: options.Colors = DEFAULTS.colors,
+    color: options.Color = DEFAULTS.color,
+    texture: Texture = str(DEFAULTS.texture),
+    keep_faces: own.KeepFaces = DEFAULTS.keep_faces,
+    transform: own.Transform = DEFAULTS.transform,
+    blend: own.Blend = DEFAULTS.blend,
+    refine: own.Refine = DEFAULTS.refine,
+    calm: Calm = DEFAULT_CALM,
+    model: own.Model = DEFAULT_MODEL,
+    start: Start = None,
+    end: End = None,
+    every: Every = 1,
+    fps: Fps = None,
+    size: Annotated[int | None, result_size(USUAL_SIZE)] = None,
+    look: own.Look = DEFAULTS.look,
+    stroke_scale: options.StrokeScale = None,
+    style_size: options.StyleSize = None,
+    max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
+    codec: CodecOption = None,
+    quality: Quality = None,
+    format: Format = None,
+    overwrite: options.Overwrite = False,
+    resume: Resume = False,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Stylize a video.
+
+    wctstyle video clip.mp4 --style painting.jpg -o painted.mp4
+    """
+    values = in_look(use_look, {
+        "strength": strength, "detail": detail, "colors": colors, "color": color, "texture": texture,
+        "keep_faces": keep_faces, "transform": transform, "blend": blend, "look": look, "refine": refine,
+        "style": style, "model": model, "stroke_scale": stroke_scale,
+    }, given_options(context))  # fmt: skip
+    style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
+    settings, tracks = _settings(values)
+    sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
+    cut = _cut(start, end, every, calm=calm, fps=fps, source=source)
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite contradict each other; give one of them")
+    fixed, weights = _fixed_weights(style)
+    named = named_pictures("video", [], fixed, mask, style_mask, region, feather, mask_map)
+    with option_names():
+        clip = open_clip(source, size=size, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
+    form, lost = form_of(output, codec=codec, format=format, quality=quality, alpha=clip.has_alpha)
+    target = _target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
+    if lost:
+        warn(f"-o {output}: {lost}")
+    painting = _painting(clip, named, weights, tracks, settings, calm, model, sizes)
+    job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
+    made = _run(job, painting, resume, overwrite, as_json=as_json)
+    _tell(made, source, target, model, as_json=as_json)
+
+
+def _settings(values: dict[str, Any]) -> tuple[Settings, dict[str, Track]]:
+    """Check the dials; those given as keyframes have their first value in the settings."""
+    tracks: dict[str, Track] = {}
+    for name, high in {"strength": MAX_STRENGTH, "texture": 1.0}.items():
+        text = str(values[name])  # a look has numbers
+        if is_track(text):
+            tracks[name] = parse_track(text, f"--{name}", 0.0, high)
+            values[name] = tracks[name].at(0.0)
+            continue
+        try:
+            values[name] = float(text)
+        except ValueError as error:
+            raise ConfigError(f"--{name} is {text!r}, must be a number, or keyframes as 0s=0,4s=1") from error
+    return from_options(Settings, **values), tracks
+
+
+def _cut(start: str | None, end: str | None, every: int, *, calm: float, fps: float | None, source: str) -> Cut:
+    """Check what is to be read, and the numbers that only a video has."""
+    checked_number("--calm", calm, 0, 1)
+    if fps is not None:
+        checked_number("--fps", fps, 0.1, 1000)
+        if os.path.isfile(source):
+            raise ConfigError(f"--fps {fps:g}: is for a folder of frames, {source} has times of its own; leave it out")
+    return from_options(Cut, start=seconds_of("--start", start) or 0.0, end=seconds_of("--end", end), every=every)
+
+
+def _tell(made: Made, source: str, target: Path, model: str, *, as_json: bool) -> None:
+    """Say what came of a run."""
+    if made.broken:
+        warn(f"{source}: {made.broken} damaged frames were repeated from the ones before")
+    if made.stopped:
+        raise KeyboardInterrupt(
+            f"Stopped after {made.frames} frames. {target} plays up to there; the same command with --resume goes on."
+        )
+    summary = {"output": str(target), "content": source, "frames": made.frames, "seconds": round(made.seconds, 3)}
+    typer.echo(json.dumps({**summary, "damaged": made.broken, "model": model}) if as_json else str(target))
+
+
+def _run(job: VideoJob, painting: Painting, resume: bool, overwrite: bool, *, as_json: bool) -> Made:
+    columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    stop = Stop("this frame")
+    with progress_bar(*columns) as progress, stop.listening():
+        task = progress.add_task("getting ready", total=job.clip.total)
+
+        def told(now: Progress) -> None:
+            progress.update(task, completed=now.frames, description=_status(now))
+            if as_json:
+                say(json.dumps(_described(now)), progress)
+
+        painter = partial(painting.painter, _stylizer)
+        return job.run(painter, resume=resume, overwrite=overwrite, stop=lambda: stop.wanted, told=told, warn=warn)
+
+
+def _status(now: Progress) -> str:
+    if now.seconds_left is None:
+        return f"{now.per_second:.2f} frames/s"
+    minutes, seconds = divmod(round(now.seconds_left), 60)
+    return f"{now.per_second:.2f} frames/s  {minutes}:{seconds:02d} left"
+
+
+def _described(now: Progress) -> dict[str, Any]:
+    left = None if now.seconds_left is None else round(now.seconds_left, 1)
+    return {
+        "frame": now.frames, "frames": now.total, "frames_per_second": round(now.per_second, 3), "seconds_left": left
+    }  # fmt: skip
+
+
+def _painting(
+    clip: Clip,
+    named: Named,
+    weights: dict[int, Track],
+    tracks: dict[str, Track],
+    settings: Settings,
+    calm: float,
+    model: str,
+    sizes: Sizes,
+) -> Painting:
+    """Read the pictures that are named, and put together how the clip is painted."""
+    masks, videos = read_region_masks(named.regions.masks, clip, sizes.max_pixels)
+    parts = read_parts(named.styles, sizes.max_pixels)
+    pictures = [read_style(spec.source, sizes.max_pixels) for spec in named.styles]
+    with waiting("reading"):
+        content = content_of(clip.source)
+    picture = Recipe(
+        content=content,
+        styles=style_sources(named.styles, pictures, parts),
+        size=max(clip.height, clip.width),
+        settings=settings,
+        model=model,
+        style_size=sizes.strokes.style_size,
+        stroke_scale=sizes.strokes.stroke_scale,
+        masks=mask_sources(masks),
+        feather=named.regions.feather,
+        dials=named.regions.dials,
+    )
+    return Painting(clip, picture, pictures, parts, calm, masks, videos, weights, tracks)
+
+
+def _stylizer(model: str) -> Any:
+    from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
+
+    return Stylizer(model)
+
+
+_KEYFRAMES = re.compile(rf"(.+):([^:@]*=[^:@]*)((?:@{NAME.pattern})?)")
+
+
+def _fixed_weights(styles: Sequence[str] | None) -> tuple[list[str] | None, dict[int, Track]]:
+    """Take the keyframes out of styles; returns the styles with their first weights, and the tracks by place."""
+    tracks: dict[int, Track] = {}
+    fixed = []
+    for at, text in enumerate(styles or ()):
+        found = None if os.path.exists(text) else _KEYFRAMES.fullmatch(text)
+        if found:
+            tracks[at] = parse_track(found[2], f"--style {found[1]}:")
+            text = f"{found[1]}:{tracks[at].at(0.0)!r}{found[3]}"
+        fixed.append(text)
+    return fixed or None, tracks
+
+
+def _target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:
+    """Check that the target can be written.
+
+    Raises:
+        ImageError: it is an input, or there already, or the folder cannot be written in.
+    """
+    target = Path(os.path.normpath(output))
+    left = work_folder(target).is_dir()  # what a stopped run left is told, and not its result
+    if form.container == "folder":
+        check_folder(target)
+        if not (overwrite or resume or left) and target.is_dir() and any(target.iterdir()):
+            raise ImageError(f"-o {output}: is not empty; give --overwrite to write frames into it, or another folder")
+        inside = [os.path.realpath(file) for file in inputs]
+        if os.path.realpath(target) in inside:
+            raise ImageError(f"-o {output}: is the folder that is read; give another one")
+    else:
+        if not target.parent.is_dir():
+            raise ImageError(f"-o {output}: there is no folder {target.parent}; make it first")
+        check_free([target], overwrite=overwrite or resume or left, inputs=inputs, what="-o {path}", other="name")
+    check_writable(target.parent, f"-o {output}")
+    return target

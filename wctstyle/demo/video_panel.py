@@ -1,0 +1,76 @@
+"""Video on the page: taking a clip in, painting it, and the player it ends in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from wctstyle.demo import clips, sheets
+from wctstyle.demo.friendly import handler
+from wctstyle.demo.layout import QUIET, Layout
+from wctstyle.demo.run_panel import RunPanel
+from wctstyle.demo.runs import Run
+from wctstyle.demo.sessions import Session
+from wctstyle.errors import WctStyleError
+
+
+class VideoPanel(RunPanel):
+    """The handlers of the tab Video."""
+
+    kind = "video"
+
+    def __init__(self, page: Layout, upload_folder: str, export_folder: Path) -> None:
+        super().__init__(page)
+        self.upload_folder, self.export_folder = upload_folder, export_folder
+
+    def connect(self, opened: Any) -> None:
+        """Connect the buttons, and show the clip and the video that a page had before it was loaded again."""
+        page = self.page
+        page._told(
+            page.clip.upload(self._upload, None, page.clip, concurrency_id="clip", trigger_mode="multiple", **QUIET)
+        )
+        opened.then(self._clip, None, page.clip, queue=False, **QUIET)
+        asked = [page.calm, page.video_size, page.palette, *page.controls.values()]
+        self.connect_run(opened, asked, report=page.video, start=page.paint, stop=page.stop_video)
+
+    @handler
+    def _upload(self, request: gr.Request, event: gr.EventData) -> dict[str, Any]:
+        """Take a clip in; what is wrong with it stands where its name would."""
+        session, data = self._session(request), event._data or {}
+        limits, folders = self.service.limits, (self.upload_folder, self.export_folder)
+        try:
+            clip = clips.take_clip(data.get("path"), data.get("name"), *folders, limits)
+            text, session.clip = clips.describe(limits, clip), clip
+        except WctStyleError as error:
+            text = str(error)
+        return clips.said(text, limits)
+
+    @handler
+    def _clip(self, request: gr.Request) -> Any:
+        clip = self._session(request).clip
+        if clip is None or not clip.is_file():
+            return gr.skip()
+        return clips.said(clips.describe(self.service.limits, clip), self.service.limits)
+
+    def _submit(self, session: Session, *asked: Any) -> Run:
+        calm, size, palette, *values = asked
+        composition = self.page._composition(palette, *values)
+        clip = clips.open_upload(self.service.limits, session.clip, size)
+        return clips.submit(self.service, session, composition, clip, calm)
+
+    def _lasts(self, run: Run) -> bool:
+        now = run.progress
+        return now is not None and now.file is not None and now.file.is_file()
+
+    def _told(self, now: clips.Progress) -> str:
+        return sheets.frames(now.step, now.steps, now.text, now.pair)
+
+    async def _ending(self, session: Session, run: Run) -> AsyncIterator[list[Any]]:
+        now = run.progress
+        if run.error or now is None or now.file is None:
+            yield [sheets.failed(run.error) if run.error else sheets.STOPPED_EARLY, sheets.NO_RUN]
+        else:
+            yield [sheets.player(now.text, now.file), sheets.NO_RUN]

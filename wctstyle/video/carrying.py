@@ -1,0 +1,113 @@
+"""Carrying a painted frame along with what it shows, and blending it with the new one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle.texture import SIDE, field
+from wctstyle.video.flow import Flow, grid, opencv, warped
+
+Rgb = Float[np.ndarray, "h w 3"]
+
+FINE_RADIUS = 1.0
+"""Standard deviation in pixels of the blur that separates what a blend of two paintings loses: fine paint."""
+
+FINE_WINDOW = 33
+"""Side in pixels of the windows over which the strength of fine paint is compared."""
+
+FINE_FLOOR = 1e-5
+"""Mean square of fine paint, in squared units of the range, that does not count."""
+
+BROAD_RADIUS = 10.0
+"""Standard deviation in pixels of the blur that separates broad colour from paint."""
+
+BROAD_CHANGE = 0.2
+"""Difference of broad colour (length in RGB) from which a place takes the new frame's at once, to 1 - 1/e. Without it,
+what a figure's paint left on the ground beside it stays there for ten frames."""
+
+COARSER = 4
+"""Broad colour is blurred at so much smaller a size."""
+
+PAINTED = 2 / 255
+"""Change from the photo, in units of the range, at which a place counts as painted to 1 - 1/e."""
+
+STRETCH = 2.0
+"""How many times its area the carried noise may become larger or smaller before a place gets its own again."""
+
+
+def _broad(difference: Rgb) -> Rgb:
+    cv2 = opencv()
+    height, width = difference.shape[:2]
+    sides = max(1, width // COARSER), max(1, height // COARSER)
+    small = cv2.resize(difference, sides, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), BROAD_RADIUS / COARSER)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _refill(blended: Rgb, new: Rgb) -> Rgb:
+    """Return as much of the new frame's fine paint, 0..1 of it, as gives a blend as much as the new frame has there.
+
+    The share b solves <(f + b n)^2> = <n^2>, with the fine paint f of the blend, n of the new frame, and means over
+    channels and `FINE_WINDOW`.
+    """
+    cv2 = opencv()
+    fine, wanted = (rgb - cv2.GaussianBlur(rgb, (0, 0), FINE_RADIUS) for rgb in (blended, new))
+
+    def mean(product: Rgb) -> Float[np.ndarray, "h w"]:
+        return cv2.blur(product.mean(axis=-1), (FINE_WINDOW, FINE_WINDOW))
+
+    own, all_of_it, common = mean(fine * fine), mean(wanted * wanted) + FINE_FLOOR, mean(fine * wanted)
+    lost = np.maximum(all_of_it - own - FINE_FLOOR, 0)
+    share = (np.sqrt(common**2 + all_of_it * lost) - common) / all_of_it
+    return np.clip(share, 0, 1)[..., None] * wanted
+
+
+def steadied(last: Rgb, new: Rgb, photo: Rgb, flow: Flow, memory: float) -> Rgb:
+    """Blend a painted frame with the one before, carried along: new + memory confidence (carried - new).
+
+    Where the broad colour of the two differs, that of `new` counts. Paintings of the same thing differ in their fine
+    paint, and carrying blurs it, so a blend has less of it; as much of the new frame's is added. Strengthening the
+    blend's own instead leaves specks and streaks in a slow pan. Where the photo is kept, as outside of all regions, so
+    is `new`.
+    """
+    cv2 = opencv()
+    painted = 1 - np.exp(-cv2.blur(np.abs(new - photo).max(axis=-1), (5, 5)) / PAINTED)
+    share = (memory * flow.confidence * painted)[..., None]
+    change = np.clip(warped(last, flow.vectors, sharp=True), 0, 1) - new
+    broad = _broad(change)
+    change -= broad * (1 - np.exp(-(broad**2).sum(axis=-1, keepdims=True) / BROAD_CHANGE**2))
+    blended = new + share * change
+    return np.clip(blended + share * _refill(blended, new), 0, 1).astype(np.float32)
+
+
+Places = Float[np.ndarray, "h w 3"]
+"""Which place of the noise each pixel takes: across, down; and the logarithm of how much its area has shrunk."""
+
+
+def own_places(height: int, width: int) -> Places:
+    """Let each pixel take the noise of its own place."""
+    return np.concatenate([grid(height, width), np.zeros((height, width, 1), np.float32)], axis=-1)
+
+
+def carried_places(places: Places, flow: Flow) -> Places:
+    """Carry the noise along with what is seen; what is new, or stretched too far, takes its own.
+
+    That is the field moved as most of the frame has moved: without, all that a pan brings in takes the same columns.
+    """
+    own = own_places(*flow.confidence.shape)
+    moved = warped(places, flow.vectors)
+    moved[..., 2] += np.gradient(flow.vectors[..., 0], axis=1) + np.gradient(flow.vectors[..., 1], axis=0)
+    kept = (flow.confidence > 0.5) & (np.abs(moved[..., 2]) < math.log(STRETCH))
+    if kept.any():
+        own[..., :2] += np.median((moved - own)[kept][:, :2], axis=0)
+    return np.where(kept[..., None], moved, own)
+
+
+def noise_at(places: Places) -> Float[np.ndarray, "h w"]:
+    """Return the field of `wctstyle.texture` at such places."""
+    cv2 = opencv()
+    wide = np.pad(field(), 2, mode="wrap")  # cubic interpolation sees two pixels beyond
+    return cv2.remap(wide, (places[..., :2] % SIDE + 2).astype(np.float32), None, cv2.INTER_CUBIC)

@@ -1,0 +1,114 @@
+"""Optical flow between photos: where each pixel was in the frame before, and how far that can be trusted."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle.color import luma
+from wctstyle.errors import ConfigError
+
+FLOW_SIDE = 512
+"""Long side in pixels at which flow is sought; the flow of larger frames is enlarged."""
+
+LEAST_FLOW_SIDE = 32
+"""Smaller frames are enlarged to this: DIS needs a few of its patches of 8 x 8 each way."""
+
+FINEST = 1
+"""DIS's finest scale: half the size. The fast preset stops at a quarter, where 0.58 instead of 0.68 of the vectors of
+the FlyingChairs pairs are right within a pixel (docs/notes/video.md)."""
+
+TOLERANCE, GROWTH = 0.5, 0.01
+"""Forward and backward flow may disagree by sqrt(0.5 + 0.01 (|f|^2 + |b|^2)) pixels (Sundaram et al. 2010)."""
+
+LENIENCE = 4.0
+"""Squared disagreement, in units of what is allowed, at which confidence falls to 1/e."""
+
+CHANGE = 0.15
+"""Change of a pixel's colour along the flow, in units of the range, at which its confidence falls to 1/e."""
+
+CHANGE_RADIUS = 1.5
+"""Standard deviation in pixels of the blur before colours are compared, so that noise does not count."""
+
+
+def opencv() -> Any:
+    """Import OpenCV.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module("cv2")
+    except ImportError as error:
+        raise ConfigError(
+            f"calm video needs OpenCV ({error}); install it with: pip install 'wctstyle[video]', or give calm 0"
+        ) from error
+
+
+class Flow(NamedTuple):
+    """How the frame before maps to this one."""
+
+    vectors: Float[np.ndarray, "h w 2"]
+    """From each pixel to where it was in the frame before: across, down, in pixels."""
+    confidence: Float[np.ndarray, "h w"]
+    """1 where it can be carried; 0 where it was hidden, outside the frame or of another colour."""
+
+
+def grid(height: int, width: int) -> Float[np.ndarray, "h w 2"]:
+    """Return the place of each pixel: across, down."""
+    return np.stack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)), axis=-1)
+
+
+def warped(
+    image: Float[np.ndarray, "h w *c"], vectors: Float[np.ndarray, "h w 2"], *, sharp: bool = False
+) -> Float[np.ndarray, "h w *c"]:
+    """Carry a picture along: each pixel gets what was where its vector points. `sharp`: Lanczos instead of bilinear."""
+    cv2 = opencv()
+    kind = cv2.INTER_LANCZOS4 if sharp else cv2.INTER_LINEAR
+    return cv2.remap(image, grid(*vectors.shape[:2]) + vectors, None, kind, borderMode=cv2.BORDER_REPLICATE)
+
+
+def agreement(back: Float[np.ndarray, "h w 2"], forth: Float[np.ndarray, "h w 2"]) -> Float[np.ndarray, "h w"]:
+    """Return exp(-(q / `LENIENCE`)^2), q = |b + f(b)|^2 over what is allowed; 0 where it leads out of the frame."""
+    height, width = back.shape[:2]
+    there = warped(forth, back)
+    allowed = TOLERANCE + GROWTH * ((back**2).sum(axis=-1) + (there**2).sum(axis=-1))
+    apart = ((back + there) ** 2).sum(axis=-1) / allowed
+    places = grid(height, width) + back
+    inside = ((places > -1) & (places < np.array([width, height]))).all(axis=-1)
+    return np.exp(-((apart / LENIENCE) ** 2)) * inside
+
+
+def _sought(rgb: Float[np.ndarray, "h w 3"]) -> np.ndarray:
+    """Return a frame's luma in 8 bits, at the size at which flow is sought."""
+    cv2 = opencv()
+    height, width = rgb.shape[:2]
+    scale = max(min(1.0, FLOW_SIDE / max(height, width)), LEAST_FLOW_SIDE / min(height, width))
+    grey = luma(rgb).astype(np.float32)
+    if scale != 1:
+        kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        grey = cv2.resize(grey, (round(width * scale), round(height * scale)), interpolation=kind)
+    return (np.clip(grey, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def flow(last: Float[np.ndarray, "h w 3"], new: Float[np.ndarray, "h w 3"]) -> Flow:
+    """Find how the frame `last` maps to `new`, by DIS in both directions (Kroeger et al. 2016, arXiv:1603.03590).
+
+    Confidence is `agreement` times exp(-(c / `CHANGE`)^2), with the change c of colour along the flow.
+    """
+    cv2 = opencv()
+    height, width = new.shape[:2]
+    before, after = _sought(last), _sought(new)
+    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    dis.setFinestScale(FINEST)
+    back, forth = dis.calc(after, before, None), dis.calc(before, after, None)
+    agreed = agreement(back, forth)
+    if before.shape != (height, width):
+        scale = np.array([width / before.shape[1], height / before.shape[0]], np.float32)
+        back = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR) * scale
+        agreed = cv2.resize(agreed, (width, height), interpolation=cv2.INTER_LINEAR)
+    change = np.abs(cv2.GaussianBlur(warped(last, back) - new, (0, 0), CHANGE_RADIUS)).max(axis=-1)
+    return Flow(back, (agreed * np.exp(-((change / CHANGE) ** 2))).astype(np.float32))

@@ -1,0 +1,79 @@
+"""How a clip is painted: what the command, the page and the API make a video of, so that all give the same frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wctstyle import images
+from wctstyle.inputs import Mask, RegionSpecs, Strokes, StyleSpec, fit_parts, style_sides
+from wctstyle.recipe import Recipe
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER
+from wctstyle.sources import Source, public_name
+from wctstyle.video.clips import Clip
+from wctstyle.video.flow import opencv
+from wctstyle.video.forms import Form
+from wctstyle.video.job import VideoJob
+from wctstyle.video.keyframes import Track
+from wctstyle.video.masks import MaskVideo, moving_regions
+from wctstyle.video.recipe import VideoRecipe, hash_of
+
+if TYPE_CHECKING:
+    from wctstyle.stylizer import Stylizer
+    from wctstyle.video.calm import VideoStylizer
+
+
+def content_of(source: str) -> Source:
+    """Describe a clip for a recipe."""
+    return Source(public_name(os.path.normpath(source)), hash_of(source))
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A clip and how it is painted.
+
+    picture: what a frame has of a picture. pictures, parts: its styles, in order, and their masks.
+    masks, videos: of regions, see `read_region_masks`. weights: tracks of styles by place, tracks: of settings by name.
+
+    Raises:
+        ConfigError: OpenCV is needed and not installed.
+    """
+
+    clip: Clip
+    picture: Recipe
+    pictures: Sequence[images.Picture]
+    parts: Sequence[Mask | None]
+    calm: float = DEFAULT_CALM
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    videos: Mapping[str, MaskVideo] = field(default_factory=dict)
+    weights: Mapping[int, Track] = field(default_factory=dict)
+    tracks: Mapping[str, Track] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.calm:
+            opencv()
+
+    def job(self, target: Path, form: Form, fps: float | None = None) -> VideoJob:
+        """Return the job that paints it into a target. fps: of a folder of frames."""
+        texts = {str(place): str(track) for place, track in self.weights.items()}
+        tracks = {name: str(track) for name, track in self.tracks.items()}
+        recipe = VideoRecipe(self.picture, self.calm, self.clip.cut, fps, texts, tracks)
+        return VideoJob(self.clip, target, form, recipe.to_json())
+
+    def painter(self, stylizer: Callable[[str], Stylizer]) -> VideoStylizer:
+        """Load the model and measure the styles."""
+        from wctstyle.video.calm import VideoStylizer  # here, as it imports JAX, and mistakes are told before
+
+        picture = self.picture
+        specs = [StyleSpec(style.name, style.weight, style.region) for style in picture.styles]
+        strokes = Strokes(picture.style_size, picture.stroke_scale)
+        sides = style_sides(specs, picture.dials, strokes, max(self.clip.height, self.clip.width))
+        fitted = fit_parts(self.pictures, specs, self.parts, sides)
+        styles: list[Any] = [(style, self.weights.get(at, weight)) for at, (style, weight) in enumerate(fitted)]
+        feather = DEFAULT_FEATHER if picture.feather is None else picture.feather
+        regions = RegionSpecs(dials=picture.dials, feather=feather)
+        wanted = moving_regions(styles, specs, self.masks, self.videos, regions, self.clip)
+        return VideoStylizer(stylizer(picture.model), wanted, picture.settings, calm=self.calm, **self.tracks)

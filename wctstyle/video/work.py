@@ -1,0 +1,127 @@
+"""Work in progress: a hidden folder beside the target with finished segments and what the next needs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wctstyle import images
+from wctstyle.errors import ConfigError
+from wctstyle.files import replace_file
+from wctstyle.video.clips import Place
+from wctstyle.video.forms import Form
+from wctstyle.video.joining import Piece
+from wctstyle.video.writing import Segment
+
+
+class Work:
+    """The folder of one target. A segment counts once its note is there, which is written last.
+
+    Args:
+        target: the video or folder to be made.
+        made_of: all that decides over its frames, as JSON has it; another job's segments are not gone on with.
+    """
+
+    def __init__(self, target: Path, form: Form, made_of: Mapping[str, Any], *, rate: Fraction, tick: Fraction) -> None:
+        self.folder = work_folder(target)
+        self._form, self._rate, self._tick = form, rate, tick
+        text = json.dumps({**made_of, "form": form.as_json()}, sort_keys=True)
+        self._key = hashlib.sha256(text.encode()).hexdigest()
+        self.pieces: list[Piece] = []
+        self.place = Place()
+
+    def begin(self, *, resume: bool, overwrite: bool) -> None:
+        """Make the folder, or find what is done in it.
+
+        Raises:
+            ConfigError: it is there and neither is asked for, or it is of another job.
+            ImageError: it cannot be made.
+        """
+        job = self.folder / "job.json"
+        if job.is_file() and resume:
+            if json.loads(job.read_text(encoding="utf-8")).get("key") != self._key:
+                raise ConfigError(
+                    f"--resume: what is done in {self.folder} is of another video or other settings; give the same "
+                    "command, or --overwrite without --resume to start again"
+                )
+            self._find()
+            return
+        if self.folder.exists():
+            if not overwrite and job.is_file():
+                raise ConfigError(
+                    f"{self.folder}: is left from a run that did not end; give --resume to go on, or --overwrite to "
+                    "start again"
+                )
+            self.remove()
+        images.make_folder(self.folder)
+        replace_file(job, json.dumps({"key": self._key}).encode())
+
+    def _find(self) -> None:
+        for number in range(1_000_000):
+            note = self.folder / f"{number:06d}.json"
+            if not note.is_file():
+                break
+            found = json.loads(note.read_text(encoding="utf-8"))
+            self.pieces.append(Piece(self._path(number), tuple(found["times"])))
+            self.place = Place(**found["place"])
+        if self.pieces and not self._state(len(self.pieces) - 1).is_file():
+            raise ConfigError(f"--resume: {self.folder} is damaged; give --overwrite without --resume to start again")
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the state kept after the last segment."""
+        if not self.pieces:
+            return {}
+        with np.load(self._state(len(self.pieces) - 1), allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def segment(self, number: int) -> Segment:
+        """Begin a segment; what a stopped run left of it is dropped."""
+        path = self._path(number, "-part")
+        _drop(path)
+        _drop(self._path(number))
+        return Segment(path, self._form, rate=self._rate, tick=self._tick)
+
+    def finish(self, segment: Segment, place: Place, state: Mapping[str, np.ndarray]) -> None:
+        """Close a segment and note it, with the state behind it."""
+        segment.close()
+        number = len(self.pieces)
+        segment.path.rename(self._path(number))
+        arrays = io.BytesIO()
+        np.savez(arrays, **state)  # pyright: ignore[reportArgumentType] (no array is called allow_pickle)
+        replace_file(self._state(number), arrays.getvalue())
+        note = {"times": segment.times, "place": asdict(place)}
+        replace_file(self.folder / f"{number:06d}.json", json.dumps(note).encode())
+        self._state(number - 1).unlink(missing_ok=True)
+        self.pieces.append(Piece(self._path(number), tuple(segment.times)))
+        self.place = place
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, number: int, more: str = "") -> Path:
+        return self.folder / f"{number:06d}{more}{self._form.suffix if self._form.is_video else ''}"
+
+    def _state(self, number: int) -> Path:
+        return self.folder / f"state-{number:06d}.npz"
+
+
+def work_folder(target: Path) -> Path:
+    """Name the folder of a target."""
+    return target.parent / f".{target.name}.wctstyle"
+
+
+def _drop(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
