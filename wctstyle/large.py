@@ -58,19 +58,23 @@ def prepared(styles: Any, settings: Settings) -> tuple[list[Region], Settings, b
         raise ConfigError(f"settings is {settings!r}, must be Settings(...)")
     regions = [only_recolored(region, settings) for region in regions_of(styles)]
     paints = settings.strength > 0 and any(r.strength and r.colors_in(settings) != "only" for r in regions)
-    return regions, settings if paints else replace(settings, keep_faces=0.0, look=0), paints
+    if not paints or settings.photo:
+        settings = replace(settings, keep_faces=0.0, look=0 if not paints else settings.look or DEFAULT_LOOK)
+    return regions, settings, paints
 
 
-def large_photo(content: Any) -> images.Raster | None:
-    """Return what is too large to be rendered in one piece as a raster; None for anything else."""
+def large_photo(content: Any, most: int = MAX_SIDE) -> images.Raster | None:
+    """Return what is longer than `most`, too large to be rendered in one piece, as a raster; None for anything else."""
     if isinstance(content, images.Raster):
-        return content if max(content.shape) > MAX_SIDE else None
+        return content if max(content.shape) > most else None
     if isinstance(content, images.Picture):
-        return images.Raster.of(content) if max(content.height, content.width) > MAX_SIDE else None
-    if isinstance(content, ContentCode | Cutout):
+        return images.Raster.of(content) if max(content.height, content.width) > most else None
+    if isinstance(content, ContentCode):
+        content = content.photo if content.cutout is None and most < MAX_SIDE else None
+    if content is None or isinstance(content, Cutout):
         return None
     shape = images.as_array(content, "content picture").shape
-    if len(shape) != 3 or max(shape[:2]) <= MAX_SIDE:
+    if len(shape) != 3 or max(shape[:2]) <= most:
         return None
     return images.Raster(images.checked_rgb(content, "content picture"))
 
@@ -162,10 +166,12 @@ class Large(Measurer, abc.ABC):
                 out(photo.rgb((rows, slice(0, visible.width))))
             return replace(base, image=base.image[:0])
         second = self._repainting(photo, base, reduced, shrunken, regions, inside, settings)
-        if paints:
+        painted = paints and not settings.photo
+        if painted:
             second.plan()
         laps.end("encode")
-        for rows in second.rows(painting) if paints else second.recolored_rows():
+        graded = second.graded_rows if paints else second.recolored_rows
+        for rows in second.rows(painting) if painted else graded():
             out(rows)
         laps.end("render")
         return Result(base.image[:0], base.parts, laps.seconds, True)
@@ -210,7 +216,7 @@ class Large(Measurer, abc.ABC):
             )
             for region in regions
         ]
-        return self.stylize(reduced, fitted, replace(settings, refine=0, look=0))
+        return self.stylize(reduced, fitted, replace(settings, refine=0, look=0, photo=False))
 
     def _encoded(self, content: Content | ContentCode, regions: Sequence[Region], settings: Settings) -> ContentCode:
         """Encode a photo with the texture of its regions; of what is no picture, the encoding tells what is wrong."""

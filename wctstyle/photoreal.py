@@ -6,7 +6,6 @@ and light but cannot follow its strokes, so the result has the photo's own edges
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -42,34 +41,35 @@ class LocalAffine:
     def __call__(self, rgb: Rgb) -> Rgb:
         """Map a picture of any size, in strips, clipped to [0, 1]."""
         height, width = rgb.shape[:2]
-        out = np.empty((height, width, 3), np.float32)
-        wide = self._wide(width)
-        own = len(self.planes)
+        wide, out = self.widened(width), np.empty((height, width, 3), np.float32)
 
         def run(top: int) -> None:
-            rows = np.arange(top, min(top + STRIP, height))
-            at = np.clip((rows + 0.5) * own / height - 0.5, 0, own - 1)
-            low = np.minimum(at.astype(int), max(own - 2, 0))
-            part = (at - low).astype(np.float32)[:, None]
-            piece = rgb[rows[0] : rows[-1] + 1]
-            above = np.minimum(low + 1, own - 1)
-            for channel in range(3):
-                total = piece[..., channel].astype(np.float32, copy=True)
-                for place in range(4):
-                    plane = wide[channel * 4 + place]
-                    coefficient = plane[low] * (1 - part) + plane[above] * part
-                    total += coefficient if place == 3 else coefficient * piece[..., place]
-                out[rows[0] : rows[-1] + 1, :, channel] = np.clip(total, 0, 1)
+            rows = slice(top, min(top + STRIP, height))
+            out[rows] = self.rows(rgb[rows], rows, height, wide)
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(run, range(0, height, STRIP)))
         return out
 
-    def _wide(self, width: int) -> Float[np.ndarray, "12 h W"]:
-        """Interpolate the planes along the rows."""
+    def widened(self, width: int) -> Float[np.ndarray, "12 h W"]:
+        """Interpolate the planes along the rows, for `rows`."""
         height = len(self.planes)
         wide = images.resample(self.planes.reshape(height, -1, 12), height=height, width=width, kernel="linear")
         return np.ascontiguousarray(np.moveaxis(wide, -1, 0))
+
+    def rows(self, piece: Rgb, rows: slice, height: int, wide: Float[np.ndarray, "12 h W"]) -> Rgb:
+        """Map some rows of a picture of a height, with planes that are as wide as it is; clipped to [0, 1]."""
+        own = len(self.planes)
+        at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * own / height - 0.5, 0, own - 1)
+        low = np.minimum(at.astype(int), max(own - 2, 0))
+        part, above = (at - low).astype(np.float32)[:, None], np.minimum(low + 1, own - 1)
+        mapped = np.array(piece, np.float32)
+        for channel in range(3):
+            for place in range(4):
+                plane = wide[channel * 4 + place]
+                factor = plane[low] * (1 - part) + plane[above] * part
+                mapped[..., channel] += factor if place == 3 else factor * piece[..., place]
+        return np.clip(mapped, 0, 1)
 
 
 def fit(
@@ -111,11 +111,3 @@ def _moments(
     for place, (i, j) in enumerate(pairs):
         covariance[..., i, j] = covariance[..., j, i] = wide[..., 3 + place] - mean[..., i] * mean[..., j]
     return mean, covariance + NOISE * np.eye(3)
-
-
-def mixed(photo: Rgb, maps: Sequence[LocalAffine], shares: Sequence[Float[np.ndarray, "h w"] | None]) -> Rgb:
-    """Map every region by its own map; where regions cover less than all of a pixel, the rest is the photo."""
-    total = photo
-    for local, share in zip(maps, shares, strict=True):
-        total = total + (local(photo) - photo) * (1 if share is None else share[..., None])
-    return np.clip(total, 0, 1).astype(np.float32)

@@ -197,7 +197,7 @@ class Recipe:
         return (self.settings, self.model) != (fast_settings(done.settings), DEFAULT_MODEL)
 
     def _stylize(self) -> str:
-        settings = {name: str(value) for name, value in dataclasses.asdict(self.settings).items()}
+        settings = dataclasses.asdict(self.settings)
         return _command("stylize", [*self._pictures(), *_options(settings), *self._sizes(self.model)])
 
     def _optimize(self) -> str:
@@ -248,7 +248,9 @@ def _option(name: str) -> str:
 
 
 def _options(values: Mapping[str, Any]) -> list[str]:
-    return [part for name, value in values.items() if value is not None for part in (_option(name), str(value))]
+    """Write options with their values; a switch has none, and is left out where it is off."""
+    given = [(_option(name), value) for name, value in values.items() if value is not None and value is not False]
+    return [part for option, value in given for part in ([option] if value is True else [option, str(value)])]
 
 
 def _command(name: str, arguments: Sequence[str]) -> str:

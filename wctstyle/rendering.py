@@ -34,7 +34,8 @@ Spread = Float[np.ndarray, "1 H W 1"] | float
 
 def only_recolored(region: Region, settings: Settings) -> Region:
     """Turn off what paints in a region of which the colours alone change."""
-    return replace(region, texture=0.0, detail=0.0) if region.colors_in(settings) == "only" else region
+    recolored = settings.photo or region.colors_in(settings) == "only"
+    return replace(region, texture=0.0, detail=0.0) if recolored else region
 
 
 def strength_of(part: Part, settings: Settings) -> float:

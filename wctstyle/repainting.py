@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import images
+from wctstyle import photoreal
 from wctstyle import plan as core
 from wctstyle.codes import Part, Result, Rgb
 from wctstyle.cutout import Cutout, pixels_of
@@ -153,7 +154,7 @@ class Repainting:
         faces: Float[np.ndarray, "h w"] | None,
     ) -> None:
         self._programs, self._renderer, self._photo, self._settings = programs, renderer, photo, settings
-        self._base, self._faces = base, faces
+        self._base, self._shrunken, self._faces = base, shrunken, faces
         self._height, self._width = self.shape = photo.raster.shape
         self._masks = [None if region.mask is None else checked_mask(region.mask)[..., None] for region in regions]
         self._painted = [number for number, target in enumerate(targets) if target is not None]
@@ -328,6 +329,23 @@ class Repainting:
         for rows in self._photo.raster.slabs():
             part = rows, slice(0, self._width)
             yield self._colored(self._photo.rgb(part), part, self.parts(part))
+
+    def graded_rows(self) -> Iterator[Rgb]:
+        """Give the photo in the light and colours of the small painting (`wctstyle.photoreal`), from top to bottom."""
+        small, (height, width) = self._shrunken, self._base.image.shape[:2]
+        maps = [
+            photoreal.fit(small, self._base.image, None if part.share is None else part.share[0, :height, :width, 0])
+            for part in self._base.parts
+        ]
+        wide = [local.widened(self._width) for local in maps]
+        for rows in self._photo.raster.slabs():
+            part = rows, slice(0, self._width)
+            photo, parts = self._photo.rgb(part), self.parts(part)
+            image = photo
+            for own, local, planes in zip(parts, maps, wide, strict=True):
+                share = 1 if own.share is None else own.share[0]
+                image = image + share * (local.rows(photo, rows, self._height, planes) - photo)
+            yield self._colored(image, part, parts)
 
     def _colored(self, image: Rgb, part: images.Part, parts: Sequence[Part]) -> Rgb:
         settings = self._settings

@@ -182,7 +182,8 @@ class Settings:
     strongly faces keep the photo's shapes, in the style's colours; 0 turns face detection off. transform: mk (least
     displacement), wct or adain. blend: how several styles are merged into one target. look: long side in pixels at
     which larger pictures are composed, so that they look like small ones (`wctstyle.look`); 0 paints every size in one
-    go. refine: optimisation steps on the finished picture.
+    go. refine: optimisation steps on the finished picture. photo: the result stays a photo, in the light and colours of
+    the painting (`wctstyle.photoreal`); detail, texture, keep_faces and refine do nothing then.
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -198,6 +199,7 @@ class Settings:
     blend: BlendKind = "barycenter"
     look: int = DEFAULT_LOOK
     refine: int = 0
+    photo: bool = False
 
     def __post_init__(self) -> None:
         def keep(name: str, checked: Any) -> None:
@@ -213,5 +215,10 @@ class Settings:
         if not whole or not (self.look == 0 or LEAST_LOOK <= self.look <= MAX_SIDE):
             raise ConfigError(f"look is {self.look!r}, must be from {LEAST_LOOK} to {MAX_SIDE} pixels, or 0 for none")
         keep("refine", checked_whole("refine", self.refine, 0, MAX_REFINE, what="number of steps"))
+        keep("photo", plain(self.photo))
+        if not isinstance(self.photo, bool):
+            raise ConfigError(f"photo is {self.photo!r}, must be True or False")
+        if self.refine and self.photo:
+            raise ConfigError(f"refine is {self.refine}, and with photo nothing is painted; give 0 steps")
         if self.refine and self.colors == "only":
             raise ConfigError(f"refine is {self.refine}, and with colors='only' nothing is painted; give 0 steps")

@@ -28,7 +28,7 @@ from wctstyle.refining import refinement, to_refine
 from wctstyle.regions import Dials, Region, shares, weighted_styles
 from wctstyle.rendering import colored
 from wctstyle.repainting import Photo
-from wctstyle.settings import DEFAULT_MODEL, Settings, TransformKind, optimizer_model
+from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, Settings, TransformKind, optimizer_model
 from wctstyle.sizes import padded_side
 from wctstyle.tiles import Tiling
 
@@ -110,7 +110,7 @@ class Stylizer(Large):
                 than is free; nothing has been painted then.
             NonFiniteError: the result is not finite.
         """
-        if (large := large_photo(content)) is not None:
+        if (large := large_photo(content, 0 if isinstance(settings, Settings) and settings.photo else MAX_SIDE)) is not None:
             whole, rows = np.empty((*large.shape, 3), np.float32), 0
 
             def write(image: Rgb) -> None:

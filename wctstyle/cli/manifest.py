@@ -25,12 +25,12 @@ LISTS = ("styles", "weights", "mask", "style_mask", "region")
 """Columns with several values: a list in JSON, separated by semicolons in CSV."""
 
 NUMBERS: dict[str, type] = {
-    **{name: type(value) for name, value in SETTINGS.items() if not isinstance(value, str)},
+    **{name: type(value) for name, value in SETTINGS.items() if not isinstance(value, str | bool)},
     **dict.fromkeys(("feather", "stroke_scale"), float),
     **dict.fromkeys(("size", "style_size", "max_pixels", "quality", "depth"), int),
 }
 
-SWITCHES = ("keep_profile",)
+SWITCHES = ("keep_profile", "photo")
 """Columns that are yes or no."""
 
 COLUMNS = ("content", "styles", "weights", "output", *(name for name in PAINTING if name != "style"))

@@ -49,6 +49,7 @@ def stylize(
     transform: own.Transform = DEFAULTS.transform,
     blend: own.Blend = DEFAULTS.blend,
     refine: own.Refine = DEFAULTS.refine,
+    photo: own.Photo = DEFAULTS.photo,
     model: own.Model = DEFAULT_MODEL,
     size: own.Size = None,
     look: own.Look = DEFAULTS.look,

@@ -58,6 +58,12 @@ Refine = Annotated[
         help="Refine the finished picture step by step, closer to the style; 10 take a few seconds at 512 pixels.",
     ),
 ]
+Photo = Annotated[
+    bool,
+    style_option(
+        "--photo", help="Keep it a photo: it takes the style's light and colors, and no paint. Give a photo as the style."
+    ),
+]
 Model = Annotated[
     ModelName, style_option(help="slim is fast, medium is better, vgg19 is best and needs `weights get vgg19`.")
 ]
