@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from wctstyle import images
-from wctstyle import photoreal
+from wctstyle import images, photoreal
 from wctstyle import plan as core
 from wctstyle.codes import Part, Result, Rgb
 from wctstyle.cutout import Cutout, pixels_of

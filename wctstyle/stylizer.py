@@ -110,7 +110,8 @@ class Stylizer(Large):
                 than is free; nothing has been painted then.
             NonFiniteError: the result is not finite.
         """
-        if (large := large_photo(content, 0 if isinstance(settings, Settings) and settings.photo else MAX_SIDE)) is not None:
+        by_rows = isinstance(settings, Settings) and settings.photo
+        if (large := large_photo(content, 0 if by_rows else MAX_SIDE)) is not None:
             whole, rows = np.empty((*large.shape, 3), np.float32), 0
 
             def write(image: Rgb) -> None:

@@ -61,7 +61,8 @@ Refine = Annotated[
 Photo = Annotated[
     bool,
     style_option(
-        "--photo", help="Keep it a photo: it takes the style's light and colors, and no paint. Give a photo as the style."
+        "--photo",
+        help="Keep it a photo: it takes the style's light and colors, and no paint. Give a photo as the style.",
     ),
 ]
 Model = Annotated[

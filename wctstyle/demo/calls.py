@@ -39,6 +39,7 @@ def _dials() -> list[inspect.Parameter]:
 
 
 WORDS: dict[Any, tuple[str, str]] = {
+    bool: ("true or false", "true or false"),
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
     str: ("a text", "texts"),

@@ -178,6 +178,10 @@ class Layout:
             "The style's, the photo's, the style recolored to match the photo first, or colors alone, with no paint.",
             COLORS,
         )
+        self.controls["photo"] = gr.Checkbox(
+            self.first.dials["photo"], label="Keep it a photo", elem_id="wct-keep-photo",
+            info="Only the style's light and colors, no paint. Best after another photo.",
+        )  # fmt: skip
         self._radio(
             "model",
             "Quality",
