@@ -60,6 +60,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = images.resize(samples.picture("cat"), long_side=96)
     images.save(folder / "photo.jpg", photo.rgb)
     images.save(folder / "landscape.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
+    images.save(folder / "dusk.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
     for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
         images.save(folder / f"{name}.png", mask.astype(np.float32))
@@ -104,13 +105,13 @@ def _is_run(words: list[str]) -> bool:
     """
     if {"vgg19", "--resume"} & set(words):
         return False
-    runs = ("stylize", "batch", "video", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask")
+    runs = ("stylize", "batch", "video", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask", "lut")
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 
 def _prepare(words: list[str]) -> list[str]:
     """Keep the command as it is, but for results that are there already and for steps that take minutes."""
-    painting = ("stylize", "batch", "video", "optimize", "compare")
+    painting = ("stylize", "batch", "video", "optimize", "compare", "lut")
     if words[1] in painting and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
-from narrow import picture
+from narrow import NARROW, picture, quick_compilation, random_tensors
 
 from wctstyle import color, images, lut, photoreal
+from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError
+from wctstyle.regions import Region
+from wctstyle.settings import Settings
+from wctstyle.stylizer import Stylizer
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,67 @@ def test_what_does_not_count_changes_nothing(photo):
 def test_tiny_pictures_have_maps_too(shape):
     rgb = picture(*shape, seed=1)
     assert np.isfinite(photoreal.fit(rgb, 1 - rgb)(rgb)).all()
+
+
+# --------------------------------------------------------------------------------------------------- the stylizer
+
+
+@pytest.fixture(scope="module")
+def stylizer(tmp_path_factory):
+    with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "slim", NARROW)
+        yield Stylizer("slim", tensors=random_tensors())
+
+
+@pytest.fixture(scope="module")
+def style():
+    return picture(64, 64, seed=2) ** 2
+
+
+def test_a_photo_in_a_style_is_the_local_map_of_its_painting(stylizer, photo, style):
+    painted = stylizer.stylize(photo, style, Settings(texture=0, keep_faces=0)).image
+    found = stylizer.stylize(photo, style, Settings(photo=True, detail=1.0)).image
+    np.testing.assert_allclose(found, photoreal.fit(photo, painted)(photo), atol=1e-4)
+
+
+def test_a_large_photo_has_the_map_of_a_small_one(stylizer, photo, style):
+    large = images.resize_planes(photo, height=768, width=1024)
+    settings = Settings(photo=True, look=128)
+    found = stylizer.stylize(large, images.resize_planes(style, height=512, width=512), settings).image
+    assert found.shape == large.shape
+    small = stylizer.stylize(photo, style, settings).image
+    assert np.abs(images.resize_planes(found, height=96, width=128) - small).mean() < 0.02
+
+
+def test_strength_0_and_what_is_outside_of_regions_are_the_photo(stylizer, photo, style):
+    np.testing.assert_allclose(stylizer.stylize(photo, style, Settings(photo=True, strength=0)).image, photo, atol=1e-5)
+    left = np.zeros(photo.shape[:2], np.float32)
+    left[:, :64] = 1
+    found = stylizer.stylize(photo, [Region(left, style)], Settings(photo=True)).image
+    np.testing.assert_allclose(found[:, 66:], photo[:, 66:], atol=1e-5)
+    assert np.abs(found - photo)[:, :60].mean() > 0.02
+
+
+def test_colors_are_those_asked_for(stylizer, photo, style):
+    plain = stylizer.stylize(photo, style, Settings(photo=True)).image
+    own = stylizer.stylize(photo, style, Settings(photo=True, colors="photo")).image
+    np.testing.assert_allclose(own, color.original_colors(plain, photo), atol=1e-4)
+
+
+def test_what_is_hidden_does_not_count(stylizer, photo, style):
+    alpha = np.zeros(photo.shape[:2], np.float32)
+    alpha[:, :64] = 1
+    seen = images.Picture(photo, alpha)
+    other = images.Picture(np.where(alpha[..., None] > 0, photo, 1 - photo).astype(np.float32), alpha)
+    one, two = (stylizer.stylize(each, style, Settings(photo=True)).image for each in (seen, other))
+    np.testing.assert_array_equal(one[:, :64], two[:, :64])
+
+
+def test_there_is_nothing_to_refine(stylizer):
+    with pytest.raises(ConfigError, match="refine is 2, and with photo nothing is painted; give 0 steps"):
+        Settings(photo=True, refine=2)
+    with pytest.raises(ConfigError, match="photo is 1, must be True or False"):
+        Settings(photo=1)  # pyright: ignore
 
 
 # ---------------------------------------------------------------------------------------------------------- tables

@@ -45,7 +45,7 @@ ORDER = (
     "samples",
     "regions",
     "places",
-    "faces texture look finding",
+    "faces texture look finding photoreal lut",
     "guided",
     "images color",
     "settings errors types threads compilation files recent laps",

@@ -102,6 +102,19 @@ def strength(easel: Easel) -> Rgb:
     return grid([[*strip, style("marbling")]])
 
 
+def kept_photos(easel: Easel) -> Rgb:
+    """Show photos in the light and colours of others: photo, other, painted after it, kept a photo."""
+    rows = []
+    for name, other in (("coffee", "rocket"), ("astronaut", "rocket"), ("rocket", "coffee")):
+        mood = photo(other)
+        painted, kept = (
+            easel.stylizer.stylize(photo(name), mood, Settings(texture=0, keep_faces=0, photo=on)).image
+            for on in (False, True)
+        )
+        rows.append([photo(name), mood, painted, kept])
+    return sheet(rows)
+
+
 def colors(easel: Easel) -> Rgb:
     """A photo, and its four ways of colours after two styles."""
     rows: list[Sequence[Rgb]] = []
@@ -213,6 +226,7 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "blend": blend,
     "strength": strength,
     "colors": colors,
+    "photo": kept_photos,
     "faces": faces,
     "refine": refine,
     "regions": regions,

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from wctstyle import color, images
 from wctstyle.errors import ConfigError
 from wctstyle.files import replace_file
+from wctstyle.settings import checked_whole
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -69,6 +70,15 @@ class Lut:
         colors = self.table.transpose(2, 1, 0, 3).reshape(-1, 3)
         lines += [f"{red:.6f} {green:.6f} {blue:.6f}" for red, green, blue in colors.tolist()]
         replace_file(Path(path), ("\n".join(lines) + "\n").encode())
+
+
+def check_points(points: int) -> None:
+    """Refuse what is no number of points.
+
+    Raises:
+        ConfigError: it is out of range.
+    """
+    checked_whole("points", points, 2, MOST_POINTS)
 
 
 def read(path: str | os.PathLike[str]) -> Lut:

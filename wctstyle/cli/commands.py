@@ -18,6 +18,7 @@ from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
 from wctstyle.cli.looks_command import looks_app
+from wctstyle.cli.lut_commands import lut_app
 from wctstyle.cli.mask_command import mask
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.stylize_command import stylize
@@ -113,6 +114,7 @@ app.command()(mask)
 app.command()(demo)
 app.command()(train)
 app.add_typer(looks_app, name="looks")
+app.add_typer(lut_app, name="lut")
 app.add_typer(weights_app, name="weights")
 
 

@@ -64,7 +64,8 @@ DIALS = """
         and no paint. color 0..1: from the photo's colors to those. texture 0..1: how much there is to paint in plain
         areas. keep_faces 0..1: how strongly faces are protected. size: long side in pixels. look: long side in pixels
         at which larger results are composed; 0 paints every size at once. stroke_scale 0.25..4: size of the strokes.
-        photo: true keeps it a photo, in the style's light and colors. model: slim, medium or vgg19, as far as they are installed; the server's own if left out.
+        photo: true keeps it a photo, in the style's light and colors. model: slim, medium or vgg19, as far as they are
+        installed; the server's own if left out.
         """
 
 

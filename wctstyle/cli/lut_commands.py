@@ -1,0 +1,91 @@
+"""The commands `wctstyle lut ...`: lookup tables of colours, made from a photo in a style, and applied to pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wctstyle import images, lut
+from wctstyle.cli import options
+from wctstyle.cli.console import Verbose, clean_exit
+from wctstyle.cli.contents import expand_contents
+from wctstyle.cli.options import option_names
+from wctstyle.cli.outputs import plan_outputs
+from wctstyle.errors import ConfigError
+from wctstyle.inputs import Sizes, read, read_photo, read_style
+from wctstyle.settings import DEFAULT_LOOK, DEFAULT_MODEL, ModelName, Settings
+
+lut_app = typer.Typer(help="Make 3D lookup tables (.cube) of a photo in a style, and apply them.")
+
+Table = Annotated[Path, typer.Argument(show_default=False, help="A .cube file.")]
+Out = Annotated[str | None, typer.Option("-o", "--output", show_default=False, help="The file or folder to write.")]
+
+
+@lut_app.command()
+@clean_exit
+def make(
+    photo: Annotated[str, typer.Argument(show_default=False, help="A photo like those the table is for.")],
+    output: Annotated[Path, typer.Option("-o", "--output", show_default=False, help="The .cube file to write.")],
+    style: options.Style = None,
+    strength: Annotated[float, typer.Option(help="0 is the photo's colors, 1 the full style's.")] = Settings.strength,
+    model: Annotated[ModelName, typer.Option(help="As for stylize.")] = DEFAULT_MODEL,
+    points: Annotated[int, typer.Option(help="Points along each axis.")] = lut.POINTS,
+    max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
+    overwrite: options.Overwrite = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Write the table that gives a photo the light and colors it has with `stylize --photo`, wherever they are.
+
+    wctstyle lut make photo.jpg --style dusk.jpg -o dusk.cube
+    """
+    from wctstyle.cli.specs import named_photo
+
+    if output.suffix.lower() != ".cube":
+        raise ConfigError(f"-o {output}: is no .cube file; give it that suffix")
+    if output.exists() and not overwrite:
+        raise ConfigError(f"{output}: exists already; give --overwrite to replace it, or another name")
+    named = named_photo("lut make", photo, style)
+    with option_names():
+        settings = Settings(strength=strength, photo=True)
+        lut.check_points(points)
+        _, own = read_photo(photo, Sizes(max_pixels=max_pixels), usual=DEFAULT_LOOK)
+        pictures = [
+            (
+                images.resize(images.flatten(read_style(spec.source, max_pixels)), long_side=DEFAULT_LOOK).rgb,
+                spec.weight,
+            )
+            for spec in named.styles
+        ]
+    from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
+
+    result = Stylizer(model).stylize(own, pictures, settings)
+    lut.fit(images.fill_hidden(own).rgb, result.image, points).write(output, output.stem)
+    typer.echo(str(output))
+
+
+@lut_app.command("apply")
+@clean_exit
+def apply_table(
+    table: Table,
+    pictures: Annotated[list[str], typer.Argument(show_default=False, help="Pictures and folders.")],
+    output: Out = None,
+    quality: options.Quality = images.DEFAULT_QUALITY,
+    max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
+    overwrite: options.Overwrite = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Apply a table to pictures, at their own size.
+
+    wctstyle lut apply dusk.cube photo.jpg -o graded.jpg
+    """
+    change = lut.read(table)
+    found = expand_contents(pictures)
+    several = len(found) > 1 or any(Path(name).is_dir() for name in pictures)
+    paths = plan_outputs(found, into_folder=several, out=output, format=None, overwrite=overwrite, inputs=found)
+    for source, path in zip(found, paths, strict=True):
+        picture = read(source, max_pixels)
+        images.make_folder(path.parent)
+        images.save(path, change(picture.rgb), picture.alpha, quality=quality)
+        typer.echo(str(path))
