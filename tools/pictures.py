@@ -112,7 +112,7 @@ def kept_photos(easel: Easel) -> Rgb:
             for on in (False, True)
         )
         rows.append([photo(name), mood, painted, kept])
-    return sheet(rows)
+    return grid(rows)
 
 
 def colors(easel: Easel) -> Rgb:
