@@ -51,13 +51,9 @@ def make(
         settings = Settings(strength=strength, photo=True)
         lut.check_points(points)
         _, own = read_photo(photo, Sizes(max_pixels=max_pixels), usual=DEFAULT_LOOK)
-        pictures = [
-            (
-                images.resize(images.flatten(read_style(spec.source, max_pixels)), long_side=DEFAULT_LOOK).rgb,
-                spec.weight,
-            )
-            for spec in named.styles
-        ]
+        full = [read_style(spec.source, max_pixels) for spec in named.styles]
+        sides = style_sides(named.styles, {}, Strokes(), max(visible_sides(own)))
+        pictures = fit_parts(full, named.styles, [None] * len(full), sides)
     from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
 
     result = Stylizer(model).stylize(own, pictures, settings)
