@@ -13,8 +13,9 @@ from wctstyle.cli.console import Verbose, clean_exit
 from wctstyle.cli.contents import expand_contents
 from wctstyle.cli.options import option_names
 from wctstyle.cli.outputs import plan_outputs
+from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError
-from wctstyle.inputs import Sizes, read, read_photo, read_style
+from wctstyle.inputs import Sizes, Strokes, fit_parts, read, read_photo, read_style, style_sides
 from wctstyle.settings import DEFAULT_LOOK, DEFAULT_MODEL, ModelName, Settings
 
 lut_app = typer.Typer(help="Make 3D lookup tables (.cube) of a photo in a style, and apply them.")
