@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
-from wctstyle import images, samples
+from benchmarks.optimizer import MAXRSS_UNIT, picture
+from wctstyle import images
 from wctstyle.batch import Batch, Setup
 from wctstyle.errors import WctStyleError
-from wctstyle.inputs import Sizes, StyleSpec
+from wctstyle.inputs import Sizes, StyleSpec, read_full
 from wctstyle.settings import DEFAULT_MODEL, LARGEST_SIDE
 
 THUMB = 1024
@@ -35,7 +36,7 @@ GRAIN = 4 / 255
 
 def make_photo(source: str, megapixels: float, path: Path) -> None:
     """Enlarge a photo to so many megapixels, with grain, and save it."""
-    photo = images.load_raster(samples.path(source.removeprefix(samples.PREFIX)) if ":" in source else source)
+    photo = read_full(source, images.DEFAULT_MAX_PIXELS)
     scale = (megapixels * 1e6 / photo.height / photo.width) ** 0.5
     whole = photo.scaled(height=round(scale * photo.height), width=round(scale * photo.width))
     rng = np.random.default_rng(0)
@@ -53,7 +54,7 @@ def paint(photo: Path, style: str, model: str, output: Path) -> dict[str, Any]:
     setup = Setup((StyleSpec(style),), model=model, sizes=sizes)
     made = Batch(setup, warn=print).make(str(photo), str(output))
     found = {"seconds": time.perf_counter() - clock, "cpu": time.process_time() - cpu}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
     return {**found, "megapixels": made["width"] * made["height"] / 1e6, "gib": peak / 2**30}
 
 
@@ -66,12 +67,12 @@ def seams(photo: Path, style: str, model: str, side: int) -> dict[str, float]:
     from wctstyle.stylizer import Stylizer
     from wctstyle.tiles import Tiling
 
-    picture = images.resize(images.load(photo), long_side=side)
-    own = images.resize(samples.picture(style.removeprefix(samples.PREFIX)), long_side=side, enlarge=True).rgb
+    content = images.resize(images.load(photo), long_side=side).rgb
+    own = picture(style, side)
     usual = Tiling.of(MODELS[model], (LARGEST_SIDE, LARGEST_SIDE))
 
     def painted(tiling: Tiling) -> np.ndarray:
-        return 255 * Stylizer(model, tiling=tiling).stylize(picture.rgb, own).image
+        return 255 * Stylizer(model, tiling=tiling).stylize(content, own).image
 
     whole = painted(Tiling(LARGEST_SIDE, LARGEST_SIDE))
     apart = np.abs(painted(replace(usual, measured=sys.maxsize)) - whole)

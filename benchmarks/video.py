@@ -19,13 +19,14 @@ from jaxtyping import Bool, Float
 
 from benchmarks import report
 from benchmarks.judge import Judge, vgg19_file
-from benchmarks.optimizer import picture
+from benchmarks.optimizer import MAXRSS_UNIT, picture
 from wctstyle.color import luma
 from wctstyle.errors import ImageError, WctStyleError
 from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
 from wctstyle.video.calm import DEFAULT_CALM, VideoStylizer
-from wctstyle.video.flow import GROWTH, TOLERANCE, grid, opencv, warped
+from wctstyle.video.extras import opencv
+from wctstyle.video.flow import GROWTH, TOLERANCE, grid, warped
 from wctstyle.video.frames import Frame
 from wctstyle.video.reading import open_clip
 
@@ -234,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for source in args.clips
             for row in run(clip(source, args.size, args.start, args.frames), stylizer, style, judge)
         ]
-        facts["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        facts["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT // 2**20
         report.publish(facts, markdown(rows) + f"\nPeak memory: {facts['peak_mib']} MiB.\n", {"rows": rows}, args.json)
     except WctStyleError as error:
         return report.failed(error)

@@ -21,6 +21,7 @@ from wctstyle.demo import Demo, Limits
 from wctstyle.demo.actions import Service
 from wctstyle.demo.backend import Backend
 from wctstyle.demo.server import build, launch
+from wctstyle.demo.sessions import Session
 from wctstyle.demo.store import Store
 from wctstyle.encoder import MODELS
 from wctstyle.optimizer import Optimizer
@@ -108,3 +109,18 @@ def chromium() -> str:
     if os.environ.get("CI") or os.environ.get("WCTSTYLE_NEEDS_BROWSER"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="module")
+def _service(tmp_path_factory):
+    with narrow_service(tmp_path_factory.mktemp("programs")) as made:
+        yield made
+
+
+@pytest.fixture
+def _session(service):
+    return Session("somebody", service.limits)
+
+
+SERVICE_FIXTURES = _service, _session
+"""For a module of tests without a server: `service, session = SERVICE_FIXTURES`."""

@@ -21,7 +21,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import tiny_models
-from demo_service import SMALL, narrow_service
+from demo_service import SERVICE_FIXTURES, SMALL
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -53,15 +53,7 @@ LOOK = Composition(size=128)
 CAT = Composition("sample:cat", ())
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    with narrow_service(tmp_path_factory.mktemp("programs")) as service:
-        yield service
-
-
-@pytest.fixture
-def session(service):
-    return Session("somebody", service.limits)
+service, session = SERVICE_FIXTURES
 
 
 def decoded(address, kind="jpeg"):
@@ -1011,7 +1003,7 @@ def exported(service, session, chosen, folder, size=downloads.AS_SHOWN, format="
     made = images.load(path)
     assert said.startswith(f"{path.name}: {made.width} × {made.height} pixels, {format}")
     assert images.read_recipe(path) == json.loads(json.dumps(recipe.to_json()))
-    assert downloads.recipe_for(service, session, wanted) == recipe
+    assert downloads.recipe_for(session, wanted) == recipe
     return path
 
 
@@ -1050,8 +1042,7 @@ def test_an_optimised_result_is_downloaded_as_it_is(service, session, tmp_path):
     assert path.name == "astronaut-optimised.png"
     np.testing.assert_array_equal(images.load(path).rgb, images.load(kept.data).rgb)
     assert (
-        "wctstyle optimize"
-        in downloads.recipe_for(service, session, downloads.target(service, session, kept.id, 0)).command()
+        "wctstyle optimize" in downloads.recipe_for(session, downloads.target(service, session, kept.id, 0)).command()
     )
     with pytest.raises(ConfigError, match="keeps its size, 64 × 64"):
         downloads.target(service, session, kept.id, 128)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from demo_service import narrow_service
+from demo_service import SERVICE_FIXTURES
 from visitor import FIXTURES, MARKS, PHONE, expect
 
 from wctstyle import looks
@@ -128,10 +128,7 @@ def test_looks_are_one_tab_stop_after_the_blend(visit, viewport):
 # ---------------------------------------------------------------------------------------------- without a browser
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    with narrow_service(tmp_path_factory.mktemp("looks")) as service:
-        yield service
+service = SERVICE_FIXTURES[0]
 
 
 @pytest.mark.parametrize("name", ["gone", "../evil.json", "/etc/hostname", None, 3])
@@ -147,7 +144,7 @@ def test_the_page_and_the_file_mean_the_same(service, name):
     look = looks.find(name)
     worn = actions.wear(service, session, name, shown=Composition("sample:cat", ())).composition
     assert (worn.content, worn.settings, worn.stroke_scale) == ("sample:cat", look.settings, look.stroke_scale)
-    again = Look.from_json(actions.look_of(service, session, worn))
+    again = Look.from_json(actions.look_of(session, worn))
     assert (again.styles, again.settings, again.stroke_scale) == (look.styles, look.settings, look.stroke_scale)
 
 

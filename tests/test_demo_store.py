@@ -19,7 +19,7 @@ import gradio as gr
 import numpy as np
 import platformdirs
 import pytest
-from demo_service import SMALL, narrow_service
+from demo_service import SERVICE_FIXTURES, SMALL
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -43,10 +43,7 @@ ODD_NAMES = ["Ünïcode 絵 🎨.png", "..", "a\\b'c\"d.jpg", "x" * 255]
 SETTINGS = Settings(strength=1.3, detail=0.3, color=0.7, transform="wct", blend="mixture", look=0)
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    with narrow_service(tmp_path_factory.mktemp("programs")) as service:
-        yield service
+service = SERVICE_FIXTURES[0]
 
 
 @pytest.fixture

@@ -541,9 +541,7 @@ def test_texture_by_pixel_is_encoded_once(stylizer, photo, one):
 
 
 def halves(*styles, **own):
-    left = np.zeros((HEIGHT, WIDTH))
-    left[:, : WIDTH // 2] = 1
-    return [Region(left, styles[0], **own), Region(None, styles[1])]
+    return [Region(left(), styles[0], **own), Region(None, styles[1])]
 
 
 LEFT, RIGHT = np.s_[:, : WIDTH // 2], np.s_[:, WIDTH // 2 :]

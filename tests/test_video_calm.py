@@ -13,7 +13,8 @@ from wctstyle.regions import Region
 from wctstyle.settings import Settings
 from wctstyle.video import carrying, painter, shots
 from wctstyle.video.calm import DEFAULT_CALM, MOST_MEMORY, VideoStylizer, memory_of
-from wctstyle.video.flow import Flow, flow, grid, opencv, warped
+from wctstyle.video.extras import opencv
+from wctstyle.video.flow import Flow, flow, grid, warped
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track, at, parse_track
 

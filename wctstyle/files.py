@@ -22,8 +22,8 @@ def temporary_name() -> str:
 def replacing(target: Path, temporary: str | None = None) -> Iterator[BinaryIO]:
     """Open a temporary file that is renamed to `target` at the end, so that no reader sees a partial file.
 
-    Keeps the mode of the file it replaces. Leaves no temporary file behind if the body fails or is interrupted. Who may
-    have to clean up after a killed process gives the temporary file's name.
+    Keeps the mode of the file it replaces. Leaves no temporary file behind if the body fails or is interrupted. A
+    caller that may have to clean up after a killed process chooses its name (`temporary`).
 
     Raises:
         OSError: the write failed; `target` is unchanged.

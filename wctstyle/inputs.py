@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,9 +112,9 @@ class RegionSpecs:
 def style_sides(
     specs: Sequence[StyleSpec], dials: Mapping[str, RegionSpec], strokes: Strokes, result: int
 ) -> tuple[tuple[int, int], ...]:
-    """Return the long side of each style picture (0: its own) and that of the result, as `fit_style` takes them.
+    """Return the long side of each style picture (0: its own) and that of the result, as `fit_part` takes them.
 
-    A size in pixels is taken as it is, so there the result is as large as can be.
+    Where strokes are given in pixels, the result's size plays no part, and `MAX_SIDE` stands for it.
     """
 
     def side(spec: StyleSpec) -> tuple[int, int]:
@@ -163,9 +164,7 @@ def read(source: str, max_pixels: int) -> images.Picture:
     """Read a picture by its path, its address (`places`), as `sample:NAME` or from standard input (`-`)."""
     if source.startswith(samples.PREFIX):
         return samples.picture(source.removeprefix(samples.PREFIX))
-    if places.is_address(source):
-        return images.load(places.read(source), max_pixels=max_pixels)
-    return images.load(opened(source), max_pixels=max_pixels)
+    return read_full(source, max_pixels).picture()
 
 
 def read_photo(source: str, sizes: Sizes, *, usual: int) -> tuple[images.Raster, images.Picture]:
@@ -304,11 +303,9 @@ def found_faces(photo: images.Picture | images.Raster, feather: float) -> np.nda
 
 def _looked_at(photo: images.Picture | images.Raster) -> images.Picture:
     """Return the picture in which faces, sky and others are looked for: a large photo is made smaller."""
-    return _small(photo, FACES_SIDE) if isinstance(photo, images.Raster) else photo
-
-
-def _small(photo: images.Raster, long_side: int) -> images.Picture:
-    height, width = images.scaled_sides(photo, long_side=long_side)
+    if isinstance(photo, images.Picture):
+        return photo
+    height, width = images.scaled_sides(photo, long_side=FACES_SIDE)
     return photo.resized(height=height, width=width)
 
 
@@ -333,6 +330,9 @@ def regions_for(
         return found
 
     named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
-    looked_at = _looked_at(photo)
-    planes = {name: feathered(mask.on(looked_at), photo, regions.feather) for name, mask in read.items()}
+    looked_at = functools.cache(lambda: _looked_at(photo))  # only where a mask is found in it
+    planes = {
+        name: feathered(mask.on(looked_at()) if mask.plane is None else mask.plane, photo, regions.feather)
+        for name, mask in read.items()
+    }
     return named_regions(named, planes, faces, regions.dials)

@@ -50,8 +50,8 @@ def shrunk(style: Rgb, ratio: float) -> Rgb:
 
 
 FINE = 10.5
-"""Most that this standard deviation is in pixels of the large picture: what is wider is the small painting's, so that
-larger and larger results look alike from afar, and finer strokes are the second pass's."""
+"""Largest standard deviation of that Gaussian in pixels of the large picture. Anything broader comes from the small
+painting, so that large results look alike from afar; finer strokes come from the second pass."""
 
 
 class Lift:
@@ -70,7 +70,7 @@ class Lift:
         """Return a part of the enlarged picture; `photo` is this part of the photo."""
 
         def wide(planes: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "H W c"]:
-            return np.clip(images.resample_part(planes, self._shape, part), 0, 1)
+            return images.resize_part(planes, self._shape, part)
 
         fine = photo - wide(self._shrunken)
         light = color.luma(fine)[..., None]
@@ -82,8 +82,8 @@ class Lift:
 class Broad:
     """Gives a picture the broad light and colour of a smaller one, while its rows come in from top to bottom.
 
-    Rows go in by `feed`. As many as are known to be final then come out: those around which all is there that the
-    Gaussian and the scaling see.
+    `feed` takes rows and returns how many rows are final so far: those whose surroundings, as far as the Gaussian and
+    the scaling see, are all there. `part` gives them.
     """
 
     def __init__(self, small: Rgb, shape: tuple[int, int]) -> None:
@@ -99,13 +99,10 @@ class Broad:
         self._thin[self._fed : self._fed + len(rows)] = images.resample(rows, height=len(rows), width=narrow)
         self._fed += len(rows)
         scale, whole = height / low, self._fed == height
-        reach = 3 * max(1.0, scale) + 2
-        known = low if whole else max(self._shrunk, int((self._fed - reach) / scale))
+        known = low if whole else max(self._shrunk, int((self._fed - images.lanczos_reach(scale)) / scale))
         if known > self._shrunk:
             part = slice(self._shrunk, known), slice(0, narrow)
-            self._apart[part] = self._small[part] - np.clip(
-                images.resample_part(self._thin, (low, narrow), part), 0.0, 1.0
-            )
+            self._apart[part] = self._small[part] - images.resize_part(self._thin, (low, narrow), part)
             self._shrunk = known
         return height if whole else max(0, int((known - int(4 * self._radius + 0.5) - 4) * scale))
 
@@ -117,5 +114,5 @@ class Broad:
 
     def part(self, wide: Rgb, image: Rgb, part: images.Part, covered: Float[np.ndarray, "h w 1"] | float = 1.0) -> Rgb:
         """Return a final part of the result, to the extent `covered`, 0..1; `image` is this part, as it was fed."""
-        added = 2 * np.clip(images.resample_part(wide, self._shape, part), 0, 1) - 1
+        added = 2 * images.resize_part(wide, self._shape, part) - 1
         return np.clip(image + covered * added, 0, 1).astype(np.float32)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int8
 
 from wctstyle import finding, images
 from wctstyle.color import rgb_to_oklab
-from wctstyle.cutout import Cutout, cut_out, pixels_of
+from wctstyle.cutout import cut_out, pixels_of
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
 from wctstyle.finding import Plane, Rgb
@@ -76,13 +76,7 @@ def found(kind: str, picture: Rgb | images.Picture) -> Plane | None:
     if cutout is None:
         return find(images.checked_rgb(pixels_of(picture), "photo"))
     inside = find(cutout.rgb)
-    return None if inside is None else _pasted(inside, cutout)
-
-
-def _pasted(plane: Plane, cutout: Cutout) -> Plane:
-    whole = np.zeros(cutout.canvas, np.float32)
-    whole[cutout.box] = plane
-    return whole
+    return None if inside is None else cutout.pasted(inside, outside=0.0)
 
 
 _FINDERS: Mapping[str, Callable[[Rgb], Plane | None]] = {
@@ -240,9 +234,8 @@ def _flat_parts(rgb: Rgb, seen: Bool[np.ndarray, "h w"]) -> list[tuple[str, Plan
     names: list[str] = []
     for number in order:
         name = _color_name(centers[number])
-        names.append(name)
-        if names.count(name) > 1:
-            names[-1] = f"{name}-{sum(one.partition('-')[0] == name for one in names)}"
+        before = sum(one.partition("-")[0] == name for one in names)
+        names.append(f"{name}-{before + 1}" if before else name)
     return [(name, planes[number]) for name, number in zip(names, order, strict=True)]
 
 

@@ -182,10 +182,10 @@ class Measurer:
             return self._programs.measured(code, height, width, pad_to_family(counted), None)
         found = []
         for tile in tiles:
-            pixels = window(tile, (height, width), lambda part: rgb[part])[None]
+            pixels = window(tile, (height, width), rgb.__getitem__)[None]
             cells = cells_used(tile, (height, width))
             if counted is not None:
-                cells = cells * of_cells(window(tile, (height, width), lambda part: counted[part])[None])
+                cells = cells * of_cells(window(tile, (height, width), counted.__getitem__)[None])
             found.append(self._programs.weighed(self._programs.encode(pixels, *pixels.shape[1:3])[0], cells))
         return pool(found)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from wctstyle import images
 from wctstyle.errors import ImageError
-from wctstyle.files import replace_file, temporary_name
+from wctstyle.files import temporary_name
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -97,15 +97,8 @@ def write(place: str, data: bytes, temporary: str | None = None) -> None:
         _write_address(place, data, temporary)
         return
     images.make_folder(Path(place).parent)
-    try:
-        target = Path(os.path.realpath(place))  # through a link, as a plain write would go
-        if target.is_dir():
-            raise ImageError(f"{place}: is a folder, cannot be written as a picture; give a file name")
-        replace_file(target, data, temporary)
-    except (OSError, ValueError) as error:
-        raise ImageError(
-            f"{place}: cannot be written: {error}; check the folder's permissions and free space, or save elsewhere"
-        ) from error
+    with images.replacing(Path(place), temporary) as file:
+        file.write(data)
 
 
 def _write_address(address: str, data: bytes, temporary: str | None) -> None:

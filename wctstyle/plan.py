@@ -26,7 +26,7 @@ For 256 pairs of photo and painting the smallest distance was 0.4 and the median
 
 
 LEAST_CELLS = LEAST_AREA // CELL**2
-"""The same in cells of a code."""
+"""Least number of cells for useful moments (`settings.LEAST_AREA`): smaller regions are filled up with the photo."""
 
 Amount = Float[Array, "1 h w 1"] | Float[Array, ""] | float
 """One number for all cells of a code, or one per cell."""

@@ -22,8 +22,8 @@ class Style:
     """A style picture, and the part of it whose moments count.
 
     picture: as in `Stylizer.stylize`. mask: "h w" as a region's, resized to the picture; None: all of it counts.
-    enlarged: how many times larger its strokes are to be than they are in the picture, where that is composed small
-    (`wctstyle.look`); for results that are larger than styles can be measured.
+    enlarged: how many times larger than in this picture the strokes are to be in the small composition
+    (`wctstyle.look`); above 1 only for results longer than `FINE_SIDE`.
     """
 
     picture: Any
@@ -88,6 +88,11 @@ class Region(Dials):
 
     mask: Any
     styles: Any
+
+    @property
+    def dials(self) -> Dials:
+        """The dials alone."""
+        return Dials(**self.by_name())
 
 
 def regions_of(styles: Any) -> list[Region]:

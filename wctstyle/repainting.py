@@ -23,7 +23,7 @@ from wctstyle.encoder import MODELS
 from wctstyle.look import Broad, Lift
 from wctstyle.moments import Moments, pool
 from wctstyle.programs import Programs
-from wctstyle.regions import Dials, Region, checked_mask, divided
+from wctstyle.regions import Region, checked_mask, divided
 from wctstyle.rendering import Renderer, colored, kept_share, spread
 from wctstyle.settings import Settings
 from wctstyle.sizes import of_cells
@@ -68,7 +68,7 @@ class Photo:
         )
         alpha = self.raster.opacity(around)
         assert alpha is not None
-        instead = np.clip(images.resample_part(self.instead, self.raster.shape, around), 0, 1)
+        instead = images.resize_part(self.instead, self.raster.shape, around)
         filled = images.hidden_filled(self.raster.rgb(around), alpha, self._least, instead)
         own = (slice(span.start - wide.start, span.stop - wide.start) for span, wide in zip(part, around, strict=True))
         return filled[tuple(own)]
@@ -115,7 +115,7 @@ class Photo:
     def mask(self, plane: Float[np.ndarray, "h w 1"], part: images.Part) -> Float[np.ndarray, "H W"]:
         """Return a part of a mask of the canvas."""
         moved: Any = tuple(slice(span.start + at, span.stop + at) for span, at in zip(part, self.at, strict=True))
-        return np.clip(images.resample_part(plane, self.canvas, moved), 0, 1)[..., 0]
+        return images.resize_part(plane, self.canvas, moved)[..., 0]
 
     def small_regions(self, regions: Sequence[Region], height: int, width: int) -> list[Region]:
         """Return regions with their masks as they are inside the box, at another size."""
@@ -159,8 +159,7 @@ class Repainting:
         self._painted = [number for number, target in enumerate(targets) if target is not None]
         self._targets = [target for target in targets if target is not None]
         self._parts = [
-            Part(part.plan, None, Dials(**regions[number].by_name()))
-            for number, part in zip(self._painted, base.parts, strict=True)
+            Part(part.plan, None, regions[number].dials) for number, part in zip(self._painted, base.parts, strict=True)
         ]
         kept = kept_share(base.parts, settings)
         if isinstance(kept, np.ndarray):
@@ -171,20 +170,23 @@ class Repainting:
         self._measured = tiling.measured
         self._pieces = cut(self.shape, tiling.piece, halo)
         self._tiles = cut(self.shape, tiling.tile, halo + decoder_reach(config))
-        self._whole: Any = None
-        """The code of the picture, where it is one tile."""
+        self._whole: tuple[Any, Any] | None = None
+        """Pixels and code of the picture, where it is one tile."""
 
     # ------------------------------------------------------------------------------------------------ what is read
-
-    def _code(self, pixels: Float[np.ndarray, "1 H W 3"] | None) -> Any:
-        """Encode a window; None is the whole picture, which is encoded already."""
-        return self._whole[0] if pixels is None else self._programs.encode(pixels, *pixels.shape[1:3])[0]
 
     def _read(self, tile: Tile, read: Callable[[images.Part], np.ndarray], mode: Any = "reflect") -> np.ndarray:
         return window(tile, self.shape, read, mode)
 
     def _lifted(self, tile: Tile) -> Float[np.ndarray, "1 H W 3"]:
         return self._read(tile, lambda part: self._lift.part(self._photo.rgb(part), part))[None]
+
+    def _encoded(self, tile: Tile) -> tuple[Float[np.ndarray, "1 H W 3"], Any]:
+        """Enlarge a window and encode it, unless it is the whole picture, which is encoded already."""
+        if self._whole is not None:
+            return self._whole
+        pixels = self._lifted(tile)
+        return pixels, self._programs.encode(pixels, *pixels.shape[1:3])[0]
 
     def _shares(self, part: images.Part) -> list[Float[np.ndarray, "h w"] | None]:
         """Return the share of each painted region at every pixel of a part."""
@@ -213,19 +215,20 @@ class Repainting:
         pieces = [tile for row in self._pieces for tile in row]
         plain = all(mask is None for mask in self._masks) and self._photo.raster.alpha is None
         if len(pieces) == 1:
-            self._whole = self._programs.encode(self._lifted(pieces[0]), *self.shape)
+            pixels = self._lifted(pieces[0])
+            code, moments = self._programs.encode(pixels, *self.shape)
+            self._whole = pixels, code
             if plain:
-                return [self._whole[1]] * len(self._parts)
+                return [moments] * len(self._parts)
         chosen = pieces if len(pieces) <= self._measured else self._sample(pieces)
-        found = [self._of_piece(tile, plain) for tile in chosen]
+        found = [self._of_piece(tile) for tile in chosen]
         whole, *own = (pool(parts) for parts in zip(*found, strict=True))
         return [core.filled_up(part, whole) for part in own] if own else [whole] * len(self._parts)
 
-    def _of_piece(self, tile: Tile, plain: bool) -> list[Moments]:
+    def _of_piece(self, tile: Tile) -> list[Moments]:
         """Measure a piece, without its halo, and then each region in it, where there are masks."""
         inside = cells_used(tile, self.shape)
-        pixels = self._lifted(tile) if self._whole is None else None
-        code = self._code(pixels)
+        _, code = self._encoded(tile)
         seen: Any = np.float32(1)
         if self._photo.raster.alpha is not None:
             seen = self._read(tile, lambda part: self._photo.raster.opacity(part), mode="edge")  # pyright: ignore
@@ -233,8 +236,6 @@ class Repainting:
         weights = [seen] if all(mask is None for mask in self._masks) else [seen, *(
             seen * part.share for part in self._with_shares(tile)
         )]  # fmt: skip
-        if plain:
-            return [self._programs.weighed(code, inside)]
         return [self._programs.weighed(code, inside * (weight if np.ndim(weight) == 0 else of_cells(weight)))
                 for weight in weights]  # fmt: skip
 
@@ -293,8 +294,7 @@ class Repainting:
                 yield self._finished(broad, wide, images.as_floats(rows), part)
 
     def _paint(self, tile: Tile) -> Rgb:
-        pixels = self._lifted(tile)
-        code = self._code(None if self._whole else pixels)
+        pixels, code = self._encoded(tile)
         painting = replace(self._settings, strength=min(self._settings.strength, 1.0))  # more is in the small picture
         faces = None if self._faces is None else self._read(tile, self.face_map, mode="edge")
         faces = None if faces is None or not faces.any() else faces
@@ -307,7 +307,7 @@ class Repainting:
         """Return a part of the map of the faces; None without any."""
         if self._faces is None:
             return None
-        return np.clip(images.resample_part(self._faces[..., None], self.shape, part, kernel="linear"), 0, 1)[..., 0]
+        return images.resize_part(self._faces[..., None], self.shape, part, kernel="linear")[..., 0]
 
     def parts(self, part: images.Part) -> list[Part]:
         """Return the painted regions with their plans, and their shares of a part of the picture."""

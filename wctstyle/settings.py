@@ -106,7 +106,7 @@ DEFAULT_KEEP_FACES = 0.5
 """Chosen by eye on portraits: faces stay recognisable and are painted in the style's colours."""
 
 DEFAULT_CALM = 0.85
-"""Of videos: a frame keeps 0.95 of the one before then (`video.calm`). Chosen by measurement (docs/notes/video.md)."""
+"""For videos: a frame keeps 0.95 of the previous one (`video.calm`). Chosen by measurement (docs/notes/video.md)."""
 
 DEFAULT_LOOK = 512
 """Long side in pixels at which larger pictures are composed (`wctstyle.look`)."""
@@ -127,7 +127,7 @@ LARGEST_SIDE, LARGEST_AREA = 32768, 500_000_000
 """Largest result in pixels: long side and area."""
 
 FINE_SIDE = 4096
-"""Long side of the result from which the fine paint of the second pass stays as large in pixels as it is."""
+"""Long side of the result above which the brushwork of the second pass grows no larger in pixels."""
 
 FACES_SIDE = 2048
 """Long side of the copy of a photo on which its faces are mapped; larger photos get this map enlarged."""

@@ -25,7 +25,7 @@ from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.refining import refinement, to_refine
-from wctstyle.regions import Dials, Region, shares, weighted_styles
+from wctstyle.regions import Region, shares, weighted_styles
 from wctstyle.rendering import colored
 from wctstyle.repainting import Photo
 from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, Settings, TransformKind, optimizer_model
@@ -203,7 +203,7 @@ class Stylizer(Large):
             if target is not None and region.strength:
                 spread = None if share is None else code.padded(share)[None, :, :, None]
                 plan = self.plan(code, target, transform=settings.transform, share=spread)
-                parts.append(Part(plan, spread, Dials(**region.by_name())))
+                parts.append(Part(plan, spread, region.dials))
         return tuple(parts)
 
     def _enlarged(

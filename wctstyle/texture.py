@@ -71,7 +71,7 @@ class Amounts:
     """An amount of texture for each pixel; the same ones are equal."""
 
     plane: Float[np.ndarray, "h w"] = having(compare=False)
-    key: str = ""
+    key: str = having(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", hashlib.sha256(np.ascontiguousarray(self.plane).data).hexdigest())

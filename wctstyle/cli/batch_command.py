@@ -30,7 +30,7 @@ Manifest = Annotated[
 ]
 Ray = Annotated[
     bool,
-    options.many_option("--ray", help="Paint on Ray, as RAY_ADDRESS says or else on this machine (extra `cluster`)."),
+    options.many_option("--ray", help="Paint with Ray: on the cluster of RAY_ADDRESS, or else here (extra `cluster`)."),
 ]
 RayAddress = Annotated[
     str | None,
@@ -45,7 +45,7 @@ Workers = Annotated[
         min=1,
         metavar="N",
         show_default="1; on Ray as many as it has GPUs, or else cores",
-        help="Paint with so many processes or actors; each has its own model and memory.",
+        help="Number of worker processes or Ray actors; each loads its own model.",
     ),
 ]
 

@@ -77,7 +77,7 @@ def recipe(
         return
     if "video" in found:
         if as_python:
-            raise ConfigError(f"--python: {file} is a video, which takes a command to make; leave it out")
+            raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
         typer.echo(VideoRecipe.from_json(found, source=file).command())
         return
     read = Recipe.from_json(found, source=file)

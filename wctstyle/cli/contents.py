@@ -22,6 +22,11 @@ def expand_contents(contents: Sequence[str]) -> list[str]:
     return list(photos_of(contents))
 
 
+def kind_of_several(content: str) -> str:
+    """Say what names several photos, where one is wanted."""
+    return "a folder" if os.path.isdir(content) else "a pattern"
+
+
 def photos_of(
     contents: Sequence[str], *, recursive: bool = False, apart: str | None = None, addresses: bool = False
 ) -> dict[str, str]:

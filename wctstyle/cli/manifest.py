@@ -141,10 +141,7 @@ def _row(line: int, written: Mapping[str, Any], setups: dict[str, Setup]) -> Row
         check_suffix(f"output {output}", os.path.splitext(output)[1] or ".")
     if "styles" in values or "weights" in values:
         values["style"] = _weighted(values.pop("styles", []), values.pop("weights", None))
-    named, setup = setup_from(
-        "batch MANIFEST", [content], values | {"use_look": values.get("use_look")}, chosen=values.__contains__,
-        addresses=True,
-    )  # fmt: skip
+    named, setup = setup_from("batch MANIFEST", [content], values, chosen=values.__contains__, addresses=True)
     if named.contents != [content] or STDIN in named.files:
         raise ConfigError(f"content {content}: is no single file; name one photo in each row")
     for file in named.files:

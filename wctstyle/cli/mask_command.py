@@ -11,7 +11,7 @@ from rich.text import Text
 from wctstyle import images, masks
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, print_table
-from wctstyle.cli.contents import expand_contents
+from wctstyle.cli.contents import expand_contents, kind_of_several
 from wctstyle.cli.options import output_option
 from wctstyle.cli.outputs import plan_outputs
 from wctstyle.errors import ConfigError
@@ -55,7 +55,7 @@ def mask(
     if kind is not None:
         masks.checked_kind(kind)
     if expand_contents([photo]) != [photo]:
-        raise ConfigError(f"{photo}: is a folder; a mask belongs to one photo")
+        raise ConfigError(f"{photo}: is {kind_of_several(photo)}; a mask belongs to one photo")
     inputs = [photo, *([scribble] if scribble else [])]
     (path,) = plan_outputs([photo], into_folder=False, out=output, format=None, overwrite=overwrite, inputs=inputs)
     picture = read(photo, max_pixels)

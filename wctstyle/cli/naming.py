@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Sequence
 
 from wctstyle.batch import Setup
-from wctstyle.cli.outputs import check_suffix, plain_name, result_stem
+from wctstyle.cli.outputs import check_suffix, is_format, plain_name, result_stem
 from wctstyle.cli.specs import Format
 from wctstyle.errors import ConfigError
 
@@ -41,7 +40,7 @@ def template_of(name: str | None, format: Format | None, *, each_style: bool = F
     if not suffix:
         return f"{name}.{format or 'png'}"
     check_suffix(f"--name {name}", suffix)
-    if format is not None and suffix.lower().replace("jpeg", "jpg") != f".{format}":
+    if format is not None and not is_format(suffix, format):
         raise ConfigError(f"--name {name}: its suffix is not that of --format {format}; leave one of them out")
     return name
 
@@ -50,9 +49,5 @@ def named(template: str | None, content: str, setup: Setup, number: int, format:
     """Name a result; without a template by its plain name."""
     if template is None:
         return plain_name(content, format)
-    style = "+".join(_stems([spec.source for spec in setup.styles]))
+    style = "+".join(result_stem(spec.source) for spec in setup.styles)
     return template.format(stem=result_stem(content), style=style, model=setup.model, number=number)
-
-
-def _stems(sources: Sequence[str]) -> list[str]:
-    return [result_stem(source) for source in sources]

@@ -72,8 +72,8 @@ StyleMask = Annotated[
         "--style-mask",
         metavar="REGION[/NUMBER]=FILE",
         show_default=False,
-        help="The part of a region's styles whose colors and textures count: white, grey in part; with /NUMBER of one "
-        "style alone. rest=FILE without regions.",
+        help="The part of a region's styles to use: white counts, grey in part. NAME/2=FILE is for its second style "
+        "alone. Without regions, REGION is rest.",
     ),
 ]
 RegionDials = Annotated[

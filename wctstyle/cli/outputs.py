@@ -140,7 +140,7 @@ def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequenc
             "a folder"
         )
     check_suffix(f"-o {out}", path.suffix)
-    if format is not None and path.suffix.lower().replace("jpeg", "jpg") != f".{format}":
+    if format is not None and not is_format(path.suffix, format):
         raise ImageError(
             f"-o {out}: --format {format} is for folders, this file's name says {path.suffix}; leave it out"
         )
@@ -233,6 +233,11 @@ def _free(
     return list(chosen.values())
 
 
+def is_format(suffix: str, format: str) -> bool:
+    """Say whether a suffix is that of a format."""
+    return suffix.lower().replace("jpeg", "jpg") == f".{format}"
+
+
 def _made_or_numbered(
     plain: Sequence[Path], taken: set[tuple[int, int]], made: Callable[[int, str], bool]
 ) -> list[Path]:
@@ -240,7 +245,7 @@ def _made_or_numbered(
     results: dict[Path, list[Path]] = {}
     for folder in dict.fromkeys(path.parent for path in plain):
         for path in sorted(folder.glob("*")):
-            bare = path.with_stem(re.sub(r"-\d+$", "", path.stem)) if path.stem else path
+            bare = path.with_stem(re.sub(r"(?<=.)-\d+$", "", path.stem))
             for name in {path, bare}:
                 results.setdefault(name, []).append(path)
     there = {

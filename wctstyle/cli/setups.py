@@ -49,7 +49,7 @@ def setup_from(
         ConfigError: a value is out of range, or makes no sense.
         ImageError: a photo does not exist.
     """
-    values = in_look(given["use_look"], {**PAINTING, **given}, chosen)
+    values = in_look(given.get("use_look"), {**PAINTING, **given}, chosen)
     settings = from_options(Settings, **{name: values[name] for name in SETTINGS})
     sides = (values[name] for name in ("size", "style_size", "stroke_scale", "max_pixels"))
     sizes = sizes_from(*sides, most=LARGEST_SIDE)

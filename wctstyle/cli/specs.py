@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wctstyle import images, places, regions, samples
-from wctstyle.cli.contents import photos_of, why_unreadable
+from wctstyle.cli.contents import kind_of_several, photos_of, why_unreadable
 from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import STDIN, RegionSpec, RegionSpecs, StyleSpec
@@ -87,8 +87,7 @@ def named_photo(command: str, content: str, *others: Any) -> Named:
     """
     named = named_pictures(command, [content], *others)
     if named.contents != [content]:
-        what = "a folder" if os.path.isdir(content) else "a pattern"
-        raise ConfigError(f"{content}: is {what}; one photo is optimised at a time")
+        raise ConfigError(f"{content}: is {kind_of_several(content)}; one photo is optimised at a time")
     if not any(style.weight for style in named.styles):
         raise ConfigError("--style: all weights are 0, so there is no style to optimise for; give one above 0")
     return named

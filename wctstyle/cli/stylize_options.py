@@ -107,7 +107,7 @@ SkipExisting = Annotated[
 ]
 Recursive = Annotated[
     bool,
-    many_option("--recursive", "-r", help="Take the subfolders of folders too; their results lie in folders alike."),
+    many_option("--recursive", "-r", help="Include subfolders; results keep the same folders."),
 ]
 EachStyle = Annotated[
     bool, many_option("--each-style", help="Paint every photo in every style, each alone, instead of a blend.")
@@ -124,7 +124,7 @@ Name = Annotated[
 Sheet = Annotated[
     str | None,
     many_option(
-        "--sheet", metavar="FILE", show_default=False, help=f"Put small pictures of all results, up to {MOST}, on one."
+        "--sheet", metavar="FILE", show_default=False, help=f"Save a contact sheet of all results, up to {MOST}."
     ),
 ]
 KeepGoing = Annotated[
@@ -142,8 +142,6 @@ Report = Annotated[
 ]
 Workers = Annotated[
     int,
-    many_option(
-        "--workers", min=1, metavar="N", help="Paint with so many processes; each has its own model and memory."
-    ),
+    many_option("--workers", min=1, metavar="N", help="Number of worker processes; each loads its own model."),
 ]
 AsJson = Annotated[bool, output_option("--json", help="Print one JSON object per picture, nothing else.")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from rich.text import Text
 from wctstyle import images, samples
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, print_table, waiting
-from wctstyle.cli.contents import expand_contents
+from wctstyle.cli.contents import expand_contents, kind_of_several
 from wctstyle.cli.options import sizes_from
 from wctstyle.cli.stylize_options import Model
 from wctstyle.cutout import visible_sides
@@ -44,8 +43,7 @@ def suggest(
     wctstyle suggest photo.jpg paintings/ sample:marbling
     """
     if expand_contents([photo]) != [photo]:
-        what = "a folder" if os.path.isdir(photo) else "a pattern"
-        raise ConfigError(f"{photo}: is {what}; styles are suggested for one photo at a time")
+        raise ConfigError(f"{photo}: is {kind_of_several(photo)}; styles are suggested for one photo at a time")
     sources = expand_contents(styles or [samples.PREFIX + name for name in samples.names("style")])
     sizes = sizes_from(None, None, None, max_pixels)
     content = read_photo(photo, sizes, usual=SUGGEST_SIDE)[1]

@@ -14,12 +14,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from wctstyle import images
+from wctstyle.batch import load_stylizer
 from wctstyle.cli import options, specs
 from wctstyle.cli import stylize_options as own
 from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, say, waiting, warn
 from wctstyle.cli.looks_command import given_options, in_look
 from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from, style_option
 from wctstyle.cli.outputs import check_folder, check_free, check_writable
+from wctstyle.cli.setups import SETTINGS
 from wctstyle.cli.specs import NAME, Named, named_pictures
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Sizes, read_parts, read_style
@@ -87,8 +89,8 @@ Out = Annotated[
         "-o",
         metavar="OUT",
         show_default=False,
-        help="File to write, its suffix says the format: .mp4, .mov, .mkv, .webm, .gif, .png or .webp; or a folder "
-        "for frames.",
+        help="File to write; its suffix sets the format (.mp4, .mov, .mkv, .webm, .gif, .png or .webp). A folder takes "
+        "frames.",
     ),
 ]
 CodecOption = Annotated[
@@ -102,7 +104,7 @@ Quality = Annotated[
     ),
 ]
 Format = Annotated[specs.Format | None, output_option(show_default="png", help="Format of the frames in a folder.")]
-Resume = Annotated[bool, output_option("--resume", help="Go on with a run of the same command that did not end.")]
+Resume = Annotated[bool, output_option("--resume", help="Continue an interrupted run of the same command.")]
 AsJson = Annotated[bool, output_option("--json", help="Print one JSON object per frame and one at the end.")]
 
 
@@ -150,11 +152,8 @@ def video(
 
     wctstyle video clip.mp4 --style painting.jpg -o painted.mp4
     """
-    values = in_look(use_look, {
-        "strength": strength, "detail": detail, "colors": colors, "color": color, "texture": texture,
-        "keep_faces": keep_faces, "transform": transform, "blend": blend, "look": look, "refine": refine,
-        "style": style, "model": model, "stroke_scale": stroke_scale,
-    }, given_options(context))  # fmt: skip
+    dials = {name: context.params[name] for name in (*SETTINGS, "style", "model", "stroke_scale")}
+    values = in_look(use_look, dials, given_options(context))
     style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
     settings, tracks = _settings(values)
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
@@ -224,7 +223,7 @@ def _run(job: VideoJob, painting: Painting, resume: bool, overwrite: bool, *, as
             if as_json:
                 say(json.dumps(_described(now)), progress)
 
-        painter = partial(painting.painter, _stylizer)
+        painter = partial(painting.painter, load_stylizer)
         return job.run(painter, resume=resume, overwrite=overwrite, stop=lambda: stop.wanted, told=told, warn=warn)
 
 
@@ -271,12 +270,6 @@ def _painting(
         dials=named.regions.dials,
     )
     return Painting(clip, picture, pictures, parts, calm, masks, videos, weights, tracks)
-
-
-def _stylizer(model: str) -> Any:
-    from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before
-
-    return Stylizer(model)
 
 
 _KEYFRAMES = re.compile(rf"(.+):([^:@]*=[^:@]*)((?:@{NAME.pattern})?)")

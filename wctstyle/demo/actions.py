@@ -313,7 +313,7 @@ def wear(service: Service, session: Session, name: object, *, shown: Composition
     return restore_recipe(service, session, looks.find(str(name)).to_json(), shown=shown)
 
 
-def look_of(service: Service, session: Session, composition: Composition) -> dict[str, Any]:
+def look_of(session: Session, composition: Composition) -> dict[str, Any]:
     """Return the look of a composition, without its regions, in JSON's types, named after its styles.
 
     Raises:

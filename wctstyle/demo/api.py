@@ -82,9 +82,9 @@ PARTS = [
 PARTS_TEXT = """
         style_masks: one per style, a file that is white where the style counts, or null. regions: parts of the photo
         with styles of their own, each {"mask", "name", "styles", "weights", "style_masks", "strength", "detail", ...};
-        mask is a file, white inside, or ready:KIND; strength is a factor, the other dials are null where they are as
-        outside; without styles the photo stays there. styles are those of all that lies in no region, and may be empty
-        then. feather 0..0.1: how far masks are softened, as a share of the photo's long side.
+        mask is a file, white inside, or ready:KIND; strength multiplies the overall strength; other dials that are null
+        are as outside the region; a region without styles shows the photo. styles then applies outside all regions and
+        may be empty. feather 0..0.1: how far masks are softened, as a share of the photo's long side.
         """
 
 

@@ -27,7 +27,7 @@ def region(
     weights: list[float] | None = None,
     style_masks: list[dict | None] | None = None,
 ) -> None:
-    """Have the arguments of a region; the fields of `RegionSpec` come after them."""
+    """Serve as the signature of a region; it is never called. The fields of `RegionSpec` follow these arguments."""
 
 
 def _dials() -> list[inspect.Parameter]:

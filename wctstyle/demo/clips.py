@@ -207,9 +207,9 @@ def paint(
         return
     ending = "Done" if not made.stopped else "Stopped, and kept" if stop.is_set() else "The time limit was reached"
     text = f"{ending}: {made.frames} frames, {duration(made.seconds)}, painted in {duration(time.monotonic() - began)}."
-    said = " ".join(f"{_public(note, source.parent)}." for note in notes)
+    remarks = " ".join(f"{_public(note, source.parent)}." for note in notes)
     speed = made.frames / (time.monotonic() - began)
-    yield Progress(made.frames, made.frames, speed, f"{text} {said}".rstrip(), file=target)
+    yield Progress(made.frames, made.frames, speed, f"{text} {remarks}".rstrip(), file=target)
 
 
 def _plain(name: str) -> str:
@@ -232,7 +232,7 @@ def submit(service: Service, session: Session, composition: Composition, clip: C
         WctStyleError: as `painting_of`, or too many are waiting.
     """
     asked = partial(painting_of, session, composition, clip, calm)
-    asked()  # what is wrong is told at once; what it reads is not held while others are painted
+    asked()  # checks it now; it is made again when its turn comes, so that its pictures are not held while it waits
     run = Run(
         session,
         work=lambda stop: paint(service, session, asked, stop, lambda now: run.tell(progress=now)),

@@ -173,6 +173,11 @@ def _pixels(value: Any, what: str, least: int, most: int) -> int:
     return int(number)
 
 
+def fits_name(name: str) -> bool:
+    """Say whether a text has the form of a region's name."""
+    return bool(NAME.fullmatch(name)) and name.isprintable() and len(name) <= MAX_NAME
+
+
 def check_name(name: Any, mask: str) -> str:
     """Return the name of a region that has this mask.
 
@@ -181,7 +186,7 @@ def check_name(name: Any, mask: str) -> str:
     """
     if not isinstance(name, str):
         raise ConfigError(OUT_OF_DATE)
-    if not NAME.fullmatch(name) or not name.isprintable() or len(name) > MAX_NAME:
+    if not fits_name(name):
         raise ConfigError(
             f"A region cannot be called {name[:40]!r}. Names have 1 to {MAX_NAME} characters, none of "
             f"{' '.join(NOT_IN_NAMES)}, and no space at an end."

@@ -70,7 +70,7 @@ def target(service: Service, session: Session, chosen: Composition | str, size: 
     return Target(replace(composition, size=wanted), None, height, width)
 
 
-def recipe_for(service: Service, session: Session, wanted: Target) -> Recipe:
+def recipe_for(session: Session, wanted: Target) -> Recipe:
     """Return the recipe of the file."""
     if wanted.entry is not None:
         return wanted.entry.recipe
@@ -91,7 +91,7 @@ def name_of(recipe: Recipe, wanted: Target, format: str) -> str:
 
 def preview(service: Service, session: Session, wanted: Target, format: str, quality: int) -> str:
     """Say in a line what file comes."""
-    name = name_of(recipe_for(service, session, wanted), wanted, format)
+    name = name_of(recipe_for(session, wanted), wanted, format)
     if wanted.entry is not None:
         alpha = images.load(wanted.entry.data).alpha
     else:
@@ -112,7 +112,7 @@ def export(
     Raises:
         ConfigError: the format is not offered.
     """
-    recipe = recipe_for(service, session, wanted)
+    recipe = recipe_for(session, wanted)
     path = folder / name_of(recipe, wanted, format)
     kept = None if wanted.entry is None else images.load(wanted.entry.data)
     rgb, alpha = (None, None) if kept is None else (kept.rgb, kept.alpha)

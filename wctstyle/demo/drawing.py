@@ -57,13 +57,13 @@ def _scribbled(service: Service, session: Session, asked: Mapping[str, Any]) -> 
 
 
 def _ready(service: Service, session: Session, asked: Mapping[str, Any]) -> tuple[str, str]:
-    return _shown(service, session, {**asked, "mask": f"ready:{asked.get('kind')}"})
+    return _shown(service, session, {**asked, "mask": f"{masks.PREFIX}{asked.get('kind')}"})
 
 
 def _shown(service: Service, session: Session, asked: Mapping[str, Any]) -> tuple[str, str]:
     id = _text(asked.get("mask"))
     if not session.holds_mask(id):
-        raise ConfigError(OUT_OF_DATE if id.startswith("ready:") else "This mask is not kept here any more.")
+        raise ConfigError(OUT_OF_DATE if id.startswith(masks.PREFIX) else "This mask is not kept here any more.")
     kind = kind_of(id)
     return id, shown(ready_made(kind, _photo(service, session, asked)) if kind else session.mask(id).plane)
 

@@ -68,10 +68,15 @@ def mask_id(content_hash: str) -> str:
 
 def hold_mask(plane: Plane, max_size: int, name: str = "", content_hash: str = "") -> StoredMask:
     """Keep a mask: shrunk to `max_size`, rounded to 8 bits. Without a hash it has that of its own picture."""
-    small = images.resize(images.load(np.asarray(plane, np.float32)), long_side=max_size).rgb[..., 0]
-    pixels = np.rint(small * np.float32(255)).astype(np.uint8)
+    pixels = _pixels(plane, max_size)
     content_hash = content_hash or images.load(pixels).content_hash
     return StoredMask(mask_id(content_hash), name, images.encode(pixels), content_hash)
+
+
+def _pixels(plane: Plane, max_size: int) -> np.ndarray:
+    """Shrink a mask and round it to 8 bits."""
+    small = images.resize(images.load(np.asarray(plane, np.float32)), long_side=max_size).rgb[..., 0]
+    return np.rint(small * np.float32(255)).astype(np.uint8)
 
 
 def stem_of(name: str) -> str:
@@ -117,7 +122,7 @@ def scribbled(marks: images.Picture, photo: images.Picture) -> Plane:
 
 def shown(plane: Plane) -> str:
     """Write a mask as the address of a PNG, no larger than the page needs."""
-    return data_address(hold_mask(plane, SHOWN_SIDE).data, "png")
+    return data_address(images.encode(_pixels(plane, SHOWN_SIDE)), "png")
 
 
 def offered() -> list[list[str]]:

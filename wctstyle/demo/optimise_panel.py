@@ -75,7 +75,3 @@ class OptimisePanel(RunPanel):
             text = optimising.estimate(self.service, session, composition, steps, method, start)
             run = self._live(session)
         return sheets.progress(0, int(steps), text=text) if run is None else self._report(run)
-
-    def _live(self, session: Session) -> Run | None:
-        run = self._run(session)
-        return None if run is None or run.state == "ended" else run

@@ -218,7 +218,7 @@ class Page(Layout):
     def _save_look(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:
         """Send the look of the page as the text of a file."""
         session = self._session(request)
-        look = actions.look_of(self.service, session, self._composition(palette, *values))
+        look = actions.look_of(session, self._composition(palette, *values))
         return {"look": look["name"], "text": json.dumps(look, indent=2) + "\n", "serial": time.time()}
 
     @handler

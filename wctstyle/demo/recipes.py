@@ -12,11 +12,11 @@ from wctstyle import samples
 from wctstyle.demo.composition import (
     FACES,
     LEAST_SIZE,
-    MAX_NAME,
     MAX_REGIONS,
     MAX_SCREEN_SIZE,
     Composition,
     PageRegion,
+    fits_name,
 )
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.masking import StoredMask, is_mask, kind_of, mask_id
@@ -24,7 +24,7 @@ from wctstyle.demo.pictures import StoredPicture
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec
 from wctstyle.recipe import START, Optimisation, Recipe
-from wctstyle.regions import FACE, NAME, REST
+from wctstyle.regions import FACE, REST
 from wctstyle.settings import MAX_STRENGTH, optimizer_model
 from wctstyle.sources import MaskSource, Source, StyleSource
 
@@ -186,7 +186,7 @@ def page_names(recipe: Recipe) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in list(dict.fromkeys(name for name in regions if name not in ("", REST)))[:MAX_REGIONS]:
         masked = any(mask.region == name for mask in recipe.masks)
-        fits = NAME.fullmatch(name) and name.isprintable() and len(name) <= MAX_NAME and not (masked and name == FACE)
+        fits = fits_name(name) and not (masked and name == FACE)
         taken = {other.lower() for other in found.values()}
         found[name] = name if fits and name.lower() not in taken else f"Region {len(found) + 1}"
     return found

@@ -146,6 +146,6 @@ class ResultsPanel:
     @handler
     def _code(self, request: gr.Request, *asked: Any) -> list[Any]:
         wanted, session = self._asked(request, *asked)[0], self._session(request)
-        recipe = downloads.recipe_for(self.service, session, wanted)
+        recipe = downloads.recipe_for(session, wanted)
         masks = self._masks(session, wanted, Path(tempfile.mkdtemp(dir=self.export_folder)))
         return [masks, gr.Code(recipe.command(RESULT), visible=True), gr.Code(recipe.program(RESULT), visible=True)]

@@ -60,6 +60,11 @@ class RunPanel(abc.ABC):
         run = session.run
         return run if run is not None and run.kind == self.kind else None
 
+    def _live(self, session: Session) -> Run | None:
+        """Return the run of a page that has not ended, if it is one of this tab."""
+        run = self._run(session)
+        return None if run is None or run.state == "ended" else run
+
     @handler
     def _start(self, request: gr.Request, *asked: Any) -> list[Any]:
         run = self._submit(self._session(request), *asked)
@@ -121,8 +126,8 @@ class RunPanel(abc.ABC):
 
     @handler
     def _stop(self, request: gr.Request) -> Any:
-        run = self._run(self._session(request))
-        if run is None or run.state == "ended":
+        run = self._live(self._session(request))
+        if run is None:
             return gr.skip()
         run.stop()
         return sheets.STOPPED_EARLY if run.state == "ended" else sheets.STOPPING[self.kind]

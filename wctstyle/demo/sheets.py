@@ -198,7 +198,7 @@ def progress(step: int, steps: int, *, text: str, losses: Losses = (), finished:
 
 def frames(frame: int, frames: int, text: str, pair: Sequence[str]) -> str:
     """Draw how far a video is, with the latest frame as it was and as it is painted."""
-    named = zip(("Photo", "Painted"), pair, strict=True)
+    named = zip(("Photo", "Painted"), pair, strict=False)  # at the end there are no frames
     shown = "".join(f'<img src="{html.escape(source)}" alt="{name}">' for name, source in named)
     return (
         f'<div class="wct-sheet"><p>{html.escape(text)}</p>{_share(frame, frames, "Frames")}'

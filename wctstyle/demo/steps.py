@@ -38,7 +38,7 @@ def changes(before: Composition, after: Composition) -> set[str]:
 
 
 def _fixed(composition: Composition) -> list[Any]:
-    """Return what no slider moves: styles, masks and the ways of regions."""
+    """Return what no slider moves: the styles and masks of the rest and of every region."""
     blends = [(name, [(id, *part) for id, _, *part in blend]) for name, blend in composition.blends.items()]
     return [blends, [region.mask for region in composition.regions]]
 

@@ -19,9 +19,11 @@ from wctstyle.images.picture import (
     fill_hidden,
     flatten,
     hidden_filled,
+    lanczos_reach,
     resample,
     resample_part,
     resize,
+    resize_part,
     resize_planes,
     resize_to,
     scaled_sides,
@@ -32,7 +34,17 @@ from wctstyle.images.picture import (
 from wctstyle.images.raster import Raster, slabs
 from wctstyle.images.reading import BinaryStream, is_image_file, load, load_raster
 from wctstyle.images.recipes import read_recipe
-from wctstyle.images.writing import DEFAULT_QUALITY, Kept, RowWriter, check_quality, encode, make_folder, save, saving
+from wctstyle.images.writing import (
+    DEFAULT_QUALITY,
+    Kept,
+    RowWriter,
+    check_quality,
+    encode,
+    make_folder,
+    replacing,
+    save,
+    saving,
+)
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -62,8 +74,11 @@ __all__ = [
     "load_raster",
     "make_folder",
     "read_recipe",
+    "lanczos_reach",
+    "replacing",
     "resample",
     "resample_part",
+    "resize_part",
     "resize",
     "resize_planes",
     "resize_to",

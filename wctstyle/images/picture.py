@@ -182,6 +182,17 @@ Part = tuple[slice, slice]
 """Rows and columns of a picture, both with a start and a stop."""
 
 
+def lanczos_reach(scale: float) -> float:
+    """Returns how many pixels to each side Lanczos sees where `scale` of them become one: three of the larger kind."""
+    return 3 * max(1.0, scale) + 2
+
+
+def seen_by(span: slice, scale: float, side: int) -> slice:
+    """Returns the pixels of a side that count in `span` of the scaled one."""
+    reach = lanczos_reach(scale)
+    return slice(max(0, int(span.start * scale - reach)), min(side, int(span.stop * scale + reach) + 1))
+
+
 def resample_part(
     planes: Float[np.ndarray, "h w c"], whole: tuple[int, int], part: Part, *, kernel: str = "lanczos"
 ) -> Float[np.ndarray, "H W c"]:
@@ -191,10 +202,9 @@ def resample_part(
     crop, edges = [], []
     for side, wanted, span in zip(planes.shape, whole, part, strict=False):
         scale = side / wanted
-        first, last = span.start * scale, span.stop * scale
-        reach = 3 * max(1.0, scale) + 2  # Lanczos reaches three pixels of the smaller of the two
-        crop.append(slice(max(0, int(first - reach)), min(side, int(last + reach) + 1)))
-        edges.append((first - crop[-1].start, min(last - crop[-1].start, crop[-1].stop - crop[-1].start)))
+        crop.append(seen_by(span, scale, side))
+        first, last = span.start * scale - crop[-1].start, span.stop * scale - crop[-1].start
+        edges.append((first, min(last, crop[-1].stop - crop[-1].start)))
     (top, bottom), (left, right) = edges
     height, width = (span.stop - span.start for span in part)
     taken = planes[tuple(crop)]
@@ -206,6 +216,13 @@ def resize_planes(planes: Float[np.ndarray, "h w c"], *, height: int, width: int
     if planes.shape[:2] == (height, width):
         return planes
     return np.clip(resample(planes, height=height, width=width), 0.0, 1.0)
+
+
+def resize_part(
+    planes: Float[np.ndarray, "h w c"], whole: tuple[int, int], part: Part, *, kernel: str = "lanczos"
+) -> Float[np.ndarray, "H W c"]:
+    """Returns `part` of what `resample_part` makes of planes in [0, 1], clipped to that."""
+    return np.clip(resample_part(planes, whole, part, kernel=kernel), 0.0, 1.0)
 
 
 def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Picture:
@@ -222,9 +239,10 @@ def visible_box(picture: HasOpacity) -> Part:
     """Return the rows and columns of the smallest box that holds all visible pixels; all of them if there are none."""
     box, alpha = [], picture.alpha
     least = 0 if alpha is None or alpha.dtype.kind != "f" else LEAST_OPACITY
+    seen = None if alpha is None else alpha > least
     for side, axis in ((picture.height, 1), (picture.width, 0)):
-        seen = np.arange(side) if alpha is None else np.flatnonzero((alpha > least).any(axis))
-        box.append(slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, side))
+        shown = np.arange(side) if seen is None else np.flatnonzero(seen.any(axis))
+        box.append(slice(int(shown[0]), int(shown[-1]) + 1) if shown.size else slice(0, side))
     return box[0], box[1]
 
 

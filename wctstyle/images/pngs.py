@@ -43,7 +43,8 @@ def open_png(file: io.BytesIO, *, animated: bool = False) -> Image.Image:
     image = PngImagePlugin.PngImageFile(io.BytesIO(data))
     image.info |= info
     raw_mode = image.tile[0].args if image.tile else ""
-    if raw_mode in ("RGB;16B", "RGBA;16B"):  # Pillow takes the high bytes; taken for little-endian, it takes the low
+    # Pillow takes the high bytes; taken for little-endian, it takes the low. That reader stays at the first frame.
+    if raw_mode in ("RGB;16B", "RGBA;16B") and not animated:
         low = PngImagePlugin.PngImageFile(io.BytesIO(data))
         low.tile = [low.tile[0]._replace(args=raw_mode.replace("16B", "16L"))]
         image.info["low_bytes"] = low

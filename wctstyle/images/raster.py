@@ -16,6 +16,7 @@ from wctstyle.images.picture import (
     frozen,
     hash_of,
     resample,
+    seen_by,
     unweighted,
     weighted,
 )
@@ -94,7 +95,7 @@ class Raster:
         return replace(self, pixels=self.pixels[box], alpha=None if self.alpha is None else self.alpha[box])
 
     def thinned(self, long_side: int) -> Raster:
-        """Keeps every so manieth row and column, so that no more than a long side is left; averages nothing."""
+        """Keeps every n-th row and column, so that the longer side is at most `long_side`; averages nothing."""
         step = -(-max(self.shape) // long_side)
         return self.trimmed((slice(None, None, step), slice(None, None, step)))
 
@@ -122,8 +123,7 @@ class Raster:
         """Scales what `picture.weighted` joins; returns so many rows. `read` gives the colours instead of `rgb`."""
         rows, read = rows or slice(0, height), read or self.rgb
         scale = self.height / height
-        reach = 3 * max(1.0, scale) + 2
-        taken = slice(max(0, int(rows.start * scale - reach)), min(self.height, int(rows.stop * scale + reach) + 1))
+        taken = seen_by(rows, scale, self.height)
         thin = []
         for slab in slabs(taken.stop - taken.start, self.width):
             own = (slice(taken.start + slab.start, taken.start + slab.stop), slice(0, self.width))

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from wctstyle import files
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.files import replacing
 from wctstyle.images.arrays import checked_array, checked_values
 from wctstyle.images.picture import as_kind, over
 from wctstyle.images.profiles import from_srgb
@@ -31,17 +31,18 @@ class _Writer:
     keeps_alpha: bool
     max_side: int
     deep: bool
-    options: Callable[[int], dict[str, Any]]
+    options: Callable[[int], dict[str, Any]] | None = None
+    """What Pillow is told, where it writes the format."""
 
 
 #: Every format that can be written. JPEG at 4:4:4, as a style's saturated edges smear at half colour
 #: resolution. The longest sides: JPEG as libjpeg has it (JPEG_MAX_DIMENSION), WebP's 14-bit fields (RFC 9649,
 #: 2.5).
 WRITERS: dict[str, _Writer] = {
-    "PNG": _Writer((".png",), True, 0, True, lambda quality: {}),
+    "PNG": _Writer((".png",), True, 0, True),
     "JPEG": _Writer((".jpg", ".jpeg"), False, 65500, False, lambda quality: {"quality": quality, "subsampling": 0}),
     "WEBP": _Writer((".webp",), True, 16383, False, lambda quality: {"quality": quality, "method": 4}),
-    "TIFF": _Writer((".tif", ".tiff"), True, 0, True, lambda quality: {}),
+    "TIFF": _Writer((".tif", ".tiff"), True, 0, True),
 }
 
 
@@ -114,8 +115,9 @@ def save(
         ConfigError: if the quality is out of range.
     """
     path = Path(path)
-    with _replacing(path) as file:
-        _encode(file, rgb, alpha, _format_of(path.suffix, path), quality, recipe, kept, str(path))
+    kind = _format_of(path.suffix, path)
+    with replacing(path) as file:
+        _encode(file, rgb, alpha, kind, quality, recipe, kept, str(path))
     return path
 
 
@@ -134,24 +136,28 @@ def saving(
     PNG and TIFF are written as the rows come in, JPEG and WebP when all are there. `alpha`: rows have opacity.
     """
     path = Path(path)
-    with _replacing(path) as file:
-        writer = RowWriter(file, shape, format=_format_of(path.suffix, path), alpha=alpha, quality=quality,
+    kind = _format_of(path.suffix, path)
+    with replacing(path) as file:
+        writer = RowWriter(file, shape, format=kind, alpha=alpha, quality=quality,
                            recipe=recipe, kept=kept, name=str(path))  # fmt: skip
         yield writer
         writer.end()
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens what is to become a file, or says why not."""
-    _format_of(path.suffix, path)
+def replacing(path: Path, temporary: str | None = None) -> Iterator[BinaryIO]:
+    """Opens what is to become a file, as `files.replacing` does.
+
+    Raises:
+        ImageError: it cannot be written; says why and what to do.
+    """
     try:
         target = Path(os.path.realpath(path))  # through a link, as a plain write would go
         if not target.parent.is_dir():
             raise ImageError(f"{path}: there is no folder {target.parent} to save in; make it first")
         if target.is_dir():
             raise ImageError(f"{path}: is a folder, cannot be written as a picture; give a file name")
-        with replacing(target) as file:
+        with files.replacing(target, temporary) as file:
             yield file
     except (OSError, ValueError) as error:
         raise ImageError(
@@ -226,6 +232,7 @@ class RowWriter:
             text = text if text is None or self._kind == "PNG" else wrapped(text)
             self._rows: Rows = rows(file, planes, 8 * self._type.itemsize, text=text, profile=profile, dpi=kept.dpi)
             return
+        assert self._writer.options is not None
         options = self._writer.options(int(quality))
         extra = {"exif": text and in_exif(text, self._kind, name), "icc_profile": profile, "dpi": kept.dpi}
         options |= {key: value for key, value in extra.items() if value is not None}

@@ -32,7 +32,8 @@ class Cluster:
     """A pool of Ray actors (`scheduling.Pool`).
 
     `address` is that of a cluster; without one Ray takes what `RAY_ADDRESS` names, or starts on this machine until
-    `stop`. There are `size` workers, at most as many as the cluster has GPUs, or else cores; so many without `size`.
+    `stop`. There are `size` workers, at most one per GPU of the cluster, or per core where it has no GPUs. Without
+    `size` there are that many.
 
     Raises:
         ConfigError: Ray is not installed.
@@ -61,7 +62,8 @@ class Cluster:
         except ValueError:  # RAY_ADDRESS names a cluster, which has the cores it has
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError) as error:
-            raise WorkerError(f"--ray {address or ''}: cannot be reached or started: {error}") from error
+            option = f"--ray-address {address}" if address else "--ray"
+            raise WorkerError(f"{option}: the cluster cannot be reached or started: {error}") from error
         ray._private.worker._worker_logs_enabled = False  # its words on dead workers go to stdout, where results are
         has = ray.cluster_resources()
         self._needs = {"num_gpus": 1} if has.get("GPU") else {"scheduling_strategy": "SPREAD"}

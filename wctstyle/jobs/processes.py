@@ -97,7 +97,7 @@ class Processes:
 
 def _ending(code: int | None) -> str:
     if code is not None and code < 0:
-        return f"was killed by signal {-code}{' (by the system, when memory runs out)' if code == -9 else ''}"
+        return f"was killed by signal {-code}{' (usually because memory ran out)' if code == -9 else ''}"
     return f"ended with code {code}"
 
 

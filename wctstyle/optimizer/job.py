@@ -244,7 +244,7 @@ def _checked_regions(
         elif way == "match":
             own = color.colors_of(content, counted)
             pictures = [replace(style, picture=color.with_colors(style.picture, own, style.mask)) for style in pictures]
-        kept.append(Styled(tuple(pictures), weights, mask, counted, area, Dials(**region.by_name())))
+        kept.append(Styled(tuple(pictures), weights, mask, counted, area, region.dials))
     if kept:
         return tuple(kept)
     if any(weight > 0 for region in found for _, weight in weighted_styles(region.styles)):

@@ -16,7 +16,8 @@ from wctstyle.measuring import style_pixels
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_number
 from wctstyle.video.carrying import steadied
-from wctstyle.video.flow import Flow, flow, opencv
+from wctstyle.video.extras import opencv
+from wctstyle.video.flow import Flow, flow
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track, at
 from wctstyle.video.painter import Painter, shot_of

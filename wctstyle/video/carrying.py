@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle.texture import SIDE, field
-from wctstyle.video.flow import Flow, grid, opencv, warped
+from wctstyle.video.extras import opencv
+from wctstyle.video.flow import Flow, grid, warped
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -95,7 +96,8 @@ def own_places(height: int, width: int) -> Places:
 def carried_places(places: Places, flow: Flow) -> Places:
     """Carry the noise along with what is seen; what is new, or stretched too far, takes its own.
 
-    That is the field moved as most of the frame has moved: without, all that a pan brings in takes the same columns.
+    New places get the field shifted by the median motion. Without that, every column that a pan brings in would repeat
+    the same noise.
     """
     own = own_places(*flow.confidence.shape)
     moved = warped(places, flow.vectors)

@@ -173,11 +173,16 @@ class AnimatedClip(Clip):
             seconds = round(seconds + length, 6)
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """List the pictures of a folder, in the order of the numbers in their names."""
+    return sorted(filter(images.is_image_file, folder.iterdir()), key=natural)
+
+
 class FolderClip(Clip):
     """A folder of pictures, in the order of the numbers in their names."""
 
     def __init__(self, source: str, size: int | None, cut: Cut, max_pixels: int, fps: float) -> None:
-        self._files = sorted(filter(images.is_image_file, Path(source).iterdir()), key=natural)
+        self._files = pictures_in(Path(source))
         if not self._files:
             raise ImageError(f"{source}: has no pictures in it; give a folder of frames, or a video file")
         self._max_pixels = max_pixels

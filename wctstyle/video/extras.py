@@ -1,11 +1,13 @@
-"""PyAV, imported where it is first needed, and what it raises said as an error of this package."""
+"""PyAV and OpenCV, imported where they are first needed, and what PyAV raises said as an error of this package."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 from wctstyle.errors import ConfigError, ImageError
 
@@ -27,6 +29,25 @@ def pyav() -> ModuleType:
     except ImportError as error:
         raise ConfigError(f"videos need PyAV ({error}); install it with: pip install 'wctstyle[video]'") from error
     return av
+
+
+def opencv() -> Any:
+    """Import OpenCV.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module("cv2")
+    except ImportError as error:
+        raise ConfigError(
+            f"calm video needs OpenCV ({error}); install it with: pip install 'wctstyle[video]', or give calm 0"
+        ) from error
+
+
+def tag(metadata: Mapping[str, str], name: str) -> str:
+    """Return a tag by its name in any case, as containers spell it differently; "" if there is none."""
+    return next((value for key, value in metadata.items() if key.lower() == name), "")
 
 
 @contextlib.contextmanager

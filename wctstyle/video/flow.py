@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from wctstyle.color import luma
-from wctstyle.errors import ConfigError
+from wctstyle.video.extras import opencv
 
 FLOW_SIDE = 512
 """Long side in pixels at which flow is sought; the flow of larger frames is enlarged."""
@@ -32,20 +31,6 @@ CHANGE = 0.15
 
 CHANGE_RADIUS = 1.5
 """Standard deviation in pixels of the blur before colours are compared, so that noise does not count."""
-
-
-def opencv() -> Any:
-    """Import OpenCV.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        return importlib.import_module("cv2")
-    except ImportError as error:
-        raise ConfigError(
-            f"calm video needs OpenCV ({error}); install it with: pip install 'wctstyle[video]', or give calm 0"
-        ) from error
 
 
 class Flow(NamedTuple):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from wctstyle import images
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.images.animations import KINDS as ANIMATIONS
 
 DEFAULT_QUALITY = 75
-"""Of videos: near what the eye tells from the painted frames, at a few megabits per second."""
+"""For videos: hard to tell from the painted frames by eye, at a few megabits per second."""
 
 CodecName = Literal["h264", "h265", "vp9", "av1", "prores"]
 
@@ -71,10 +71,6 @@ class Form:
     def is_video(self) -> bool:
         """Whether it is a stream of video, not pictures."""
         return self.codec is not None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what tells two forms apart."""
-        return {**self.__dict__}
 
 
 def form_of(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from wctstyle import images
 from wctstyle.errors import ImageError
-from wctstyle.video.extras import av_errors, pyav
+from wctstyle.files import replacing, temporary_name
+from wctstyle.video.extras import av_errors, pyav, tag
 from wctstyle.video.forms import Form
 from wctstyle.video.reading import opened
 from wctstyle.video.sound import Sound
@@ -65,8 +64,8 @@ def join(
     if form.container == "folder":
         _fill_folder(pieces, target)
         return
-    partial = target.with_name(f".wctstyle-{secrets.token_hex(8)}{target.suffix}")
-    try:
+    with replacing(target, f"{temporary_name()}{target.suffix}") as file:
+        partial = Path(file.name)
         if form.is_video:
             with av_errors(str(target), "written", "try another container"):
                 _mux(pieces, partial, form, end, tick, sound, recipe, warn)
@@ -77,12 +76,6 @@ def join(
             marks = [round(1000 * time / unit) * unit for time in [*times, end]]
             shown = [max(unit, after - before) for before, after in zip(marks, marks[1:], strict=False)]
             images.save_animation(partial, files, shown, quality=form.quality, recipe=recipe)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _fill_folder(pieces: Sequence[Piece], target: Path) -> None:
@@ -113,13 +106,11 @@ def _mux(
     with pyav().open(f"file:{path}", "w", format=form.container, container_options=options) as box:
         box.metadata[RECIPE_TAG] = json.dumps({"wctstyle": recipe})
         with opened(str(pieces[0].path)) as first:
-            stream = box.add_stream_from_template(
-                first.streams.video[0], opaque=True
-            )  # AV1 has a decoder of another name
+            template = first.streams.video[0]
+            # opaque, as AV1 has a decoder of another name
+            stream = box.add_stream_from_template(template, opaque=True)
             stream.time_base = tick
-            stream.metadata.update(
-                {k: v for k, v in first.streams.video[0].metadata.items() if k.lower() == "alpha_mode"}
-            )
+            stream.metadata.update({k: v for k, v in template.metadata.items() if k.lower() == "alpha_mode"})
         if sound is None:
             for _, packet in _packets(pieces, stream, end, tick):
                 box.mux(packet)
@@ -178,7 +169,7 @@ def read_recipe(path: str) -> dict[str, Any] | None:
         ImageError: it is no video, or its recipe is damaged.
     """
     with opened(path) as box:
-        text = {name.lower(): value for name, value in box.metadata.items()}.get(RECIPE_TAG, "")
+        text = tag(box.metadata, RECIPE_TAG)
     if not text.startswith('{"wctstyle": '):
         return None
     try:

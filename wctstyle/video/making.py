@@ -14,7 +14,7 @@ from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER
 from wctstyle.sources import Source, public_name
 from wctstyle.video.clips import Clip
-from wctstyle.video.flow import opencv
+from wctstyle.video.extras import opencv
 from wctstyle.video.forms import Form
 from wctstyle.video.job import VideoJob
 from wctstyle.video.keyframes import Track

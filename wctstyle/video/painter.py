@@ -18,7 +18,7 @@ from wctstyle.look import small_sides
 from wctstyle.measuring import texture_of
 from wctstyle.moments import Affine, Moments, mixture
 from wctstyle.plan import Plan
-from wctstyle.regions import Dials, Region, shares, weighted_styles
+from wctstyle.regions import Region, shares, weighted_styles
 from wctstyle.settings import Settings
 from wctstyle.sizes import pad_to_family
 from wctstyle.texture import textured
@@ -155,7 +155,7 @@ class Painter:
                 continue
             spread = None if share is None else code.padded(share)[None, :, :, None]
             plan = self._plan(shot, code, styles, settings, spread)
-            parts.append(Part(plan, spread, Dials(**region.by_name())))
+            parts.append(Part(plan, spread, region.dials))
         return self._stylizer.render(code, parts, settings) if parts else frame.rgb.copy()
 
     def _encoded(

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import images
+from wctstyle.color import linear_to_srgb
 from wctstyle.video.extras import pyav
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _from_hdr(rgb: Rgb, transfer: int) -> Rgb:
     above, most = (np.maximum(value - _KNEE, 0) / (1 - _KNEE) for value in (largest, _PEAK_NITS / _WHITE_NITS))
     curved = np.where(largest > _KNEE, _KNEE + (1 - _KNEE) * above * (1 + above / most**2) / (1 + above), largest)
     linear = np.clip(light * (curved / np.maximum(largest, 1e-6)), 0.0, 1.0)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+    return linear_to_srgb(linear).astype(np.float32)
 
 
 def to_encode(rgb: Rgb, alpha: np.ndarray | None, *, format: str) -> VideoFrame:

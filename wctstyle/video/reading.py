@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wctstyle import places
 from wctstyle.errors import ImageError
 from wctstyle.images.formats import READERS, is_text
 from wctstyle.images.guards import DEFAULT_MAX_PIXELS, check_size
 from wctstyle.video.clips import DEFAULT_FPS, AnimatedClip, Clip, Cut, FolderClip, Shown
-from wctstyle.video.extras import av_errors, pyav
+from wctstyle.video.extras import av_errors, pyav, tag
 from wctstyle.video.pixels import HDR, has_alpha, to_rgb, turn_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def open_clip(
         ConfigError: PyAV is needed and not installed.
     """
     path = Path(source)
-    if re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
+    if places.is_address(source):
         raise ImageError(f"{source}: is a web address; download the video and give the file")
     try:
         if path.is_dir():
@@ -173,7 +174,7 @@ def _packets(box: InputContainer, stream: VideoStream) -> Iterator[tuple[Any, li
 def _decoder(stream: VideoStream) -> Any:
     """Choose the decoder: FFmpeg's own for VP9 leaves opacity out, libvpx's does not."""
     context = stream.codec_context
-    opaque = {name.lower(): value for name, value in stream.metadata.items()}.get("alpha_mode") != "1"
+    opaque = tag(stream.metadata, "alpha_mode") != "1"
     if opaque or context.name not in ("vp8", "vp9"):
         stream.thread_type = "AUTO"
         return context
@@ -207,7 +208,7 @@ def _seconds(box: InputContainer, stream: VideoStream) -> float | None:
     """Return how long the pictures of a file go on by its header; sound may go on longer."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    named = {name.lower(): value for name, value in stream.metadata.items()}.get("duration", "")  # of Matroska
+    named = tag(stream.metadata, "duration")  # of Matroska
     if found := re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", named):
         return sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True))
     return box.duration / 1e6 if box.duration and not box.streams.audio else None

@@ -14,7 +14,7 @@ from wctstyle.errors import ConfigError, ImageError
 from wctstyle.recipe import Recipe
 from wctstyle.settings import checked_number
 from wctstyle.video import joining
-from wctstyle.video.clips import Cut, natural
+from wctstyle.video.clips import Cut, pictures_in
 from wctstyle.video.forms import CONTAINERS
 from wctstyle.video.keyframes import parse_track
 
@@ -93,7 +93,7 @@ def hash_of(source: str) -> str:
     """Return the hex SHA-256 of a file's bytes; of a folder, of the names and bytes of its pictures in order."""
     digest = hashlib.sha256()
     path = Path(source)
-    files = sorted(filter(images.is_image_file, path.iterdir()), key=natural) if path.is_dir() else [path]
+    files = pictures_in(path) if path.is_dir() else [path]
     try:
         for file in files:
             if path.is_dir():

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle.color import luma
-from wctstyle.video.flow import Flow, opencv, warped
+from wctstyle.video.extras import opencv
+from wctstyle.video.flow import Flow, warped
 
 SEEN_SIDE = 32
 """Long side in pixels at which frames are compared."""

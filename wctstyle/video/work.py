@@ -28,13 +28,13 @@ class Work:
 
     Args:
         target: the video or folder to be made.
-        made_of: all that decides over its frames, as JSON has it; another job's segments are not gone on with.
+        made_of: everything that determines the frames, as JSON; segments of a different job are never reused.
     """
 
     def __init__(self, target: Path, form: Form, made_of: Mapping[str, Any], *, rate: Fraction, tick: Fraction) -> None:
         self.folder = work_folder(target)
         self._form, self._rate, self._tick = form, rate, tick
-        text = json.dumps({**made_of, "form": form.as_json()}, sort_keys=True)
+        text = json.dumps({**made_of, "form": asdict(form)}, sort_keys=True)
         self._key = hashlib.sha256(text.encode()).hexdigest()
         self.pieces: list[Piece] = []
         self.place = Place()

@@ -92,10 +92,11 @@ async function openBrush(detail) {
   if (number !== opening) return;
   const again = work;
   const back = again ? again.back : { mode: stage.dataset.mode, focus: document.activeElement };
-  work = { ...detail, width, height, mask, back, marks: new Int8Array(width * height), past: [], hand: HANDS[detail.tool][0], see: Boolean(again && again.see) };
+  const fresh = again?.tool !== detail.tool;
+  work = { ...detail, width, height, mask, back, marks: new Int8Array(width * height), past: [], hand: fresh ? HANDS[detail.tool][0] : again.hand, see: Boolean(again && again.see) };
   work.over = colored([width, height], work);
   work.dirty = all();
-  if (!again || again.tool !== detail.tool) setSize(WIDTHS[detail.tool]);
+  if (fresh) setSize(WIDTHS[detail.tool]);
   seen = null;
   brushBar.hidden = false;
   brushBar.dataset.tool = detail.tool;
@@ -104,8 +105,7 @@ async function openBrush(detail) {
   if (work.subject) reset();
   const box = stage.getBoundingClientRect();
   if (box.bottom < 0 || box.top > innerHeight) stage.scrollIntoView(); // where it scrolls away with the rest
-  if (!again || again.tool !== detail.tool) takeHand(work.hand, !again);
-  else takeHand(again.hand);
+  takeHand(work.hand, !again);
   brushButton("undo").setAttribute("aria-disabled", "true");
   brushButton("see").setAttribute("aria-pressed", String(work.see));
   setMode(stage.dataset.mode);
@@ -163,7 +163,7 @@ function remember() {
   if (work.past.length > STROKES) work.past.shift();
   brushButton("undo").setAttribute("aria-disabled", "false");
 }
-function beginStroke(event, place) {
+function beginStroke(place) {
   if (!work) return false;
   remember();
   work.base = work.mask.slice();
@@ -343,7 +343,6 @@ function setSize(side) {
 }
 const resize = (by) => setSize(Number(sizer.value) * by + Math.sign(by - 1));
 const other = () => takeHand({ paint: "erase", erase: "paint", inside: "rub", outside: "rub", rub: "inside" }[work.hand]);
-const fillBar = (input) => input.style.setProperty("--fill", `${(100 * (input.value - input.min)) / (input.max - input.min)}%`);
 
 brushBar.addEventListener("click", ({ target }) => {
   const { hand, brush } = target.dataset;

@@ -21,7 +21,7 @@ function dial({ label, range: [min, max, step], say = (value) => value.toFixed(2
   const tell = () => {
     const own = value !== null;
     input.value = own ? value : whole();
-    input.style.setProperty("--fill", `${(100 * (input.value - min)) / (max - min)}%`);
+    fillBar(input);
     output.textContent = own ? say(value) : "as everywhere";
     input.setAttribute("aria-valuetext", output.textContent);
     back.hidden = !own || !page;
@@ -50,24 +50,25 @@ function colorWays() {
   });
   return make("div", { class: "wct-dial" }, make("header", {}, make("b", {}, "Colors")), select);
 }
+const dialState = (owner) => JSON.stringify([regions.indexOf(owner), owner.name, owner.dials, feather]);
 let dialled = null; // what the dials show, so that they stay while they are moved
 function drawDials() {
   dialBox.hidden = chosen === rest;
-  const wanted = chosen === rest ? "" : JSON.stringify([regions.indexOf(chosen), chosen.name, chosen.dials, feather]);
+  const wanted = chosen === rest ? "" : dialState(chosen);
   if (wanted === dialled) return;
   dialled = wanted;
   if (chosen === rest) return;
   const owner = chosen;
   const changed = () => {
-    dialled = JSON.stringify([regions.indexOf(owner), owner.name, owner.dials, feather]);
+    dialled = dialState(owner);
     if (owner.mask) send();
   };
-  const nodes = Object.entries(DIALS).filter(([name]) => name in PLAIN).map(([name, look]) =>
+  const nodes = Object.entries(DIALS).map(([name, look]) =>
     dial(look, owner.dials[name], (value) => {
       owner.dials[name] = value;
       changed();
     }));
-  if ("colors" in PLAIN) nodes.splice(1, 0, colorWays());
+  nodes.splice(1, 0, colorWays());
   nodes.push(dial(SOFT, feather, (value) => {
     feather = value;
     changed();

@@ -122,7 +122,7 @@ async function sendStrokes() {
     }
     const answer = scribble
       ? await working("Finding the edges …", () => ask({ do: "scribble", png, content }))
-      : await ask({ do: "draw", of: isRegion ? "content" : owner.id, png });
+      : await ask({ do: "draw", png });
     if (!answer || !here(owner)) continue;
     shown.set(maskKey(answer.mask), answer.png || png);
     if (scribble && owner === painted && !stroke) document.dispatchEvent(new CustomEvent("wct:found", { detail: answer.png }));

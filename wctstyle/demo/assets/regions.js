@@ -128,22 +128,18 @@ function openMaker(open, owner = null) {
   if (inside && !open) toChip();
   if (open) maker.scrollIntoView({ block: "nearest" });
 }
-const WAYS = {
-  brush: () => paint(replacing || addRegion(""), "brush"),
-  scribble: () => paint(replacing || addRegion(""), "scribble"),
-};
 function begin(way) {
   if (!replacing && !roomFor()) return;
-  if (Object.hasOwn(WAYS, way)) WAYS[way]();
+  if (way === "brush" || way === "scribble") paint(replacing || addRegion(""), way);
   else readyMade(way);
   openMaker(false);
 }
 function place(owner, { mask, png }, name) {
   shown.set(maskKey(mask), png);
-  if (owner && regions.includes(owner)) setMask(owner, mask);
-  const used = owner && regions.includes(owner) ? owner : addRegion(name, mask);
-  choose(used);
-  askForStyle(used);
+  const kept = regions.includes(owner);
+  if (kept) setMask(owner, mask);
+  if (kept) choose(owner);
+  askForStyle(kept ? owner : addRegion(name, mask)); // which chooses it
 }
 async function working(text, work) {
   document.dispatchEvent(new CustomEvent("wct:busy", { detail: text }));

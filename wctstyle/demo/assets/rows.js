@@ -11,6 +11,9 @@ function notify(text, kind = "error", pictures = []) {
   document.dispatchEvent(new CustomEvent("wct:note", { detail: { text, kind, pictures } }));
 }
 
+/* Colours a slider up to its knob. */
+const fillBar = (input) => input.style.setProperty("--fill", `${(100 * (input.value - input.min)) / (input.max - input.min)}%`);
+
 /* Draws anew without taking the keyboard away from where it is. */
 function redraw(container, nodes) {
   const at = container.contains(document.activeElement) && document.activeElement;

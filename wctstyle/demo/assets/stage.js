@@ -206,7 +206,7 @@ canvas.addEventListener("pointerdown", (event) => {
   const place = inCanvas(event);
   down.set(event.pointerId, place);
   const onLine = !work && stage.dataset.mode === "split" && !beside && (zoom <= 1 || event.target.closest(".wct-line"));
-  if (down.size === 1) press = { place, onLine, at, moved: false, paints: beginStroke(event, place) };
+  if (down.size === 1) press = { place, onLine, at, moved: false, paints: beginStroke(place) };
   else {
     if (press.paints) dropStroke();
     Object.assign(press, { moved: true, onLine: false, paints: false });
