@@ -647,7 +647,7 @@ def test_every_option_has_help():
         return [leaf for child in below.values() for leaf in leaves(child)] if below else [command]
 
     commands = leaves(get_command(cli.app))
-    assert len(commands) == 17
+    assert len(commands) == 19
     for command in commands:
         assert command.help, command.name
         assert [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"] == []
@@ -920,6 +920,7 @@ def test_a_recipe_makes_its_picture_again(here: Path, one_model: Any, tiny_weigh
         "blend": "linear",
         "look": 128,
         "refine": 2,
+        "photo": False,
         "size": 60,
         "style_size": None,
         "stroke_scale": 1.5,
@@ -1192,18 +1193,23 @@ def test_every_dial_comes_back_from_a_recipe(here: Path, one_model: Any, monkeyp
         look=300,
         refine=7,
     )
-    assert all(getattr(settings, f.name) != f.default for f in dataclasses.fields(settings))
-    cases: list[dict[str, Any]] = [{"style_size": 96}, {"style_size": 0}, {"stroke_scale": 0.5}]
-    for strokes in cases:
+    kept = Settings(**{**dataclasses.asdict(settings), "refine": 0, "photo": True})  # a photo is not refined
+    for field in dataclasses.fields(Settings):
+        both = [getattr(settings, field.name), getattr(kept, field.name)]
+        assert both.count(field.default) <= (field.name in ("refine", "photo"))
+    cases: list[tuple[Settings, dict[str, Any]]] = [
+        (settings, {"style_size": 96}), (settings, {"style_size": 0}), (kept, {"stroke_scale": 0.5}),
+    ]  # fmt: skip
+    for wanted, strokes in cases:
         asked = a_recipe(
-            settings=settings, model="medium", size=72, content=Source("sea.png"),
+            settings=wanted, model="medium", size=72, content=Source("sea.png"),
             styles=(StyleSource("waves.png", weight=0.25),), **strokes,
         )  # fmt: skip
         assert recipe.Recipe.from_json(json.loads(json.dumps(asked.to_json()))).command() == asked.command()
         result = invoke(*shlex.split(asked.command())[1:])
         assert result.exit_code == 0, result.output
         batch, content = seen.pop()
-        assert (batch.settings, batch.model, batch.sizes.size) == (settings, "medium", 72)
+        assert (batch.settings, batch.model, batch.sizes.size) == (wanted, "medium", 72)
         assert batch.sizes.strokes == inputs.Strokes(**strokes)
         assert content == "sea.png"
 

@@ -681,6 +681,7 @@ RICH = Composition(
         detail=0.3,
         colors="match",
         color=0.7,
+        photo=True,
         texture=0.2,
         keep_faces=0.8,
         transform="wct",

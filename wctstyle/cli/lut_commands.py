@@ -13,6 +13,7 @@ from wctstyle.cli.console import Verbose, clean_exit
 from wctstyle.cli.contents import expand_contents
 from wctstyle.cli.options import option_names
 from wctstyle.cli.outputs import plan_outputs
+from wctstyle.cli.specs import named_photo
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import Sizes, Strokes, fit_parts, read, read_photo, read_style, style_sides
@@ -41,13 +42,11 @@ def make(
 
     wctstyle lut make photo.jpg --style dusk.jpg -o dusk.cube
     """
-    from wctstyle.cli.specs import named_photo
-
     if output.suffix.lower() != ".cube":
         raise ConfigError(f"-o {output}: is no .cube file; give it that suffix")
     if output.exists() and not overwrite:
         raise ConfigError(f"{output}: exists already; give --overwrite to replace it, or another name")
-    named = named_photo("lut make", photo, style)
+    named = named_photo("lut make", photo, style, None)
     with option_names():
         settings = Settings(strength=strength, photo=True)
         lut.check_points(points)

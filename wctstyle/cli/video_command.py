@@ -129,6 +129,7 @@ def video(
     transform: own.Transform = DEFAULTS.transform,
     blend: own.Blend = DEFAULTS.blend,
     refine: own.Refine = DEFAULTS.refine,
+    photo: own.Photo = DEFAULTS.photo,
     calm: Calm = DEFAULT_CALM,
     model: own.Model = DEFAULT_MODEL,
     start: Start = None,
