@@ -299,6 +299,11 @@ def test_no_style_is_told(service, session):
         actions.live(service, session, replace(LOOK, styles=()))
 
 
+def test_a_photo_that_stays_one_is_not_optimised(service, session):
+    with pytest.raises(ConfigError, match="Keep it a photo leaves nothing to optimise"):
+        optimising.submit(service, session, replace(TINY, settings=Settings(photo=True)), 2, "lbfgs", "fast")
+
+
 @pytest.mark.parametrize(
     ("palette", "message"),
     [

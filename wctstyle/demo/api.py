@@ -173,8 +173,8 @@ class Endpoints:
         """Optimise a photo after a blend, slowly. Streams {"step", "steps", "loss", "text"} about once a second.
 
         The last item has "file", "seconds", "width", "height" and "recipe" as well. The picture to start from is what
-        /stylize makes of the same arguments. Strength above 1 counts as 1, and colors "only" is refused. The model
-        vgg19 also optimises with VGG-19, the others with medium.
+        /stylize makes of the same arguments. Strength above 1 counts as 1; colors "only" and photo are refused. The
+        model vgg19 also optimises with VGG-19, the others with medium.
         """
         session, progress = self._session(), gr.Progress()
         try:

@@ -239,8 +239,8 @@ class Layout:
             )  # fmt: skip
         gr.Markdown(
             "Weights, Strength (up to 1), Detail, Colors, Color amount, Faces and Stroke size act as in the blend, but "
-            "Colors only leaves nothing to optimise. Texture, How the style is matched and Composed at act on the "
-            "picture it starts from, so not from Photo or Noise."
+            "Colors only and Keep it a photo leave nothing to optimise. Texture, How the style is matched and Composed "
+            "at act on the picture it starts from, so not from Photo or Noise."
         )
 
     def _build_video(self) -> None:

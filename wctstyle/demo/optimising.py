@@ -157,9 +157,11 @@ def check_weights(composition: Composition) -> None:
     """Refuse a blend that has nothing to optimise for.
 
     Raises:
-        ConfigError: no style, or every weight 0.
+        ConfigError: no style, every weight 0, or a photo that stays one.
     """
     composition.check_styled()
+    if composition.settings.photo:
+        raise ConfigError("Keep it a photo leaves nothing to optimise. Turn it off, then optimise.")
     if not any(weight for blend in composition.blends.values() for _, weight, *_ in blend):
         raise ConfigError("The weights of all styles are 0. Raise one of the sliders of the blend, then optimise.")
 
