@@ -23,7 +23,7 @@ UP = 0.8
 """A larger size is tried if its frames are expected to take no more than this share of the time they may."""
 
 MOST_WAITING = 0.5
-"""Share of the time between frames that counts as spent on their way: a smaller size would not make a slow line fast."""
+"""Most of the time between frames that counts as spent on their way: no size makes a slow line fast."""
 
 FIRST_REST, LONGEST_REST = 5.0, 80.0
 """Seconds for which a size that was too slow is not tried again: the first time, and at most. It doubles each time."""

@@ -94,12 +94,9 @@ class _Eyes:
         """Leave out what is being sought: it is of another picture."""
         self._began, self._looking = self._clock(), None
 
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
 
 class _LivePainter(Painter):
-    """A `Painter` that waits for faces in the first frame only, and does without OpenCV where nothing is carried along."""
+    """A `Painter` that waits for faces in its first frame only, and needs no OpenCV where nothing is carried along."""
 
     def __init__(self, stylizer: Stylizer, eyes: _Eyes) -> None:
         super().__init__(stylizer)
@@ -109,7 +106,8 @@ class _LivePainter(Painter):
         self, shot: Shot, photo: Rgb, regions: Sequence[Region], settings: Settings, flow: Flow | None
     ) -> ContentCode:
         if self.still:
-            code = self._stylizer.content(photo, texture=texture_of(regions, *photo.shape[:2], settings))
+            height, width = photo.shape[:2]
+            code = self._stylizer.content(photo, texture=texture_of(regions, height, width, settings))
         else:
             code = super()._encoded(shot, photo, regions, settings, flow)
         self.seen = code.key
@@ -167,6 +165,11 @@ class LiveStylizer:
         self.change(styles, settings, calm=calm)
 
     @property
+    def start(self) -> int:
+        """Long side in pixels of the first frames."""
+        return Ladder(float, self._sizes).size
+
+    @property
     def size(self) -> int | None:
         """Long side in pixels at which frames are painted now; None before the first."""
         return None if self._ladder is None else self._ladder.size
@@ -199,11 +202,6 @@ class LiveStylizer:
         if max(height, width) == ladder.size and usual:
             self._climb(ladder, self._ended - began, waited)
         return painted
-
-    def close(self) -> None:
-        """End what goes on beside the painting."""
-        self._eyes.close()
-        self._beside.shutdown(wait=False, cancel_futures=True)
 
     # ---------------------------------------------------------------------------------------------------- one frame
 
