@@ -12,13 +12,10 @@ from typing import Any
 
 from wctstyle.demo.guard import HEADERS, Message, Receive, Send
 from wctstyle.demo.runs import FAULT
-from wctstyle.demo.streams import Refused, Streams
+from wctstyle.demo.streams import PLACE, Refused, Streams
 from wctstyle.errors import WctStyleError
 
 log = logging.getLogger("wctstyle.demo")
-
-PLACE = "live"
-"""The folder of the addresses, below that of the page; the id of a stream is the name in it."""
 
 SIZE_HEADER, RATE_HEADER = "x-wctstyle-size", "x-wctstyle-rate"
 """Long side in pixels that the next frame is best sent at, and frames painted in a second."""

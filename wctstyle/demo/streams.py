@@ -6,8 +6,9 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,12 @@ from wctstyle.errors import ConfigError
 from wctstyle.regions import Region
 from wctstyle.video.extras import missing
 from wctstyle.video.live import Blend, LiveStylizer
+
+PLACE = "live"
+"""The folder of the addresses that take frames, below that of the page; the id of a stream is the name in it."""
+
+TELL_SECONDS = 1.0
+"""How often a call is told how far its stream is."""
 
 RECENT = 16
 """Frames by which their number per second is told."""
@@ -59,6 +66,15 @@ class Stream:
         """Frames painted in a second, by the last few; 0 at first."""
         times = list(self._times)
         return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
+
+    def report(self) -> dict[str, Any]:
+        """Say what has been painted, in JSON's types."""
+        height, width = self.shape
+        text = (
+            f"Frame {self.frames}, {width} x {height}, {self.fps:.1f} a second" if self.frames else "Waiting for frames"
+        )
+        report = {"stream": self.id, "address": f"/{PLACE}/{self.id}", "frames": self.frames}
+        return {**report, "fps": round(self.fps, 3), "width": width, "height": height, "text": text}
 
     def did(self, painted: np.ndarray) -> None:
         """Note that a frame is painted."""
@@ -112,6 +128,29 @@ class Streams:
         stream.live.change(blend, composition.settings, calm=calm, stylizer=stylizer)
         stream.composition, stream.calm = composition, calm
 
+    def find(self, id: str) -> Stream:
+        """Return a stream by its id.
+
+        Raises:
+            ConfigError: it has ended.
+        """
+        with self._lock:
+            self._sweep()
+            stream = self._streams.get(id)
+        if stream is None:
+            raise ConfigError(GONE)
+        return stream
+
+    def reports(self, stream: Stream) -> Iterator[dict[str, Any]]:
+        """Say how far a stream is: at once, then every `TELL_SECONDS` until it ends."""
+        while True:
+            yield stream.report()
+            told = time.monotonic()
+            while time.monotonic() - told < TELL_SECONDS:
+                time.sleep(TELL_SECONDS / 10)
+                if self.of(stream.session) is not stream:
+                    return
+
     def paint(self, id: str, data: bytes) -> tuple[bytes, Stream]:
         """Paint a frame, given and returned as the bytes of a file.
 
@@ -119,11 +158,10 @@ class Streams:
             Refused: the stream has ended, or is painting another frame.
             WctStyleError: it is no picture, or cannot be painted.
         """
-        with self._lock:
-            self._sweep()
-            stream = self._streams.get(id)
-        if stream is None:
-            raise Refused(410, GONE)
+        try:
+            stream = self.find(id)
+        except ConfigError as error:
+            raise Refused(410, str(error)) from error
         if not stream.at_work.acquire(blocking=False):
             raise Refused(429, TOO_FAST)
         try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from wctstyle.video.shots import Change, change
 if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
 
-FACES_EVERY = 1.0
+FACES_EVERY = 0.5
 """Seconds after which faces are sought again, beside the painting."""
 
 AWAY = 2.0
@@ -74,7 +75,7 @@ class _Eyes:
     """Seeks the faces of the latest frame beside the painting; they are a moment old when they are found."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock, self._began = clock, -FACES_EVERY
+        self._clock, self._began = clock, clock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="wctstyle-faces")
         self._looking: Future[Any] | None = None
 
@@ -158,10 +159,11 @@ class LiveStylizer:
         self._eyes = _Eyes(clock)
         self._use(stylizer)
         self._ladder: Ladder | None = None
-        self._shape = (0.0, 0.0)
+        self._shape = (1, 1)
         self._coming: tuple[int, Future[None]] | None = None
-        self._ended = -AWAY
+        self._ended = clock()
         self._count = 0
+        self._wanted = _Wanted(lambda height, width: [], settings, 0.0), stylizer
         self.change(styles, settings, calm=calm)
 
     @property
@@ -174,28 +176,36 @@ class LiveStylizer:
         """Long side in pixels at which frames are painted now; None before the first."""
         return None if self._ladder is None else self._ladder.size
 
-    def change(self, styles: Any, settings: Settings, *, calm: float, stylizer: Stylizer | None = None) -> None:
-        """Paint with other styles, settings or another model from the next frame on.
+    def change(
+        self,
+        styles: Any,
+        settings: Settings = Settings(),  # noqa: B008
+        *,
+        calm: float | None = None,
+        stylizer: Stylizer | None = None,
+    ) -> None:
+        """Paint with other styles and settings from the next frame on; calm and model stay unless they are given.
 
         Raises:
             ConfigError: calm is out of range, there is no style, or OpenCV is missing.
         """
-        memory = memory_of(checked_number("calm", calm, 0, 1))
+        now, same = self._wanted
+        memory = now.memory if calm is None else memory_of(checked_number("calm", calm, 0, 1))
         if memory:
             opencv()
         if settings.refine:
             raise ConfigError(f"refine is {settings.refine}, and a live frame has no time for it; give 0 steps")
         blend = styles if callable(styles) else fitting(styles)
-        self._wanted = _Wanted(blend, settings, memory), stylizer or self._stylizer
+        self._wanted = _Wanted(blend, settings, memory), stylizer or same
 
     def frame(self, rgb: Rgb) -> Rgb:
         """Paint a frame, RGB in [0, 1], at the present size."""
         began = self._clock()
         waited = began - self._ended
-        ladder = self._ladder_for(*rgb.shape[:2])
         photo = images.checked_rgb(rgb, "frame")
-        height, width = self._sides(ladder.size, rgb.shape[:2])
-        if (height, width) != rgb.shape[:2]:
+        ladder = self._ladder_for(*photo.shape[:2])
+        height, width = _sides(min(ladder.size, max(photo.shape)), photo.shape)
+        if (height, width) != photo.shape[:2]:
             photo = images.resize_planes(photo, height=height, width=width)
         painted, usual = self._painted(photo, waited > AWAY)
         self._ended = self._clock()
@@ -250,21 +260,13 @@ class LiveStylizer:
 
     # -------------------------------------------------------------------------------------------------------- sizes
 
-    def _sides(self, size: int, shape: tuple[int, int]) -> tuple[int, int]:
-        """Return height and width of a frame at a long side of at most `size`."""
-        scale = min(1.0, size / max(shape))
-        height, width = (max(1, round(side * scale)) for side in shape)
-        return height, width
-
     def _ladder_for(self, height: int, width: int) -> Ladder:
         """Return the ladder of frames of this shape; a camera that is turned has another."""
-        longest = max(height, width)
-        shape = height / longest, width / longest
-        if self._ladder is None or np.abs(np.subtract(shape, self._shape)).max() > 0.02:
-            self._shape = shape
+        if self._ladder is None or _sides(self._sizes[0], self._shape) != _sides(self._sizes[0], (height, width)):
+            self._shape = height, width
 
             def cost(size: int) -> float:
-                return padded_side(round(size * shape[0])) * padded_side(round(size * shape[1]))
+                return math.prod(map(padded_side, _sides(size, (height, width))))
 
             self._ladder = Ladder(cost, self._sizes, rate=self._rate, clock=self._clock)
         return self._ladder
@@ -281,16 +283,19 @@ class LiveStylizer:
             return
         size = ladder.note(seconds, waited)
         if size != ladder.size:
-            sides = tuple(max(1, round(size * share)) for share in self._shape)
-            self._coming = size, self._beside.submit(self._prepare, *sides)
+            self._coming = size, self._beside.submit(self._prepare, *_sides(size, self._shape))
 
     def _prepare(self, height: int, width: int) -> None:
         """Compile what paints a size, and measure the styles for it."""
         wanted, stylizer = self._wanted
-        painter = _LivePainter(stylizer, self._eyes)
-        painter.still = True
-        grey = np.full((height, width, 3), 0.5, np.float32)
-        painter.paint(Frame(0, 0.0, grey), measured(stylizer, wanted.blend(height, width)), wanted.settings, None)
+        noise = np.random.default_rng(0).uniform(size=(height, width, 3)).astype(np.float32)
+        stylizer.stylize(noise, wanted.blend(height, width), replace(wanted.settings, keep_faces=0))
+
+
+def _sides(longest: int, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the height and width of a shape's form with a long side."""
+    height, width = (max(1, round(side * longest / max(shape[:2]))) for side in shape[:2])
+    return height, width
 
 
 def measured(stylizer: Stylizer, styles: Any) -> list[Region]:
