@@ -93,7 +93,9 @@ async function run(mine) {
       continue;
     }
     const sent = performance.now();
-    const answer = await wctSend(address, { method: "POST", headers: { "content-type": "image/jpeg" }, body: await grab(size, 0.85) });
+    const body = await grab(size, 0.85);
+    if (mine !== turn) return;
+    const answer = await wctSend(address, { method: "POST", headers: { "content-type": "image/jpeg" }, body });
     if (mine !== turn) return;
     if (!answer) {
       say("No connection to the server. It goes on as soon as that is back.");
