@@ -36,7 +36,7 @@ async function start(device) {
     if (mine === turn) stop(cameraFault(error));
     return;
   }
-  stream.getVideoTracks()[0].addEventListener("ended", () => mine === turn && stop("The camera was taken away."));
+  stream.getVideoTracks()[0].addEventListener("ended", ({ target }) => stream && stream.getTracks().includes(target) && stop("The camera was taken away."));
   if (address) return run(mine); // only the camera is another
   say("Preparing the first frame …");
   trigger("submit");
@@ -158,6 +158,10 @@ const actions = {
 panel.addEventListener("click", (event) => actions[event.target.dataset.live]?.());
 devices.addEventListener("change", () => start(devices.value));
 document.addEventListener("wct:webcam", () => (stream ? null : start()));
-document.addEventListener("wct:note", ({ detail }) => stream && say(detail.text || detail)); // the stage is hidden
+/* The stage, which says such things, is hidden meanwhile. A failure that comes while a stream is asked for is of that. */
+document.addEventListener("wct:note", ({ detail }) => {
+  if (stream && !address && detail.kind === "error") stop(detail.text);
+  else if (stream) say(detail.text || detail);
+});
 document.addEventListener("wct:shown", ({ detail }) => stream && detail.value.after && detail.value.milliseconds === undefined && stop("", false));
 window.addEventListener("pagehide", () => stream && stop("", false));
