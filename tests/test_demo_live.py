@@ -8,7 +8,7 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
-from demo_service import SERVICE_FIXTURES, SMALL, narrow_server
+from demo_service import SMALL, narrow_server
 from narrow import picture
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
@@ -23,7 +23,6 @@ from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec
 from wctstyle.settings import Settings
 
-service, session = SERVICE_FIXTURES
 pytestmark = [mark for mark in MARKS if mark.name != "browser"]
 
 LIMITS = replace(SMALL, live_streams=2, live_bytes=2**20, live_pixels=100_000)
@@ -34,6 +33,22 @@ JPEG = {"content-type": "image/jpeg"}
 
 def jpeg(rgb):
     return images.encode(rgb, format="jpeg", quality=95)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with narrow_server(tmp_path_factory.mktemp("demo"), replace(SMALL, live_streams=1, live_idle_seconds=60)) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def service(served):
+    return served[0].service
+
+
+@pytest.fixture
+def session():
+    return Session("somebody", LIMITS)
 
 
 @pytest.fixture
@@ -141,12 +156,6 @@ def test_a_stream_of_nothing_is_refused(streams, session):
 # ---------------------------------------------------------------------------------------- a server, and its endpoint
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    with narrow_server(tmp_path_factory.mktemp("demo"), replace(SMALL, live_streams=1, live_idle_seconds=60)) as served:
-        yield served
-
-
 def test_the_endpoint_opens_a_stream_tells_of_it_and_changes_it(served):
     from gradio_client import Client
     from gradio_client.exceptions import AppError
@@ -184,6 +193,8 @@ WATCH = """() => {
   devices.getUserMedia = async (wanted) => (window.given = await ask(wanted));
 }"""
 
+ENDED = "given.getTracks().every((track) => track.readyState === 'ended')"
+
 COLORS = """() => {
   const mean = (source) => {
     const small = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
@@ -212,8 +223,17 @@ def test_the_camera_is_painted_live_follows_a_slider_and_is_let_go(served):
         page.get_by_role("button", name="Use the webcam").click()
         expect(page.locator(".wct-note")).to_contain_text("The browser does not allow the camera here")
         expect(live).to_be_hidden()
+        page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined, configurable: true })")
+        page.get_by_role("button", name="Use the webcam").click()
+        expect(page.locator(".wct-note")).to_contain_text("only to secure addresses: https, or localhost")
+        page.evaluate("delete navigator.mediaDevices")
         somebody.context.grant_permissions(["camera"])
         page.evaluate(WATCH)
+        other = demo.service.streams.open(Session("other", LIMITS), BLEND, 0)
+        page.get_by_role("button", name="Use the webcam").click()
+        expect(page.locator(".wct-note")).to_contain_text("Other live streams keep this server busy")
+        assert page.evaluate(ENDED)
+        demo.service.streams.close(other.id)
         page.get_by_role("button", name="Use the webcam").click()
         until(lambda: frames(page) >= 4)
         assert live.locator(".wct-live-speed").inner_text().startswith("128 × 96 · ")
@@ -237,8 +257,7 @@ def test_the_camera_is_painted_live_follows_a_slider_and_is_let_go(served):
         assert images.load(str(download.value.path())).rgb.shape == (96, 128, 3)
         somebody.after(live.get_by_role("button", name="Stop").click)
         expect(live).to_be_hidden()
-        ended = "given.getTracks().every((track) => track.readyState === 'ended')"
-        assert page.evaluate(ended)
+        assert page.evaluate(ENDED)
         assert not demo.service.streams._streams
         assert somebody.source.startswith("data:image")
         somebody.tab("Video")
@@ -246,7 +265,7 @@ def test_the_camera_is_painted_live_follows_a_slider_and_is_let_go(served):
         until(lambda: demo.service.streams._streams)
         until(lambda: frames(page) > paused + 3)
         somebody.after(live.get_by_role("button", name="Keep this frame").click)
-        assert page.evaluate(ended)
+        assert page.evaluate(ENDED)
         somebody.tab("Blend")
         expect(somebody.chosen()).to_have_text("webcam.jpg")
         expect(page.locator(".wct-status")).to_contain_text("128 × 96")

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,11 +70,16 @@ class Stream:
     def report(self) -> dict[str, Any]:
         """Say what has been painted, in JSON's types."""
         height, width = self.shape
-        text = (
-            f"Frame {self.frames}, {width} x {height}, {self.fps:.1f} a second" if self.frames else "Waiting for frames"
-        )
-        report = {"stream": self.id, "address": f"/{PLACE}/{self.id}", "frames": self.frames}
-        return {**report, "fps": round(self.fps, 3), "width": width, "height": height, "text": text}
+        course = f"Frame {self.frames}, {width} x {height}, {self.fps:.1f} a second"
+        return {
+            "stream": self.id,
+            "address": f"/{PLACE}/{self.id}",
+            "frames": self.frames,
+            "fps": round(self.fps, 3),
+            "width": width,
+            "height": height,
+            "text": course if self.frames else "Waiting for frames",
+        }
 
     def did(self, painted: np.ndarray) -> None:
         """Note that a frame is painted."""
@@ -85,8 +90,8 @@ class Stream:
 class Streams:
     """All live streams of a server: one a session, and few in all. Who knows the id of one may send it frames."""
 
-    def __init__(self, backend: Backend, limits: Limits, make: Callable[..., LiveStylizer] = LiveStylizer) -> None:
-        self._backend, self._limits, self._make = backend, limits, make
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self._backend, self._limits = backend, limits
         self._streams: dict[str, Stream] = {}
         self._lock = threading.Lock()
 
@@ -98,7 +103,7 @@ class Streams:
         """
         calm = self._possible(calm)
         blend, stylizer = self._blend(session, composition), self._backend.stylizer(composition.model)
-        live = self._make(stylizer, blend, composition.settings, calm=calm, most=composition.size)
+        live = LiveStylizer(stylizer, blend, composition.settings, calm=calm, most=composition.size)
         with self._lock:
             self._sweep()
             if (old := self._found(session)) is not None:

@@ -29,6 +29,11 @@ FIRST_REST, LONGEST_REST = 5.0, 80.0
 """Seconds for which a size that was too slow is not tried again: the first time, and at most. It doubles each time."""
 
 
+def first(sizes: Sequence[int]) -> int:
+    """Return the size of the first frames."""
+    return max((size for size in sizes if size <= START), default=sizes[0])
+
+
 class Ladder:
     """Chooses among sizes by the time that frames take. `cost`: what a frame of a size takes, in any unit."""
 
@@ -41,7 +46,7 @@ class Ladder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cost, self._sizes, self._rate, self._clock = cost, tuple(sizes), rate, clock
-        self.size = max((size for size in self._sizes if size <= START), default=self._sizes[0])
+        self.size = first(self._sizes)
         self._frames: deque[tuple[float, float]] = deque(maxlen=SEEN)
         self._rests: dict[int, tuple[float, float]] = {}
 

@@ -26,7 +26,7 @@ from wctstyle.video.carrying import own_places, steadied
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow, warped
 from wctstyle.video.frames import Frame
-from wctstyle.video.ladder import RATE, SIZES, Ladder
+from wctstyle.video.ladder import RATE, SIZES, Ladder, first
 from wctstyle.video.painter import FACES_KEPT, Painter, Rgb, Shot
 from wctstyle.video.shots import Change, change
 
@@ -169,7 +169,7 @@ class LiveStylizer:
     @property
     def start(self) -> int:
         """Long side in pixels of the first frames."""
-        return Ladder(float, self._sizes).size
+        return first(self._sizes)
 
     @property
     def size(self) -> int | None:
