@@ -11,10 +11,13 @@ const frame = document.createElement("canvas"); // what is sent
 
 const RECENT = 12; // frames by which their number per second is told
 const FASTEST = 1000 / 30; // milliseconds between frames, at least
-const SMOOTH = 0.2; // share of the latest in the pace at which frames are sent
+const SMOOTH = 0.2; // share of the latest in the pace of the frames before
+const EVEN = 0.8; // share of that pace that a frame takes at least, so that quick ones are not followed by long waits
 let turn = 0; // each start and each stop is another
 let stream = null; // of the camera; null while nothing runs
 let address = null; // where frames go
+let reading = 0; // until when what was said stays
+let flight = Promise.resolve(); // the frame that is on its way
 
 const say = (text) => (status.textContent = text);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -42,17 +45,20 @@ async function start(device) {
   trigger("submit");
 }
 
-/* Lets go of the camera and of the stream; `why` is said on the picture of the page. */
-function stop(why = "", again = true) {
+/* Lets go of the camera at once, and of the stream when the frame that is on its way has come back, unless the page is
+   left. `why` is said on the picture of the page, which is painted `again` with the dials as they are now. */
+function stop(why = "", again = true, left = false) {
   turn += 1;
   freeCamera(stream);
   stream = video.srcObject = null;
-  const ended = address && wctSend(address, { method: "DELETE", keepalive: true });
+  const place = address;
+  const end = () => wctSend(place, { method: "DELETE", keepalive: true });
+  const ended = place && (left ? end() : flight.then(end));
   address = null;
   speed.textContent = "";
   panel.hidden = true;
   if (why) notify(why);
-  if (ended && again) trigger("stop"); // the picture of the page as it is now
+  if (ended && again) ended.then(() => trigger("stop"));
   return ended;
 }
 const wctSend = (...asked) => (window.wctFetch || window.fetch)(...asked).catch(() => null);
@@ -77,7 +83,7 @@ async function draw(blob) {
 }
 
 /* One frame at a time: the next one is taken from the camera when the last has come back, so none waits in a line. They are
-   sent at an even pace, that of the frames before. */
+   sent at a nearly even pace. */
 async function run(mine) {
   let size = props.value.size;
   let pace = 0;
@@ -95,7 +101,8 @@ async function run(mine) {
     const sent = performance.now();
     const body = await grab(size, 0.85);
     if (mine !== turn) return;
-    const answer = await wctSend(address, { method: "POST", headers: { "content-type": "image/jpeg" }, body });
+    flight = wctSend(address, { method: "POST", headers: { "content-type": "image/jpeg" }, body });
+    const answer = await flight;
     if (mine !== turn) return;
     if (!answer) {
       say("No connection to the server. It goes on as soon as that is back.");
@@ -104,14 +111,14 @@ async function run(mine) {
       size = Number(answer.headers.get("x-wctstyle-size")) || size;
       await draw(await answer.blob());
       if (mine !== turn) return;
-      say("");
+      if (performance.now() > reading) say("");
       times.push(performance.now());
       if (times.length > RECENT) times.shift();
       const fps = (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]);
       speed.textContent = `${painted.width} × ${painted.height}` + (times.length > 2 ? ` · ${fps.toFixed(1)} frames/s` : "");
       const took = performance.now() - sent;
       pace = pace ? pace + SMOOTH * (took - pace) : took;
-      await pause(Math.max(FASTEST, pace) - took);
+      await pause(Math.max(FASTEST, EVEN * pace) - took);
     } else if (answer.status === 429) {
       await pause(100);
     } else {
@@ -132,9 +139,10 @@ function resume(mine) {
 
 watch("value", () => {
   const told = props.value || {};
-  if (!stream) return;
-  if (!told.stream) return stop(told.text || "");
-  address = new URL(`live/${told.stream}`, document.baseURI).href;
+  const place = told.stream && new URL(`live/${told.stream}`, document.baseURI).href;
+  if (!stream) return place && wctSend(place, { method: "DELETE" }); // stopped meanwhile
+  if (!place) return stop(told.text || "");
+  address = place;
   run(++turn);
 });
 
@@ -161,7 +169,11 @@ document.addEventListener("wct:webcam", () => (stream ? null : start()));
 /* The stage, which says such things, is hidden meanwhile. A failure that comes while a stream is asked for is of that. */
 document.addEventListener("wct:note", ({ detail }) => {
   if (stream && !address && detail.kind === "error") stop(detail.text);
-  else if (stream) say(detail.text || detail);
+  else if (stream) {
+    const text = detail.text || detail;
+    say(text);
+    reading = performance.now() + 4000 + 60 * text.length;
+  }
 });
 document.addEventListener("wct:shown", ({ detail }) => stream && detail.value.after && detail.value.milliseconds === undefined && stop("", false));
-window.addEventListener("pagehide", () => stream && stop("", false));
+window.addEventListener("pagehide", () => stream && stop("", false, true));
