@@ -51,6 +51,11 @@ BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For events that show by themselves what they do, and are no endpoints."""
 
+PALETTE = (
+    "rows", "regions", "painting", "dials", "pad", "uploads", "cameras", "camera", "steps", "choosing", "looks",
+)  # fmt: skip
+"""Scripts that the palette is made of."""
+
 UNSEEN = ("shelf", "told", "choices", "masks")
 """Components that only pass on what the server sends to the others."""
 
@@ -135,19 +140,7 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=(
-                "rows",
-                "regions",
-                "painting",
-                "dials",
-                "pad",
-                "uploads",
-                "cameras",
-                "camera",
-                "steps",
-                "choosing",
-                "looks",
-            ),
+            parts=PALETTE,
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,
