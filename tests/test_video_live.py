@@ -150,7 +150,7 @@ def test_calm_frames_differ_less_from_those_before(stylizer):
     noisy = [np.clip(FRAMES[0] + rng.normal(0, 0.03, FRAMES[0].shape), 0, 1).astype(np.float32) for _ in range(8)]
 
     def wander(calm):
-        painter = LiveStylizer(stylizer, STYLES, Settings(texture=0), calm=calm)
+        painter = LiveStylizer(stylizer, STYLES, Settings(texture=0), calm=calm, most=64)
         painted = [painter.frame(frame) for frame in noisy]
         return np.mean([np.abs(one - other).mean() for one, other in zip(painted[3:], painted[4:], strict=False)])
 
