@@ -35,6 +35,7 @@ from wctstyle.demo import Limits, actions, choosing, downloads, heaps, optimisin
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, read_palette
 from wctstyle.demo.guard import Guard, foreign_file
+from wctstyle.demo.live_panel import LivePanel
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.page import Page
 from wctstyle.demo.recipes import from_recipe, recipe_for
@@ -496,6 +497,7 @@ def page(service, session):
     bare._session = lambda request: session
     bare._composition = lambda palette: TINY
     bare._updates = lambda look: []
+    bare.live_panel = LivePanel(bare)
     return bare
 
 

@@ -279,7 +279,7 @@ def test_a_camera_that_is_refused_is_told(visit):
     somebody = visit()
     page = somebody.page
     page.get_by_role("button", name="Camera").click()
-    expect(page.locator(".wct-camera-note")).to_contain_text("No camera can be used here. Allow it in the browser")
+    expect(page.locator(".wct-camera-note")).to_contain_text("The browser does not allow the camera here")
     page.get_by_role("button", name="Take photo").click()
     page.get_by_role("button", name="Close").click()
     expect(page.locator(".wct-camera")).to_be_hidden()

@@ -37,6 +37,7 @@ from wctstyle.demo.recipes import from_recipe, id_of, page_names, recipe_for, re
 from wctstyle.demo.registry import Sessions, Storage
 from wctstyle.demo.runs import Queue
 from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session
+from wctstyle.demo.streams import Streams
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.looks import Look
 from wctstyle.recipe import Optimisation, Recipe
@@ -52,17 +53,18 @@ as the pictures are held."""
 
 @dataclass
 class Service:
-    """The backend, the limits, the sessions and the queue of runs that all actions share."""
+    """The backend, the limits, the sessions, the live streams and the queue of runs that all actions share."""
 
     backend: Backend
     limits: Limits
     sessions: Sessions
+    streams: Streams
     queue: Queue = field(default_factory=Queue)
 
     @classmethod
     def make(cls, backend: Backend, limits: Limits, store: Storage | None = None) -> Service:
         """Set up a service with no sessions yet but those in the store, if it has one."""
-        return cls(backend, limits, Sessions(limits, store))
+        return cls(backend, limits, Sessions(limits, store), Streams(backend, limits))
 
 
 # ------------------------------------------------------------------------------------------------------ the picture

@@ -29,6 +29,7 @@ from wctstyle.demo.pictures import decode
 from wctstyle.demo.recipes import RESULT, from_recipe, recipe_for, recipe_name
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
+from wctstyle.demo.streams import Stream
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
@@ -113,6 +114,8 @@ class Endpoints:
         api(calls["optimise"], api_name="optimise", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         calls["video"] = typed(self.video, [PARTS[0], *dials()], DIALS)
         api(calls["video"], api_name="video", concurrency_id="follow", concurrency_limit=FOLLOWERS)
+        calls["live"] = typed(self.live, [PARTS[0], *dials()], DIALS)
+        api(calls["live"], api_name="live", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         return {name: call.check for name, call in calls.items()}  # pyright: ignore[reportFunctionMemberAccess]
 
     # ------------------------------------------------------------------------------------------------ the endpoints
@@ -235,6 +238,44 @@ class Endpoints:
         path = clips.take_clip(file.get("path"), file.get("orig_name"), *folders, limits, keep=True)
         clip = clips.open_upload(limits, path, composition.size, cut)
         return clips.submit(self.service, session, composition, clip, calm)
+
+    def live(
+        self,
+        styles: list[Picture],
+        weights: list[float] | None = None,
+        calm: float = DEFAULT_CALM,
+        stream: str | None = None,
+        **dials: Any,
+    ) -> Iterator[dict]:
+        """Paint frames as they come. Streams {"stream", "address", "frames", "fps", "width", "height", "text"}.
+
+        POST each frame as a picture (Content-Type image/jpeg) to address, at the root of this server; the answer is the
+        painted frame as JPEG. One frame at a time. The stream ends when no frame comes for a while, by DELETE of its
+        address, and with this call. stream: the id of one that runs, which is painted after these arguments from its
+        next frame on; then one report comes. size: the largest long side; fewer pixels are painted where that is needed
+        to hold 8 frames a second. calm: as in /video. style_masks: one per style, or null.
+        """
+        session, progress = self._session(), gr.Progress()
+        try:
+            if stream is not None:
+                yield friendly(self._change)(stream, styles, weights, calm=calm, **dials)
+                return
+            begun = friendly(self._begin)(session, styles, weights, calm=calm, **dials)
+            for report in self.service.streams.reports(begun):
+                progress((report["frames"], None), desc=report["text"])
+                yield report
+        finally:
+            session.close()
+
+    def _begin(self, session: Session, *blend: Any, calm: float, **dials: Any) -> Stream:
+        composition = self.take.composition(session, FIRST_CONTENT, *blend, regions=None, feather=0.0, **dials)
+        return self.service.streams.open(session, composition, calm)
+
+    def _change(self, id: str, *blend: Any, calm: float, **dials: Any) -> dict[str, Any]:
+        stream = self.service.streams.find(id)
+        composition = self.take.composition(stream.session, FIRST_CONTENT, *blend, regions=None, feather=0.0, **dials)
+        self.service.streams.follow(stream, composition, calm)
+        return stream.report()
 
     def compare(
         self,

@@ -51,6 +51,11 @@ BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For events that show by themselves what they do, and are no endpoints."""
 
+PALETTE = (
+    "rows", "regions", "painting", "dials", "pad", "uploads", "cameras", "camera", "steps", "choosing", "looks",
+)  # fmt: skip
+"""Scripts that the palette is made of."""
+
 UNSEEN = ("shelf", "told", "choices", "masks")
 """Components that only pass on what the server sends to the others."""
 
@@ -106,6 +111,7 @@ class Layout:
         with gr.Row(elem_id="wct-main"):
             with gr.Column(scale=6, elem_id="wct-left", min_width=320):
                 self.stage = html_part("stage", self.first_stage, elem_id="wct-stage", parts=("rows", "brush"))
+                self.live = html_part("live", None, elem_id="wct-live", parts=("rows", "cameras"))
                 self.running = html_part("running", sheets.NO_RUN, elem_id="wct-running")
             with (
                 gr.Column(scale=5, elem_id="wct-right", min_width=320),
@@ -116,6 +122,7 @@ class Layout:
                 with gr.Tab("Optimise", elem_id="wct-tab-optimise"):
                     self._build_optimise()
                 with gr.Tab("Video", elem_id="wct-tab-video"):
+                    self._build_live()
                     self._build_video()
                 with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()
@@ -133,7 +140,7 @@ class Layout:
             "palette",
             self.first.palette,
             elem_id="wct-palette",
-            parts=("rows", "regions", "painting", "dials", "pad", "uploads", "camera", "steps", "choosing", "looks"),
+            parts=PALETTE,
             gallery=actions.gallery(),
             max_styles=limits.styles,
             max_bytes=limits.upload_bytes,
@@ -243,20 +250,28 @@ class Layout:
             "at act on the picture it starts from, so not from Photo or Noise."
         )
 
+    def _build_live(self) -> None:
+        gr.Markdown(
+            "## Webcam\nPaints what a camera sees, live, with this blend, its dials and its quality, at the largest "
+            "size that comes eight times a second. Go to *Blend* meanwhile, and move a slider. Regions are left out, "
+            "as in a clip. Frames go to this server and are not kept there."
+        )
+        self.webcam = gr.Button("Use the webcam", variant="primary", elem_id="wct-webcam")
+
     def _build_video(self) -> None:
         if self.lacking:
             gr.Markdown(self.lacking)
             return
         limits = self.service.limits
         gr.Markdown(
-            "## Video\nPaints a clip with this blend, its dials and its quality, and keeps the painting calm from "
+            "## A clip\nPaints a clip with this blend, its dials and its quality, and keeps the painting calm from "
             f"frame to frame. Clips may have up to {limits.video_bytes // MIB} MB and {limits.video_seconds:g} seconds."
             " Regions are left out: all of the clip gets the styles of *Everything else*."
         )
         self.clip = html_part("clip", clips.said("", limits), elem_id="wct-clip")
         self.calm = gr.Slider(
             0, 1, DEFAULT_CALM, step=0.01, label="Calm", buttons=[], elem_id="wct-calm",
-            info="0 paints every frame by itself, so strokes flicker. 1 is calmest.",
+            info="Of clips and of the webcam. 0 paints every frame by itself, so strokes flicker. 1 is calmest.",
         )  # fmt: skip
         sizes = [size for size in clips.SIZES if size < limits.video_size] + [limits.video_size]
         self.video_size = gr.Radio(

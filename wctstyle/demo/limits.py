@@ -20,6 +20,8 @@ class Limits:
     (see `held_bytes`) and all sessions hold together. sessions: how many are remembered. optimise_steps, optimise_size,
     optimise_seconds: most that one optimisation may ask for. video_bytes, video_seconds: most that a clip may have;
     video_size: longest side it is painted at; paint_seconds: the time after which painting one ends, with what is done.
+    live_streams: cameras painted at a time; live_bytes, live_pixels: most that a frame may have; live_seconds: the time
+    after which a stream ends; live_idle_seconds: how long it waits for a frame.
     queue_size: jobs waiting before newcomers are asked to come back. store_bytes, store_seconds: what is kept of all
     sessions on disk, and how long after their last change.
 
@@ -44,6 +46,11 @@ class Limits:
     video_seconds: float = 60.0
     video_size: int = 1024
     paint_seconds: float = 3600.0
+    live_streams: int = 2
+    live_bytes: int = 4 * MIB
+    live_pixels: int = 4_000_000
+    live_seconds: float = 1800.0
+    live_idle_seconds: float = 10.0
     queue_size: int = 64
     store_bytes: int = 512 * MIB
     store_seconds: float = 7 * 86400.0

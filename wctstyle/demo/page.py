@@ -18,6 +18,7 @@ from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.drawing_panel import DrawingPanel
 from wctstyle.demo.friendly import handler, note
 from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
+from wctstyle.demo.live_panel import LivePanel
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
@@ -50,6 +51,7 @@ class Page(Layout):
         super().__init__(service, first, stage)
         self.blocks, self.first_rendered = blocks, rendered
         self.upload_folder, self.export_folder = upload_folder, export_folder
+        self.live_panel = LivePanel(self)
         self._connect()
 
     # --------------------------------------------------------------------------------------------------- connections
@@ -98,6 +100,7 @@ class Page(Layout):
             self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live
         )
         self._told(picked)
+        self.live_panel.connect()
         ChoosingPanel(self).connect()
         DrawingPanel(self, self.upload_folder).connect()
         OptimisePanel(self).connect(opened)
@@ -135,6 +138,9 @@ class Page(Layout):
         session.moves, session.mover = session.moves + 1, getattr(request, "session_hash", None)
         composition = self._composition(palette, *values)
         session.steps.record(composition)
+        if self.live_panel.follow(request, session, composition):
+            session.steps.rest()
+            return {"live": True, "steps": session.steps.offered, "serial": time.time()}
         stage = actions.live(self.service, session, composition)
         session.steps.rest()
         return {**stage, "steps": session.steps.offered}

@@ -36,6 +36,7 @@ from wctstyle.demo.limits import Limits
 from wctstyle.demo.page import Page
 from wctstyle.demo.registry import Storage
 from wctstyle.demo.store import Store
+from wctstyle.demo.stream_route import StreamRoute
 from wctstyle.demo.theme import HEAD, asset, theme
 from wctstyle.errors import ConfigError
 from wctstyle.settings import DEFAULT_MODEL
@@ -236,6 +237,11 @@ def check_address(host: str, port: int | None) -> None:
 
 def _serve(demo: Demo, host: str, port: int | None, share: bool, more: dict[str, Any]) -> str:
     """Start the server; returns its address."""
+    service = demo.service
+    middleware = [  # frames are no JSON, so the guard does not see them
+        Middleware(StreamRoute, service.streams, service.limits.live_bytes),
+        Middleware(Guard, demo.folder / "files", demo.calls),
+    ]
     _, address, _ = demo.blocks.launch(
         server_name=host,
         server_port=port,
@@ -243,7 +249,7 @@ def _serve(demo: Demo, host: str, port: int | None, share: bool, more: dict[str,
         prevent_thread_lock=True,
         quiet=True,
         show_error=False,
-        max_file_size=max(demo.service.limits.upload_bytes, demo.service.limits.video_bytes),
+        max_file_size=max(service.limits.upload_bytes, service.limits.video_bytes),
         theme=theme(),
         css=asset("demo.css"),
         head=HEAD,
@@ -253,8 +259,8 @@ def _serve(demo: Demo, host: str, port: int | None, share: bool, more: dict[str,
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
-        app_kwargs={"middleware": [Middleware(Guard, demo.folder / "files", demo.calls)]},
-        state_session_capacity=demo.service.limits.sessions,
+        app_kwargs={"middleware": middleware},
+        state_session_capacity=service.limits.sessions,
         _frontend=False,  # else Gradio gives up where its own first page takes three seconds on a busy machine
         **more,
     )

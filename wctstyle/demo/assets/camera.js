@@ -7,7 +7,7 @@ let stream = null;
 let asked = 0;
 
 function release() {
-  if (stream) for (const track of stream.getTracks()) track.stop();
+  freeCamera(stream);
   stream = null;
 }
 
@@ -17,28 +17,18 @@ async function startCamera(device) {
   note.textContent = "";
   release();
   try {
-    const given = await navigator.mediaDevices.getUserMedia({
-      video: { width: 1280, ...(device && { deviceId: { exact: device } }) },
-    });
-    if (!camera.open || turn !== asked) return given.getTracks().forEach((track) => track.stop()); // too late
+    const given = await openCamera(device, 1280);
+    if (!camera.open || turn !== asked) return freeCamera(given); // too late
     stream = given;
     video.srcObject = given;
     await video.play();
-    await listDevices(given);
+    camera.querySelector("label").hidden = !(await listCameras(devices, given));
   } catch (error) {
-    if (turn === asked) note.textContent = device ? "This camera cannot be used. Choose another." : "No camera can be used here. Allow it in the browser, or add a file.";
+    if (turn === asked) note.textContent = `${cameraFault(error)} Or add a file.`;
   }
 }
 
-/* Browsers tell the names of the cameras once one is allowed. */
-async function listDevices(given) {
-  const all = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput");
-  devices.replaceChildren(...all.map((device, index) => make("option", { value: device.deviceId }, device.label || `Camera ${index + 1}`)));
-  devices.value = given.getVideoTracks()[0].getSettings().deviceId;
-  camera.querySelector("label").hidden = all.length < 2;
-}
-
-function openCamera() {
+function showCamera() {
   camera.showModal();
   startCamera();
 }

@@ -81,7 +81,7 @@ function drawPhotos() {
     }),
   );
   const camera = make("button", { type: "button", class: "wct-thumb wct-add", "aria-label": "Camera" }, make("i", { "aria-hidden": "true" }, "◉"), make("span", {}, "Camera"));
-  camera.addEventListener("click", openCamera);
+  camera.addEventListener("click", showCamera);
   redraw(row, [adder("Your photo", "content", "+"), camera, ...nodes]);
   const chosen = row.querySelector("[aria-pressed=true]");
   if (!chosen) return;

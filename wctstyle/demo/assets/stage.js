@@ -30,6 +30,10 @@ const alike = ([width, height], [width2, height2]) =>
 
 function show() {
   const value = props.value;
+  if (value && value.live) { // the live picture follows, and lies over this one
+    settled();
+    document.dispatchEvent(new CustomEvent("wct:shown", { detail: { value } }));
+  }
   if (!value || !value.after) return;
   const arrived = performance.now();
   const last = { ...sizes, beside };
