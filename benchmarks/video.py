@@ -26,7 +26,7 @@ from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
 from wctstyle.video.calm import DEFAULT_CALM, VideoStylizer
 from wctstyle.video.extras import opencv
-from wctstyle.video.flow import GROWTH, TOLERANCE, grid, warped
+from wctstyle.video.flow import GROWTH, TOLERANCE, grid, motion_border, warped
 from wctstyle.video.frames import Frame
 from wctstyle.video.reading import open_clip
 
@@ -64,7 +64,7 @@ def sought(last: Rgb, new: Rgb) -> Motion:
     """Find the flow at full size, finer and slower than what carries frames.
 
     Left out is where forward and backward flow disagree (Sundaram et al. 2010), what leads outside, and the edges of
-    moving things (Ruder et al. 2016, arXiv:1604.08610, eq. 6).
+    moving things.
     """
     cv2 = opencv()
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -72,11 +72,9 @@ def sought(last: Rgb, new: Rgb) -> Motion:
     before, after = (np.uint8(255 * np.clip(luma(rgb), 0, 1) + 0.5) for rgb in (last, new))
     back, forth = dis.calc(after, before, None), dis.calc(before, after, None)
     there = warped(forth, back)
-    length = (back**2).sum(axis=-1)
-    agreed = ((back + there) ** 2).sum(axis=-1) < TOLERANCE + GROWTH * (length + (there**2).sum(axis=-1))
-    slope = np.sum([(np.gradient(back, axis=axis) ** 2).sum(axis=-1) for axis in (0, 1)], axis=0)
-    edge = slope > 0.01 * length + 0.002
-    return Motion(back, agreed & ~edge & _inside(back))
+    lengths = (back**2).sum(axis=-1) + (there**2).sum(axis=-1)
+    agreed = ((back + there) ** 2).sum(axis=-1) < TOLERANCE + GROWTH * lengths
+    return Motion(back, agreed & ~motion_border(back) & _inside(back))
 
 
 def _inside(vectors: Float[np.ndarray, "h w 2"]) -> Bool[np.ndarray, "h w"]:

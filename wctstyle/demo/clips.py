@@ -199,7 +199,7 @@ def paint(
         service.backend.priority.give_way(GIVE_WAY_SECONDS)
 
     with _without(source.parent), _without(target.parent):
-        painter = partial(painting.painter, service.backend.stylizer)
+        painter = partial(painting.painter, service.backend.stylizer, service.backend.optimizer)
         made = painting.job(target, form).run(painter, stop=over, told=told, warn=notes.append)
     shutil.rmtree(work_folder(target), ignore_errors=True)  # nobody goes on with it
     if session.closed.is_set():
