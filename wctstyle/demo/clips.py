@@ -188,14 +188,13 @@ def estimate(service: Service, composition: Composition, clip: Clip, steps: int)
         ConfigError: the dials only recolour.
     """
     goal = OptimizeSettings(**slow_settings(composition.settings))
-    count = goal.steps + steps * max(0, (clip.total or 1) - 1)
+    count = steps if clip.total is None else goal.steps + steps * (clip.total - 1)
     whole = replace(goal, steps=min(count, MAX_STEPS), smallest=max(16, clip.height, clip.width))
     optimizer = service.backend.optimizer(optimizer_model(composition.model))
     seconds, most = optimizer.estimate((clip.height, clip.width), whole), service.limits.paint_seconds
-    text = (
-        f"About {duration(seconds)} for {clip.total or 'each'} frames at {clip.width} × {clip.height}, on this machine"
-    )
-    return f"{text} alone" + (f"; it stops at {duration(most)}, with what is done." if seconds > most else ".")
+    frames = "a frame" if clip.total is None else f"{clip.total} frames"
+    text = f"About {duration(seconds)} for {frames} at {clip.width} × {clip.height} on this machine, alone"
+    return text + (f"; it stops at {duration(most)}, with what is done." if seconds > most else ".")
 
 
 def paint(
