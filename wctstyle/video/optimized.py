@@ -80,7 +80,12 @@ class VideoOptimizer(VideoStylizer):
         self, frame: Frame, painted: Rgb, regions: list[Region], settings: Settings, last: tuple[Rgb, Flow] | None
     ) -> Rgb:
         """Optimise a frame, from its own pass or from the last result."""
-        goal, faces = self._first, None
+        goal, faces, start = self._first, None, painted
+        if last is not None:
+            regions, faces = self._painter.matched(regions, settings), self._painter.faces
+        wanted = _to_optimize(painted.shape, regions)
+        if not wanted or (frame.alpha is not None and not frame.alpha.any()):
+            return painted
         if self._tracks["strength"]:
             goal = replace(goal, strength=min(settings.strength, 1.0))
         if last is None:  # a term without weight, so that all frames run one program
@@ -89,13 +94,9 @@ class VideoOptimizer(VideoStylizer):
             result, flow = last
             moved = np.clip(warped(result, flow.vectors, sharp=True), 0, 1)
             carried = Carried(moved, flow.confidence * ~motion_border(flow.vectors), self._weight)
-            painted = painted + flow.confidence[..., None] * (moved - painted)
+            start = painted + flow.confidence[..., None] * (moved - painted)
             goal = replace(goal, steps=self._steps, smallest=max(16, *painted.shape))  # one scale: it is nearly there
-            regions, faces = self._painter.matched(regions, settings), self._painter.faces
-        wanted = _to_optimize(painted.shape, regions)
-        if not wanted or (frame.alpha is not None and not frame.alpha.any()):
-            return painted
-        *_, done = self._optimizer.run(_content(frame), wanted, goal, init=painted, faces=faces, carried=carried)
+        *_, done = self._optimizer.run(_content(frame), wanted, goal, init=start, faces=faces, carried=carried)
         return done.image
 
 
