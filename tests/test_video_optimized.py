@@ -27,6 +27,7 @@ from wctstyle.regions import Region
 from wctstyle.settings import Settings
 from wctstyle.sources import Source, StyleSource
 from wctstyle.stylizer import Stylizer
+from wctstyle.video.carrying import continued
 from wctstyle.video.flow import motion_border
 from wctstyle.video.keyframes import Track
 from wctstyle.video.optimized import VideoOptimizer, temporal_weight
@@ -75,15 +76,29 @@ def test_motion_borders_are_the_edges_of_what_moves() -> None:
     assert not found[18:30, 22:38].any()
 
 
-@pytest.mark.parametrize("colors", ["style", "photo"])
-def test_what_is_carried_holds_where_it_counts(models: tuple[Stylizer, Optimizer], colors: str) -> None:
+def test_what_is_carried_holds_where_it_counts(models: tuple[Stylizer, Optimizer]) -> None:
+    """Also where lightness alone is optimised."""
     photo, last = scene()[:, :WIDTH], scene(seed=4)[:, :WIDTH]
     counted = np.zeros((HEIGHT, WIDTH), np.float32)
     counted[:, : WIDTH // 2] = 1
-    goal = OptimizeSettings(steps=12, keep_faces=0.0, colors=colors)  # pyright: ignore[reportArgumentType]
+    goal = OptimizeSettings(steps=12, keep_faces=0.0, colors="photo")
     *_, done = models[1].run(photo, [(STYLE, 1.0)], goal, init=photo, carried=Carried(last, counted, 1e4))
-    apart = np.abs(lightness_grey(done.image) - lightness_grey(last))  # in colour photo, a and b are the photo's
+    apart = np.abs(lightness_grey(done.image) - lightness_grey(last))
     assert apart[:, : WIDTH // 2 - 8].mean() < 0.3 * apart[:, WIDTH // 2 + 8 :].mean()
+
+
+def test_what_comes_into_view_has_the_colours_around_it() -> None:
+    """The pass is paler than the optimised picture, in a way of its own for each colour; a hole is not to show."""
+    new = scene()[:, :WIDTH]
+    carried = np.clip(new @ np.float32([[0.8, 0.1, 0], [0, 0.7, 0], [0.1, 0, 0.5]]) + np.float32(0.1), 0, 1)
+    trust = np.ones((HEIGHT, WIDTH), np.float32)
+    trust[20:44, 30:60] = 0
+    hole = np.where(trust[..., None] > 0, carried, 0).astype(np.float32)
+    found = continued(hole, new, trust)
+    np.testing.assert_allclose(found[trust > 0], carried[trust > 0], atol=1e-6)
+    apart, before = (np.abs(rgb - carried)[trust == 0].mean() for rgb in (found, new))
+    assert apart < 0.3 * before
+    np.testing.assert_allclose(continued(hole, new, np.zeros_like(trust)), new, atol=1e-6)
 
 
 @pytest.mark.parametrize(

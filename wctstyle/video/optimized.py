@@ -18,6 +18,7 @@ from wctstyle.recipe import slow_settings
 from wctstyle.regions import Region, shares, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_whole
 from wctstyle.video.calm import VideoStylizer, memory_of
+from wctstyle.video.carrying import continued
 from wctstyle.video.flow import Flow, motion_border, warped
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 Rgb = Float[np.ndarray, "h w 3"]
 
-TEMPORAL_WEIGHT = 4.0
+TEMPORAL_WEIGHT = 1.0
 """Weight of the temporal term where old and new count alike, relative to a style weight of 1."""
 
 
@@ -94,7 +95,7 @@ class VideoOptimizer(VideoStylizer):
             result, flow = last
             moved = np.clip(warped(result, flow.vectors, sharp=True), 0, 1)
             carried = Carried(moved, flow.confidence * ~motion_border(flow.vectors), self._weight)
-            start = painted + flow.confidence[..., None] * (moved - painted)
+            start = continued(moved, painted, flow.confidence)
             goal = replace(goal, steps=self._steps, smallest=max(16, *painted.shape))  # one scale: it is nearly there
         *_, done = self._optimizer.run(_content(frame), wanted, goal, init=start, faces=faces, carried=carried)
         return done.image
