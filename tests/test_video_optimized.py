@@ -88,16 +88,18 @@ def test_what_is_carried_holds_where_it_counts(models: tuple[Stylizer, Optimizer
 
 
 def test_what_comes_into_view_has_the_colours_around_it() -> None:
-    """The pass is paler than the optimised picture, in a way of its own for each colour; a hole is not to show."""
-    new = scene()[:, :WIDTH]
-    carried = np.clip(new @ np.float32([[0.8, 0.1, 0], [0, 0.7, 0], [0.1, 0, 0.5]]) + np.float32(0.1), 0, 1)
+    """The optimised picture has other colours than the pass, in a way of its own for each; a hole is not to show."""
+    ground, sky = np.float32([0.6, 0.3, 0.3]), np.float32([0.2, 0.3, 0.7])
+    below = (np.arange(HEIGHT) > HEIGHT // 2)[:, None, None]
+    new = np.where(below, ground, sky) + 0.2 * (scene()[:, :WIDTH] - 0.5)
+    carried = new + np.where(below, np.float32([0.2, 0.1, -0.1]), np.float32([-0.1, 0.0, 0.15]))
     trust = np.ones((HEIGHT, WIDTH), np.float32)
     trust[20:44, 30:60] = 0
     hole = np.where(trust[..., None] > 0, carried, 0).astype(np.float32)
     found = continued(hole, new, trust)
     np.testing.assert_allclose(found[trust > 0], carried[trust > 0], atol=1e-6)
     apart, before = (np.abs(rgb - carried)[trust == 0].mean() for rgb in (found, new))
-    assert apart < 0.3 * before
+    assert apart < 0.25 * before  # one change for all colours leaves 0.37
     np.testing.assert_allclose(continued(hole, new, np.zeros_like(trust)), new, atol=1e-6)
 
 
