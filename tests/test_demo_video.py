@@ -317,7 +317,8 @@ def test_calls_that_make_no_sense_are_named(client, tmp_path, changes, message):
 
 
 @pytest.mark.browser
-def test_a_clip_is_chosen_painted_and_played(visit, tmp_path):
+def test_a_clip_is_chosen_painted_and_played(visit, tmp_path, monkeypatch):
+    monkeypatch.setattr(Optimizer, "estimate", lambda *asked: 60.0)
     somebody = visit()
     page = somebody.page
     (tmp_path / "large.mp4").write_bytes(bytes(SMALL.video_bytes + 2**20))
@@ -342,6 +343,8 @@ def test_a_clip_is_chosen_painted_and_played(visit, tmp_path):
     with page.expect_download() as download:
         page.get_by_role("link", name="Download clip-painted.mp4").click()
     assert len(frames_of(download.value.path())) == 10
+    page.locator("#wct-video-steps").get_by_text("Optimised", exact=True).click()
+    expect(page.locator("#wct-video-time")).to_contain_text("About 60 s for 10 frames at 64 × 48")
     somebody.shot("video")
     page.reload()
     somebody.tab("Video")
