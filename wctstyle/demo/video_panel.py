@@ -29,15 +29,14 @@ class VideoPanel(RunPanel):
     def connect(self, opened: Any) -> None:
         """Connect the buttons, and show the clip and the video that a page had before it was loaded again."""
         page = self.page
-        page._told(
-            page.clip.upload(self._upload, None, page.clip, concurrency_id="clip", trigger_mode="multiple", **QUIET)
+        uploaded = page.clip.upload(
+            self._upload, None, page.clip, concurrency_id="clip", trigger_mode="multiple", **QUIET
         )
+        page._told(uploaded)
         opened.then(self._clip, None, page.clip, queue=False, **QUIET)
         asked = [page.calm, page.video_steps, page.video_size, page.palette, *page.controls.values()]
-        gr.on(
-            [page.video_steps.change, page.video_size.change], self._estimate, asked[1:], page.video_time,
-            concurrency_id="estimate", concurrency_limit=1, **QUIET,
-        )  # fmt: skip
+        for event in (uploaded.then, page.video_steps.change, page.video_size.change):
+            event(self._estimate, asked[1:], page.video_time, concurrency_id="estimate", concurrency_limit=1, **QUIET)
         self.connect_run(opened, asked, report=page.video, start=page.paint, stop=page.stop_video)
 
     @handler
