@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 Rgb = Float[np.ndarray, "h w 3"]
 
-TEMPORAL_WEIGHT = 1.0
-"""Weight of the temporal term where old and new count alike, relative to a style weight of 1."""
+TEMPORAL_WEIGHT = 0.25
+"""Weight of the temporal term where old and new count alike, relative to a style weight of 1.
+
+Found by looking (docs/notes/video.md): with 16 times as much, paint flickers no less, and traces of what left stay."""
 
 
 def temporal_weight(calm: float) -> float:
@@ -52,8 +54,8 @@ class VideoOptimizer(VideoStylizer):
     picture of its own; otherwise it weighs the temporal term (`temporal_weight`).
 
     Differs from Ruder et al.: the flow is DIS; the confidence is not 0 or 1 but between, and falls with a change of
-    colour too; places that cannot be trusted start from the pass, not from what was carried there; the frame before
-    alone is held to, not older ones.
+    colour too; places that cannot be trusted start from the pass (`carrying.continued`), not from what was carried
+    there; the frame before alone is held to, not older ones.
 
     Raises:
         ConfigError: as `VideoStylizer`, the steps are not a whole number from 1, or `settings` only recolour.
