@@ -43,7 +43,7 @@ def optimisation_from(
             raise ConfigError(f"{_option(name)}: has no effect without --optimize; give that too, or leave it out")
         return None
     if settings.refine:
-        raise ConfigError(f"--refine {settings.refine}: has no effect with --optimize, which refines every frame more")
+        raise ConfigError(f"--refine {settings.refine}: has no effect with --optimize; give --refine 0")
     for name in ("steps", "first_steps"):
         checked_whole(_option(name), values[name], 1, MAX_STEPS)
     for name in ("content_layers", "style_layers"):
