@@ -89,10 +89,10 @@ def test_what_is_carried_holds_where_it_counts(models: tuple[Stylizer, Optimizer
 
 def test_what_comes_into_view_has_the_colours_around_it() -> None:
     """The optimised picture has other colours than the pass, in a way of its own for each; a hole is not to show."""
-    ground, sky = np.float32([0.6, 0.3, 0.3]), np.float32([0.2, 0.3, 0.7])
+    ground, sky = np.array([0.6, 0.3, 0.3], np.float32), np.array([0.2, 0.3, 0.7], np.float32)
     below = (np.arange(HEIGHT) > HEIGHT // 2)[:, None, None]
     new = np.where(below, ground, sky) + 0.2 * (scene()[:, :WIDTH] - 0.5)
-    carried = new + np.where(below, np.float32([0.2, 0.1, -0.1]), np.float32([-0.1, 0.0, 0.15]))
+    carried = new + np.where(below, np.array([0.2, 0.1, -0.1], np.float32), np.array([-0.1, 0.0, 0.15], np.float32))
     trust = np.ones((HEIGHT, WIDTH), np.float32)
     trust[20:44, 30:60] = 0
     hole = np.where(trust[..., None] > 0, carried, 0).astype(np.float32)
