@@ -204,15 +204,8 @@ class Recipe:
         assert self.optimisation is not None
         done = self.optimisation
         arguments = [*self._pictures(), f"--init={done.init}", *self._sizes(done.model)]
-        settings = {name: value for name, value in done.settings.as_json().items() if name != "init"}
-        for name, value in settings.items():  # today's defaults too, as defaults change
-            if value is True:
-                arguments.append(_option(name))
-            elif isinstance(value, Mapping):
-                arguments += [_option(name), ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
-            elif value is not None and value is not False:
-                arguments += [_option(name), str(value)]
-        return _command("optimize", arguments)
+        settings = [name for name in done.settings.as_json() if name != "init"]
+        return _command("optimize", [*arguments, *done.settings.as_options(settings)])
 
     def _pictures(self) -> list[str]:
         name = self.content.name

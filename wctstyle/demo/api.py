@@ -206,6 +206,7 @@ class Endpoints:
         styles: list[Picture],
         weights: list[float] | None = None,
         calm: float = DEFAULT_CALM,
+        steps: int = 0,
         start: float = 0.0,
         end: float | None = None,
         **dials: Any,
@@ -213,12 +214,13 @@ class Endpoints:
         """Paint a clip after one style or a blend. Streams {"frame", "frames", "fps", "text"} as frames are painted.
 
         The last item has "file", an MP4 with the clip's sound. frames is 0 where nobody knows. file: an uploaded video
-        or animated picture. calm 0..1: 0 paints every frame by itself. start, end: the part that is painted, in
-        seconds. style_masks: one per style, a file that is white where the style counts, or null.
+        or animated picture. calm 0..1: 0 paints every frame by itself. steps: 0 is fast; with more (20 are usual) each
+        frame is optimised, which is much slower. start, end: the part that is painted, in seconds. style_masks: one per
+        style, a file that is white where the style counts, or null.
         """
         session, progress = self._session(), gr.Progress()
         try:
-            run = friendly(self._video)(session, file, styles, weights, calm=calm, start=start, end=end, **dials)
+            run = friendly(self._video)(session, file, styles, weights, calm, steps, start=start, end=end, **dials)
             for now in _follow(run):
                 progress((now.step, now.steps or None), desc=now.text)
                 report = {"frame": now.step, "frames": now.steps, "fps": round(now.fps, 3), "text": now.text}
@@ -227,17 +229,26 @@ class Endpoints:
             session.close()
 
     def _video(
-        self, session: Session, file: dict, *blend: Any, calm: float, start: float, end: float | None, **dials: Any
+        self,
+        session: Session,
+        file: dict,
+        styles: list[Picture],
+        weights: list[float] | None,
+        calm: float,
+        steps: int,
+        start: float,
+        end: float | None,
+        **dials: Any,
     ) -> Run:
         """Put a video in line."""
         if lacking := missing():
             raise ConfigError(lacking)
         limits, folders = self.service.limits, (self.take.upload_folder, self.export_folder)
-        composition = self.take.composition(session, FIRST_CONTENT, *blend, regions=None, feather=0.0, **dials)
+        composition = self.take.composition(session, FIRST_CONTENT, styles, weights, regions=None, feather=0.0, **dials)
         cut = Cut(checked_number("start", start, 0), None if end is None else checked_number("end", end, 0))
         path = clips.take_clip(file.get("path"), file.get("orig_name"), *folders, limits, keep=True)
         clip = clips.open_upload(limits, path, composition.size, cut)
-        return clips.submit(self.service, session, composition, clip, calm)
+        return clips.submit(self.service, session, composition, clip, calm, steps)
 
     def live(
         self,

@@ -14,7 +14,15 @@ from jaxtyping import Array, Float
 from wctstyle.moments import Moments, measure
 from wctstyle.optimizer.network import Network, Parameters, features, valid_side
 from wctstyle.optimizer.settings import OptimizeSettings, level_of
-from wctstyle.optimizer.terms import ContentTerm, GramTerm, MomentsTerm, Objective, RangeTerm, VariationTerm
+from wctstyle.optimizer.terms import (
+    ContentTerm,
+    GramTerm,
+    MomentsTerm,
+    Objective,
+    RangeTerm,
+    TemporalTerm,
+    VariationTerm,
+)
 from wctstyle.settings import BlendKind
 from wctstyle.transforms import blend, sqrtm
 from wctstyle.types import Image
@@ -148,10 +156,12 @@ def objective(
     content: Mapping[str, Mapping[str, Any]],
     goals: Sequence[Goal],
     visible: float = 1.0,
+    carried: tuple[Image, Float[Array, "1 h w 1"], float] | None = None,
 ) -> Objective:
     """Assemble the terms. Layer weights split the weight of a kind, and regions' areas split the weight of a layer.
 
-    `visible` is the opaque share of the picture. Terms that average over all pixels weigh as much more.
+    `visible` is the opaque share of the picture. Terms that average over all pixels weigh as much more. `carried` is
+    the frame before, how far it counts, and the weight of that, see `job.Carried`.
     """
 
     def share(layer: str, layers: Mapping[str, float], total: float) -> float:
@@ -179,4 +189,5 @@ def objective(
         ),
         VariationTerm(np.float32(settings.tv_weight / visible)),
         RangeTerm(np.float32(RANGE_WEIGHT / visible)),
+        *(TemporalTerm(np.float32(weight / visible), "", *maps) for *maps, weight in ([carried] if carried else [])),
     )

@@ -141,7 +141,7 @@ class Programs:
             masks = None if part.counted is None else self._at(content).masks(part.counted, size=size, layers=layers)
             goals.append(Goal(targets, masks, part.area))
         kept = self.kept(content, job.emphasis, job.opacity, content_layers(settings), job.network)
-        return objective(settings, kept, goals, job.visible)
+        return objective(settings, kept, goals, job.visible, _carried(job, size))
 
     @transferring
     def balanced(self, terms: Objective, job: Job, size: tuple[int, int], carry: Any) -> Objective:
@@ -215,7 +215,8 @@ class Programs:
                 layers=content_layers(settings),
                 network=job.network,
             )
-            return objective(settings, content, goals)
+            last = None if job.carried is None else (picture[..., : job.channels], plane[None, ..., None], 1.0)
+            return objective(settings, content, goals, 1.0, last)
 
         picture, plane = (jax.ShapeDtypeStruct(sides, jnp.float32) for sides in ((1, *size, 3), size))
         return jax.eval_shape(terms, picture, plane)
@@ -275,6 +276,15 @@ def dials_of(job: Job) -> descent.Dials:
     """Return the numbers that a run's programs take besides the objective."""
     settings = job.settings
     return descent.Dials(np.float32(settings.adam_rate()), np.float32(settings.average), np.float32(settings.plateau))
+
+
+def _carried(job: Job, size: tuple[int, int]) -> tuple[Any, Any, float] | None:
+    """Return the frame before at this scale, how far it counts, and the weight of that."""
+    if job.carried is None:
+        return None
+    picture, counted = (scaled(planes, size) for planes in (job.carried.picture, job.carried.counted[..., None]))
+    picture = grey(picture)[..., :1] if job.lightness_only else picture
+    return picture[None], np.clip(counted, 0, 1)[None], job.carried.weight
 
 
 def first_picture(job: Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]:

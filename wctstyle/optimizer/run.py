@@ -25,7 +25,7 @@ from wctstyle.errors import NonFiniteError, WeightsError
 from wctstyle.losses import content_error
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent
-from wctstyle.optimizer.job import Job, Rgb
+from wctstyle.optimizer.job import Carried, Job, Rgb
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.programs import Programs, dials_of
 from wctstyle.optimizer.settings import OptimizeSettings, share_out
@@ -41,7 +41,6 @@ SAVE_SECONDS = 30.0
 
 PROBE_SIDE = 256
 """Sides of the picture on which `Optimizer.estimate` measures; time grows with the area from there."""
-
 
 Before = tuple[tuple[int, int], descent.Carry]
 """Size and last state of the scale before."""
@@ -109,6 +108,7 @@ class Optimizer:
         *,
         init: Rgb | None = None,
         faces: Float[np.ndarray, "h w"] | None = None,
+        carried: Carried | None = None,
         checkpoint: Path | None = None,
         resume: Path | None = None,
         every: int | None = None,
@@ -122,6 +122,7 @@ class Optimizer:
             settings: see `OptimizeSettings`.
             init: the picture to start from, of the content's size; has to be given where the setting is fast or image.
             faces: where the photo's faces are, 0..1; without, they are looked for (see `wctstyle.faces`).
+            carried: of a frame of a video, the last result carried along (`wctstyle.video.optimized`).
             checkpoint: file that keeps the whole state: every half minute, at the end, and when the generator is closed
                 or interrupted.
             resume: such a file; goes on from there, to the same result as if the run had not been stopped.
@@ -138,10 +139,8 @@ class Optimizer:
         """
         if every is not None:
             every = checked_whole("every", every, 1, what="number of steps")
-        job = Job.checked(content, styles, settings, init, faces, resumed=resume is not None)
-        about = {}
-        if checkpoint is not None or resume is not None:
-            about = self._about(job)
+        job = Job.checked(content, styles, settings, init, faces, carried, resumed=resume is not None)
+        about = {} if checkpoint is None and resume is None else self._about(job)
         kept = None
         if resume is not None:
             leaves, found = states.read(Path(resume))

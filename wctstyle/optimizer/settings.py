@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -50,6 +50,9 @@ LEARNING_RATE_GIVEN = 0.005
 
 FACE_WEIGHT = 20.0
 """Additional content weight on a face at keep_faces 1. Chosen by eye (docs/notes/results-of-five-maps.md)."""
+
+FRAME_STEPS = 20
+"""Steps of a frame of a video that starts from the one before."""
 
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
@@ -167,6 +170,19 @@ class OptimizeSettings:
     def as_json(self) -> dict[str, Any]:
         """Return the settings as JSON types."""
         return dataclasses.asdict(self)
+
+    def as_options(self, names: Iterable[str]) -> list[str]:
+        """Write some of the settings as options of a command; today's defaults too, as defaults change."""
+        words = []
+        for name in names:
+            option, value = "--" + name.replace("_", "-"), getattr(self, name)
+            if value is True:
+                words.append(option)
+            elif isinstance(value, Mapping):
+                words += [option, ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
+            elif value is not None and value is not False:
+                words += [option, str(value)]
+        return words
 
 
 def _checked_layers(name: str, layers: Any) -> dict[str, float]:

@@ -148,6 +148,27 @@ class RangeTerm(Term):
         return out_of_range(image)[0]
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TemporalTerm(Term):
+    """Mean of c (x - w)^2 with the last frame w, carried along, and how far each pixel of it counts, c.
+
+    Ruder et al. 2016 (arXiv:1604.08610), eq. 7. There c is 0 or 1, and is here anything between.
+    """
+
+    target: Any = None
+    counted: Any = None
+
+    @property
+    def name(self) -> str:
+        """`temporal`."""
+        return "temporal"
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Compare the picture with the last frame."""
+        return jnp.mean(self.counted * (image - self.target) ** 2)
+
+
 Objective = tuple[Term, ...]
 
 

@@ -120,15 +120,18 @@ class Painter:
         self._stylizer = stylizer
         self.shot: Shot | None = None
 
+    @property
+    def faces(self) -> Float[np.ndarray, "h w"] | None:
+        """Where faces are in the last frame; None where there are none or they are not tracked."""
+        return None if self.shot is None else self.shot.faces
+
     def paint(self, frame: Frame, regions: Sequence[Region], settings: Settings, flow: Flow | None) -> Rgb:
         """Paint the next frame; without a `flow` from the one before it begins a shot."""
         photo = frame.rgb
         if flow is None or self.shot is None:
             self.shot, flow = Shot(photo, own_places(*photo.shape[:2]), frame.seconds), None
         shot = self.shot
-        if any(region.colors_in(settings) == "match" for region in regions):
-            matched = self._stylizer.matched(regions, shot.first, settings)
-            regions = [replace(r, colors="style") if r.colors_in(settings) == "match" else r for r in matched]
+        regions = self.matched(regions, settings)
         recolored = any(region.colors_in(settings) == "only" for region in regions)
         by_itself = recolored or frame.alpha is not None or settings.refine
         if by_itself or not settings.strength or small_sides(photo.shape, settings.look):
@@ -138,6 +141,13 @@ class Painter:
             result = self._at_once(shot, frame, regions, settings, flow)
         shot.count, shot.seconds = shot.count + 1, frame.seconds
         return result
+
+    def matched(self, regions: Sequence[Region], settings: Settings) -> list[Region]:
+        """Give styles with the colours "match" those of the shot's first photo."""
+        if self.shot is None or all(region.colors_in(settings) != "match" for region in regions):
+            return [*regions]
+        matched = self._stylizer.matched(regions, self.shot.first, settings)
+        return [replace(r, colors="style") if r.colors_in(settings) == "match" else r for r in matched]
 
     def _at_once(
         self, shot: Shot, frame: Frame, regions: Sequence[Region], settings: Settings, flow: Flow | None
