@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,16 +23,13 @@ from wctstyle.measuring import STYLE, checked
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
-from wctstyle.refining import refinement, to_refine
+from wctstyle.refining import by_tiles, check_memory, refine_tiles, refinement, to_refine
 from wctstyle.regions import Region, shares, weighted_styles
 from wctstyle.rendering import colored
 from wctstyle.repainting import Photo
-from wctstyle.settings import DEFAULT_MODEL, Settings, TransformKind, optimizer_model
+from wctstyle.settings import DEFAULT_MODEL, Settings, TransformKind
 from wctstyle.sizes import padded_side
 from wctstyle.tiles import Tiling
-
-if TYPE_CHECKING:
-    from wctstyle.optimizer import Optimizer
 
 
 class Stylizer(Large):
@@ -118,7 +114,7 @@ class Stylizer(Large):
                 whole[rows : rows + len(image)] = image
                 rows += len(image)
 
-            return replace(self.stylize_large(large, styles, settings, write), image=whole)
+            return replace(self.stylize_large(large, styles, settings, write, refining=refining), image=whole)
         content = content.picture() if isinstance(content, images.Raster) else content
         regions, settings, paints = prepared(styles, settings)
         cutout = content.cutout if isinstance(content, ContentCode) else cut_out(content)
@@ -129,8 +125,7 @@ class Stylizer(Large):
         alone = None if cutout is None else cutout.alone()
         shape, laps = shape_of(photo), Laps()
         if shape is not None and settings.refine and settings.strength:
-            if wanted := to_refine(shape, regions, settings):  # what does not fit is told before anything is painted
-                self._optimizer.check_memory(alone or photo, refinement(shape, settings), wanted)
+            check_memory(self._optimizer, alone or photo, regions, settings)
             laps.end("refine")
         if settings.strength and any(region.colors_in(settings) == "match" for region in regions):
             opacity = None if cutout is None else cutout.opacity
@@ -273,13 +268,6 @@ class Stylizer(Large):
 
         return self._beside.submit(run)
 
-    @functools.cached_property
-    def _optimizer(self) -> Optimizer:
-        from wctstyle.optimizer import Optimizer  # here, as a first picture need not wait for optax
-
-        network = optimizer_model(self.model)
-        return Optimizer(network, tensors=self._programs.encoder_tensors if network == self.model else None)
-
     def _refined(
         self,
         image: Rgb,
@@ -297,6 +285,13 @@ class Stylizer(Large):
         wanted = to_refine(image.shape, regions, settings)
         if not wanted:
             return image
+        if by_tiles(image.shape):
+            out = image.copy()
+            refine_tiles(
+                self._optimizer, Photo.of(content), image, out, regions, settings,
+                lambda part: None if faces is None else faces[part], refining,
+            )  # fmt: skip
+            return colored(out, photo, parts, settings)
         chosen = refinement(image.shape, replace(settings, keep_faces=0.0 if faces is None else settings.keep_faces))
         for iterate in self._optimizer.run(content, wanted, chosen, init=image, faces=faces):
             image = iterate.image
