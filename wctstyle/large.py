@@ -202,15 +202,15 @@ class Large(Measurer, abc.ABC):
     ) -> Iterator[Rgb]:
         """Paint a picture into a temporary file, refine it there, and give it from top to bottom."""
         shape, done = photo.raster.shape, 0
-        painted, out = images.Scratch(shape), images.Scratch(shape)
-        for rows in second.rows(painting):
-            part = slice(done, done + len(rows)), slice(0, shape[1])
-            painted[part] = out[part] = rows
-            done += len(rows)
-        refine_tiles(self._optimizer, photo, painted, out, regions, settings, second.face_map, refining)
-        for rows in photo.raster.slabs():
-            part = rows, slice(0, shape[1])
-            yield second.colored(out[part], part, second.parts(part))
+        with images.Scratch(shape) as painted, images.Scratch(shape) as out:
+            for rows in second.rows(painting):
+                part = slice(done, done + len(rows)), slice(0, shape[1])
+                painted[part] = out[part] = rows
+                done += len(rows)
+            refine_tiles(self._optimizer, photo, painted, out, regions, settings, second.face_map, refining)
+            for rows in photo.raster.slabs():
+                part = rows, slice(0, shape[1])
+                yield second.colored(out[part], part, second.parts(part))
 
     def _repainting(
         self,

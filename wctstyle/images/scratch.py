@@ -16,13 +16,21 @@ KIND = np.dtype(np.uint16)
 class Scratch:
     """A picture in a temporary file, read and written part by part as an array of floats is; it keeps 16 bits.
 
+    A context: the file is gone at its end.
+
     Raises:
         ImageError: there is no room for it on the disk.
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._width = shape[1]
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as this
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `__exit__`
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
     def _spans(self, part: Part) -> Iterator[int]:
         """Go to the first pixel of each row of a part."""
