@@ -49,7 +49,7 @@ ORDER = (
     "faces texture look finding",
     "guided",
     "images color",
-    "settings errors types threads compilation files recent laps",
+    "settings errors types threads compilation files recent laps heaps",
 )
 """Rooms from the top down; a room may import those on lines below its own. A folder is one room."""
 

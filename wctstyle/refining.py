@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from wctstyle import heaps
 from wctstyle.cutout import Content, pixels_of
 from wctstyle.encoder import CELL, MODELS, ModelConfig
 from wctstyle.images import Part
@@ -17,7 +18,7 @@ from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.regions import Region, Style, checked_mask, shares, weighted_styles
 from wctstyle.repainting import Photo
 from wctstyle.settings import Settings
-from wctstyle.sizes import counted_side, padded
+from wctstyle.sizes import SMALLEST_SIDE, counted_side, padded
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Optimizer
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 REFINE_CONTENT = 0.05
 """What the photo weighs while a picture is refined; a region's detail raises that (`optimizer.job`)."""
 
-TILE_AREA = 640 * 640 * 32
-"""Pixels of a tile times channels of the network's first stage: to optimise one takes 0.8 GiB."""
+TILE_AREA = 512 * 512 * 32
+"""Pixels of a tile times channels of the network's first stage: to optimise one takes 0.5 GiB."""
 
 WHOLE_AREA = 1280 * 1280
 """Most pixels of a picture that is refined in one piece: larger ones are refined tile by tile (`optimizer.tiled`)."""
@@ -126,11 +127,14 @@ def refine_tiles(
     )  # fmt: skip
     side = tile_side(MODELS[optimizer.model])
     chosen = refinement([min(side, length) for length in source.shape], settings)
+    heaps.trim()  # what the pass has freed
     descend(optimizer, source, chosen, out, refining, side=side)
 
 
 def _padded(style: Style) -> Style:
     """Pad a style picture that is too small to be measured, and its mask."""
     own = style_pixels(style)
+    if min(own.picture.shape[:2]) >= SMALLEST_SIDE:
+        return own
     mask = None if own.mask is None else padded(own.mask[..., None], counted_side)[..., 0]
     return Style(padded(own.picture, counted_side), mask)

@@ -286,12 +286,13 @@ class Stylizer(Large):
         if not wanted:
             return image
         if by_tiles(image.shape):
-            out = image.copy()
-            refine_tiles(
-                self._optimizer, Photo.of(content), image, out, regions, settings,
-                lambda part: None if faces is None else faces[part], refining,
-            )  # fmt: skip
-            return colored(out, photo, parts, settings)
+            with images.Scratch(image.shape[:2]) as painted:
+                painted[slice(0, image.shape[0]), slice(0, image.shape[1])] = image
+                refine_tiles(
+                    self._optimizer, Photo.of(content), painted, image, regions, settings,
+                    lambda part: None if faces is None else faces[part], refining,
+                )  # fmt: skip
+            return colored(image, photo, parts, settings)
         chosen = refinement(image.shape, replace(settings, keep_faces=0.0 if faces is None else settings.keep_faces))
         for iterate in self._optimizer.run(content, wanted, chosen, init=image, faces=faces):
             image = iterate.image

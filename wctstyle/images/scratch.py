@@ -45,10 +45,9 @@ class Scratch:
         return as_floats(found)
 
     def __setitem__(self, part: Part, rgb: np.ndarray) -> None:
-        values = np.ascontiguousarray(as_kind(rgb, KIND))
         try:
-            for row, _ in zip(values, self._spans(part), strict=True):
-                self._file.write(row.data)
+            for row, _ in zip(rgb, self._spans(part), strict=True):
+                self._file.write(np.ascontiguousarray(as_kind(row, KIND)).data)
             self._file.flush()
         except OSError as error:
             raise ImageError(

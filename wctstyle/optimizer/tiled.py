@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -27,12 +28,15 @@ from wctstyle.optimizer.job import Job, Rgb
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.objective import moved_targets, moves_to_target, style_layers
 from wctstyle.optimizer.run import Optimizer
-from wctstyle.optimizer.settings import OptimizeSettings
-from wctstyle.regions import Region, Style
+from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
+from wctstyle.regions import Region, Style, blend_shares, filled_up, weighted_styles
 from wctstyle.tiles import MEASURED, Faded, faded
 
 OVERLAP = 128
 """Least overlap of two tiles in pixels."""
+
+INSTEAD = np.full((LEAST_SIDE, LEAST_SIDE, 3), 0.5, np.float32)
+"""In place of the styles of tiles, whose targets are known without them."""
 
 Plane = Float[np.ndarray, "h w"]
 
@@ -51,7 +55,8 @@ class Source:
     """What is read of a picture, part by part.
 
     painted: the picture to start from. content, opacity: the photo; no opacity where all of it is opaque. regions: as
-    for `Optimizer.run`, but their masks are `shares`. faces: a map of them; None without any.
+    for `Optimizer.run`, with checked styles and with masks of their sizes; the regions' own masks are `shares`. faces:
+    a map of them; None without any.
     """
 
     shape: tuple[int, int]
@@ -130,14 +135,18 @@ class _Tiles:
         opacity, faces = source.opacity(part), source.faces(part)
         sides = content.shape[0], content.shape[1]
         cutout = content if opacity is None else Cutout(content, opacity, (slice(None), slice(None)), sides)
-        regions = [replace(source.regions[number], mask=share) for number, (share, _) in source.counted(part).items()]
+        regions = [
+            replace(source.regions[number], mask=share, styles=INSTEAD)
+            for number, (share, _) in source.counted(part).items()
+        ]
         faces = np.zeros(sides, np.float32) if faces is None else faces
         return Job.checked(cutout, regions, self._settings, init, faces, resumed=False)
 
     # --------------------------------------------------------------------------------------------------- measuring
 
     def _measured(self, picture: Rgb, mask: Plane | None) -> dict[str, Moments]:
-        return self._optimizer.programs.measured(picture, self._layers, self._network, mask)
+        found = self._optimizer.programs.measured(picture, self._layers, self._network, mask)
+        return jax.block_until_ready(found)  # or the pictures of many would wait in memory
 
     def _pooled(self, parts: Sequence[Part], read: Callable[[Part], tuple[Rgb, Plane | None]]) -> dict[str, Moments]:
         """Pool the moments of some parts of a picture, each as it is read with a mask."""
@@ -154,17 +163,18 @@ class _Tiles:
 
         def styled(style: Style) -> dict[str, Moments]:
             windows = [part_of(tile) for tile in self._cut(style.picture.shape)]
-            return self._pooled(
-                windows, lambda part: (style.picture[part], None if style.mask is None else style.mask[part])
-            )
+            mask = None if style.mask is None else filled_up(style.mask)
+            return self._pooled(windows, lambda part: (style.picture[part], None if mask is None else mask[part]))
 
-        job = self._job(parts[0], source.painted[parts[0]])
-        region = job.regions[sorted(source.counted(parts[0])).index(number)]
+        region = source.regions[number]
+        found = [(style, weight) for style, weight in weighted_styles(region.styles) if weight > 0]
+        shares = blend_shares([weight for _, weight in found])
+        assert shares is not None
         strength = self._settings.strength * region.strength
         return moves_to_target(
             masked(source.painted.__getitem__),
-            [styled(style) for style in region.styles],
-            region.shares,
+            [styled(style) for style, _ in found],
+            shares,
             masked(source.content) if strength < 1 else {},
             self._settings,
             strength=strength,
