@@ -252,7 +252,7 @@ class Large(Measurer, abc.ABC):
             )
             for region in regions
         ]
-        return self.stylize(reduced, fitted, replace(settings, refine=0, look=0))
+        return self.stylize(reduced, fitted, replace(settings, refine=0))
 
     def _encoded(self, content: Content | ContentCode, regions: Sequence[Region], settings: Settings) -> ContentCode:
         """Encode a photo with the texture of its regions; of what is no picture, the encoding tells what is wrong."""

@@ -231,12 +231,13 @@ class Stylizer(Large):
         second.plan()
         laps.end("encode")
         out = np.concatenate(list(second.rows()))
+        whole = slice(0, out.shape[0]), slice(0, out.shape[1])
+        parts = second.parts(whole)
         laps.end("render")
         if settings.refine:
-            whole = slice(0, out.shape[0]), slice(0, out.shape[1])
-            out = self._refined(out, content, second.face_map(whole), regions, second.parts(whole), settings, refining)
+            out = self._refined(out, content, second.face_map(whole), regions, parts, settings, refining)
             laps.end("refine")
-        return Result(out, base.parts, laps.seconds, base.first_of_size)
+        return Result(out, tuple(parts), laps.seconds, base.first_of_size)
 
     def _compile_ahead(
         self, shape: tuple[int, int] | None, regions: Sequence[Region], kind: TransformKind
