@@ -65,7 +65,7 @@ def style():
 def counted_as_large():
     """Let pictures of a few hundred pixels count as large."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large, "MAX_SIDE", 200)
+        patch.setattr(large, "MAX_SIDE", 300)
         patch.setattr(large, "DEFAULT_LOOK", 128)
         patch.setattr(rasters, "SLAB", 20_000)
         yield

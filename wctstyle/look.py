@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import color, images
+from wctstyle.settings import MAX_SIDE
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -33,14 +34,14 @@ BROAD = 0.01
 def small_sides(shape: Sequence[int], look: int, *, margin: float = MARGIN) -> tuple[int, int] | None:
     """Return the height and width at which a picture of that shape is composed; None if it is painted in one pass.
 
-    A `look` of 0 turns composing off; `margin` is as `MARGIN`. What is larger than twice the look is composed at twice
-    the look, of which the composition is that at the look in turn.
+    A `look` of 0 turns composing off; `margin` is as `MARGIN`. What is much larger than twice the look is composed at
+    twice the look, which in turn is composed at the look.
     """
     height, width, *_ = shape
     longest = max(height, width)
     if not look or longest <= margin * look:
         return None
-    side = 2 * look if longest > MARGIN * 2 * look else look
+    side = 2 * look if MARGIN * 2 * look < longest and 2 * look <= MAX_SIDE else look
     return max(1, round(height * side / longest)), max(1, round(width * side / longest))
 
 
