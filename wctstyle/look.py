@@ -62,7 +62,7 @@ painting, so that large results look alike from afar; finer strokes come from th
 CLOSE = 0.5
 """Standard deviation in pixels of a painting at twice the look, of which the larger picture takes all that is as broad.
 
-Thumbnails of that size then differ by 3 to 4 levels of 255, and by 15 to 25 without (docs/notes/large.md)."""
+Thumbnails of that size then differ by 4 levels of 255, and by 24 without (docs/notes/large.md)."""
 
 
 class Lift:
