@@ -219,23 +219,25 @@ class Stylizer(Large):
             if isinstance(content, Cutout)
             else images.resize_planes(photo, height=height, width=width)
         )
-        base = self._composed(reduced, regions, max(small) / max(photo.shape[:2]), settings)
+        whole = Photo.of(content)
+        inside = whole.small_regions(regions, height, width)
+        base = self._composed(reduced, inside, max(small) / max(photo.shape[:2]), settings)
         if not base.parts:
             return Result(photo.copy(), (), base.seconds, base.first_of_size)
         laps.include(base.seconds)
         laps.end("render")  # what scaling took
         shrunken = images.resize_planes(photo, height=height, width=width)
-        second = self._repainting(Photo.of(content), base, reduced, shrunken, regions, regions, settings)
+        second = self._repainting(whole, base, reduced, shrunken, regions, inside, settings)
         if ahead is not None:
             ahead.result()
         second.plan()
         laps.end("encode")
         out = np.concatenate(list(second.rows()))
-        whole = slice(0, out.shape[0]), slice(0, out.shape[1])
-        parts = second.parts(whole)
+        everything = slice(0, out.shape[0]), slice(0, out.shape[1])
+        parts = second.parts(everything)
         laps.end("render")
         if settings.refine:
-            out = self._refined(out, content, second.face_map(whole), regions, parts, settings, refining)
+            out = self._refined(out, content, second.face_map(everything), regions, parts, settings, refining)
             laps.end("refine")
         return Result(out, tuple(parts), laps.seconds, base.first_of_size)
 
