@@ -26,7 +26,8 @@ ORDER = (
     "sources",
     "stylizer",
     "large",
-    "repainting refining",
+    "refining",
+    "repainting",
     "rendering measuring",
     "programs codes",
     "optimizer",
@@ -48,7 +49,7 @@ ORDER = (
     "faces texture look finding photoreal lut",
     "guided",
     "images color",
-    "settings errors types threads compilation files recent laps",
+    "settings errors types threads compilation files recent laps heaps",
 )
 """Rooms from the top down; a room may import those on lines below its own. A folder is one room."""
 

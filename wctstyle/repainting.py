@@ -117,6 +117,12 @@ class Photo:
         moved: Any = tuple(slice(span.start + at, span.stop + at) for span, at in zip(part, self.at, strict=True))
         return images.resize_part(plane, self.canvas, moved)[..., 0]
 
+    def shares(
+        self, masks: Sequence[Float[np.ndarray, "h w 1"] | None], part: images.Part
+    ) -> list[Float[np.ndarray, "H W"] | None]:
+        """Return each region's share of every pixel of a part; masks are of the canvas."""
+        return divided([None if mask is None else self.mask(mask, part) for mask in masks])
+
     def small_regions(self, regions: Sequence[Region], height: int, width: int) -> list[Region]:
         """Return regions with their masks as they are inside the box, at another size."""
         bottom, right = (at + side for at, side in zip(self.at, self.raster.shape, strict=True))
@@ -190,8 +196,7 @@ class Repainting:
 
     def _shares(self, part: images.Part) -> list[Float[np.ndarray, "h w"] | None]:
         """Return the share of each painted region at every pixel of a part."""
-        planes = [None if mask is None else self._photo.mask(mask, part) for mask in self._masks]
-        found = divided(planes)
+        found = self._photo.shares(self._masks, part)
         return [found[number] for number in self._painted]
 
     def _with_shares(self, tile: Tile) -> list[Part]:
@@ -273,7 +278,8 @@ class Repainting:
         `painting` is told after each tile how many of how many are painted.
         """
         kind = np.dtype(np.float32 if self.count == 1 else np.uint16)
-        broad, done, given = Broad(self._base.image, self.shape), 0, 0
+        close = max(self._base.image.shape) > self._settings.look
+        broad, done, given = Broad(self._base.image, self.shape, close=close), 0, 0
         waiting: deque[np.ndarray] = deque()
         for row in self._tiles:
             height = row[0][0].core.stop - row[0][0].core.start
@@ -321,13 +327,13 @@ class Repainting:
         parts = self.parts(part)
         covered = spread(parts, lambda part: 1.0)
         image = broad.part(wide, image, part, covered[0] if isinstance(covered, np.ndarray) else covered)
-        return self._colored(image, part, parts)
+        return self.colored(image, part, parts)
 
     def recolored_rows(self) -> Iterator[Rgb]:
         """Give the photo with colours alone changed, from top to bottom, some rows at a time."""
         for rows in self._photo.raster.slabs():
             part = rows, slice(0, self._width)
-            yield self._colored(self._photo.rgb(part), part, self.parts(part))
+            yield self.colored(self._photo.rgb(part), part, self.parts(part))
 
     def graded_rows(self) -> Iterator[Rgb]:
         """Give the photo in the light and colours of the small painting (`wctstyle.photoreal`), from top to bottom."""
@@ -344,9 +350,10 @@ class Repainting:
             for own, local, planes in zip(parts, maps, wide, strict=True):
                 share = 1 if own.share is None else own.share[0]
                 image = image + share * (local.rows(photo, rows, self._height, planes) - photo)
-            yield self._colored(image, part, parts)
+            yield self.colored(image, part, parts)
 
-    def _colored(self, image: Rgb, part: images.Part, parts: Sequence[Part]) -> Rgb:
+    def colored(self, image: Rgb, part: images.Part, parts: Sequence[Part]) -> Rgb:
+        """Give a part of the picture the colours of its regions."""
         settings = self._settings
         if any(own.dials.photo_share(settings) or own.dials.colors_in(settings) == "only" for own in parts):
             image = colored(image, self._photo.rgb(part), parts, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,7 +43,8 @@ class Styled:
 
     styles: as `colors` of the settings has them: grey for photo, in the colours of the region's own part of the photo
     for match; their masks are how much each pixel counts. mask: 0..1 at the content's size, None for the whole picture.
-    counted: the same times the content's opacity. area: as a share of what is visible.
+    counted: the same times the content's opacity. area: as a share of what is visible. targets: what its statistics are
+    to become (`objective.style_targets`), where that is known without its styles.
     """
 
     styles: tuple[Style, ...]
@@ -52,6 +53,7 @@ class Styled:
     counted: Float[np.ndarray, "h w"] | None
     area: np.float32
     dials: Dials = Dials()
+    targets: Mapping[str, Mapping[str, Any]] | None = None
 
     @property
     def strength(self) -> float:

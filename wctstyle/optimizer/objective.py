@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wctstyle.moments import Moments, measure
+from wctstyle.moments import Affine, Moments, measure
 from wctstyle.optimizer.network import Network, Parameters, features, valid_side
 from wctstyle.optimizer.settings import OptimizeSettings, level_of
 from wctstyle.optimizer.terms import (
@@ -24,7 +24,7 @@ from wctstyle.optimizer.terms import (
     VariationTerm,
 )
 from wctstyle.settings import BlendKind
-from wctstyle.transforms import blend, sqrtm
+from wctstyle.transforms import affine, blend, sqrtm
 from wctstyle.types import Image
 
 RANGE_WEIGHT = 20.0
@@ -117,23 +117,71 @@ def style_targets(
     The target then lies between the photo's statistics and the style's. So `strength` goes from the photo itself (0:
     it already matches its target) to the full style (1), whatever the weights.
     """
+    parts, weights = _in_blend(styles, shares, own, settings, strength)
+    return _blended_targets(parts, weights, statistic=settings.statistic, kind=settings.blend)
+
+
+def _in_blend(
+    styles: Sequence[Mapping[str, Moments]],
+    shares: Float[np.ndarray, " n"],
+    own: Mapping[str, Moments],
+    settings: OptimizeSettings,
+    strength: float,
+) -> tuple[dict[str, list[Moments]], Float[np.ndarray, " m"]]:
+    """Return by layer the moments that are blended, and their weights."""
     parts, weights = list(styles), np.asarray(shares, np.float32)
     if strength < 1:
         parts, weights = [own, *parts], np.concatenate([[1 - strength], strength * weights]).astype(np.float32)
     chosen = [(part, weight) for part, weight in zip(parts, weights, strict=True) if weight > 0]
     by_layer = {layer: [part[layer] for part, _ in chosen] for layer in style_layers(settings)}
-    return _blended_targets(
-        by_layer, np.array([w for _, w in chosen]), statistic=settings.statistic, kind=settings.blend
-    )
+    return by_layer, np.array([w for _, w in chosen])
+
+
+def moves_to_target(
+    whole: Mapping[str, Moments],
+    styles: Sequence[Mapping[str, Moments]],
+    shares: Float[np.ndarray, " n"],
+    own: Mapping[str, Moments],
+    settings: OptimizeSettings,
+    *,
+    strength: float,
+) -> dict[str, Affine]:
+    """Return for each layer the map that takes features with the moments `whole` to those of `style_targets`."""
+    parts, weights = _in_blend(styles, shares, own, settings, strength)
+    return _moves(dict(whole), parts, weights, kind=settings.blend)
+
+
+def _blended(some: Sequence[Moments], shares: Float[Array, " n"], kind: BlendKind) -> Moments:
+    return some[0] if len(some) == 1 else blend(some, shares, kind=kind)
 
 
 @partial(jax.jit, static_argnames=("statistic", "kind"))  # one program: op by op it takes a second to compile
 def _blended_targets(
     parts: dict[str, list[Moments]], shares: Float[Array, " n"], *, statistic: str, kind: BlendKind
 ) -> dict[str, dict[str, Array]]:
+    return {layer: _target(_blended(some, shares, kind), statistic) for layer, some in parts.items()}
+
+
+@partial(jax.jit, static_argnames="kind")
+def _moves(
+    whole: dict[str, Moments], parts: dict[str, list[Moments]], shares: Float[Array, " n"], *, kind: BlendKind
+) -> dict[str, Affine]:
+    return {layer: affine(whole[layer], _blended(some, shares, kind)) for layer, some in parts.items()}
+
+
+@partial(jax.jit, static_argnames="statistic")
+def moved_targets(own: dict[str, Moments], moves: dict[str, Affine], *, statistic: str) -> dict[str, dict[str, Array]]:
+    """Return the targets of a part of a picture: its own moments, moved as those of the whole picture are."""
     return {
-        layer: _target(some[0] if len(some) == 1 else blend(some, shares, kind=kind), statistic)
-        for layer, some in parts.items()
+        layer: _target(
+            Moments(
+                moments.count,
+                moves[layer].matrix @ moments.mean + moves[layer].bias,
+                moves[layer].matrix @ moments.covariance @ moves[layer].matrix.T,
+            ),
+            statistic,
+        )
+        for layer, moments in own.items()
     }
 
 

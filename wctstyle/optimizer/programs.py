@@ -134,10 +134,12 @@ class Programs:
 
         goals = []
         for part in job.regions:
-            styles = [self.measured(fitted(style.picture), layers, job.network, style.mask) for style in part.styles]
-            strength = settings.strength * part.strength
-            own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
-            targets = style_targets(styles, part.shares, own, settings, strength=strength)
+            targets = part.targets
+            if targets is None:
+                styles = [self.measured(fitted(own.picture), layers, job.network, own.mask) for own in part.styles]
+                strength = settings.strength * part.strength
+                own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
+                targets = style_targets(styles, part.shares, own, settings, strength=strength)
             masks = None if part.counted is None else self._at(content).masks(part.counted, size=size, layers=layers)
             goals.append(Goal(targets, masks, part.area))
         kept = self.kept(content, job.emphasis, job.opacity, content_layers(settings), job.network)

@@ -95,7 +95,7 @@ class Optimizer:
         if tensors is None:
             tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
-        self._programs = Programs(MODELS[model], tensors)
+        self.programs = Programs(MODELS[model], tensors)
         self._probes: Recent[tuple[float, float]] = Recent(16)
 
     # ------------------------------------------------------------------------------------------------ what is asked
@@ -148,11 +148,15 @@ class Optimizer:
             if "init" in found:
                 about.setdefault("init", found["init"])
             kept = Path(resume), leaves, found
-        return _Run(self._programs, job, checkpoint, about, every, kept).iterates()
+        return _Run(self.programs, job, checkpoint, about, every, kept).iterates()
+
+    def descend(self, job: Job) -> Iterator[Iterate]:
+        """Optimise what is checked already."""
+        return _Run(self.programs, job, None, {}, None, None).iterates()
 
     def forget(self) -> None:
         """Drop what is compiled and measured; it is made again when it is needed."""
-        self._programs.forget()
+        self.programs.forget()
 
     def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
         """Return the seconds a run will take, from one of a few steps on a small picture, made once on this machine.
@@ -196,10 +200,9 @@ class Optimizer:
             ConfigError: the regions are bad, or none covers anything.
             ImageError: the size does not fit into memory; names one that does, as far as it can be told.
         """
-        settings = dataclasses.replace(settings, keep_faces=0.0)
         styles = [Region(None, pixels_of(content))] if styles is None else styles
-        job = Job.checked(content, styles, settings, None, resumed=True)
-        self._programs.steps(job, job.sizes[-1])
+        job = Job.checked(content, styles, dataclasses.replace(settings, keep_faces=0.0), None, resumed=True)
+        self.programs.steps(job, job.sizes[-1])
 
     @transferring
     def figures(
@@ -222,7 +225,7 @@ class Optimizer:
         layers = tuple(f"relu{level}_1" for level in LEVELS)
 
         def grams(picture: Rgb, mask: Any = None) -> list[Array]:
-            moments = self._programs.measured(picture, layers, Network(), mask)
+            moments = self.programs.measured(picture, layers, Network(), mask)
             return [moments[layer].gram()[None] for layer in layers]
 
         errors = []
@@ -237,7 +240,7 @@ class Optimizer:
             )
         by_level = np.average(errors, axis=0, weights=[region.area for region in job.regions])
         made, own = (
-            self._programs.kept(picture, job.faces, job.opacity, ("relu4_2",), Network())["relu4_2"]
+            self.programs.kept(picture, job.faces, job.opacity, ("relu4_2",), Network())["relu4_2"]
             for picture in (job.init, job.content)
         )
         seen = job.init if job.opacity is None else job.content + job.opacity[..., None] * (job.init - job.content)
@@ -250,7 +253,7 @@ class Optimizer:
 
     def _about(self, job: Job) -> dict[str, Any]:
         """Return what a kept state of this run belongs to."""
-        weights = states.fingerprint(*jax.tree.leaves(self._programs.params))
+        weights = states.fingerprint(*jax.tree.leaves(self.programs.params))
         return {"version": __version__, "model": self.model, "weights": weights, **job.about()}
 
 
