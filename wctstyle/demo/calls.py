@@ -42,6 +42,7 @@ WORDS: dict[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
     str: ("a text", "texts"),
+    bool: ("true or false", "booleans"),
     dict: ("an uploaded file", "uploaded files"),
     Picture: ("an uploaded file or sample:NAME", "uploaded files or sample:NAME"),
     dict | None: ("an uploaded file or null", "uploaded files or null"),

@@ -97,8 +97,8 @@ class TextureSettings:
         if any(side % step for side in self.shape):
             near = " x ".join(str(max(step, round(side / step) * step)) for side in (self.width, self.height))
             raise ConfigError(
-                f"size is {self.width} x {self.height}; a tileable texture has sides that are multiples of {step} (with "
-                f"style_size={self.style_size}): give {near}, and scale that"
+                f"size is {self.width} x {self.height}; the sides of a tileable texture are multiples of {step} with "
+                f"style_size={self.style_size}; give {near}"
             )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle.errors import ConfigError
-from wctstyle.regions import Region, regions_of, shares, weighted_styles
+from wctstyle.regions import FACE, Region, fitted, named_regions, regions_of, shares, softened, weighted_styles
 from wctstyle.textures.settings import Gradient, TextureSettings
 
 PLANE_SIDE = 1024
@@ -40,6 +40,22 @@ def stops(kind: Gradient, count: int, shape: tuple[int, int]) -> list[Plane]:
     place = ramp(kind, *shape) * (count - 1)
     near = [np.clip(1 - np.abs(place - stop), 0, 1) for stop in range(count)]
     return [(share**2 * (3 - 2 * share)).astype(np.float32) for share in near]
+
+
+def named_parts(
+    styles: Sequence[tuple[Any, float, str]], masks: Mapping[str, Any], settings: TextureSettings, feather: float
+) -> list[Region]:
+    """Group styles, given as (style, weight, region name; "" is the rest), by the masks of the names, softened.
+
+    Raises:
+        ConfigError: a style is for faces, which no texture has.
+        ImageError: a mask of the wrong shape, type or range.
+    """
+    if any(name == FACE and FACE not in masks for *_, name in styles):
+        raise ConfigError(f"a style is for @{FACE}, and a texture has no faces; give the style another region")
+    sides = _plane_sides(settings.shape)
+    planes = {name: softened(fitted(mask, *sides), feather * max(sides)) for name, mask in masks.items()}
+    return named_regions(styles, planes, lambda: None)
 
 
 def parts_of(styles: Any, settings: TextureSettings) -> list[Region]:
