@@ -102,7 +102,7 @@ class Programs:
         self, picture: Rgb, layers: tuple[str, ...], network: Network, mask: Float[np.ndarray, "h w"] | None = None
     ) -> dict[str, Moments]:
         """Measure a picture at some layers and cache its moments. A mask may have any size."""
-        key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling
+        key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling, network.border
 
         def make() -> dict[str, Moments]:
             return self._at(picture).moments(self.params, picture[None], mask, layers=layers, network=network)
@@ -134,7 +134,9 @@ class Programs:
 
         goals = []
         for part in job.regions:
-            styles = [self.measured(fitted(style.picture), layers, job.network, style.mask) for style in part.styles]
+            styles = [
+                self.measured(fitted(style.picture), layers, job.style_network, style.mask) for style in part.styles
+            ]
             strength = settings.strength * part.strength
             own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
             targets = style_targets(styles, part.shares, own, settings, strength=strength)

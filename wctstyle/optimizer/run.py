@@ -28,7 +28,7 @@ from wctstyle.optimizer import descent
 from wctstyle.optimizer.job import Job, Rgb
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.programs import Programs, dials_of
-from wctstyle.optimizer.settings import OptimizeSettings, share_out
+from wctstyle.optimizer.settings import Border, OptimizeSettings, share_out
 from wctstyle.optimizer.terms import Objective, report, weighing
 from wctstyle.recent import Recent
 from wctstyle.regions import Region
@@ -112,6 +112,7 @@ class Optimizer:
         checkpoint: Path | None = None,
         resume: Path | None = None,
         every: int | None = None,
+        border: Border = "zero",
     ) -> Iterator[Iterate]:
         """Optimise a picture; yields every second or two, the last iterate with `done`.
 
@@ -126,6 +127,7 @@ class Optimizer:
                 or interrupted.
             resume: such a file; goes on from there, to the same result as if the run had not been stopped.
             every: yield at each multiple of so many steps as well.
+            border: of the network; wrap makes a picture that repeats, whose sides are multiples of 16 at each scale.
 
         Raises:
             ConfigError: no styles or a bad weight, `every` below 1, no `init` where one is needed, or a `resume` that
@@ -138,10 +140,8 @@ class Optimizer:
         """
         if every is not None:
             every = checked_whole("every", every, 1, what="number of steps")
-        job = Job.checked(content, styles, settings, init, faces, resumed=resume is not None)
-        about = {}
-        if checkpoint is not None or resume is not None:
-            about = self._about(job)
+        job = Job.checked(content, styles, settings, init, faces, resumed=resume is not None, border=border)
+        about = {} if checkpoint is None and resume is None else self._about(job)
         kept = None
         if resume is not None:
             leaves, found = states.read(Path(resume))
