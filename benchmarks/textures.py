@@ -38,14 +38,14 @@ def style_error(judge: Judge, texture: Rgb, style: Rgb) -> float:
     return float(feature_metrics.gram_errors(*grams).mean())
 
 
-def seam(texture: Rgb) -> tuple[float, float]:
-    """Return the mean step across the borders of a repeated texture, and that between neighbours inside it.
+def seam(texture: Rgb) -> tuple[float, float, float]:
+    """Return the mean step across the borders of a repeated texture, and mean and largest of its lines inside.
 
-    In units of the range; both directions together.
+    In units of the range; the mean of both directions.
     """
     across = [np.abs(texture.take(0, axis) - texture.take(-1, axis)).mean() for axis in (0, 1)]
-    inside = [np.abs(np.diff(texture, axis=axis)).mean() for axis in (0, 1)]
-    return float(np.mean(across)), float(np.mean(inside))
+    lines = [np.abs(np.diff(texture, axis=axis)).mean((1 - axis, 2)) for axis in (0, 1)]
+    return float(np.mean(across)), float(np.mean([own.mean() for own in lines])), float(np.mean(np.max(lines, axis=1)))
 
 
 def gatys(judge: Judge, style: Rgb, shape: tuple[int, int], steps: int, seed: int) -> Rgb:
@@ -101,9 +101,9 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
             began = time.process_time()
             texture = made()
             seconds = time.process_time() - began
-            across, inside = seam(texture)
+            across, inside, largest = seam(texture)
             row = {"style": Path(source).stem, "way": way, "error": style_error(judge, texture, style)}
-            rows.append({**row, "across": across, "inside": inside, "seconds": seconds})
+            rows.append({**row, "across": across, "inside": inside, "largest": largest, "seconds": seconds})
             report.say(f"{row['style']} {way}: {row['error']:.3f}, seam {across:.4f} of {inside:.4f}, {seconds:.0f} s")
             if args.save is not None:
                 images.save(args.save / f"{row['style']}-{way}.png", texture)
@@ -113,10 +113,10 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Write the figures by style and way."""
     return report.table(
-        ["style", "way", "Gram error", "step across borders", "step inside", "CPU seconds"],
+        ["style", "way", "Gram error", "step across borders", "step inside", "largest line inside", "CPU seconds"],
         [
             [row["style"], row["way"], f"{row['error']:.3f}", f"{row['across']:.4f}", f"{row['inside']:.4f}",
-             f"{row['seconds']:.0f}"]
+             f"{row['largest']:.4f}", f"{row['seconds']:.0f}"]
             for row in rows
         ],
     )  # fmt: skip

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wctstyle.demo.actions import Service
 from wctstyle.demo.backend import part_of
 from wctstyle.demo.composition import Composition
@@ -24,8 +22,8 @@ from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError
-from wctstyle.settings import MAX_SIDE
-from wctstyle.textures.making import painted_rows
+from wctstyle.settings import MAX_SIDE, optimizer_model
+from wctstyle.textures.making import stages
 from wctstyle.textures.recipe import TextureRecipe
 from wctstyle.textures.settings import TextureSettings
 
@@ -73,19 +71,21 @@ def make(
     styles = [(style, source.weight) for style, source in zip(_pictures(session, composition, recipe), recipe.styles,
                                                               strict=True)]  # fmt: skip
     stylizer = service.backend.stylizer(recipe.model)
-    rows = []
-    for band in painted_rows(stylizer, styles, settings):
-        rows.append(band)
+    image = None
+    for stage in stages(stylizer, styles, settings, lambda: service.backend.optimizer(optimizer_model(recipe.model))):
+        image = stage.image
         if stop.is_set() or session.closed.is_set():
-            return
-        done = sum(map(len, rows))
-        yield Progress(done, settings.height, f"Painted {done} of {settings.height} rows")
+            break
+        if stage.step < stage.steps:
+            left = f", about {duration(stage.seconds_left)} left" if stage.step else ""
+            yield Progress(stage.step, stage.steps, f"Step {stage.step} of {stage.steps}{left}", image)
         service.backend.priority.give_way(GIVE_WAY_SECONDS)
-    image = np.concatenate(rows)
+    if image is None or stop.is_set() or session.closed.is_set():
+        return
     path = Path(tempfile.mkdtemp(dir=folder)) / f"texture-{settings.seed}.png"
     file = write(path, image, None, quality=100, recipe=recipe)
     text = f"Done: {settings.width} × {settings.height} pixels in {duration(time.monotonic() - began)}."
-    yield Progress(settings.height, settings.height, text, image, file, settings.tileable)
+    yield Progress(1, 1, text, image, file, settings.tileable)
 
 
 def _pictures(session: Session, composition: Composition, recipe: TextureRecipe) -> Iterator[Any]:
