@@ -224,14 +224,17 @@ def test_the_page_makes_a_texture_of_its_blend(service, session, stylizer, tmp_p
     composition = Composition(styles=(("sample:marbling", 0.7), ("sample:peacock", 0.0)), model="slim")
     settings = TextureSettings(width=64, height=64, style_size=128, tileable=True, optimize=2)
 
+    told = []
+
     def made(stop):
         recipe = textures.recipe_of(service, session, composition, settings)
-        return list(textures.make(service, session, composition, recipe, tmp_path, stop))
+        return list(textures.make(service, session, composition, recipe, tmp_path, stop, told.append))
 
     found = made(threading.Event())
     file = found[-1].file
     assert file is not None
     assert found[-1].repeated
+    assert [(now.step, now.steps) for now in told] == [(1, 1)]
     assert [progress.step for progress in found[:-1]] == sorted({progress.step for progress in found[:-1]})
     recipe = TextureRecipe.from_json(images.read_recipe(file))
     assert recipe.styles == (StyleSource("sample:marbling", samples.picture("marbling").content_hash, 0.7),)

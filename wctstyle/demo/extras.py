@@ -51,12 +51,14 @@ class Progress:
 class ExtraPanel(RunPanel):
     """A panel of the tab Extras: an accordion with a sentence, controls, two buttons and the result.
 
-    title, sentence, button: what it says. Its elements have ids that begin with "wct-" and its kind.
+    title, sentence, button: what it says. opened: whether it is open at first. Its elements have ids that begin with
+    "wct-" and its kind.
     """
 
     title: ClassVar[str]
     sentence: ClassVar[str]
     button: ClassVar[str]
+    opened: ClassVar[bool] = False
 
     def __init__(self, page: Layout, export_folder: Path) -> None:
         super().__init__(page)
@@ -69,7 +71,7 @@ class ExtraPanel(RunPanel):
     def connect(self, opened: Any) -> None:
         """Build the panel into its tab, and connect it."""
         page, id = self.page, f"wct-{self.kind}"
-        with page.extras, gr.Accordion(self.title, open=True, elem_id=f"{id}-panel"):
+        with page.extras, gr.Accordion(self.title, open=self.opened, elem_id=f"{id}-panel"):
             gr.Markdown(self.sentence)
             own = self.build()
             with gr.Row():

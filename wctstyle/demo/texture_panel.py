@@ -28,6 +28,7 @@ class TexturePanel(ExtraPanel):
     title = "Texture"
     sentence = "Makes a new texture from the styles and weights of this blend, without the photo. Regions are left out."
     button = "Make a texture"
+    opened = True
 
     def build(self) -> list[Any]:
         """Make the controls."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError
+from wctstyle.optimizer import Optimizer
 from wctstyle.settings import MAX_SIDE, optimizer_model
 from wctstyle.textures.making import stages
 from wctstyle.textures.recipe import TextureRecipe
@@ -60,8 +61,11 @@ def make(
     recipe: TextureRecipe,
     folder: Path,
     stop: threading.Event,
+    tell: Callable[[Progress], None] = lambda now: None,
 ) -> Iterator[Progress]:
     """Make a texture; yields how far it is, and the file in a new folder at the end. Nothing is kept of a stopped one.
+
+    Tells of every tile that is painted.
 
     Raises:
         ConfigError: a picture or mask is not kept any more.
@@ -71,8 +75,16 @@ def make(
     styles = [(style, source.weight) for style, source in zip(_pictures(session, composition, recipe), recipe.styles,
                                                               strict=True)]  # fmt: skip
     stylizer = service.backend.stylizer(recipe.model)
+
+    def painting(tile: int, tiles: int) -> None:
+        tell(Progress(tile, tiles, f"Painted {tile} of {tiles} tiles"))
+        service.backend.priority.give_way(GIVE_WAY_SECONDS)
+
+    def optimizer() -> Optimizer:
+        return service.backend.optimizer(optimizer_model(recipe.model))
+
     image = None
-    for stage in stages(stylizer, styles, settings, lambda: service.backend.optimizer(optimizer_model(recipe.model))):
+    for stage in stages(stylizer, styles, settings, optimizer, painting=painting):
         image = stage.image
         if stop.is_set() or session.closed.is_set():
             break
@@ -106,5 +118,6 @@ def submit(
         ConfigError: as `recipe_of`, or too many are waiting.
     """
     recipe = recipe_of(service, session, composition, settings)
-    work = partial(make, service, session, composition, recipe, folder)
-    return service.queue.submit(Run(session, work=work, kind="texture"), most=service.limits.queue_size)
+    make_it = partial(make, service, session, composition, recipe, folder)
+    run = Run(session, work=lambda stop: make_it(stop, lambda now: run.tell(progress=now)), kind="texture")
+    return service.queue.submit(run, most=service.limits.queue_size)
