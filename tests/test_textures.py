@@ -1,6 +1,8 @@
 """New textures: windows of one plane that agree, borders that meet, seeds, transitions, the optimiser, and recipes."""
 
 import dataclasses
+import os
+import signal
 import threading
 from dataclasses import replace
 
@@ -95,6 +97,21 @@ def test_a_gradient_and_a_mask_lead_from_one_texture_to_the_other(stylizer, styl
     masked = make(stylizer, regions, plain)
     assert np.abs(masked[:, :64] - left[:, :64]).max() < LEVEL
     assert np.abs(masked[:, -64:] - right[:, -64:]).max() < LEVEL
+
+
+def test_ctrl_c_leaves_no_file(stylizer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wctstyle.stylizer.Stylizer", lambda model: stylizer)
+
+    def rows(self, painting):
+        os.kill(os.getpid(), signal.SIGINT)
+        painting(1, 4)
+        yield np.zeros((64, 64, 3), np.float32)
+
+    monkeypatch.setattr(Plane, "rows", rows)
+    stopped = CliRunner().invoke(cli.app, ["texture", "sample:marbling", "--size", "64", "--style-size", "128"])
+    assert (stopped.exit_code, list(tmp_path.iterdir())) == (130, [])
+    assert "Nothing was written" in stopped.output
 
 
 @pytest.mark.parametrize(

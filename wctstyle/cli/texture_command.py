@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 
 from wctstyle import images
 from wctstyle.cli import options
-from wctstyle.cli.console import Verbose, clean_exit, progress_bar, tell, waiting
+from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, tell, waiting
 from wctstyle.cli.options import from_options, option_names, size_option, style_option
 from wctstyle.cli.outputs import is_sink, plan_outputs, result_stem
 from wctstyle.cli.specs import Named, parse_masks, parse_style_masks, parse_styles
@@ -180,11 +180,17 @@ def _made(regions: Sequence[Any], settings: TextureSettings, model: str) -> Iter
 
         stylizer = Stylizer(model)
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with progress_bar(*columns) as progress:
+    stop = Stop("this step")  # an interrupt may be lost in a callback of JAX
+    with progress_bar(*columns) as progress, stop.listening():
         task = progress.add_task("measuring the styles", total=None)
+
+        def check() -> None:
+            if stop.wanted:
+                raise KeyboardInterrupt("Stopped. Nothing was written.")
 
         def painting(tile: int, tiles: int) -> None:
             progress.update(task, completed=tile, total=tiles, description="tiles painted")
+            check()
 
         if not settings.optimize:
             yield from making.painted_rows(stylizer, regions, settings, painting=painting)
@@ -193,6 +199,7 @@ def _made(regions: Sequence[Any], settings: TextureSettings, model: str) -> Iter
         made = making.stages(stylizer, regions, settings, lambda: Optimizer(optimizer_model(model)), painting=painting)
         for stage in made:
             image = stage.image
+            check()
             left = f"steps, {stage.seconds_left:.0f} s left" if stage.step else "compiling"
             progress.update(task, completed=stage.step, total=stage.steps, description=left)
         assert image is not None
