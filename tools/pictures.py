@@ -9,6 +9,7 @@ import argparse
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -207,6 +208,32 @@ def style_masks(easel: Easel) -> Rgb:
     return grid([[content, grey(sky), painting, grey(part), *painted]])
 
 
+def texture(easel: Easel) -> Rgb:
+    """Two styles with a tileable texture of each, painted and optimised; a blend, and a transition."""
+    from wctstyle.textures.making import make
+    from wctstyle.textures.settings import TextureSettings
+
+    pair = [fit_style(samples.picture(name), 2 * CELL).rgb for name in ("marbling", "stained-glass")]
+    side = CELL // 32 * 32
+    small = TextureSettings(width=side, height=side, style_size=side, tileable=True)
+
+    def tiled(styles: Any, **settings: Any) -> Rgb:
+        made = make(easel.stylizer, styles, replace(small, **settings))
+        return images.resize_planes(np.tile(made, (2, 2, 1)), height=CELL, width=CELL)
+
+    def row(styles: Any, **settings: Any) -> Rgb:
+        wide = TextureSettings(width=2 * CELL + GAP, height=CELL, style_size=side, **settings)
+        return make(easel.stylizer, styles, wide)
+
+    rows = [
+        [item for own in pair for item in (square(own), tiled(own))],
+        [item for own in pair for item in (None, tiled(own, optimize=60))],
+    ]
+    last = np.concatenate([row(pair), np.ones((CELL, GAP, 3), np.float32), row(pair, gradient="horizontal")], axis=1)
+    above = grid(rows)
+    return np.concatenate([above, np.ones((GAP, above.shape[1], 3), np.float32), last[:, : above.shape[1]]])
+
+
 def grey(mask: Float[np.ndarray, "h w"]) -> Rgb:
     """Show a mask as a picture."""
     return np.repeat(mask[..., None], 3, axis=2)
@@ -233,6 +260,7 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "ready": ready,
     "scribble": scribble,
     "style-masks": style_masks,
+    "texture": texture,
 }
 
 

@@ -23,12 +23,14 @@ from wctstyle.cli.mask_command import mask
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.stylize_command import stylize
 from wctstyle.cli.suggest_command import suggest
+from wctstyle.cli.texture_command import texture
 from wctstyle.cli.train_command import train
 from wctstyle.cli.video_command import video
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import opened
 from wctstyle.recipe import Recipe
+from wctstyle.textures.recipe import KEY, TextureRecipe
 from wctstyle.video.recipe import VideoRecipe, read_recipe
 
 app = typer.Typer(
@@ -56,6 +58,7 @@ def _root(
 
 app.command()(stylize)  # first, as the help lists them in this order
 app.command()(video)
+app.command()(texture)
 
 
 @app.command()
@@ -79,6 +82,10 @@ def recipe(
         if as_python:
             raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
         typer.echo(VideoRecipe.from_json(found, source=file).command())
+        return
+    if KEY in found:
+        made = TextureRecipe.from_json(found, source=file)
+        typer.echo(made.program() if as_python else made.command(), nl=not as_python)
         return
     read = Recipe.from_json(found, source=file)
     typer.echo(read.program() if as_python else read.command(), nl=not as_python)

@@ -43,6 +43,7 @@ from wctstyle.looks import Look
 from wctstyle.recipe import Optimisation, Recipe
 from wctstyle.regions import REST, mask_of
 from wctstyle.sources import Source, StyleSource
+from wctstyle.textures.recipe import KEY
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -220,6 +221,7 @@ def add_upload(
     try:
         data = take_upload(path, folder, service.limits)
         recipe = looks.parsed(data)
+        recipe = None if recipe and KEY in recipe else recipe  # a texture is a picture like any other
         if recipe is not None:
             return restore_recipe(service, session, recipe, shown=shown)
         picture = decode(data, service.limits)

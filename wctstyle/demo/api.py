@@ -5,7 +5,6 @@ Gradio reads the annotations of these functions as they stand, so they are not p
 
 import inspect
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from wctstyle.demo.calling import Taker
 from wctstyle.demo.calls import Check, Picture, RegionPart, typed
 from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT
 from wctstyle.demo.downloads import FORMATS, write
+from wctstyle.demo.extra_calls import FOLLOWERS, ExtraEndpoints, file_of, follow
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.masking import ready_made, scribbled
 from wctstyle.demo.optimising import submit
@@ -34,14 +34,9 @@ from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_STROKE_SCALE, Settings, checked_number
+from wctstyle.textures.recipe import KEY, TextureRecipe
 from wctstyle.video.clips import Cut
 from wctstyle.video.extras import missing
-
-FOLLOW_SECONDS = 0.1
-"""How often a call looks for news of its run."""
-
-FOLLOWERS = 16
-"""Calls that may wait for their run at a time: each takes a thread."""
 
 FormatName = Literal["PNG", "JPEG", "WebP"]
 KindName = Literal[tuple(masks.READY)]  # pyright: ignore[reportInvalidTypeForm]
@@ -116,6 +111,7 @@ class Endpoints:
         api(calls["video"], api_name="video", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         calls["live"] = typed(self.live, [PARTS[0], *dials()], DIALS)
         api(calls["live"], api_name="live", concurrency_id="follow", concurrency_limit=FOLLOWERS)
+        calls |= ExtraEndpoints(self.service, self.take, self.export_folder).connect()
         return {name: call.check for name, call in calls.items()}  # pyright: ignore[reportFunctionMemberAccess]
 
     # ------------------------------------------------------------------------------------------------ the endpoints
@@ -183,7 +179,7 @@ class Endpoints:
         try:
             composition = friendly(self.take.composition)(session, content, styles, weights, **dials)
             run = friendly(submit)(self.service, session, composition, steps, method, start)
-            for now in _follow(run):
+            for now in follow(run):
                 progress((now.step, now.steps), desc=now.text)
                 report = {
                     "step": now.step,
@@ -221,10 +217,10 @@ class Endpoints:
         session, progress = self._session(), gr.Progress()
         try:
             run = friendly(self._video)(session, file, styles, weights, calm, steps, start=start, end=end, **dials)
-            for now in _follow(run):
+            for now in follow(run):
                 progress((now.step, now.steps or None), desc=now.text)
                 report = {"frame": now.step, "frames": now.steps, "fps": round(now.fps, 3), "text": now.text}
-                yield report if now.file is None else {**report, "file": _named(now.file)}
+                yield report if now.file is None else {**report, "file": file_of(now.file)}
         finally:
             session.close()
 
@@ -330,7 +326,7 @@ class Endpoints:
             marks = decode(self.take.read(scribble or {}), self.service.limits)
             plane = scribbled(marks, photo)
         path = Path(tempfile.mkdtemp(dir=self.export_folder)) / "mask.png"
-        return _named(images.save(path, plane))
+        return file_of(images.save(path, plane))
 
     def suggest(self, content: Picture, styles: list[Picture] | None = None) -> list[dict]:
         """Order styles by how like a photo they are in colors and textures, whatever their contrast; nearest first.
@@ -354,6 +350,9 @@ class Endpoints:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
         data = self.take.read(picture)
         written = looks.parsed(data)
+        if written is not None and KEY in written:
+            texture = TextureRecipe.from_json(written)
+            return {"recipe": written, "command": texture.command(RESULT), "python": texture.program(RESULT)}
         if written is None:
             decode(data, self.service.limits)  # what is no picture is refused
             return {"recipe": None, "command": None, "python": None}
@@ -368,28 +367,9 @@ class Endpoints:
     def _file(self, picture: images.Picture, recipe: Recipe, format: str, quality: int) -> dict[str, Any]:
         folder = Path(tempfile.mkdtemp(dir=self.export_folder))
         path = write(folder / f"stylized.{FORMATS[format]}", picture.rgb, picture.alpha, quality=quality, recipe=recipe)
-        return _named(path)
-
-
-def _named(path: Path) -> dict[str, Any]:
-    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+        return file_of(path)
 
 
 def _report(picture: images.Picture, recipe: Recipe, *, seconds: float) -> dict[str, Any]:
     size = {"width": picture.width, "height": picture.height}
     return {"seconds": round(seconds, 4), **size, "recipe": recipe.to_json()}
-
-
-def _follow(run: Run) -> Iterator[Any]:
-    """Yield what a run makes, and raise what ended it."""
-    seen = None
-    while True:
-        ended, now = run.state == "ended", run.progress
-        if now is not None and now is not seen:
-            seen = now
-            yield now
-        if ended:
-            break
-        time.sleep(FOLLOW_SECONDS)
-    if run.error:
-        raise gr.Error(run.error, title="That did not work", print_exception=False)

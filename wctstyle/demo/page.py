@@ -23,9 +23,13 @@ from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
 from wctstyle.demo.sessions import upload_id
+from wctstyle.demo.texture_panel import TexturePanel
 from wctstyle.demo.theme import asset
 from wctstyle.demo.video_panel import VideoPanel
 from wctstyle.errors import WctStyleError
+
+EXTRAS = (TexturePanel,)
+"""The panels of the tab Extras, in their order."""
 
 LIVE_JOBS = 2
 """Pictures rendered at the same time; more would only share the same cores."""
@@ -106,6 +110,8 @@ class Page(Layout):
         OptimisePanel(self).connect(opened)
         if not self.lacking:
             VideoPanel(self, self.upload_folder, self.export_folder).connect(opened)
+        for extra in EXTRAS:
+            extra(self, self.export_folder).connect(opened)
         ResultsPanel(self, self.export_folder).connect(picked)
 
     # Each handler is one action of `actions` for the session of the page that asked.

@@ -12,12 +12,13 @@ from jaxtyping import Float
 
 from wctstyle import color, images
 from wctstyle.cutout import Cutout, cut_out, pixels_of
+from wctstyle.encoder import SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
 from wctstyle.optimizer.checkpoint import fingerprint
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.objective import content_layers, style_layers
-from wctstyle.optimizer.settings import FACE_WEIGHT, GIVEN, LEAST_SIDE, OptimizeSettings, share_out
+from wctstyle.optimizer.settings import FACE_WEIGHT, GIVEN, LEAST_SIDE, Border, OptimizeSettings, share_out
 from wctstyle.regions import (
     Dials,
     Style,
@@ -123,6 +124,7 @@ class Job:
     counts: list[int]
     cutout: Cutout | None = None
     carried: Carried | None = None
+    border: Border = "zero"
 
     @property
     def opacity(self) -> Float[np.ndarray, "h w"] | None:
@@ -174,7 +176,12 @@ class Job:
     @property
     def network(self) -> Network:
         """Configuration of the network."""
-        return Network(self.settings.pooling)
+        return Network(self.settings.pooling, border=self.border)
+
+    @property
+    def style_network(self) -> Network:
+        """The same for style pictures, which do not repeat."""
+        return self.network._replace(border="reflect" if self.border == "wrap" else self.border)
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -194,6 +201,7 @@ class Job:
         carried: Carried | None = None,
         *,
         resumed: bool,
+        border: Border = "zero",
     ) -> Job:
         """Check the input, and detect faces if they are needed and not given.
 
@@ -201,7 +209,8 @@ class Job:
         belong to all of it and are cut as it is.
 
         Raises:
-            ConfigError: no styles, an invalid weight, or a missing `init`. A `resumed` run needs no `init`.
+            ConfigError: no styles, an invalid weight, a missing `init`, or a size that cannot wrap. A `resumed` run
+                needs no `init`.
             ImageError: a picture or mask of the wrong shape, type or range, or `faces` or `carried` of another size
                 than the content.
         """
@@ -235,8 +244,13 @@ class Job:
         elif faces is None:
             faces = face_map(rgb)
         faces = np.zeros(rgb.shape[:2], np.float32) if faces is None else faces
+        if border == "wrap" and any(side % SIZE_MULTIPLE for size in sizes for side in size):
+            raise ConfigError(
+                f"border is 'wrap' at sizes {sizes}, and all sides have to be multiples of {SIZE_MULTIPLE}; give "
+                "another size"
+            )
         counts = share_out(settings.steps, len(sizes))
-        return Job(rgb, regions, init, faces, settings, sizes, counts, cutout, carried)
+        return Job(rgb, regions, init, faces, settings, sizes, counts, cutout, carried, border)
 
     def pasted(self, image: Rgb) -> Rgb:
         """Put a result back into the canvas of a cut-out."""

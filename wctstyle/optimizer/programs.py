@@ -102,7 +102,7 @@ class Programs:
         self, picture: Rgb, layers: tuple[str, ...], network: Network, mask: Float[np.ndarray, "h w"] | None = None
     ) -> dict[str, Moments]:
         """Measure a picture at some layers and cache its moments. A mask may have any size."""
-        key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling
+        key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling, network.border
 
         def make() -> dict[str, Moments]:
             return self._at(picture).moments(self.params, picture[None], mask, layers=layers, network=network)
@@ -136,7 +136,9 @@ class Programs:
         for part in job.regions:
             targets = part.targets
             if targets is None:
-                styles = [self.measured(fitted(own.picture), layers, job.network, own.mask) for own in part.styles]
+                styles = [
+                    self.measured(fitted(own.picture), layers, job.style_network, own.mask) for own in part.styles
+                ]
                 strength = settings.strength * part.strength
                 own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
                 targets = style_targets(styles, part.shares, own, settings, strength=strength)

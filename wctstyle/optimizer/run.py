@@ -28,7 +28,7 @@ from wctstyle.optimizer import descent
 from wctstyle.optimizer.job import Carried, Job, Rgb
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.programs import Programs, dials_of
-from wctstyle.optimizer.settings import OptimizeSettings, share_out
+from wctstyle.optimizer.settings import Border, OptimizeSettings, share_out
 from wctstyle.optimizer.terms import Objective, report, weighing
 from wctstyle.recent import Recent
 from wctstyle.regions import Region
@@ -112,6 +112,7 @@ class Optimizer:
         checkpoint: Path | None = None,
         resume: Path | None = None,
         every: int | None = None,
+        border: Border = "zero",
     ) -> Iterator[Iterate]:
         """Optimise a picture; yields every second or two, the last iterate with `done`.
 
@@ -121,25 +122,22 @@ class Optimizer:
                 photo, each with such styles (`wctstyle.regions`). Outside of all regions the content alone counts.
             settings: see `OptimizeSettings`.
             init: the picture to start from, of the content's size; has to be given where the setting is fast or image.
-            faces: where the photo's faces are, 0..1; without, they are looked for (see `wctstyle.faces`).
-            carried: of a frame of a video, the last result carried along (`wctstyle.video.optimized`).
-            checkpoint: file that keeps the whole state: every half minute, at the end, and when the generator is closed
-                or interrupted.
+            faces: where the photo's faces are, 0..1; sought if not given. carried: `wctstyle.video.optimized`.
+            checkpoint: file of the whole state: each half minute, at the end, and when this is closed or interrupted.
             resume: such a file; goes on from there, to the same result as if the run had not been stopped.
             every: yield at each multiple of so many steps as well.
+            border: of the network; wrap makes a picture that repeats, whose sides are multiples of 16 at each scale.
 
         Raises:
             ConfigError: no styles or a bad weight, `every` below 1, no `init` where one is needed, or a `resume` that
                 belongs to another run.
-            ImageError: a picture of the wrong shape, type or range, `faces` of another size than the content, or a size
-                that does not fit into memory.
-            WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written as the generator is closed;
-                before, `Iterate.unsaved` tells it.
+            ImageError: a bad picture, `faces` of another size than the content, or a size too large for the memory.
+            WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written when this is closed.
             NonFiniteError: the loss is not finite.
         """
         if every is not None:
             every = checked_whole("every", every, 1, what="number of steps")
-        job = Job.checked(content, styles, settings, init, faces, carried, resumed=resume is not None)
+        job = Job.checked(content, styles, settings, init, faces, carried, resumed=resume is not None, border=border)
         about = {} if checkpoint is None and resume is None else self._about(job)
         kept = None
         if resume is not None:

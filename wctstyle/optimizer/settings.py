@@ -24,6 +24,7 @@ from wctstyle.settings import (
 OptimizerKind = Literal["lbfgs", "adam"]
 Statistic = Literal["gram", "moments"]
 Pooling = Literal["max", "avg"]
+Border = Literal["zero", "reflect", "wrap"]
 Start = Literal["fast", "image", "content", "noise", "style"]
 
 STAGE_CONVS = (2, 2, 4, 4, 1)
