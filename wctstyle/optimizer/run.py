@@ -122,7 +122,8 @@ class Optimizer:
                 photo, each with such styles (`wctstyle.regions`). Outside of all regions the content alone counts.
             settings: see `OptimizeSettings`.
             init: the picture to start from, of the content's size; has to be given where the setting is fast or image.
-            faces: where the photo's faces are, 0..1; sought if not given. carried: `wctstyle.video.optimized`.
+            faces: where the photo's faces are, 0..1; sought if not given.
+            carried: of a frame of a video, the last result carried along (`wctstyle.video.optimized`).
             checkpoint: file of the whole state: each half minute, at the end, and when this is closed or interrupted.
             resume: such a file; goes on from there, to the same result as if the run had not been stopped.
             every: yield at each multiple of so many steps as well.
@@ -159,9 +160,8 @@ class Optimizer:
     def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
         """Return the seconds a run will take, from one of a few steps on a small picture, made once on this machine.
 
-        That picture has one size whatever the content's, so that its program is compiled once. What compiling it took
-        is counted for each scale; where programs are kept on disk, a size that is new takes that much longer. Whether
-        the size fits into memory is found by `run`.
+        Compiling is counted for each scale; where programs are kept on disk, a size that is new takes that much
+        longer. Whether the size fits into memory is found by `run`.
         """
         height, width = int(content_shape[0]), int(content_shape[1])
         sizes = settings.scales(height, width)
