@@ -148,6 +148,50 @@ class RangeTerm(Term):
         return out_of_range(image)[0]
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class DreamTerm(Term):
+    """Raises activations: -log(1 + a / scale), so that a weight means the same at every layer.
+
+    a is the mean square of the `chosen` channels. With a `guide`, it is the mean over positions of the largest dot
+    product with any position of the guide. Differs from Mordvintsev et al. (2015), who ascend half the sum of squares,
+    or the sum of these dot products, without the logarithm: alone and with normalised steps both are the same.
+
+    chosen: 1 for each channel that counts, else 0. guide: features of the layer. scale: mean square of all channels in
+    the photo, or in the guide.
+    """
+
+    chosen: Any = None
+    guide: Any = None
+    scale: Any = 1.0
+
+    @property
+    def name(self) -> str:
+        """`dream_` and the layer."""
+        return f"dream_{self.layer}"
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Measure how strongly the chosen channels respond."""
+        x = found[self.layer]
+        x = x.reshape(-1, x.shape[-1]) * self.chosen
+        if self.guide is None:
+            raised = jnp.sum(x**2) / (len(x) * jnp.sum(self.chosen))
+        else:
+            raised = jnp.mean(jnp.sum(x * _best_of(self.guide * self.chosen, x), axis=1)) / jnp.sum(self.chosen)
+        return -jnp.log1p(raised / self.scale)
+
+
+BLOCK = 1024
+"""Positions that are compared with a guide at a time, which bounds the memory."""
+
+
+def _best_of(guide: Float[Array, "q c"], x: Float[Array, "p c"]) -> Float[Array, "p c"]:
+    """Return for each position of `x` the one of the guide with the largest dot product, as constants."""
+    x = jax.lax.stop_gradient(x)
+    best = jax.lax.map(lambda row: jnp.argmax(guide @ row), x, batch_size=BLOCK)
+    return jax.lax.stop_gradient(guide)[best]
+
+
 Objective = tuple[Term, ...]
 
 
