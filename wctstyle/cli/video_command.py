@@ -166,7 +166,7 @@ def video(
     with option_names():
         clip = open_clip(source, size=size, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
     form, lost = form_of(output, codec=codec, format=format, quality=quality, alpha=clip.has_alpha)
-    target = _target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
+    target = video_target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
     if lost:
         warn(f"-o {output}: {lost}")
     painting = _painting(clip, named, weights, tracks, settings, calm, model, sizes)
@@ -289,7 +289,7 @@ def _fixed_weights(styles: Sequence[str] | None) -> tuple[list[str] | None, dict
     return fixed or None, tracks
 
 
-def _target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:
+def video_target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:
     """Check that the target can be written.
 
     Raises:

@@ -18,6 +18,13 @@ from wctstyle.encoder import MODELS
 from wctstyle.optimizer.ascent import Ascent, checked
 from wctstyle.regions import fitted
 from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, checked_model
+from wctstyle.weights.models import VGG19_ENCODER
+
+
+def usual_model() -> str:
+    """Return the network that dreams unless another is chosen: VGG-19 where it is installed, else `medium`."""
+    installed = (weight_files.user_dir() / VGG19_ENCODER).is_file()
+    return "vgg19" if installed else DEFAULT_OPTIMIZER_MODEL
 
 
 @dataclass(frozen=True)

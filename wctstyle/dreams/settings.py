@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,26 @@ GUIDE_SIDE = 256
 LEAST_SIDE = 32
 """Octaves of which a side would be smaller, in pixels, are left out."""
 
+FPS = 15
+"""Frames per second of a zoom."""
+
+MAX_SECONDS = 600.0
+"""Of a zoom."""
+
 MAX_OCTAVES, MAX_STEPS, MAX_STRENGTH, MAX_JITTER = 12, 500, 4.0, 512
 OCTAVE_SCALES = (1.1, 3.0)
 MAX_CHANNEL = 1 << 16
 MAX_SEED = 2**32 - 1
+
+
+def check_layer(name: str, layer: Any) -> None:
+    """Refuse what is no layer.
+
+    Raises:
+        ConfigError: it is none; the message begins with `name`.
+    """
+    if layer not in LAYERS:
+        raise ConfigError(f"{name} names {layer!r}, must be one of {', '.join(LAYERS)}")
 
 
 @dataclass(frozen=True)
@@ -79,11 +96,42 @@ class DreamSettings:
         return found
 
 
-def check_layer(name: str, layer: Any) -> None:
-    """Refuse what is no layer.
+SHEET = DreamSettings(octaves=2, octave_scale=1.5, steps=16, jitter=4)
+"""Settings of a sheet, but for its layer: its pictures are small, so there are few octaves."""
+
+
+def frame_count(seconds: float) -> int:
+    """Return how many frames a zoom has.
 
     Raises:
-        ConfigError: it is none; the message begins with `name`.
+        ConfigError: the length is out of range.
     """
-    if layer not in LAYERS:
-        raise ConfigError(f"{name} names {layer!r}, must be one of {', '.join(LAYERS)}")
+    return max(1, round(FPS * checked_number("zoom", seconds, 1 / FPS, MAX_SECONDS)))
+
+
+def parse_channels(text: str) -> tuple[int, ...]:
+    """Read numbers and ranges of channels, as 3,17,20-31; "all" or nothing are all.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if text.strip() in ("", "all"):
+        return ()
+    found: list[int] = []
+    for item in text.split(","):
+        span = re.fullmatch(r"\s*(\d{1,5})(?:-(\d{1,5}))?\s*", item)
+        if not span or int(span[2] or span[1]) < int(span[1]):
+            raise ConfigError(f"channels is {text!r}, must be numbers and ranges, as 3,17,20-31, or all")
+        found += range(int(span[1]), int(span[2] or span[1]) + 1)
+    return tuple(found)
+
+
+def format_channels(channels: tuple[int, ...]) -> str:
+    """Write channels, in ascending order, as `parse_channels` reads them."""
+    spans: list[list[int]] = []
+    for channel in channels:
+        if spans and channel == spans[-1][1] + 1:
+            spans[-1][1] = channel
+        else:
+            spans.append([channel, channel])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
