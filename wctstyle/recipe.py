@@ -208,9 +208,9 @@ class Recipe:
         for name, value in settings.items():  # today's defaults too, as defaults change
             if value is True:
                 arguments.append(_option(name))
-            elif isinstance(value, Mapping):
+            elif isinstance(value, Mapping) and value:
                 arguments += [_option(name), ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
-            elif value is not None and value is not False:
+            elif value is not None and value is not False and value != {}:
                 arguments += [_option(name), str(value)]
         return _command("optimize", arguments)
 

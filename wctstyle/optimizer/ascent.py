@@ -13,9 +13,10 @@ from jaxtyping import Array, Float
 
 from wctstyle.compilation import transferring
 from wctstyle.encoder import ModelConfig
-from wctstyle.errors import ConfigError, ImageError, NonFiniteError
+from wctstyle.errors import ImageError, NonFiniteError
 from wctstyle.optimizer import memory
 from wctstyle.optimizer.network import Network, Parameters, features, parameters
+from wctstyle.optimizer.objective import chosen_channels
 from wctstyle.optimizer.terms import DreamTerm, Objective, values, weights
 from wctstyle.recent import Recent
 
@@ -73,20 +74,8 @@ class Ascent:
         self._compiled: Recent[Any] = Recent(KEPT)
 
     def chosen(self, layer: str, channels: Sequence[int]) -> Float[np.ndarray, " c"]:
-        """Return 1 for each of these channels of a layer and 0 for others; without channels 1 for all.
-
-        Raises:
-            ConfigError: the layer does not have one of them.
-        """
-        width = self.widths[layer]
-        if beyond := [channel for channel in channels if channel >= width]:
-            raise ConfigError(
-                f"channel {beyond[0]} of {layer}: there is none, as it has {width} here; give numbers from 0 to "
-                f"{width - 1}"
-            )
-        plane = np.zeros(width, np.float32)
-        plane[list(channels) or slice(None)] = 1
-        return plane
+        """Return which channels of a layer count, as `objective.chosen_channels`."""
+        return chosen_channels(layer, channels, self.widths[layer])
 
     @transferring
     def terms(

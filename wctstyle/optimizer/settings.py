@@ -111,6 +111,7 @@ class OptimizeSettings:
     time_budget: float | None = None
     plateau: float = 0.0
     average: float = 0.99
+    dream: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         def keep(name: str, checked: Any) -> None:
@@ -146,8 +147,15 @@ class OptimizeSettings:
             raise ConfigError(f"normalize_gradients is {self.normalize_gradients!r}, must be True or False")
         for name in ("content_layers", "style_layers"):
             keep(name, _checked_layers(name, getattr(self, name)))
-        used = self.content_weight * sum(self.content_layers.values()) + self.style_weight * sum(
-            self.style_layers.values()
+        if not isinstance(self.dream, Mapping):
+            raise ConfigError(f'dream is {self.dream!r}, must name layers with their weights, as {{"relu4_1": 0.1}}')
+        for part in self.dream:
+            dream_part(part)
+        keep("dream", {part: checked_number(f"dream of {part}", weight, 0) for part, weight in self.dream.items()})
+        used = (
+            sum(self.dream.values())
+            + self.content_weight * sum(self.content_layers.values())
+            + self.style_weight * sum(self.style_layers.values())
         )
         if used <= 0:
             raise ConfigError(
@@ -178,6 +186,20 @@ def _checked_layers(name: str, layers: Any) -> dict[str, float]:
         if layer not in LAYERS:
             raise ConfigError(f"{name} names {layer!r}, must be one of {', '.join(LAYERS)}")
     return {layer: checked_number(f"{name} of {layer}", weight, 0) for layer, weight in layers.items()}
+
+
+def dream_part(text: Any) -> tuple[str, tuple[int, ...]]:
+    """Read what is dreamt of: a layer, or some of its channels as relu4_1:3+17.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    found = re.fullmatch(r"(\w+)(?::(\d{1,5}(?:\+\d{1,5})*))?", text) if isinstance(text, str) else None
+    if found is None or found[1] not in LAYERS:
+        raise ConfigError(
+            f"dream names {text!r}, must be one of {', '.join(LAYERS)}, or channels of it as {LAYERS[8]}:3+17"
+        )
+    return found[1], tuple(int(channel) for channel in (found[2] or "").split("+") if channel)
 
 
 def level_of(layer: str) -> int:

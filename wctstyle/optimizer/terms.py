@@ -255,14 +255,16 @@ def pulls(objective: Objective, params: Parameters, image: Image, network: Netwo
 
 
 def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str, float]:
-    """Return readable values by name: total, content, style, style_relu1_1.., tv.
+    """Return readable values by name: total, content, style, style_relu1_1.., tv, and dream where there is one.
 
     `total` is the minimised loss. `style` and its layers are square roots: with `gram`, the relative Gram errors of
     `feature_metrics.gram_errors`. Over several regions they are weighted by area. `style` and `content` are plain
-    means over the layers that have a weight.
+    means over the layers that have a weight. `dream` is the mean square of what is raised, as a multiple of the
+    layer's in the photo.
     """
     wide = [float(value) for value in found]
     content = [v for v, term in zip(wide, objective, strict=True) if isinstance(term, ContentTerm) and term.weight > 0]
+    raised = [np.expm1(-v) for v, term in zip(wide, objective, strict=True) if isinstance(term, DreamTerm)]
     by_layer: dict[str, list[tuple[float, StyleTerm]]] = {}
     for value, term in zip(wide, objective, strict=True):
         if isinstance(term, StyleTerm):
@@ -279,4 +281,5 @@ def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str
         "style": float(np.mean(rated)) if rated else 0.0,
         **style,
         "tv": next(value for value, term in zip(wide, objective, strict=True) if term.name == "tv"),
+        **({"dream": float(np.mean(raised))} if raised else {}),
     }
