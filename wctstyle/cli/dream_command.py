@@ -221,7 +221,7 @@ def _dream(
     if zoom is None:
         path = _picture_path(named.photo, output, inputs, overwrite=overwrite)
     else:
-        from_options(frame_count, seconds=zoom)
+        from_options(frame_count, zoom=zoom)
         form, _ = form_of(output, codec=None, format=None, quality=quality, alpha=False)
         path = video_target(output, form, inputs, resume=False, overwrite=overwrite)
     with option_names():

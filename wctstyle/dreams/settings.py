@@ -100,13 +100,13 @@ SHEET = DreamSettings(octaves=2, octave_scale=1.5, steps=16, jitter=4)
 """Settings of a sheet, but for its layer: its pictures are small, so there are few octaves."""
 
 
-def frame_count(seconds: float) -> int:
-    """Return how many frames a zoom has.
+def frame_count(zoom: float) -> int:
+    """Return how many frames a zoom of so many seconds has.
 
     Raises:
         ConfigError: the length is out of range.
     """
-    return max(1, round(FPS * checked_number("zoom", seconds, 1 / FPS, MAX_SECONDS)))
+    return max(1, round(FPS * checked_number("zoom", zoom, 1 / FPS, MAX_SECONDS)))
 
 
 def parse_channels(text: str) -> tuple[int, ...]:

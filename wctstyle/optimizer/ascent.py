@@ -68,7 +68,9 @@ class Ascent:
 
     def __init__(self, config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> None:
         self.params = jax.device_put(parameters(config, tensors))
-        self.widths = {f"relu{name.removeprefix('conv')}": width for name, _, width in config.convs()}
+        self.widths = {
+            f"relu{name.removeprefix('conv')}": kernel.shape[3] for name, (kernel, *_) in self.params.items()
+        }
         """The number of channels by layer."""
         self.traces = 0
         self._compiled: Recent[Any] = Recent(KEPT)

@@ -82,7 +82,8 @@ class OptimizeSettings:
     the start of each scale, scale the content and style terms so that their gradients all have the mean of their norms.
     time_budget: seconds, divided among the scales; None means no limit. plateau: stop a scale when 20 steps lowered the
     loss by less than this share; 0 never stops. average: decay of the mean of Adam's iterates that is shown; 0 shows
-    the last iterate.
+    the last iterate. dream: what is raised as deep dream does it (`terms.DreamTerm`), with weights: layers, or channels
+    of one as "relu4_1:3+17".
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -152,11 +153,8 @@ class OptimizeSettings:
         for part in self.dream:
             dream_part(part)
         keep("dream", {part: checked_number(f"dream of {part}", weight, 0) for part, weight in self.dream.items()})
-        used = (
-            sum(self.dream.values())
-            + self.content_weight * sum(self.content_layers.values())
-            + self.style_weight * sum(self.style_layers.values())
-        )
+        layered = ((self.content_weight, self.content_layers), (self.style_weight, self.style_layers), (1, self.dream))
+        used = sum(weight * sum(layers.values()) for weight, layers in layered)
         if used <= 0:
             raise ConfigError(
                 "content_weight, or that of all its layers, is 0, and the style's too: nothing to optimise"
