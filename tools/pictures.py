@@ -1,11 +1,13 @@
 """Make the pictures of the README and the docs from the samples: `python tools/pictures.py [--only NAME]`.
 
-All but demo.jpg, which is a screenshot of the page. They are made with the shipped weights at the default settings.
+All but demo.jpg, which is a screenshot of the page. They are made with the shipped weights at the default settings, but
+for dream-vgg19, which needs the original VGG-19 and is left out where that is not installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -207,6 +209,46 @@ def style_masks(easel: Easel) -> Rgb:
     return grid([[content, grey(sky), painting, grey(part), *painted]])
 
 
+DREAMT = ("relu3_1", "relu4_1", "relu4_3", "relu5_1")
+
+
+def dream(easel: Easel, model: str = "medium") -> Rgb:
+    """Photos, and their dreams of some layers."""
+    from wctstyle.dreams.dreaming import Dreamer
+    from wctstyle.dreams.settings import DreamSettings
+
+    dreamer = Dreamer(model)
+    rows = []
+    for name in PHOTOS:
+        cell = square(photo(name))
+        rows.append([cell, *(dreamer.dream(cell, DreamSettings(layers=(layer,))) for layer in DREAMT)])
+    return grid(rows)
+
+
+def dream_vgg19(easel: Easel) -> Rgb:
+    """Show the same with the original VGG-19."""
+    return dream(easel, "vgg19")
+
+
+def dream_guide(easel: Easel) -> Rgb:
+    """Show a photo, then twice: a guide, and the dream that it leads."""
+    from wctstyle.dreams.dreaming import Dreamer
+
+    dreamer, cell = Dreamer("medium"), square(photo("coffee"))
+    guides = [square(style(name)) for name in ("peacock", "mosaic-fish")]
+    return grid([[cell, *(part for guide in guides for part in (guide, dreamer.dream(cell, guide=guide)))]])
+
+
+def dream_sheet(easel: Easel) -> Rgb:
+    """Show what some channels of a layer respond to."""
+    from wctstyle.dreams.dreaming import Dreamer
+    from wctstyle.dreams.settings import SHEET
+    from wctstyle.dreams.sheet import cells, laid_out
+
+    settings = dataclasses.replace(SHEET, layers=("relu4_1",), channels=tuple(range(48)))
+    return laid_out(list(cells(Dreamer("medium"), settings)), columns=12)
+
+
 def grey(mask: Float[np.ndarray, "h w"]) -> Rgb:
     """Show a mask as a picture."""
     return np.repeat(mask[..., None], 3, axis=2)
@@ -233,6 +275,10 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "ready": ready,
     "scribble": scribble,
     "style-masks": style_masks,
+    "dream": dream,
+    "dream-guide": dream_guide,
+    "dream-sheet": dream_sheet,
+    "dream-vgg19": dream_vgg19,
 }
 
 
@@ -250,6 +296,12 @@ def draw_looks(easel: Easel) -> None:
         sys.stdout.write(f"{images.save(looks.SHIPPED / f'{look.name}.jpg', small.rgb, quality=QUALITY)}\n")
 
 
+def _has_vgg19() -> bool:
+    from wctstyle.dreams.dreaming import usual_model
+
+    return usual_model() == "vgg19"
+
+
 def main() -> None:
     """Write NAME.jpg for every picture, or for those that are named."""
     parser = argparse.ArgumentParser(description="Make the pictures of the README and the docs from the samples.")
@@ -263,7 +315,7 @@ def main() -> None:
     if chosen.looks:
         draw_looks(easel)
         return
-    for name in chosen.only or PICTURES:
+    for name in chosen.only or [name for name in PICTURES if name != "dream-vgg19" or _has_vgg19()]:
         path = images.save(chosen.out / f"{name}.jpg", PICTURES[name](easel), quality=QUALITY)
         sys.stdout.write(f"{path}\n")
         sys.stdout.flush()

@@ -54,7 +54,7 @@ class DreamSettings:
         ConfigError: a value out of range, naming it.
     """
 
-    layers: tuple[str, ...] = ("relu4_1",)
+    layers: tuple[str, ...] = ("relu5_1",)
     channels: tuple[int, ...] = ()
     octaves: int = 4
     octave_scale: float = 1.4

@@ -64,7 +64,7 @@ def cells(dreamer: Dreamer, settings: DreamSettings = SHEET) -> Iterator[Cells]:
         yield Cells(some, x[: len(some)], first + len(some), len(total))
 
 
-def laid_out(made: list[Cells]) -> Float[np.ndarray, "h w 3"]:
+def laid_out(made: list[Cells], columns: int | None = None) -> Float[np.ndarray, "h w 3"]:
     """Lay out the pictures of channels with their numbers."""
     pictures = np.concatenate([part.pictures for part in made])
-    return sheet(pictures, [str(channel) for part in made for channel in part.channels])
+    return sheet(pictures, [str(channel) for part in made for channel in part.channels], columns=columns)
