@@ -237,7 +237,7 @@ def _dream(
         guide=None if guide is None else Source(public_name(named.guide or ""), guide.content_hash),
         mask=None if mask is None else Source(public_name(mask.source), mask.hash),
     )  # fmt: skip
-    more = {"guide": None if guide is None else guide.rgb, "mask": plane}
+    more: dict[str, Any] = {"guide": None if guide is None else guide.rgb, "mask": plane}
     if form is None or zoom is None:
         steps = dreamer.steps(rgb, settings, **more)
         total = settings.steps * len(settings.sizes(*rgb.shape[:2]))
