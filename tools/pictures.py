@@ -212,41 +212,44 @@ def style_masks(easel: Easel) -> Rgb:
 DREAMT = ("relu3_1", "relu4_1", "relu4_3", "relu5_1")
 
 
-def dream(easel: Easel, model: str = "medium") -> Rgb:
+def dream(easel: Easel) -> Rgb:
     """Photos, and their dreams of some layers."""
-    from wctstyle.dreams.dreaming import Dreamer
-    from wctstyle.dreams.settings import DreamSettings
-
-    dreamer = Dreamer(model)
-    rows = []
-    for name in PHOTOS:
-        cell = square(photo(name))
-        rows.append([cell, *(dreamer.dream(cell, DreamSettings(layers=(layer,))) for layer in DREAMT)])
-    return grid(rows)
+    return grid([_dreams("medium", name, DREAMT) for name in PHOTOS])
 
 
 def dream_vgg19(easel: Easel) -> Rgb:
-    """Show the same with the original VGG-19."""
-    return dream(easel, "vgg19")
+    """Show two photos, and their dreams by the original VGG-19."""
+    return grid([[*_dreams("vgg19", "cat", DREAMT[1::2]), *_dreams("vgg19", "coffee", DREAMT[1::2])]])
+
+
+def _dreams(model: str, name: str, layers: Sequence[str]) -> list[Rgb]:
+    from wctstyle.dreams.settings import DreamSettings
+
+    dreamer, cell = _dreamer(model), square(photo(name))
+    return [cell, *(dreamer.dream(cell, DreamSettings(layers=(layer,))) for layer in layers)]
+
+
+@functools.cache
+def _dreamer(model: str) -> Any:
+    from wctstyle.dreams.dreaming import Dreamer
+
+    return Dreamer(model)
 
 
 def dream_guide(easel: Easel) -> Rgb:
     """Show a photo, then twice: a guide, and the dream that it leads."""
-    from wctstyle.dreams.dreaming import Dreamer
-
-    dreamer, cell = Dreamer("medium"), square(photo("coffee"))
+    dreamer, cell = _dreamer("medium"), square(photo("coffee"))
     guides = [square(style(name)) for name in ("peacock", "mosaic-fish")]
     return grid([[cell, *(part for guide in guides for part in (guide, dreamer.dream(cell, guide=guide)))]])
 
 
 def dream_sheet(easel: Easel) -> Rgb:
     """Show what some channels of a layer respond to."""
-    from wctstyle.dreams.dreaming import Dreamer
     from wctstyle.dreams.settings import SHEET
     from wctstyle.dreams.sheet import cells, laid_out
 
     settings = dataclasses.replace(SHEET, layers=("relu4_1",), channels=tuple(range(48)))
-    return laid_out(list(cells(Dreamer("medium"), settings)), columns=12)
+    return laid_out(list(cells(_dreamer("medium"), settings)), columns=12)
 
 
 def grey(mask: Float[np.ndarray, "h w"]) -> Rgb:
