@@ -38,9 +38,8 @@ def dreamer() -> Dreamer:
 
 def activations(dreamer: Dreamer, rgb: np.ndarray, layer: str = "relu3_1") -> np.ndarray:
     """Mean square of each channel."""
-    return np.asarray(
-        (features(dreamer.ascent.params, jax.numpy.asarray(rgb)[None], (layer,))[layer] ** 2).mean((0, 1, 2))
-    )
+    found = features(dreamer.ascent.params, jax.numpy.asarray(rgb)[None], (layer,))[layer]
+    return np.asarray((found**2).mean((0, 1, 2)))
 
 
 @pytest.fixture(scope="module", autouse=True)

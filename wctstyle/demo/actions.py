@@ -37,6 +37,7 @@ from wctstyle.demo.recipes import from_recipe, id_of, page_names, recipe_for, re
 from wctstyle.demo.registry import Sessions, Storage
 from wctstyle.demo.runs import Queue
 from wctstyle.demo.sessions import HistoryEntry, Losses, ResultKind, Session
+from wctstyle.dreams.recipe import KEY as DREAM
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.looks import Look
 from wctstyle.recipe import Optimisation, Recipe
@@ -218,6 +219,7 @@ def add_upload(
     try:
         data = take_upload(path, folder, service.limits)
         recipe = looks.parsed(data)
+        recipe = None if recipe and DREAM in recipe else recipe  # a dream is a picture like any other
         if recipe is not None:
             return restore_recipe(service, session, recipe, shown=shown)
         picture = decode(data, service.limits)

@@ -29,6 +29,8 @@ from wctstyle.demo.pictures import decode
 from wctstyle.demo.recipes import RESULT, from_recipe, recipe_for, recipe_name
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
+from wctstyle.dreams.recipe import KEY as DREAM
+from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
@@ -302,6 +304,9 @@ class Endpoints:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
         data = self.take.read(picture)
         written = looks.parsed(data)
+        if written is not None and DREAM in written:
+            dreamt = DreamRecipe.from_json(written)
+            return {"recipe": written, "command": dreamt.command(RESULT), "python": dreamt.program(RESULT)}
         if written is None:
             decode(data, self.service.limits)  # what is no picture is refused
             return {"recipe": None, "command": None, "python": None}

@@ -16,9 +16,9 @@ log = logging.getLogger("wctstyle.demo")
 FAULT = "Something went wrong here. Please try once more, or load the page again."
 
 
-RunKind = Literal["optimise", "video"]
+RunKind = Literal["optimise", "video", "dream"]
 
-KINDS: dict[RunKind, str] = {"optimise": "an optimisation", "video": "a video"}
+KINDS: dict[RunKind, str] = {"optimise": "an optimisation", "video": "a video", "dream": "a dream"}
 """What the page calls runs."""
 
 

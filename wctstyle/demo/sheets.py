@@ -24,11 +24,12 @@ def _says(text: str) -> str:
 IDLE = _says('Nothing is running. "How long?" makes a short trial and tells how long it will take.')
 NO_VIDEO = _says("Nothing is being painted. Stop keeps what is done.")
 FIRST_STEP = "Preparing the first step …"
-FIRST: dict[RunKind, str] = {"optimise": FIRST_STEP, "video": "Preparing the first frame …"}
+FIRST: dict[RunKind, str] = {"optimise": FIRST_STEP, "video": "Preparing the first frame …", "dream": FIRST_STEP}
 PREPARING = {kind: _says(text) for kind, text in FIRST.items()}
 STOPPING: dict[RunKind, str] = {
     "optimise": _says("Stopping. The best picture so far is kept."),
     "video": _says("Stopping. What is painted is kept."),
+    "dream": _says("Stopping."),
 }
 STOPPED_EARLY = _says("Stopped before it began.")
 ESTIMATING = _says("Making a short trial …")

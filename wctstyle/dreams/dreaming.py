@@ -71,6 +71,10 @@ class Dreamer:
         self.model = model
         self.ascent = Ascent(MODELS[model], tensors)
 
+    def forget(self) -> None:
+        """Drop what is compiled; it is made again when it is needed."""
+        self.ascent.forget()
+
     def steps(
         self,
         photo: Rgb,

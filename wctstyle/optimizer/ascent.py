@@ -75,6 +75,10 @@ class Ascent:
         self.traces = 0
         self._compiled: Recent[Any] = Recent(KEPT)
 
+    def forget(self) -> None:
+        """Drop all programs."""
+        self._compiled.clear()
+
     def chosen(self, layer: str, channels: Sequence[int]) -> Float[np.ndarray, " c"]:
         """Return which channels of a layer count, as `objective.chosen_channels`."""
         return chosen_channels(layer, channels, self.widths[layer])
