@@ -306,7 +306,8 @@ class Endpoints:
         written = looks.parsed(data)
         if written is not None and DREAM in written:
             dreamt = DreamRecipe.from_json(written)
-            return {"recipe": written, "command": dreamt.command(RESULT), "python": dreamt.program(RESULT)}
+            code = None if dreamt.zoom else dreamt.program(RESULT)
+            return {"recipe": written, "command": dreamt.command(RESULT), "python": code}
         if written is None:
             decode(data, self.service.limits)  # what is no picture is refused
             return {"recipe": None, "command": None, "python": None}
