@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import jax
 import narrow
 import numpy as np
 import pytest
+from demo_service import SERVICE_FIXTURES
 from typer.testing import CliRunner
 
-from wctstyle import cli, images, weights
+from wctstyle import cli, images, samples, weights
+from wctstyle.demo import actions, dreaming
+from wctstyle.demo.composition import Composition
 from wctstyle.dreams import sheet, zoom
 from wctstyle.dreams.dreaming import Dreamer
 from wctstyle.dreams.recipe import DreamRecipe
@@ -202,3 +206,36 @@ def test_channels_and_recipes_are_read_as_written() -> None:
     assert DreamRecipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
     with pytest.raises(ConfigError, match="cannot be used: layers names"):
         DreamRecipe.from_json({**recipe.to_json(), "dream": {"layers": ["conv1"]}})
+
+
+# --- The page -------------------------------------------------------------------------------------------------------
+
+
+service, session = SERVICE_FIXTURES
+
+
+def test_the_page_dreams_of_its_photo_and_draws_a_sheet_once(service: Any, session: Any, tmp_path: Path) -> None:
+    composition = Composition(size=64, model="medium")
+    settings = dataclasses.replace(QUICK, channels=(1,))
+    recipe = dreaming.recipe_of(service, session, composition, settings)
+
+    def made(recipe: DreamRecipe, stop: threading.Event) -> list[Any]:
+        return list(dreaming.make(service, session, composition, recipe, tmp_path, stop))
+
+    found = made(recipe, threading.Event())
+    assert [now.step for now in found[:-1]] == list(range(1, len(found)))
+    assert DreamRecipe.from_json(images.read_recipe(found[-1].file)) == recipe
+    assert recipe.content == Source("sample:astronaut", samples.picture("astronaut").content_hash)
+    stopped = threading.Event()
+    stopped.set()
+    assert made(recipe, stopped) == []
+    added = actions.add_upload(
+        service, session, str(found[-1].file), str(found[-1].file.parent), "dream.png", shown=composition
+    )
+    assert added.held is not None
+    drawn = dreaming.sheet_recipe(composition, "relu3_1")
+    first, again = made(drawn, threading.Event()), made(drawn, threading.Event())
+    assert len(again) < len(first)
+    assert first[-1].file.read_bytes() == again[-1].file.read_bytes()
+    with pytest.raises(ConfigError, match="steps is 500, must be from 1 to 200 with 2 octaves here"):
+        dreaming.recipe_of(service, session, composition, dataclasses.replace(settings, steps=500))

@@ -90,8 +90,8 @@ class Rendered:
 class Backend:
     """Renders compositions. Safe to share between threads.
 
-    There is one `Stylizer` a model, and one `Optimizer` and one `Dreamer` a network; but for `first`, each is made when it
-    is first asked for. All stylizers share the cache of the first. `offered` are the models that may be chosen, by
+    There is one `Stylizer` a model, and one `Optimizer` and one `Dreamer` a network; but for `first`, each is made when
+    it is first asked for. All stylizers share the cache of the first. `offered` are the models that may be chosen, by
     default those that are installed.
     """
 
