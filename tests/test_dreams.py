@@ -224,7 +224,7 @@ def test_the_page_dreams_of_its_photo_and_draws_a_sheet_once(service: Any, sessi
 
     found = made(recipe, threading.Event())
     assert [now.step for now in found[:-1]] == list(range(1, len(found)))
-    assert DreamRecipe.from_json(images.read_recipe(found[-1].file)) == recipe
+    assert DreamRecipe.from_json(images.read_recipe(found[-1].file) or {}) == recipe
     assert recipe.content == Source("sample:astronaut", samples.picture("astronaut").content_hash)
     stopped = threading.Event()
     stopped.set()

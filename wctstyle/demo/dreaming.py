@@ -133,7 +133,7 @@ def _sheet(service: Service, recipe: DreamRecipe) -> Iterator[Progress]:
             text = f"Drew {part.done} of {part.total} channels of {layer}"
             yield Progress(part.done, part.total, text, laid_out(made))
         kept[key] = np.rint(255 * laid_out(made)).astype(np.uint8)
-    yield Progress(1, 1, f"All channels of {layer}", np.float32(kept[key]) / 255)
+    yield Progress(1, 1, f"All channels of {layer}", kept[key].astype(np.float32) / 255)
 
 
 def submit(service: Service, session: Session, composition: Composition, recipe: DreamRecipe, folder: Path) -> Run:
