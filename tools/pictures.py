@@ -238,9 +238,12 @@ def _dreamer(model: str) -> Any:
 
 def dream_guide(easel: Easel) -> Rgb:
     """Show a photo, then twice: a guide, and the dream that it leads."""
+    from wctstyle.dreams.settings import DreamSettings
+
+    settings = DreamSettings(layers=("relu4_1",))
     dreamer, cell = _dreamer("medium"), square(photo("coffee"))
     guides = [square(style(name)) for name in ("peacock", "mosaic-fish")]
-    return grid([[cell, *(part for guide in guides for part in (guide, dreamer.dream(cell, guide=guide)))]])
+    return grid([[cell, *(part for guide in guides for part in (guide, dreamer.dream(cell, settings, guide=guide)))]])
 
 
 def dream_sheet(easel: Easel) -> Rgb:
