@@ -24,7 +24,7 @@ from wctstyle.video.writing import Segment, fine_tick
 SCALE = 1.03
 """How much larger things are in a frame than in the one before; the original's 1.05 is hasty at this rate."""
 
-FEWER = 5
+FEWER = 10
 """A frame after the first takes this many times fewer steps: the dream of the one before is in it already."""
 
 
