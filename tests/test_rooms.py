@@ -19,6 +19,7 @@ ORDER = (
     "cli __main__",
     "demo",
     "jobs",
+    "dreams",
     "video",
     "batch",
     "looks",

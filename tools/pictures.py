@@ -1,11 +1,13 @@
 """Make the pictures of the README and the docs from the samples: `python tools/pictures.py [--only NAME]`.
 
-All but demo.jpg, which is a screenshot of the page. They are made with the shipped weights at the default settings.
+All but demo.jpg, which is a screenshot of the page. They are made with the shipped weights at the default settings, but
+for dream-vgg19, which needs the original VGG-19 and is left out where that is not installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -208,6 +210,52 @@ def style_masks(easel: Easel) -> Rgb:
     return grid([[content, grey(sky), painting, grey(part), *painted]])
 
 
+DREAMT = ("relu3_1", "relu4_1", "relu4_3", "relu5_1")
+
+
+def dream(easel: Easel) -> Rgb:
+    """Photos, and their dreams of some layers."""
+    return grid([_dreams("medium", name, DREAMT) for name in PHOTOS])
+
+
+def dream_vgg19(easel: Easel) -> Rgb:
+    """Show two photos, and their dreams by the original VGG-19."""
+    return grid([[*_dreams("vgg19", "cat", DREAMT[1::2]), *_dreams("vgg19", "coffee", DREAMT[1::2])]])
+
+
+def _dreams(model: str, name: str, layers: Sequence[str]) -> list[Rgb]:
+    from wctstyle.dreams.settings import DreamSettings
+
+    dreamer, cell = _dreamer(model), square(photo(name))
+    return [cell, *(dreamer.dream(cell, DreamSettings(layers=(layer,))) for layer in layers)]
+
+
+@functools.cache
+def _dreamer(model: str) -> Any:
+    from wctstyle.dreams.dreaming import Dreamer
+
+    return Dreamer(model)
+
+
+def dream_guide(easel: Easel) -> Rgb:
+    """Show a photo, then twice: a guide, and the dream that it leads."""
+    from wctstyle.dreams.settings import DreamSettings
+
+    settings = DreamSettings(layers=("relu4_1",))
+    dreamer, cell = _dreamer("medium"), square(photo("coffee"))
+    guides = [square(style(name)) for name in ("peacock", "mosaic-fish")]
+    return grid([[cell, *(part for guide in guides for part in (guide, dreamer.dream(cell, settings, guide=guide)))]])
+
+
+def dream_sheet(easel: Easel) -> Rgb:
+    """Show what some channels of a layer respond to."""
+    from wctstyle.dreams.settings import SHEET
+    from wctstyle.dreams.sheet import cells, laid_out
+
+    settings = dataclasses.replace(SHEET, layers=("relu4_1",), channels=tuple(range(48)))
+    return laid_out(list(cells(_dreamer("medium"), settings)), columns=12)
+
+
 def texture(easel: Easel) -> Rgb:
     """Two styles with a tileable texture of each, painted and optimised; a blend, and a transition."""
     from wctstyle.textures.making import make
@@ -260,6 +308,10 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "ready": ready,
     "scribble": scribble,
     "style-masks": style_masks,
+    "dream": dream,
+    "dream-guide": dream_guide,
+    "dream-sheet": dream_sheet,
+    "dream-vgg19": dream_vgg19,
     "texture": texture,
 }
 
@@ -278,6 +330,12 @@ def draw_looks(easel: Easel) -> None:
         sys.stdout.write(f"{images.save(looks.SHIPPED / f'{look.name}.jpg', small.rgb, quality=QUALITY)}\n")
 
 
+def _has_vgg19() -> bool:
+    from wctstyle.dreams.dreaming import usual_model
+
+    return usual_model() == "vgg19"
+
+
 def main() -> None:
     """Write NAME.jpg for every picture, or for those that are named."""
     parser = argparse.ArgumentParser(description="Make the pictures of the README and the docs from the samples.")
@@ -291,7 +349,7 @@ def main() -> None:
     if chosen.looks:
         draw_looks(easel)
         return
-    for name in chosen.only or PICTURES:
+    for name in chosen.only or [name for name in PICTURES if name != "dream-vgg19" or _has_vgg19()]:
         path = images.save(chosen.out / f"{name}.jpg", PICTURES[name](easel), quality=QUALITY)
         sys.stdout.write(f"{path}\n")
         sys.stdout.flush()

@@ -17,6 +17,7 @@ from wctstyle.cli.batch_command import batch
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
+from wctstyle.cli.dream_command import dream
 from wctstyle.cli.looks_command import looks_app
 from wctstyle.cli.lut_commands import lut_app
 from wctstyle.cli.mask_command import mask
@@ -27,6 +28,8 @@ from wctstyle.cli.texture_command import texture
 from wctstyle.cli.train_command import train
 from wctstyle.cli.video_command import video
 from wctstyle.cli.weights_commands import weights_app
+from wctstyle.dreams.recipe import KEY as DREAM
+from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import opened
 from wctstyle.recipe import Recipe
@@ -83,6 +86,10 @@ def recipe(
             raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
         typer.echo(VideoRecipe.from_json(found, source=file).command())
         return
+    if DREAM in found:
+        dreamt = DreamRecipe.from_json(found, source=file)
+        typer.echo(dreamt.program() if as_python else dreamt.command(), nl=not as_python)
+        return
     if KEY in found:
         made = TextureRecipe.from_json(found, source=file)
         typer.echo(made.program() if as_python else made.command(), nl=not as_python)
@@ -116,6 +123,7 @@ def list_samples(
 app.command()(batch)
 app.command()(optimize)
 app.command()(compare)
+app.command()(dream)
 app.command()(suggest)
 app.command()(mask)
 app.command()(demo)

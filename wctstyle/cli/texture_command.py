@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from jaxtyping import Float
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from wctstyle import images
@@ -20,7 +22,6 @@ from wctstyle.cli.options import from_options, option_names, size_option, style_
 from wctstyle.cli.outputs import is_sink, plan_outputs, result_stem
 from wctstyle.cli.specs import Named, parse_masks, parse_style_masks, parse_styles
 from wctstyle.cli.stylize_options import Blend, Model
-from wctstyle.codes import Rgb
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpecs, fit_parts, read_masks, read_parts, read_style
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, MAX_SIDE, optimizer_model
@@ -171,7 +172,7 @@ def _read(named: Named, settings: TextureSettings, model: str, max_pixels: int) 
     return TextureRecipe(sources, settings, model, mask_sources(masks), named.regions.feather), regions
 
 
-def _made(regions: Sequence[Any], settings: TextureSettings, model: str) -> Iterator[Rgb]:
+def _made(regions: Sequence[Any], settings: TextureSettings, model: str) -> Iterator[Float[np.ndarray, "h w 3"]]:
     """Make the texture; gives it from top to bottom, some rows at a time."""
     with waiting("getting ready"):
         from wctstyle.optimizer import Optimizer

@@ -186,7 +186,7 @@ def video(
         if optimize and size is None and max(clip.height, clip.width) > slow.OPTIMIZE_SIZE:
             clip = opened(size=slow.OPTIMIZE_SIZE)
     form, lost = form_of(output, codec=codec, format=format, quality=quality, alpha=clip.has_alpha)
-    target = _target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
+    target = video_target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
     if lost:
         warn(f"-o {output}: {lost}")
     painting = _painting(clip, named, weights, tracks, settings, calm, model, sizes)
@@ -310,7 +310,7 @@ def _fixed_weights(styles: Sequence[str] | None) -> tuple[list[str] | None, dict
     return fixed or None, tracks
 
 
-def _target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:
+def video_target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:
     """Check that the target can be written.
 
     Raises:

@@ -30,6 +30,8 @@ from wctstyle.demo.recipes import RESULT, from_recipe, recipe_for, recipe_name
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.streams import Stream
+from wctstyle.dreams.recipe import KEY as DREAM
+from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
@@ -353,6 +355,10 @@ class Endpoints:
         if written is not None and KEY in written:
             texture = TextureRecipe.from_json(written)
             return {"recipe": written, "command": texture.command(RESULT), "python": texture.program(RESULT)}
+        if written is not None and DREAM in written:
+            dreamt = DreamRecipe.from_json(written)
+            code = None if dreamt.zoom else dreamt.program(RESULT)
+            return {"recipe": written, "command": dreamt.command(RESULT), "python": code}
         if written is None:
             decode(data, self.service.limits)  # what is no picture is refused
             return {"recipe": None, "command": None, "python": None}

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from wctstyle.demo import textures
+from wctstyle.demo import dreaming, textures
 from wctstyle.demo.actions import Service
 from wctstyle.demo.calling import Taker
 from wctstyle.demo.calls import Picture, typed
@@ -20,6 +20,7 @@ from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
+from wctstyle.dreams.settings import DreamSettings, parse_channels
 from wctstyle.settings import BlendKind
 from wctstyle.textures.settings import DEFAULT_SIDE, DEFAULT_STYLE_SIZE, Gradient, TextureSettings
 
@@ -38,7 +39,7 @@ class ExtraEndpoints:
 
     def connect(self) -> Mapping[str, Callable[..., Any]]:
         """Register all endpoints with the current `gr.Blocks`; returns them by name."""
-        calls = {"texture": typed(self.texture)}
+        calls = {"texture": typed(self.texture), "dream": typed(self.dream)}
         for name, call in calls.items():
             api(call, api_name=name, concurrency_id="follow", concurrency_limit=FOLLOWERS)
         return calls
@@ -81,6 +82,49 @@ class ExtraEndpoints:
                 report = {"step": now.step, "steps": now.steps, "text": now.text}
                 if now.file is not None:
                     recipe = textures.recipe_of(self.service, session, composition, settings)
+                    report |= {"file": file_of(now.file), "recipe": recipe.to_json()}
+                yield report
+        finally:
+            session.close()
+
+    def dream(
+        self,
+        content: Picture = FIRST_CONTENT,
+        layers: list[str] | None = None,
+        channels: str = "all",
+        strength: float = DreamSettings.strength,
+        octaves: int = DreamSettings.octaves,
+        octave_scale: float = DreamSettings.octave_scale,
+        steps: int = DreamSettings.steps,
+        jitter: int = DreamSettings.jitter,
+        seed: int = 0,
+        size: int = DEFAULTS["size"],
+        sheet: bool = False,
+        model: str | None = None,
+    ) -> Iterator[dict]:
+        """Let a network dream of a photo. Streams {"step", "steps", "text"}; the last has "file" and "recipe" as well.
+
+        layers: names, relu5_1 if left out. channels: all, or numbers of the one layer, as "3,17,20-31". sheet: true
+        draws what all channels of the layer respond to instead; content, size and the numbers play no part then. model:
+        vgg19 dreams with VGG-19, the others with medium.
+        """
+        session, progress = Session(f"api:{uuid.uuid4().hex}", self.service.limits), gr.Progress()
+        try:
+            composition = friendly(self.take.photo)(session, content, {**DEFAULTS, "size": size, "model": model})
+            chosen = tuple(layers or DreamSettings.layers)
+            if sheet:
+                recipe = friendly(dreaming.sheet_recipe)(composition, chosen[0])
+            else:
+                settings = friendly(DreamSettings)(
+                    layers=chosen, channels=friendly(parse_channels)(channels), strength=strength, octaves=octaves,
+                    octave_scale=octave_scale, steps=steps, jitter=jitter, seed=seed,
+                )  # fmt: skip
+                recipe = friendly(dreaming.recipe_of)(self.service, session, composition, settings)
+            run = friendly(dreaming.submit)(self.service, session, composition, recipe, self.export_folder)
+            for now in follow(run):
+                progress((now.step, now.steps), desc=now.text)
+                report = {"step": now.step, "steps": now.steps, "text": now.text}
+                if now.file is not None:
                     report |= {"file": file_of(now.file), "recipe": recipe.to_json()}
                 yield report
         finally:

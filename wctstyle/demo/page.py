@@ -16,6 +16,7 @@ from wctstyle.demo.actions import Service
 from wctstyle.demo.choosing_panel import ChoosingPanel
 from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.drawing_panel import DrawingPanel
+from wctstyle.demo.dream_panel import DreamPanel
 from wctstyle.demo.friendly import handler, note
 from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
 from wctstyle.demo.live_panel import LivePanel
@@ -28,7 +29,7 @@ from wctstyle.demo.theme import asset
 from wctstyle.demo.video_panel import VideoPanel
 from wctstyle.errors import WctStyleError
 
-EXTRAS = (TexturePanel,)
+EXTRAS = (TexturePanel, DreamPanel)
 """The panels of the tab Extras, in their order."""
 
 LIVE_JOBS = 2

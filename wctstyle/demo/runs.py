@@ -16,9 +16,14 @@ log = logging.getLogger("wctstyle.demo")
 FAULT = "Something went wrong here. Please try once more, or load the page again."
 
 
-RunKind = Literal["optimise", "video", "texture"]
+RunKind = Literal["optimise", "video", "texture", "dream"]
 
-KINDS: dict[RunKind, str] = {"optimise": "an optimisation", "video": "a video", "texture": "a texture"}
+KINDS: dict[RunKind, str] = {
+    "optimise": "an optimisation",
+    "video": "a video",
+    "texture": "a texture",
+    "dream": "a dream",
+}
 """What the page calls runs."""
 
 

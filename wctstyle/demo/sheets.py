@@ -29,12 +29,14 @@ FIRST: dict[RunKind, str] = {
     "optimise": FIRST_STEP,
     "video": "Preparing the first frame …",
     "texture": "Measuring the styles …",
+    "dream": FIRST_STEP,
 }
 PREPARING = {kind: _says(text) for kind, text in FIRST.items()}
 STOPPING: dict[RunKind, str] = {
     "optimise": _says("Stopping. The best picture so far is kept."),
     "video": _says("Stopping. What is painted is kept."),
     "texture": _says("Stopping."),
+    "dream": _says("Stopping."),
 }
 STOPPED_EARLY = _says("Stopped before it began.")
 ESTIMATING = _says("Making a short trial …")

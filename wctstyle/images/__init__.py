@@ -2,8 +2,8 @@
 
 Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transparency apart.
 
-The modules import only downwards: animations, writing, rows, recipes, reading, modes, profiles, formats, those of
-single formats (pngs, jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, raster, scratch, picture.
+The modules import only downwards: sheets, animations, writing, rows, recipes, reading, modes, profiles, formats, those
+of single formats (pngs, jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, raster, scratch, picture.
 """
 
 from wctstyle.images.animations import Animation, animation, save_animation

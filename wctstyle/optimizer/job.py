@@ -17,7 +17,7 @@ from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
 from wctstyle.optimizer.checkpoint import fingerprint
 from wctstyle.optimizer.network import Network
-from wctstyle.optimizer.objective import content_layers, style_layers
+from wctstyle.optimizer.objective import content_layers, dream_layers, style_layers
 from wctstyle.optimizer.settings import FACE_WEIGHT, GIVEN, LEAST_SIDE, Border, OptimizeSettings, share_out
 from wctstyle.regions import (
     Dials,
@@ -188,7 +188,7 @@ class Job:
         """What determines the compiled program besides the size: the structure of the objective and the network."""
         masked = (self.opacity is not None, *(region.counted is not None for region in self.regions))
         settings = self.settings
-        layers = content_layers(settings), style_layers(settings), self.carried is not None
+        layers = content_layers(settings), style_layers(settings), dream_layers(settings), self.carried is not None
         return (*layers, settings.statistic, self.network, masked, self.channels, settings.optimizer, settings.history)
 
     @staticmethod

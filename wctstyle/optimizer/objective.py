@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wctstyle.errors import ConfigError
 from wctstyle.moments import Affine, Moments, measure
 from wctstyle.optimizer.network import Network, Parameters, features, valid_side
-from wctstyle.optimizer.settings import OptimizeSettings, level_of
+from wctstyle.optimizer.settings import OptimizeSettings, dream_part, level_of
 from wctstyle.optimizer.terms import (
     ContentTerm,
+    DreamTerm,
     GramTerm,
     MomentsTerm,
     Objective,
@@ -50,6 +52,44 @@ def content_layers(settings: OptimizeSettings) -> tuple[str, ...]:
 def style_layers(settings: OptimizeSettings) -> tuple[str, ...]:
     """Return the layers whose statistics are compared with the style's."""
     return tuple(sorted(settings.style_layers))
+
+
+def dream_layers(settings: OptimizeSettings) -> tuple[str, ...]:
+    """Return the layers whose activations are raised, one for each part of the setting."""
+    return tuple(dream_part(part)[0] for part in settings.dream)
+
+
+def chosen_channels(layer: str, channels: Sequence[int], width: int) -> Float[np.ndarray, " c"]:
+    """Return 1 for each of these channels of a layer and 0 for others; without channels 1 for all.
+
+    Raises:
+        ConfigError: the layer does not have one of them.
+    """
+    if beyond := [channel for channel in channels if channel >= width]:
+        raise ConfigError(
+            f"channel {beyond[0]} of {layer}: there is none, as it has {width} here; give numbers from 0 to {width - 1}"
+        )
+    plane = np.zeros(width, np.float32)
+    plane[list(channels) or slice(None)] = 1
+    return plane
+
+
+def dream_terms(settings: OptimizeSettings, params: Parameters, scales: Mapping[str, Any]) -> tuple[DreamTerm, ...]:
+    """Return the terms of what is dreamt of; `scales` are the photo's mean squares by layer.
+
+    Raises:
+        ConfigError: a layer does not have a channel.
+    """
+    parts = [(*dream_part(part), weight) for part, weight in settings.dream.items()]
+    return tuple(
+        DreamTerm(
+            np.float32(weight),
+            layer,
+            chosen=chosen_channels(layer, channels, params["conv" + layer.removeprefix("relu")][0].shape[3]),
+            scale=scales[layer],
+        )
+        for layer, channels, weight in parts
+    )
 
 
 def style_moments(
@@ -203,6 +243,7 @@ def objective(
     settings: OptimizeSettings,
     content: Mapping[str, Mapping[str, Any]],
     goals: Sequence[Goal],
+    dreams: tuple[DreamTerm, ...] = (),
     visible: float = 1.0,
     carried: tuple[Image, Float[Array, "1 h w 1"], float] | None = None,
 ) -> Objective:
@@ -235,6 +276,7 @@ def objective(
             for goal in goals
             for layer in style_layers(settings)
         ),
+        *dreams,
         VariationTerm(np.float32(settings.tv_weight / visible)),
         RangeTerm(np.float32(RANGE_WEIGHT / visible)),
         *(TemporalTerm(np.float32(weight / visible), "", *maps) for *maps, weight in ([carried] if carried else [])),

@@ -23,6 +23,8 @@ from wctstyle.optimizer.objective import (
     Goal,
     content_layers,
     content_targets,
+    dream_layers,
+    dream_terms,
     layer_masks,
     objective,
     style_layers,
@@ -145,7 +147,11 @@ class Programs:
             masks = None if part.counted is None else self._at(content).masks(part.counted, size=size, layers=layers)
             goals.append(Goal(targets, masks, part.area))
         kept = self.kept(content, job.emphasis, job.opacity, content_layers(settings), job.network)
-        return objective(settings, kept, goals, job.visible, _carried(job, size))
+        seen = dream_layers(settings)
+        moments = self.measured(content, seen, job.network, job.opacity) if seen else {}
+        scales = {layer: jnp.trace(moments[layer].gram()) / len(moments[layer].mean) + 1e-12 for layer in seen}
+        dreams = dream_terms(settings, self.params, scales)
+        return objective(settings, kept, goals, dreams, job.visible, _carried(job, size))
 
     @transferring
     def balanced(self, terms: Objective, job: Job, size: tuple[int, int], carry: Any) -> Objective:
@@ -220,7 +226,8 @@ class Programs:
                 network=job.network,
             )
             last = None if job.carried is None else (picture[..., : job.channels], plane[None, ..., None], 1.0)
-            return objective(settings, content, goals, 1.0, last)
+            scales = dict.fromkeys(dream_layers(settings), jnp.float32(1))
+            return objective(settings, content, goals, dream_terms(settings, self.params, scales), 1.0, last)
 
         picture, plane = (jax.ShapeDtypeStruct(sides, jnp.float32) for sides in ((1, *size, 3), size))
         return jax.eval_shape(terms, picture, plane)

@@ -86,7 +86,8 @@ class OptimizeSettings:
     the start of each scale, scale the content and style terms so that their gradients all have the mean of their norms.
     time_budget: seconds, divided among the scales; None means no limit. plateau: stop a scale when 20 steps lowered the
     loss by less than this share; 0 never stops. average: decay of the mean of Adam's iterates that is shown; 0 shows
-    the last iterate.
+    the last iterate. dream: what is raised as deep dream does it (`terms.DreamTerm`), with weights: layers, or channels
+    of one as "relu4_1:3+17".
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -115,6 +116,7 @@ class OptimizeSettings:
     time_budget: float | None = None
     plateau: float = 0.0
     average: float = 0.99
+    dream: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         def keep(name: str, checked: Any) -> None:
@@ -150,9 +152,13 @@ class OptimizeSettings:
             raise ConfigError(f"normalize_gradients is {self.normalize_gradients!r}, must be True or False")
         for name in ("content_layers", "style_layers"):
             keep(name, _checked_layers(name, getattr(self, name)))
-        used = self.content_weight * sum(self.content_layers.values()) + self.style_weight * sum(
-            self.style_layers.values()
-        )
+        if not isinstance(self.dream, Mapping):
+            raise ConfigError(f'dream is {self.dream!r}, must name layers with their weights, as {{"relu4_1": 0.1}}')
+        for part in self.dream:
+            dream_part(part)
+        keep("dream", {part: checked_number(f"dream of {part}", weight, 0) for part, weight in self.dream.items()})
+        layered = ((self.content_weight, self.content_layers), (self.style_weight, self.style_layers), (1, self.dream))
+        used = sum(weight * sum(layers.values()) for weight, layers in layered)
         if used <= 0:
             raise ConfigError(
                 "content_weight, or that of all its layers, is 0, and the style's too: nothing to optimise"
@@ -180,7 +186,7 @@ class OptimizeSettings:
             if value is True:
                 words.append(option)
             elif isinstance(value, Mapping):
-                words += [option, ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
+                words += value and [option, ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
             elif value is not None and value is not False:
                 words += [option, str(value)]
         return words
@@ -195,6 +201,20 @@ def _checked_layers(name: str, layers: Any) -> dict[str, float]:
         if layer not in LAYERS:
             raise ConfigError(f"{name} names {layer!r}, must be one of {', '.join(LAYERS)}")
     return {layer: checked_number(f"{name} of {layer}", weight, 0) for layer, weight in layers.items()}
+
+
+def dream_part(text: Any) -> tuple[str, tuple[int, ...]]:
+    """Read what is dreamt of: a layer, or some of its channels as relu4_1:3+17.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    found = re.fullmatch(r"(\w+)(?::(\d{1,5}(?:\+\d{1,5})*))?", text) if isinstance(text, str) else None
+    if found is None or found[1] not in LAYERS:
+        raise ConfigError(
+            f"dream names {text!r}, must be one of {', '.join(LAYERS)}, or channels of it as {LAYERS[8]}:3+17"
+        )
+    return found[1], tuple(int(channel) for channel in (found[2] or "").split("+") if channel)
 
 
 def level_of(layer: str) -> int:
