@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -82,28 +82,35 @@ def checked_pair(own: Rgb, goal: Rgb) -> None:
         raise ImageError(f"the pair: is {width} x {height} pixels, must have {LEAST_SIDE} at least on each side")
 
 
-def learn(own: Rgb, goal: Rgb, *, align: bool = False) -> Filter:
-    """Learn the filter that makes `goal` of `own`, two pictures that lie on each other.
-
-    A map of colours is learned first, then what it leaves from neighbourhoods. Every choice is made on squares of
-    pixels that were held out. `align`: pictures that are moved against each other are cut to what both show.
+def laid(own: Rgb, goal: Rgb, *, align: bool = False) -> tuple[Rgb, Rgb]:
+    """Return a pair whose pictures lie on each other; with `align`, moved ones are cut to what both show.
 
     Raises:
         ImageError: their sizes differ, or are too small.
         ConfigError: one is moved against the other.
     """
     checked_pair(own, goal)
-    moved = shift(own, goal)
-    if any(moved):
-        if not align:
-            words = f"{abs(moved[0])} {'down' if moved[0] > 0 else 'up'}, {abs(moved[1])} to the " + (
-                "right" if moved[1] > 0 else "left"
-            )
-            raise ConfigError(
-                f"the pair: A2 seems to be moved against A by these pixels: {words}; align them, or give --align"
-            )
-        own, goal = overlapping(own, goal, moved)
-        checked_pair(own, goal)
+    down, right = moved = shift(own, goal)
+    if not any(moved):
+        return own, goal
+    if not align:
+        ways = [(down, "down", "up"), (right, "right", "left")]
+        words = " and ".join(f"{abs(by)} {one if by > 0 else other}" for by, one, other in ways if by)
+        raise ConfigError(
+            f"the pair: A2 seems to be moved against A by pixels: {words}; align them, or give --align to cut both to "
+            "what they share"
+        )
+    own, goal = overlapping(own, goal, moved)
+    checked_pair(own, goal)
+    return own, goal
+
+
+def learn(own: Rgb, goal: Rgb) -> Filter:
+    """Learn the filter that makes `goal` of `own`, two pictures that lie on each other (`laid`).
+
+    A map of colours is learned first, then what it leaves from neighbourhoods. Every choice is made on squares of
+    pixels that were held out.
+    """
     height, width = own.shape[:2]
     flat, held = sample(height, width)
     light = points.places(flat // width, flat % width, height, width)
@@ -111,13 +118,10 @@ def learn(own: Rgb, goal: Rgb, *, align: bool = False) -> Filter:
     first = points.learn(colors, wanted, light, held)
     plain = Filter(first, neighbourhoods.NOTHING, 0, 0, 0)
     mapped = plain(own)
-    near = neighbourhoods.learn(own, mapped, wanted, flat, held)
-    made = Filter(first, near, 0, 0, 0)(own)
-    error = (made - goal).reshape(-1, 3)[flat][held]
-    return Filter(
-        first, near, decibels(float(np.mean(error**2))), decibels(float(np.mean((colors - wanted) ** 2))),
-        _missing(made, goal),
-    )  # fmt: skip
+    near, error = neighbourhoods.learn(own, mapped, wanted, flat, held)
+    before = decibels(float(np.mean((colors - wanted)[held] ** 2)))
+    made = Filter(first, near, decibels(error), before, 0)
+    return replace(made, missing=_missing(made(own), goal))
 
 
 def _missing(made: Rgb, goal: Rgb) -> float:

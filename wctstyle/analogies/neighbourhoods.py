@@ -15,6 +15,9 @@ Rgb = Float[np.ndarray, "h w 3"]
 WORTH = 0.5
 """Decibels by which a less simple model has to be better on the pixels held out."""
 
+LEAST_GAIN = 2.0
+"""Decibels by which neighbourhoods have to be better than none: on other photos they err more than colours do."""
+
 PATCH = 2
 """Pixels on each side that are features as they are: small kernels (emboss, edges) are found exactly."""
 
@@ -120,8 +123,11 @@ def _bent(rgb: Rgb, blurred: list[np.ndarray]) -> list[np.ndarray]:
 
 def learn(
     own: Rgb, mapped: Rgb, goal: Colors, flat: Int[np.ndarray, " n"], held: Bool[np.ndarray, " n"]
-) -> Neighbourhoods:
-    """Learn what a map of colours leaves of the goal's colours at flat places, the simplest that is as good as any."""
+) -> tuple[Neighbourhoods, float]:
+    """Learn what a map of colours leaves of the goal's colours at flat places, the simplest that is as good as any.
+
+    Returns it with its mean square error on the pixels held out.
+    """
     base = mapped.reshape(-1, 3)[flat]
     tried, errors = [NOTHING], [float(np.mean((base - goal)[held] ** 2))]
     for wide in (False, True) if decibels(errors[0]) < ENOUGH else ():
@@ -129,7 +135,10 @@ def learn(
             model, said = _fitted(mapped if after else own, base, goal, flat, held, wide=wide, mapped=after)
             tried.append(model)
             errors.append(float(np.mean((np.clip(said[held], 0, 1) - goal[held]) ** 2)))
-    return tried[simplest(errors, WORTH)]
+    chosen = simplest(errors, WORTH)
+    if chosen and not simplest([errors[0], errors[chosen]], LEAST_GAIN):
+        chosen = 0
+    return tried[chosen], errors[chosen]
 
 
 def _fitted(

@@ -34,11 +34,8 @@ DEGREE, MIXED_PIXELS = 6, 6000
 GREYS = ((0.299, 0.587, 0.114), (0.2126, 0.7152, 0.0722), (1 / 3, 1 / 3, 1 / 3))
 """What programs take for the grey of a colour: Rec. 601, Rec. 709, and the mean."""
 
-HUES = 3 * np.array(
-    [[1, -1, 0], [-1, 1, 0], [1, 0, -1], [-1, 0, 1], [0, 1, -1], [0, -1, 1],
-     [2, -1, -1], [-2, 1, 1], [-1, 2, -1], [1, -2, 1], [-1, -1, 2], [1, 1, -2]], np.float32,
-)  # fmt: skip
-"""Planes through grey between the hues of HSV, with more weight: filters that turn hues bend there."""
+HUES = 12
+"""Hues between which a map may bend: those of HSV and those half way."""
 
 ROUNDS = 3
 """Rounds in which colours and light by place are fitted in turn."""
@@ -48,20 +45,25 @@ ROUNDS = 3
 class Points:
     """A map of colours, and the light by place.
 
-    out = (rgb + ramps(rgb, 1) @ matrix, or curve((rgb, 1) @ mix)) times 1 + gain . (x, y, r^2, r^4). Without ramps the map is
-    affine. An empty `curve` means none. x and y go from -1 to 1 over the picture, r^2 = x^2 + y^2.
+    out = (rgb + features @ matrix, or curve((rgb, 1) @ mix)) times 1 + gain . (x, y, r^2, r^4). The features are
+    R, G, B and 1, ramps of them, and shares of hues; an affine map has the first alone. An empty `curve` means none. x and y go from -1 to 1 over the picture, r^2 = x^2 + y^2.
     """
 
-    matrix: Float[np.ndarray, "4+u 3"]
+    matrix: Float[np.ndarray, "d 3"]
     ramps: Float[np.ndarray, "4 u"]
     mix: Float[np.ndarray, "4 3"]
     curve: Float[np.ndarray, "c 3"]
     gain: Float[np.ndarray, "4"]
 
     @property
+    def bends_at_hues(self) -> bool:
+        """Whether shares of hues are features."""
+        return len(self.matrix) > 4 + self.ramps.shape[1]
+
+    @property
     def name(self) -> str:
         """What it is, in words."""
-        own = "curves" if len(self.curve) else "a piecewise linear map" if self.ramps.size else "an affine map"
+        own = "curves" if len(self.curve) else "a piecewise linear map" if self.bends_at_hues else "an affine map"
         return own + (" and light by place" if self.gain.any() else "")
 
     def __call__(self, rgb: Colors, light: Float[np.ndarray, "n 4"] | None = None) -> Colors:
@@ -71,16 +73,37 @@ class Points:
             steps = np.arange(len(self.curve))
             out = np.stack([np.interp(at[:, k], steps, self.curve[:, k]) for k in range(3)], axis=-1)
         else:
-            out = rgb + _features(rgb, self.ramps) @ self.matrix
+            out = rgb + _features(rgb, self.ramps, self.bends_at_hues) @ self.matrix
         out = np.clip(out, 0, 1)
         if light is not None and self.gain.any():
             out *= (1 + light @ self.gain)[:, None]
         return out.astype(np.float32)
 
 
-def _features(rgb: Colors, ramps: Float[np.ndarray, "4 u"]) -> Float[np.ndarray, "n d"]:
+def _features(rgb: Colors, ramps: Float[np.ndarray, "4 u"], hues: bool) -> Float[np.ndarray, "n d"]:
     plain = _with_one(rgb)
-    return np.concatenate([plain, np.maximum(plain @ ramps, 0)], axis=1)
+    parts = [plain, np.maximum(plain @ ramps, 0)]
+    return np.concatenate([*parts, _hues(rgb)] if hues else parts, axis=1)
+
+
+def _hues(rgb: Colors) -> Float[np.ndarray, "n 13"]:
+    """Return the value of HSV, and the spread of R, G and B shared between the two nearest of `HUES` hues.
+
+    Each is linear between planes through black: all maps that turn or change hues in proportion are sums of them.
+    """
+    value, least = rgb.max(axis=1), rgb.min(axis=1)
+    spread = value - least
+    red, green, blue = rgb.T
+    first, second = value == red, value == green
+    part = np.where(first, green - blue, np.where(second, blue - red, red - green)) / np.maximum(spread, 1e-6)
+    at = (part + np.where(first, 0, np.where(second, 2, 4))) * (HUES / 6) % HUES
+    low = np.minimum(at.astype(int), HUES - 1)
+    found = np.zeros((len(rgb), HUES + 1), np.float32)
+    lines = np.arange(len(rgb))
+    found[lines, low] = spread * (1 - (at - low))
+    found[lines, (low + 1) % HUES] = spread * (at - low)
+    found[:, HUES] = value
+    return found
 
 
 def _with_one(rgb: Colors) -> Float[np.ndarray, "n 4"]:
@@ -109,11 +132,11 @@ def learn(own: Colors, goal: Colors, light: Float[np.ndarray, "n 4"], held: Bool
 def _models(own: Colors, goal: Colors, held: Bool[np.ndarray, " n"]) -> Iterator[tuple[Points, Points]]:
     """Yield models, simplest first: learned without the pixels held out, and from all."""
     rest = ~held
-    yield _ramped(own[rest], goal[rest], 0), _ramped(own, goal, 0)
+    yield _ramped(own[rest], goal[rest], 0, hues=False), _ramped(own, goal, 0, hues=False)
     for mix in (np.eye(3), *(np.tile(np.array(grey)[:, None], 3) for grey in GREYS)):
         yield _curved(own[rest], goal[rest], mix), _curved(own, goal, mix)
     yield _mixed(own[rest], goal[rest]), _mixed(own, goal)
-    for units in (len(HUES), UNITS):
+    for units in (0, UNITS):
         yield _ramped(own[rest], goal[rest], units), _ramped(own, goal, units)
 
 
@@ -136,7 +159,7 @@ def _with_light(
     return found[0], found[1]
 
 
-def _ramped(own: Colors, goal: Colors, units: int = UNITS) -> Points:
+def _ramped(own: Colors, goal: Colors, units: int = UNITS, *, hues: bool = True) -> Points:
     """Fit a map that is linear between planes through the space of colours, towards the identity.
 
     Half of the planes go through black, as hues do not depend on the light; the others through colours of the picture.
@@ -144,14 +167,13 @@ def _ramped(own: Colors, goal: Colors, units: int = UNITS) -> Points:
     """
     chance = np.random.default_rng(units)
     ramps = chance.standard_normal((4, units))
-    half = max(units // 2, len(HUES)) if units else 0
+    half = units // 2
     ramps[:3] /= np.linalg.norm(ramps[:3], axis=0)
     ramps[3, :half] = 0
     anchors = own[chance.integers(0, len(own), units - half)]
-    ramps[:3, : min(len(HUES), units)] = HUES.T[:, :units]
     ramps[3, half:] = -(anchors * ramps[:3, half:].T).sum(axis=1)
     ramps = ramps.astype(np.float32)
-    features = _features(own, ramps)
+    features = _features(own, ramps, hues)
     matrix = ridge(features, goal, color_squares(own), own)[0]
     nothing = np.zeros((4, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros(4, np.float32)
     return Points(matrix, ramps, *nothing)
