@@ -22,6 +22,7 @@ ORDER = (
     "video",
     "batch",
     "looks",
+    "analogies",
     "recipe",
     "sources",
     "stylizer",

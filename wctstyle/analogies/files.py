@@ -66,14 +66,15 @@ def load(path: str | Path) -> Analogy:
 def _read(tensors: Mapping[str, np.ndarray], kept: Mapping[str, Any]) -> Analogy:
     mapped, wide = (bool(kept[name]) for name in ("mapped", "wide"))
     near = {name: tensors[f"near/{name}"] for name in NEAR}
-    sizes = [checked_number(name, kept[name], 0, 100) for name in ("residual", "nothing")]
-    shares = [checked_number(name, kept[name], 0, 1) for name in ("missing", "paint")]
+    residual, nothing = (checked_number(name, kept[name], 0, 100) for name in ("residual", "nothing"))
+    missing, paint = (checked_number(name, kept[name], 0, 1) for name in ("missing", "paint"))
     own = {name: tensors[f"points/{name}"] for name in POINTS}
     units, used = own["ramps"].shape[-1], near["ramps"].shape[-1]
     count = neighbourhoods.features(np.zeros((8, 8, 3), np.float32), wide).shape[1] if near["weights"].size else 0
     rows = count + 1 + used if count else 0
+    bent = HUES + 1 if len(own["matrix"]) > 4 + units else 0
     wanted = {
-        "points/matrix": (4 + units + (HUES + 1) * (len(own["matrix"]) > 4 + units), 3), "points/ramps": (4, units), "points/mix": (4, 3),
+        "points/matrix": (4 + units + bent, 3), "points/ramps": (4, units), "points/mix": (4, 3),
         "points/curve": (len(own["curve"]), 3), "points/gain": (4,), "near/mean": (count,), "near/scale": (count,),
         "near/ramps": (count + 1, used), "near/weights": (rows, 3),
     }  # fmt: skip
@@ -87,7 +88,7 @@ def _read(tensors: Mapping[str, np.ndarray], kept: Mapping[str, Any]) -> Analogy
             raise ValueError(f"{name} has shape {tensors[name].shape}, wanted {shape}")
     if (near["scale"] <= 0).any():
         raise ValueError("near/scale has numbers that are not above 0")
-    if shares[1] and plan is None:
+    if paint and plan is None:
         raise ValueError("it has strokes without a plan")
-    made = Filter(Points(**own), Neighbourhoods(mapped, wide, **near), *sizes, shares[0])
-    return Analogy(made, shares[1], plan)
+    made = Filter(Points(**own), Neighbourhoods(mapped, wide, **near), residual, nothing, missing)
+    return Analogy(made, paint, plan)

@@ -51,7 +51,9 @@ class Analogy:
         """What was learned and how well, in a sentence."""
         near, before = self.filter.residual, self.filter.nothing
         strokes = f", with {self.paint:.0%} of painted strokes" if self.paint else ""
-        words = f"learned {self.filter.name}{strokes}; {near:.1f} dB from A2 where it was tested (A itself: {before:.1f})"
+        words = (
+            f"learned {self.filter.name}{strokes}; {near:.1f} dB from A2 where it was tested (A itself: {before:.1f})"
+        )
         if near < min(EXPLAINED, before + 3):
             words += "; that explains little, so check that A and A2 show the same thing at the same place"
         return words
@@ -96,5 +98,3 @@ def repainted(analogy: Analogy, paint: float | None) -> Analogy:
 def styled(rgb: Rgb, styles: Sequence[tuple[Rgb, float]], strength: float, model: str) -> Rgb:
     """Stylise what an analogy made, by some strength."""
     return loaded(model).stylize(rgb, list(styles), Settings(strength=strength)).image
-
-

@@ -49,8 +49,8 @@ class Neighbourhoods:
 
     mapped: bool
     wide: bool
-    mean: Float[np.ndarray, "d"]
-    scale: Float[np.ndarray, "d"]
+    mean: Float[np.ndarray, " d"]
+    scale: Float[np.ndarray, " d"]
     ramps: Float[np.ndarray, "d+1 u"]
     weights: Float[np.ndarray, "d+1+u 3"]
 
@@ -142,8 +142,14 @@ def learn(
 
 
 def _fitted(
-    picture: Rgb, base: Colors, goal: Colors, flat: Int[np.ndarray, " n"], held: Bool[np.ndarray, " n"], *,
-    wide: bool, mapped: bool,
+    picture: Rgb,
+    base: Colors,
+    goal: Colors,
+    flat: Int[np.ndarray, " n"],
+    held: Bool[np.ndarray, " n"],
+    *,
+    wide: bool,
+    mapped: bool,
 ) -> tuple[Neighbourhoods, Float[np.ndarray, "n 3"]]:
     raw = features(picture, wide, flat)
     mean, scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 0.01)

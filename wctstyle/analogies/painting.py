@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -32,8 +33,8 @@ class Paint:
 
     def __call__(self, stylizer: Stylizer, rgb: Rgb) -> Rgb:
         """Paint a picture."""
-        nothing = Affine(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))  # no face is painted
-        plan = Plan(Affine(self.matrix.T, self.bias), nothing, np.float32(0))
+        nothing = Affine(jnp.eye(3), jnp.zeros(3))  # no face is painted
+        plan = Plan(Affine(jnp.asarray(self.matrix.T), jnp.asarray(self.bias)), nothing, jnp.zeros(()))
         return stylizer.render(stylizer.content(rgb, texture=0.0), plan, Settings(keep_faces=0.0, texture=0.0))
 
 

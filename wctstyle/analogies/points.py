@@ -45,8 +45,10 @@ ROUNDS = 3
 class Points:
     """A map of colours, and the light by place.
 
-    out = (rgb + features @ matrix, or curve((rgb, 1) @ mix)) times 1 + gain . (x, y, r^2, r^4). The features are
-    R, G, B and 1, ramps of them, and shares of hues; an affine map has the first alone. An empty `curve` means none. x and y go from -1 to 1 over the picture, r^2 = x^2 + y^2.
+    out = (rgb + features @ matrix, or curve((rgb, 1) @ mix)) times 1 + gain . (x, y, r^2, r^4).
+
+    The features are R, G, B and 1, ramps of them, and shares of hues; an affine map has the first alone. An empty
+    `curve` means none. x and y go from -1 to 1 over the picture, r^2 = x^2 + y^2.
     """
 
     matrix: Float[np.ndarray, "d 3"]
@@ -141,20 +143,23 @@ def _models(own: Colors, goal: Colors, held: Bool[np.ndarray, " n"]) -> Iterator
 
 
 def _with_light(
-    own: Colors, goal: Colors, light: Float[np.ndarray, "n 4"], held: Bool[np.ndarray, " n"],
+    own: Colors,
+    goal: Colors,
+    light: Float[np.ndarray, "n 4"],
+    held: Bool[np.ndarray, " n"],
     fit: Callable[[Colors, Colors], Points],
 ) -> tuple[Points, Points]:
     """Fit colours and light by place in turn; the light is the same for R, G and B."""
     found = []
     for part in (~held, np.ones_like(held)):
         colors, wanted, at = own[part], goal[part], light[part]
-        gain = np.zeros(4)
+        gain, model = np.zeros(4), fit(colors, wanted)
         for _ in range(ROUNDS):
-            lit = np.maximum(1 + at @ gain, 0.05)[:, None]
-            model = fit(colors, np.clip(wanted / lit, 0, 1))
             flat = model(colors)
             design = (at[:, None, :] * flat[:, :, None]).reshape(-1, 4)
             gain = np.linalg.lstsq(design, (wanted - flat).ravel(), rcond=None)[0]
+            lit = np.maximum(1 + at @ gain, 0.05)[:, None]
+            model = fit(colors, np.clip(wanted / lit, 0, 1))
         found.append(replace(model, gain=gain.astype(np.float32)))
     return found[0], found[1]
 
@@ -212,7 +217,9 @@ def _mixed(own: Colors, goal: Colors) -> Points:
             row = _scaled(guess[:3])
             return np.polynomial.chebyshev.chebval((colors @ row[:3] + row[3]) * 2 - 1, guess[3:]) - wanted
 
-        start = np.concatenate([weights[:, k] if np.abs(weights[:, k]).sum() > 1e-3 else np.ones(3), np.zeros(DEGREE + 1)])
+        start = np.concatenate(
+            [weights[:, k] if np.abs(weights[:, k]).sum() > 1e-3 else np.ones(3), np.zeros(DEGREE + 1)]
+        )
         start[3:5] = 0.5, 0.5
         found = least_squares(apart, start, max_nfev=40).x
         mix[:, k] = _scaled(found[:3])

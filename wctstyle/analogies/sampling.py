@@ -49,7 +49,9 @@ def sample(height: int, width: int) -> tuple[Int[np.ndarray, " n"], Bool[np.ndar
 
 
 def ridge(
-    features: Float[np.ndarray, "n d"], goal: Float[np.ndarray, "n k"], held: Bool[np.ndarray, " n"],
+    features: Float[np.ndarray, "n d"],
+    goal: Float[np.ndarray, "n k"],
+    held: Bool[np.ndarray, " n"],
     base: Float[np.ndarray, "n k"],
 ) -> tuple[Float[np.ndarray, "d k"], Float[np.ndarray, "n k"]]:
     """Solve `base + features @ weights = goal` towards weights of 0, with the ridge that does best on what is held out.

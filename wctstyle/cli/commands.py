@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from wctstyle import __version__, samples
+from wctstyle.analogies.recipe import KEY, AnalogyRecipe
+from wctstyle.cli.analogy_command import analogy
 from wctstyle.cli.batch_command import batch
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
@@ -56,6 +58,7 @@ def _root(
 
 app.command()(stylize)  # first, as the help lists them in this order
 app.command()(video)
+app.command()(analogy)
 
 
 @app.command()
@@ -79,6 +82,10 @@ def recipe(
         if as_python:
             raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
         typer.echo(VideoRecipe.from_json(found, source=file).command())
+        return
+    if KEY in found:
+        made = AnalogyRecipe.from_json(found, source=file)
+        typer.echo(made.program() if as_python else made.command(), nl=not as_python)
         return
     read = Recipe.from_json(found, source=file)
     typer.echo(read.program() if as_python else read.command(), nl=not as_python)
