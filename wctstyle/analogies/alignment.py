@@ -26,12 +26,10 @@ def shift(own: Rgb, goal: Rgb) -> tuple[int, int]:
     The peak of the cross-correlation of both pictures' edges, which do not depend on colours, confirmed by what an
     affine map of colours leaves.
     """
-    from scipy.fft import irfft2, next_fast_len, rfft2
-
     height, width = own.shape[:2]
-    size = next_fast_len(height * 2), next_fast_len(width * 2)
-    one, other = (rfft2(_edges(picture), size) for picture in (own, goal))
-    found = irfft2(np.conj(one) * other, size)
+    size = (2 * height, 2 * width)
+    one, other = (np.fft.rfft2(_edges(picture), size) for picture in (own, goal))
+    found = np.fft.irfft2(np.conj(one) * other, size)
     down, right = (max(1, int(side * FARTHEST)) for side in (height, width))
     near = np.roll(found, (down, right), (0, 1))[: 2 * down + 1, : 2 * right + 1]
     row, column = np.unravel_index(int(np.argmax(near)), near.shape)

@@ -89,6 +89,6 @@ def _read(tensors: Mapping[str, np.ndarray], kept: Mapping[str, Any]) -> Analogy
     if (near["scale"] <= 0).any():
         raise ValueError("near/scale has numbers that are not above 0")
     if paint and plan is None:
-        raise ValueError("it has strokes without a plan")
+        raise ValueError("it is painted, but there is no plan")
     made = Filter(Points(**own), Neighbourhoods(mapped, wide, **near), residual, nothing, missing)
     return Analogy(made, paint, plan)

@@ -41,7 +41,8 @@ class Filter:
     @property
     def name(self) -> str:
         """What was learned, in words."""
-        return " and ".join(filter(None, (self.points.name, self.near.name)))
+        alone = len(self.near.weights) and not self.near.mapped
+        return " and ".join(filter(None, ("" if alone else self.points.name, self.near.name)))
 
     def __call__(self, rgb: Rgb) -> Rgb:
         """Filter a picture of any size. Neighbourhoods are in pixels, so a larger picture is filtered more finely."""
@@ -53,12 +54,10 @@ class Filter:
         for top in range(0, height, STRIP):
             low, high = max(0, top - halo), min(height, top + STRIP + halo)
             piece = rgb[low:high]
-            mapped = self._mapped(piece, low, height)
             own = slice(top - low, min(STRIP, height - top) + top - low)
-            if halo:
-                added = self.near(mapped if self.near.mapped else piece).reshape(piece.shape)
-                mapped = mapped[own] + added[own]
-            yield np.clip(mapped, 0, 1).astype(np.float32)
+            base = piece if halo and not self.near.mapped else self._mapped(piece, low, height)
+            made = base[own] + self.near(base).reshape(piece.shape)[own] if halo else base[own]
+            yield np.clip(made, 0, 1).astype(np.float32)
 
     def _mapped(self, piece: Rgb, low: int, height: int) -> Rgb:
         rows, columns = np.indices(piece.shape[:2])

@@ -1,4 +1,4 @@
-"""An analogy as a whole: the filter of a pair, the strokes that it lacks, and a style on top."""
+"""An analogy as a whole: the filter of a pair, paint where no filter explains it, and a style on top."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from wctstyle.analogies import filters
 from wctstyle.analogies.filters import Filter
-from wctstyle.analogies.painting import PAINTER, Paint, learn_paint, with_strokes
+from wctstyle.analogies.painting import PAINTER, Paint, learn_paint
+from wctstyle.errors import ConfigError
 from wctstyle.settings import Settings, checked_number
 from wctstyle.stylizer import Stylizer
 
@@ -20,8 +21,8 @@ Rgb = Float[np.ndarray, "h w 3"]
 EXPLAINED = 25.0
 """Decibels on the pixels held out from which a filter explains the pair, and nothing is painted."""
 
-LEAST_MISSING = 0.15
-"""Share of the fine contrast that a filter may lack without strokes being painted."""
+LEAST_MISSING = 0.4
+"""Share of the fine contrast that a filter may lack without the picture being painted."""
 
 loaded = cache(Stylizer)
 """The stylizer of a model, loaded once."""
@@ -29,7 +30,7 @@ loaded = cache(Stylizer)
 
 @dataclass(frozen=True)
 class Analogy:
-    """What was learned from a pair. paint: how strongly strokes are painted, 0..1; of 0 there is no plan for them."""
+    """What was learned from a pair. paint: 0 is the filtered picture, 1 the one that the decoder paints by the plan."""
 
     filter: Filter
     paint: float = 0.0
@@ -40,17 +41,18 @@ class Analogy:
         return np.concatenate(list(self.rows(rgb)))
 
     def rows(self, rgb: Rgb) -> Iterator[Rgb]:
-        """Apply it strip by strip; with strokes, at once."""
+        """Apply it strip by strip; with paint, at once."""
         if self.plan is None or not self.paint:
             yield from self.filter.rows(rgb)
             return
-        yield with_strokes(self.filter(rgb), self.plan(loaded(self.plan.model), rgb), self.paint)
+        painted = self.plan(loaded(self.plan.model), rgb)
+        yield painted if self.paint == 1 else (1 - self.paint) * self.filter(rgb) + self.paint * painted
 
     @property
     def told(self) -> str:
         """What was learned and how well, in a sentence."""
         near, before = self.filter.residual, self.filter.nothing
-        strokes = f", with {self.paint:.0%} of painted strokes" if self.paint else ""
+        strokes = f", painted to {self.paint:.0%}" if self.paint else ""
         words = (
             f"learned {self.filter.name}{strokes}; {near:.1f} dB from A2 where it was tested (A itself: {before:.1f})"
         )
@@ -62,8 +64,8 @@ class Analogy:
 def learn(own: Rgb, goal: Rgb, *, paint: float | None = None, align: bool = False) -> Analogy:
     """Learn the analogy of a pair.
 
-    paint: how strongly strokes are painted; None: as much as the filter lacks of fine contrast, where it does not
-    explain the pair.
+    paint: how much of the result is painted; None: all where the filter does not explain the pair and lacks its fine
+    contrast (strokes), else nothing.
 
     Raises:
         ConfigError: `paint` is out of range, or one picture is moved against the other.
@@ -75,23 +77,21 @@ def learn(own: Rgb, goal: Rgb, *, paint: float | None = None, align: bool = Fals
     made = filters.learn(own, goal)
     if paint is None:
         lacks = made.residual < EXPLAINED and made.missing > LEAST_MISSING
-        paint = made.missing if lacks else 0.0
+        paint = 1.0 if lacks else 0.0
     return Analogy(made, paint, learn_paint(loaded(PAINTER), own, goal) if paint else None)
 
 
 def repainted(analogy: Analogy, paint: float | None) -> Analogy:
-    """Change how strongly strokes are painted; None leaves it.
+    """Change how much of the result is painted; None leaves it.
 
     Raises:
-        ConfigError: it is out of range, or the analogy has no plan for strokes.
+        ConfigError: it is out of range, or the analogy has no plan to paint by.
     """
     if paint is None:
         return analogy
     paint = checked_number("paint", paint, 0, 1)
     if paint and analogy.plan is None:
-        from wctstyle.errors import ConfigError
-
-        raise ConfigError(f"paint is {paint}, but this filter was saved without strokes; learn it with paint above 0")
+        raise ConfigError(f"paint is {paint}, but this filter was saved without paint; learn it with paint above 0")
     return replace(analogy, paint=paint)
 
 

@@ -41,10 +41,10 @@ FAR = 6.0
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """What is added to the mapped colours: normalised features, and ramps of them, times weights.
+    """What is added to a picture: normalised features of its neighbourhoods, and ramps of them, times weights.
 
-    mapped: whether the features are those of the picture after its map of colours. An empty model (no weights) adds
-    nothing. `wide`: whether features that are not linear are used.
+    mapped: whether the picture has gone through the map of colours before, or else takes the place of it. An empty
+    model (no weights) adds nothing. `wide`: whether features that are not linear are used.
     """
 
     mapped: bool
@@ -124,15 +124,14 @@ def _bent(rgb: Rgb, blurred: list[np.ndarray]) -> list[np.ndarray]:
 def learn(
     own: Rgb, mapped: Rgb, goal: Colors, flat: Int[np.ndarray, " n"], held: Bool[np.ndarray, " n"]
 ) -> tuple[Neighbourhoods, float]:
-    """Learn what a map of colours leaves of the goal's colours at flat places, the simplest that is as good as any.
+    """Learn the goal's colours at flat places, with the map of colours before or without; the simplest that is as good.
 
     Returns it with its mean square error on the pixels held out.
     """
-    base = mapped.reshape(-1, 3)[flat]
-    tried, errors = [NOTHING], [float(np.mean((base - goal)[held] ** 2))]
+    tried, errors = [NOTHING], [float(np.mean((mapped.reshape(-1, 3)[flat] - goal)[held] ** 2))]
     for wide in (False, True) if decibels(errors[0]) < ENOUGH else ():
         for after in (False, True):
-            model, said = _fitted(mapped if after else own, base, goal, flat, held, wide=wide, mapped=after)
+            model, said = _fitted(mapped if after else own, goal, flat, held, wide=wide, mapped=after)
             tried.append(model)
             errors.append(float(np.mean((np.clip(said[held], 0, 1) - goal[held]) ** 2)))
     chosen = simplest(errors, WORTH)
@@ -143,7 +142,6 @@ def learn(
 
 def _fitted(
     picture: Rgb,
-    base: Colors,
     goal: Colors,
     flat: Int[np.ndarray, " n"],
     held: Bool[np.ndarray, " n"],
@@ -160,5 +158,5 @@ def _fitted(
     ramps[: 3 * (2 * PATCH + 1) ** 2] *= 0.1  # the patch is many features that say nearly the same
     ramps[:-1] /= np.maximum(np.linalg.norm(ramps[:-1], axis=0), 1e-6)
     model = Neighbourhoods(mapped, wide, mean, scale, ramps, np.zeros((0, 3), np.float32))
-    weights, said = ridge(model._rows(raw), goal, held, base)
+    weights, said = ridge(model._rows(raw), goal, held, picture.reshape(-1, 3)[flat])
     return Neighbourhoods(mapped, wide, mean, scale, ramps, weights), said

@@ -16,11 +16,11 @@ from wctstyle.stylizer import Stylizer
 
 Rgb = Float[np.ndarray, "h w 3"]
 
+PAINTER = DEFAULT_MODEL
+"""The model that paints."""
+
 RIDGE = 0.01
 """Ridge of the plan towards the identity, as a share of the mean square of a channel."""
-
-BROAD = 4.0
-"""Standard deviation in pixels of the blur that parts strokes, which are painted, from colours, which are filtered."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,3 @@ def learn_paint(stylizer: Stylizer, own: Rgb, goal: Rgb) -> Paint:
     change = np.linalg.solve(gram + ridge, spread.T @ (other - wanted - spread))
     matrix = np.eye(len(gram)) + change
     return Paint(stylizer.model, matrix.astype(np.float32), (wanted - mean @ matrix).astype(np.float32))
-
-
-def with_strokes(filtered: Rgb, painted: Rgb, share: float) -> Rgb:
-    """Give a filtered picture the fine light and dark of a painted one, in part."""
-    from scipy.ndimage import gaussian_filter
-
-    fine = [picture - gaussian_filter(picture, (BROAD, BROAD, 0), mode="nearest") for picture in (filtered, painted)]
-    return np.clip(filtered + share * (fine[1] - fine[0]), 0, 1).astype(np.float32)
-
-
-PAINTER = DEFAULT_MODEL
-"""The model that paints strokes."""

@@ -28,7 +28,7 @@ STEPS = 256
 UNITS = 256
 """Ramps of the piecewise linear map."""
 
-DEGREE, MIXED_PIXELS = 6, 6000
+DEGREE, MIXED_PIXELS = 6, 3000
 """Degree of the smooth curve of a mix, and pixels that it is fitted to."""
 
 GREYS = ((0.299, 0.587, 0.114), (0.2126, 0.7152, 0.0722), (1 / 3, 1 / 3, 1 / 3))
@@ -37,7 +37,7 @@ GREYS = ((0.299, 0.587, 0.114), (0.2126, 0.7152, 0.0722), (1 / 3, 1 / 3, 1 / 3))
 HUES = 12
 """Hues between which a map may bend: those of HSV and those half way."""
 
-ROUNDS = 3
+ROUNDS = 6
 """Rounds in which colours and light by place are fitted in turn."""
 
 

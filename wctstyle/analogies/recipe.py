@@ -23,7 +23,7 @@ DEFAULT_STRENGTH = 0.5
 class AnalogyRecipe:
     """How a picture was made: of `content`, by the filter of a pair (two pictures) or of a file (one).
 
-    size: long side in pixels. paint: how strongly strokes are painted; None: as was learned. styles, strength, model:
+    size: long side in pixels. paint: how much of it is painted; None: as was learned. styles, strength, model:
     what is painted on top.
     """
 

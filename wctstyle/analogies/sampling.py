@@ -22,8 +22,11 @@ RIDGES = (1e-7, 1e-5, 1e-3)
 CELLS = 5
 """Kinds of colours along each axis."""
 
-CUT, ROUNDS = 0.002, 5
+CUT, ROUNDS = 0.002, 3
 """How near to 0 or 1 a value counts as cut off, and how often such values are guessed anew."""
+
+MOST_CUT = 0.9
+"""Share of pixels from which a channel that is cut off is taken as it is."""
 
 ENOUGH = 45.0
 """Decibels from which no further cause is looked for: less than the rounding of 8 bits changes."""
@@ -56,34 +59,52 @@ def ridge(
 ) -> tuple[Float[np.ndarray, "d k"], Float[np.ndarray, "n k"]]:
     """Solve `base + features @ weights = goal` towards weights of 0, with the ridge that does best on what is held out.
 
-    A goal of 0 or 1 was cut off there, so a value beyond it is as good: such goals follow the values in a few rounds.
     Returns weights learned from all pixels, and what those learned from the rest say of every pixel.
     """
     exact = features.astype(np.float64)
-    own = exact[~held].T @ exact[~held]
-    whole = own + exact[held].T @ exact[held]
-    unit, best, chosen = np.trace(whole) / len(whole), np.inf, (RIDGES[0], base)
+    rest = _Problem(exact[~held], goal[~held], base[~held])
+    best, chosen = np.inf, (RIDGES[0], base)
     for share in RIDGES:
-        weights = _solved(exact[~held], own, share * unit, goal[~held], base[~held])
-        said = base + features @ weights.astype(np.float32)
+        said = base + features @ rest.solved(share).astype(np.float32)
         error = float(np.mean((np.clip(said[held], 0, 1) - goal[held]) ** 2))
         if error < best:
             best, chosen = error, (share, said)
-    weights = _solved(exact, whole, chosen[0] * unit, goal, base)
-    return weights.astype(np.float32), chosen[1]
+    return _Problem(exact, goal, base).solved(chosen[0]).astype(np.float32), chosen[1]
 
 
-def _solved(features: np.ndarray, gram: np.ndarray, ridge: float, goal: np.ndarray, base: np.ndarray) -> np.ndarray:
-    from scipy.linalg import cho_factor, cho_solve
+class _Problem:
+    """Least squares for a goal that is cut off at 0 and 1: there, a value beyond is as good.
 
-    factor = cho_factor(gram + ridge * np.eye(len(gram)))
-    low, high = goal <= CUT, goal >= 1 - CUT
-    weights, wanted = np.zeros((len(gram), goal.shape[1])), goal.astype(np.float64)
-    for _ in range(ROUNDS if (low | high).any() else 1):
-        weights = cho_solve(factor, features.T @ (wanted - base))
-        said = base + features @ weights
-        wanted = np.where(low, np.minimum(goal, said), np.where(high, np.maximum(goal, said), goal))
-    return weights
+    It begins with what the pixels say that are not cut off. Those that are follow the values in a few rounds, as in the
+    Tobit model (Tobin 1958) by expectation and maximisation without noise.
+    """
+
+    def __init__(self, features: np.ndarray, goal: np.ndarray, base: np.ndarray) -> None:
+        self.features, self.goal, self.base = features, goal.astype(np.float64), base
+        self.low, self.high = goal <= CUT, goal >= 1 - CUT
+        self.gram = features.T @ features
+        cut = self.low | self.high
+        self.cut = [part if part.any() and part.mean() < MOST_CUT else None for part in cut.T]
+        self.grams = [self.gram if part is None else self.gram - features[part].T @ features[part] for part in self.cut]
+
+    def solved(self, share: float) -> np.ndarray:
+        """Solve with a ridge of some share of the mean square of a feature."""
+        from scipy.linalg import cho_factor, cho_solve
+
+        ridge = share * np.trace(self.gram) / len(self.gram) * np.eye(len(self.gram))
+        weights, left = np.zeros((len(self.gram), self.goal.shape[1])), self.goal - self.base
+        for k, (cut, gram) in enumerate(zip(self.cut, self.grams, strict=True)):
+            counted = left[:, k] if cut is None else np.where(cut, 0, left[:, k])
+            weights[:, k] = np.linalg.solve(gram + ridge, self.features.T @ counted)
+        if all(cut is None for cut in self.cut):
+            return weights
+        factor = cho_factor(self.gram + ridge)
+        for _ in range(ROUNDS):
+            said = self.base + self.features @ weights
+            wanted = np.where(self.low, np.minimum(self.goal, said), self.goal)
+            wanted = np.where(self.high, np.maximum(wanted, said), wanted)
+            weights = cho_solve(factor, self.features.T @ (wanted - self.base))
+        return weights
 
 
 def simplest(errors: Sequence[float], worth: float) -> int:

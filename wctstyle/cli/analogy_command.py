@@ -44,8 +44,8 @@ PaintOption = Annotated[
     float | None,
     typer.Option(
         "--paint",
-        show_default="as much as the filter lacks",
-        help="How strongly strokes are painted that no filter of pixels gives, 0 to 1.",
+        show_default="1 where no filter explains A2, or else 0",
+        help="From the filtered picture (0) to the one painted as A2 is (1).",
     ),
 ]
 Strength = Annotated[float, options.style_option("--strength", help="Of the styles on top, 0 to 1.")]
@@ -214,7 +214,7 @@ def _applied(
     from wctstyle.analogies import making
 
     if (made.paint or styles) and max(rgb.shape[:2]) > MAX_SIDE:
-        raise ConfigError(f"--size: strokes and styles are painted up to {MAX_SIDE} pixels here; give a smaller one")
+        raise ConfigError(f"--size: pictures are painted up to {MAX_SIDE} pixels here; give a smaller one")
     out = made(rgb)
     if styles:
         blend = [(picture.rgb, spec.weight) for picture, spec in zip(loaded, styles, strict=True)]
