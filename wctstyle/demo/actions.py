@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from wctstyle import images, looks, masks, samples
+from wctstyle.analogies.recipe import KEY
 from wctstyle.demo.awaited import Awaited, AwaitedStyle
 from wctstyle.demo.backend import Backend
 from wctstyle.demo.composition import (
@@ -218,6 +219,7 @@ def add_upload(
     try:
         data = take_upload(path, folder, service.limits)
         recipe = looks.parsed(data)
+        recipe = None if recipe and KEY in recipe else recipe  # what an analogy made is a picture like any other
         if recipe is not None:
             return restore_recipe(service, session, recipe, shown=shown)
         picture = decode(data, service.limits)
