@@ -18,6 +18,8 @@ from scipy.ndimage import convolve, gaussian_filter, median_filter, sobel
 from benchmarks import report
 from wctstyle import images, samples
 from wctstyle.analogies.filters import learn
+from wctstyle.analogies.making import loaded
+from wctstyle.analogies.painting import PAINTER, learn_paint
 from wctstyle.analogies.sampling import decibels
 
 PAIR, UNSEEN = "astronaut", ("cat", "coffee", "rocket")
@@ -157,19 +159,32 @@ def measure(filter: Callable[[Rgb], Rgb], pictures: Path | None = None) -> list[
     return cells
 
 
+def plan_alone(filter: Callable[[Rgb], Rgb]) -> list[str]:
+    """Paint by the plan of a pair, without a filter, and judge it; the cells of its row."""
+    stylizer, own = loaded(PAINTER), photo(PAIR)
+    plan = learn_paint(stylizer, own, filtered(filter, own))
+    cells = [filter.__name__]
+    for name in UNSEEN:
+        made = plan(stylizer, photo(name))
+        cells.append(f"{decibels(float(np.mean((made - filtered(filter, photo(name))) ** 2))):.1f}")
+    report.say(" ".join(cells))
+    return cells
+
+
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", help="names of filters")
     parser.add_argument("--pictures", type=Path, help="folder for photo, filter and result side by side")
+    parser.add_argument("--plan", action="store_true", help="judge the plan alone, which the decoder paints")
     chosen = parser.parse_args()
     heads = ["filter", "nothing, dB", *UNSEEN, "held out", "learned", "learn, s", "apply, s"]
     rows = [
-        measure(filter, chosen.pictures)
+        plan_alone(filter) if chosen.plan else measure(filter, chosen.pictures)
         for filter in (*POINTWISE, *LOCAL)
         if not chosen.only or filter.__name__ in chosen.only
     ]
-    print(report.table(heads, rows))
+    print(report.table([heads[0], *UNSEEN] if chosen.plan else heads, rows))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def test_pairs_of_different_or_too_small_sizes_are_refused():
 
 
 def test_what_no_filter_explains_is_painted_and_told():
-    own = photo("astronaut")
+    own = photo("astronaut", 64)
     strokes = np.random.default_rng(0).uniform(size=own.shape).astype(np.float32)
     made = making.learn(own, strokes)
     assert made.paint == 1

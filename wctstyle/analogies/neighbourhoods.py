@@ -129,8 +129,10 @@ def learn(
     Returns it with its mean square error on the pixels held out.
     """
     tried, errors = [NOTHING], [float(np.mean((mapped.reshape(-1, 3)[flat] - goal)[held] ** 2))]
-    for wide in (False, True) if decibels(errors[0]) < ENOUGH else ():
+    for wide in (False, True):
         for after in (False, True):
+            if decibels(min(errors)) >= ENOUGH:
+                break
             model, said = _fitted(mapped if after else own, goal, flat, held, wide=wide, mapped=after)
             tried.append(model)
             errors.append(float(np.mean((np.clip(said[held], 0, 1) - goal[held]) ** 2)))
