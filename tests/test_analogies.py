@@ -24,8 +24,11 @@ def nearness(one, other):
 
 @pytest.fixture(scope="module")
 def embossed():
-    own = photo("astronaut")
-    return filters.learn(own, known.filtered(known.emboss, own))
+    """Learned from the middle of a pair, as those of large pairs are."""
+    own = photo("astronaut", 160)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(filters, "WINDOW", 112)
+        return filters.learn(own, known.filtered(known.emboss, own))
 
 
 @pytest.mark.parametrize("filter", [known.posterise, known.hue])
@@ -42,11 +45,18 @@ def test_filters_of_neighbourhoods_are_found_again_on_another_photo(embossed):
     assert embossed.residual >= 25 > embossed.nothing
 
 
-def test_a_strip_more_or_less_changes_nothing(embossed, monkeypatch):
+def test_smaller_tiles_change_nothing(embossed, monkeypatch):
     other = photo("coffee")
     whole = embossed(other)
-    monkeypatch.setattr(filters, "STRIP", 17)
+    monkeypatch.setattr(filters, "TILE", 37)
     np.testing.assert_allclose(embossed(other), whole, atol=1e-5)
+
+
+def test_dark_corners_are_found_again_at_another_size():
+    own, other = photo("astronaut", 72), photo("coffee")
+    made = filters.learn(own, known.filtered(known.night, own))
+    assert "light by place" in made.name
+    assert nearness(made(other), known.filtered(known.night, other)) >= 30  # without: 23
 
 
 def test_pairs_that_are_moved_are_told_and_aligned():

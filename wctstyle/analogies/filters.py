@@ -20,8 +20,11 @@ Rgb = Float[np.ndarray, "h w 3"]
 LEAST_SIDE = 64
 """Least side in pixels of a pair: smaller ones teach too little."""
 
-STRIP = 128
-"""Rows of a picture that are filtered at a time."""
+TILE = 256
+"""Side in pixels of the tiles in which a picture is filtered: some 300 MB at a time."""
+
+WINDOW = 1536
+"""Side in pixels of the middle of a large pair from which neighbourhoods are learned. Colours are learned from all."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +52,26 @@ class Filter:
         return np.concatenate(list(self.rows(rgb)))
 
     def rows(self, rgb: Rgb) -> Iterator[Rgb]:
-        """Filter a picture strip by strip."""
-        height, halo = len(rgb), HALO if len(self.near.weights) else 0
-        for top in range(0, height, STRIP):
-            low, high = max(0, top - halo), min(height, top + STRIP + halo)
-            piece = rgb[low:high]
-            own = slice(top - low, min(STRIP, height - top) + top - low)
-            base = piece if halo and not self.near.mapped else self._mapped(piece, low, height)
-            made = base[own] + self.near(base).reshape(piece.shape)[own] if halo else base[own]
-            yield np.clip(made, 0, 1).astype(np.float32)
+        """Filter a picture strip by strip, each tile by tile with a halo, so that little memory is used."""
+        height, width = rgb.shape[:2]
+        for top in range(0, height, TILE):
+            tiles = [self._tile(rgb, top, left) for left in range(0, width, TILE)]
+            yield np.concatenate(tiles, axis=1)
 
-    def _mapped(self, piece: Rgb, low: int, height: int) -> Rgb:
-        rows, columns = np.indices(piece.shape[:2])
-        light = points.places(rows.ravel() + low, columns.ravel(), height, piece.shape[1])
-        return self.points(piece.reshape(-1, 3), light).reshape(piece.shape)
+    def _tile(self, rgb: Rgb, top: int, left: int) -> Rgb:
+        """Filter one tile."""
+        alone = len(self.near.weights) and not self.near.mapped
+        halo = HALO if len(self.near.weights) else 0
+        up, before = max(0, top - halo), max(0, left - halo)
+        piece = rgb[up : top + TILE + halo, before : left + TILE + halo]
+        base = piece
+        if not alone:
+            rows, columns = (at.ravel() for at in np.indices(piece.shape[:2]))
+            light = points.places(rows + up, columns + before, *rgb.shape[:2])
+            base = self.points(piece.reshape(-1, 3), light).reshape(piece.shape)
+        made = base + self.near(base).reshape(piece.shape) if halo else base
+        own = made[top - up : top - up + TILE, left - before : left - before + TILE]
+        return np.clip(own, 0, 1).astype(np.float32)
 
 
 def checked_pair(own: Rgb, goal: Rgb) -> None:
@@ -115,12 +124,14 @@ def learn(own: Rgb, goal: Rgb) -> Filter:
     light = points.places(flat // width, flat % width, height, width)
     colors, wanted = own.reshape(-1, 3)[flat], goal.reshape(-1, 3)[flat]
     first = points.learn(colors, wanted, light, held)
-    plain = Filter(first, neighbourhoods.NOTHING, 0, 0, 0)
-    mapped = plain(own)
-    near, error = neighbourhoods.learn(own, mapped, wanted, flat, held)
     before = decibels(float(np.mean((colors - wanted)[held] ** 2)))
+    top, left = (max(0, (side - WINDOW) // 2) for side in (height, width))
+    middle = np.s_[top : top + WINDOW, left : left + WINDOW]
+    mapped = Filter(first, neighbourhoods.NOTHING, 0, 0, 0)(own)[middle]
+    flat, held = sample(*mapped.shape[:2])
+    near, error = neighbourhoods.learn(own[middle], mapped, goal[middle].reshape(-1, 3)[flat], flat, held)
     made = Filter(first, near, decibels(error), before, 0)
-    return replace(made, missing=_missing(made(own), goal))
+    return replace(made, missing=_missing(made(own)[middle], goal[middle]))
 
 
 def _missing(made: Rgb, goal: Rgb) -> float:
