@@ -62,6 +62,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images.save(folder / "landscape.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
     images.save(folder / "dusk.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
+    before = images.resize(samples.picture("astronaut"), long_side=96).rgb
+    images.save(folder / "before.png", before)
+    images.save(folder / "after.png", 1 - before)
     for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
         images.save(folder / f"{name}.png", mask.astype(np.float32))
     marks, colors = photo.rgb.copy(), np.zeros((96, 96, 3), np.float32)
@@ -106,13 +109,13 @@ def _is_run(words: list[str]) -> bool:
     if {"vgg19", "--resume", "--zoom"} & set(words):
         return False
     runs = ("stylize", "batch", "video", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask", "lut",
-            "dream")  # fmt: skip
+            "dream", "analogy")  # fmt: skip
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 
 def _prepare(words: list[str]) -> list[str]:
     """Keep the command as it is, but for results that are there already and for steps that take minutes."""
-    painting = ("stylize", "batch", "video", "optimize", "compare", "lut", "dream")
+    painting = ("stylize", "batch", "video", "optimize", "compare", "lut", "dream", "analogy")
     if words[1] in painting and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:

@@ -118,6 +118,20 @@ def kept_photos(easel: Easel) -> Rgb:
     return grid(rows)
 
 
+def analogies(easel: Easel) -> Rgb:
+    """Show pairs, and photos filtered after them."""
+    from benchmarks import analogies as known
+    from wctstyle.analogies.making import learn
+
+    own, rows = photo("astronaut"), []
+    filters = {"rocket": known.night, "cat": known.pencil, "coffee": known.emboss}
+    goals = [(name, np.clip(filter(own), 0, 1).astype(np.float32)) for name, filter in filters.items()]
+    goals.append(("coffee", easel.painted("astronaut", ("impasto-night", 1.0), keep_faces=0.0)))
+    for name, goal in goals:
+        rows.append([own, goal, photo(name), learn(own, goal)(photo(name))])
+    return grid(rows)
+
+
 def colors(easel: Easel) -> Rgb:
     """A photo, and its four ways of colours after two styles."""
     rows: list[Sequence[Rgb]] = []
@@ -302,6 +316,7 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "strength": strength,
     "colors": colors,
     "photo": kept_photos,
+    "analogy": analogies,
     "faces": faces,
     "refine": refine,
     "regions": regions,

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wctstyle import __version__, samples
+from wctstyle.cli.analogy_command import analogy
 from wctstyle.cli.batch_command import batch
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
@@ -28,12 +29,10 @@ from wctstyle.cli.texture_command import texture
 from wctstyle.cli.train_command import train
 from wctstyle.cli.video_command import video
 from wctstyle.cli.weights_commands import weights_app
-from wctstyle.dreams.recipe import KEY as DREAM
-from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import opened
 from wctstyle.recipe import Recipe
-from wctstyle.textures.recipe import KEY, TextureRecipe
+from wctstyle.recipe_kinds import kind_of
 from wctstyle.video.recipe import VideoRecipe, read_recipe
 
 app = typer.Typer(
@@ -62,6 +61,7 @@ def _root(
 app.command()(stylize)  # first, as the help lists them in this order
 app.command()(video)
 app.command()(texture)
+app.command()(analogy)
 
 
 @app.command()
@@ -86,12 +86,9 @@ def recipe(
             raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
         typer.echo(VideoRecipe.from_json(found, source=file).command())
         return
-    if DREAM in found:
-        dreamt = DreamRecipe.from_json(found, source=file)
-        typer.echo(dreamt.program() if as_python else dreamt.command(), nl=not as_python)
-        return
-    if KEY in found:
-        made = TextureRecipe.from_json(found, source=file)
+    kind = kind_of(found)
+    if kind is not None:
+        made = kind.from_json(found, source=file)
         typer.echo(made.program() if as_python else made.command(), nl=not as_python)
         return
     read = Recipe.from_json(found, source=file)

@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.events import api
 
 from wctstyle import images, looks, masks, samples
-from wctstyle.demo import choosing, clips
+from wctstyle.demo import analogies, choosing, clips
 from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.calling import Taker
 from wctstyle.demo.calls import Check, Picture, RegionPart, typed
@@ -30,13 +30,12 @@ from wctstyle.demo.recipes import RESULT, from_recipe, recipe_for, recipe_name
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.streams import Stream
-from wctstyle.dreams.recipe import KEY as DREAM
 from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
+from wctstyle.recipe_kinds import kind_of
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_STROKE_SCALE, Settings, checked_number
-from wctstyle.textures.recipe import KEY, TextureRecipe
 from wctstyle.video.clips import Cut
 from wctstyle.video.extras import missing
 
@@ -107,6 +106,8 @@ class Endpoints:
         }
         for name, call in calls.items():
             api(friendly(call), api_name=name, **quick)
+        calls["analogy"] = typed(self.analogy)
+        api(friendly(calls["analogy"]), api_name="analogy", concurrency_id="analogy", concurrency_limit=1)
         calls["optimise"] = typed(self.optimise, [*PARTS, *dials(size=384)], PARTS_TEXT + DIALS)
         api(calls["optimise"], api_name="optimise", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         calls["video"] = typed(self.video, [PARTS[0], *dials()], DIALS)
@@ -330,6 +331,20 @@ class Endpoints:
         path = Path(tempfile.mkdtemp(dir=self.export_folder)) / "mask.png"
         return file_of(images.save(path, plane))
 
+    def analogy(
+        self, before: Picture, after: Picture, content: Picture, paint: float | None = None, align: bool = False
+    ) -> dict:
+        """Filter a photo as before became after, a pair of pictures that lie on each other. Returns {"file", "text"}.
+
+        paint: from the filtered picture (0) to one that is painted as after is (1); null: as the pair needs it. align:
+        cut a pair whose pictures are moved to what both show. text: what was learned.
+        """
+        session, path = self._session(), Path(tempfile.mkdtemp(dir=self.export_folder)) / "analogy.png"
+        ids = [self.take.picture(session, picture) for picture in (before, after, content)]
+        most = self.service.limits.max_size
+        told = analogies.apply(session, (ids[0], ids[1], ids[2]), most, path, paint=paint, align=align)
+        return {"file": file_of(path), "text": told}
+
     def suggest(self, content: Picture, styles: list[Picture] | None = None) -> list[dict]:
         """Order styles by how like a photo they are in colors and textures, whatever their contrast; nearest first.
 
@@ -352,16 +367,14 @@ class Endpoints:
         """Read how a picture was made: {"recipe", "command", "python"}, each null if there is no recipe in it."""
         data = self.take.read(picture)
         written = looks.parsed(data)
-        if written is not None and KEY in written:
-            texture = TextureRecipe.from_json(written)
-            return {"recipe": written, "command": texture.command(RESULT), "python": texture.program(RESULT)}
-        if written is not None and DREAM in written:
-            dreamt = DreamRecipe.from_json(written)
-            code = None if dreamt.zoom else dreamt.program(RESULT)
-            return {"recipe": written, "command": dreamt.command(RESULT), "python": code}
         if written is None:
             decode(data, self.service.limits)  # what is no picture is refused
             return {"recipe": None, "command": None, "python": None}
+        kind = kind_of(written)
+        if kind is not None:
+            made = kind.from_json(written)
+            code = None if isinstance(made, DreamRecipe) and made.zoom else made.program(RESULT)
+            return {"recipe": written, "command": made.command(RESULT), "python": code}
         recipe = from_recipe(written, lambda name, hash: name, self.service.limits, fallback=FIRST_CONTENT)[1]
         return {"recipe": written, "command": recipe.command(RESULT), "python": recipe.program(RESULT)}
 
