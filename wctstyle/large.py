@@ -207,7 +207,7 @@ class Large(Measurer, abc.ABC):
         ):
             out(rows)
         laps.end("render")
-        return Result(base.image[:0], base.parts, laps.seconds, True)
+        return Result(base.image[:0], base.parts, laps.seconds, painted or base.first_of_size)
 
     def _refined_rows(
         self,

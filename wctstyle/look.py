@@ -30,6 +30,17 @@ LEAST_STYLE = 64
 BROAD = 0.01
 """Standard deviation of the Gaussian, as a share of the long side, that separates broad from fine."""
 
+FINE = 10.5
+"""Largest standard deviation of the Gaussian of `BROAD`, in pixels of the large picture.
+
+Anything broader comes from the small painting, so that large results look alike from afar; finer strokes come from the
+second pass."""
+
+CLOSE = 0.5
+"""Standard deviation in pixels of a painting at twice the look, of which the larger picture takes all that is as broad.
+
+Thumbnails of that size then differ by 4 levels of 255, and by 24 without (docs/notes/large.md)."""
+
 
 def small_sides(shape: Sequence[int], look: int, *, margin: float = MARGIN) -> tuple[int, int] | None:
     """Return the height and width at which a picture of that shape is composed; None if it is painted in one pass.
@@ -58,16 +69,6 @@ def shrunk(style: Rgb, ratio: float) -> Rgb:
     ratio = max(ratio, min(1.0, LEAST_STYLE / max(style.shape[:2])))
     height, width = (max(1, round(ratio * side)) for side in style.shape[:2])
     return images.resize_planes(style, height=height, width=width)
-
-
-FINE = 10.5
-"""Largest standard deviation of that Gaussian in pixels of the large picture. Anything broader comes from the small
-painting, so that large results look alike from afar; finer strokes come from the second pass."""
-
-CLOSE = 0.5
-"""Standard deviation in pixels of a painting at twice the look, of which the larger picture takes all that is as broad.
-
-Thumbnails of that size then differ by 4 levels of 255, and by 24 without (docs/notes/large.md)."""
 
 
 class Lift:

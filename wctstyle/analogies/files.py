@@ -15,10 +15,10 @@ from wctstyle.analogies.making import Analogy
 from wctstyle.analogies.neighbourhoods import Neighbourhoods
 from wctstyle.analogies.painting import Paint
 from wctstyle.analogies.points import HUES, Points
-from wctstyle.errors import ConfigError, WctStyleError, WeightsError
+from wctstyle.analogies.recipe import check_suffix
+from wctstyle.encoder import MODELS
+from wctstyle.errors import WctStyleError, WeightsError
 from wctstyle.settings import checked_model, checked_number
-
-SUFFIX = ".safetensors"
 
 POINTS = ("matrix", "ramps", "mix", "curve", "gain")
 NEAR = ("mean", "scale", "ramps", "weights")
@@ -31,8 +31,7 @@ def save(path: str | Path, analogy: Analogy) -> Path:
         ConfigError: its name has another suffix.
         WeightsError: it cannot be written.
     """
-    if Path(path).suffix != SUFFIX:
-        raise ConfigError(f"{path}: filters are saved as {SUFFIX}; give the file that suffix")
+    check_suffix(path)
     made, near = analogy.filter, analogy.filter.near
     tensors = {f"points/{name}": getattr(made.points, name) for name in POINTS}
     tensors |= {f"near/{name}": getattr(near, name) for name in NEAR}
@@ -58,7 +57,7 @@ def load(path: str | Path) -> Analogy:
         raise WeightsError(f"{path}: holds no filter of an analogy; make one with `wctstyle analogy A A2 --save FILE`")
     try:
         return _read(tensors, kept)
-    except (KeyError, TypeError, ValueError, WctStyleError) as error:
+    except (IndexError, KeyError, TypeError, ValueError, WctStyleError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise WeightsError(f"{path}: is damaged: {why}; learn the filter again") from error
 
@@ -80,9 +79,10 @@ def _read(tensors: Mapping[str, np.ndarray], kept: Mapping[str, Any]) -> Analogy
     }  # fmt: skip
     plan = None
     if kept["model"]:
-        width = len(tensors["paint/bias"])
+        model = checked_model(kept["model"])
+        width = MODELS[model].code_width
         wanted |= {"paint/matrix": (width, width), "paint/bias": (width,)}
-        plan = Paint(checked_model(kept["model"]), tensors["paint/matrix"], tensors["paint/bias"])
+        plan = Paint(model, tensors["paint/matrix"], tensors["paint/bias"])
     for name, shape in wanted.items():
         if tensors[name].shape != shape:
             raise ValueError(f"{name} has shape {tensors[name].shape}, wanted {shape}")

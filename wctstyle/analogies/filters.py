@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,34 +43,48 @@ class Filter:
     @property
     def name(self) -> str:
         """What was learned, in words."""
-        alone = len(self.near.weights) and not self.near.mapped
-        return " and ".join(filter(None, ("" if alone else self.points.name, self.near.name)))
+        return " and ".join(filter(None, ("" if self._alone else self.points.name, self.near.name)))
 
     def __call__(self, rgb: Rgb) -> Rgb:
-        """Filter a picture of any size. Neighbourhoods are in pixels, so a larger picture is filtered more finely."""
-        return np.concatenate(list(self.rows(rgb)))
+        """Filter a picture of any size, tile by tile with a halo, so that little memory is used beside the result.
 
-    def rows(self, rgb: Rgb) -> Iterator[Rgb]:
-        """Filter a picture strip by strip, each tile by tile with a halo, so that little memory is used."""
-        height, width = rgb.shape[:2]
-        for top in range(0, height, TILE):
-            tiles = [self._tile(rgb, top, left) for left in range(0, width, TILE)]
-            yield np.concatenate(tiles, axis=1)
+        Neighbourhoods are in pixels, so a larger picture is filtered more finely.
+        """
+        return self.part(rgb, slice(0, rgb.shape[0]), slice(0, rgb.shape[1]))
 
-    def _tile(self, rgb: Rgb, top: int, left: int) -> Rgb:
-        """Filter one tile."""
-        alone = len(self.near.weights) and not self.near.mapped
+    def part(self, rgb: Rgb, rows: slice, columns: slice) -> Rgb:
+        """Filter a part of a picture."""
+        made = np.empty((rows.stop - rows.start, columns.stop - columns.start, 3), np.float32)
+        for top in range(rows.start, rows.stop, TILE):
+            down = slice(top, min(top + TILE, rows.stop))
+            for left in range(columns.start, columns.stop, TILE):
+                across = slice(left, min(left + TILE, columns.stop))
+                place = (
+                    slice(top - rows.start, down.stop - rows.start),
+                    slice(left - columns.start, across.stop - columns.start),
+                )
+                made[place] = self._tile(rgb, down, across)
+        return made
+
+    def _tile(self, rgb: Rgb, down: slice, across: slice) -> Rgb:
         halo = HALO if len(self.near.weights) else 0
-        up, before = max(0, top - halo), max(0, left - halo)
-        piece = rgb[up : top + TILE + halo, before : left + TILE + halo]
-        base = piece
-        if not alone:
-            rows, columns = (at.ravel() for at in np.indices(piece.shape[:2]))
+        up, before = max(0, down.start - halo), max(0, across.start - halo)
+        base = rgb[up : down.stop + halo, before : across.stop + halo]
+        if not self._alone:
+            rows, columns = np.indices(base.shape[:2]).reshape(2, -1)
             light = points.places(rows + up, columns + before, *rgb.shape[:2])
-            base = self.points(piece.reshape(-1, 3), light).reshape(piece.shape)
-        made = base + self.near(base).reshape(piece.shape) if halo else base
-        own = made[top - up : top - up + TILE, left - before : left - before + TILE]
+            base = self.points(base.reshape(-1, 3), light).reshape(base.shape)
+        core = slice(down.start - up, down.stop - up), slice(across.start - before, across.stop - before)
+        own = base[core]
+        if halo:
+            flat = np.arange(base[..., 0].size).reshape(base.shape[:2])[core]
+            own = own + self.near(base, flat.ravel()).reshape(own.shape)
         return np.clip(own, 0, 1).astype(np.float32)
+
+    @property
+    def _alone(self) -> bool:
+        """Whether neighbourhoods are learned from the picture itself, without a map of colours first."""
+        return len(self.near.weights) > 0 and not self.near.mapped
 
 
 def checked_pair(own: Rgb, goal: Rgb) -> None:
@@ -126,12 +139,12 @@ def learn(own: Rgb, goal: Rgb) -> Filter:
     first = points.learn(colors, wanted, light, held)
     before = decibels(float(np.mean((colors - wanted)[held] ** 2)))
     top, left = (max(0, (side - WINDOW) // 2) for side in (height, width))
-    middle = np.s_[top : top + WINDOW, left : left + WINDOW]
-    mapped = Filter(first, neighbourhoods.NOTHING, 0, 0, 0)(own)[middle]
+    middle = slice(top, min(top + WINDOW, height)), slice(left, min(left + WINDOW, width))
+    mapped = Filter(first, neighbourhoods.NOTHING, 0, 0, 0).part(own, *middle)
     flat, held = sample(*mapped.shape[:2])
     near, error = neighbourhoods.learn(own[middle], mapped, goal[middle].reshape(-1, 3)[flat], flat, held)
     made = Filter(first, near, decibels(error), before, 0)
-    return replace(made, missing=_missing(made(own)[middle], goal[middle]))
+    return replace(made, missing=_missing(made.part(own, *middle), goal[middle]))
 
 
 def _missing(made: Rgb, goal: Rgb) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -38,15 +38,10 @@ class Analogy:
 
     def __call__(self, rgb: Rgb) -> Rgb:
         """Apply it to a picture of any size."""
-        return np.concatenate(list(self.rows(rgb)))
-
-    def rows(self, rgb: Rgb) -> Iterator[Rgb]:
-        """Apply it strip by strip; with paint, at once."""
         if self.plan is None or not self.paint:
-            yield from self.filter.rows(rgb)
-            return
+            return self.filter(rgb)
         painted = self.plan(loaded(self.plan.model), rgb)
-        yield painted if self.paint == 1 else (1 - self.paint) * self.filter(rgb) + self.paint * painted
+        return painted if self.paint == 1 else (1 - self.paint) * self.filter(rgb) + self.paint * painted
 
     @property
     def told(self) -> str:

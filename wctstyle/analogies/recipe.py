@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from wctstyle import __version__, samples
+from wctstyle import __version__, spelling
 from wctstyle.errors import ConfigError
 from wctstyle.settings import DEFAULT_MODEL, checked_model, checked_number, checked_whole
 from wctstyle.sources import Source, StyleSource, format_style
@@ -17,6 +18,19 @@ KEY = "analogy"
 
 DEFAULT_STRENGTH = 0.5
 """Of a style on top: half of it, as the filter is to be seen."""
+
+SUFFIX = ".safetensors"
+"""Of files that hold a filter."""
+
+
+def check_suffix(path: str | Path) -> None:
+    """Refuse another suffix than that of filters.
+
+    Raises:
+        ConfigError: it has one.
+    """
+    if Path(path).suffix != SUFFIX:
+        raise ConfigError(f"{path}: filters are saved as {SUFFIX}; give the file that suffix")
 
 
 @dataclass(frozen=True)
@@ -64,17 +78,13 @@ class AnalogyRecipe:
             own = written[KEY]
             if not 1 <= len(own["learned"]) <= 2:
                 raise ConfigError("it names neither a pair nor a filter")
-            styles = (
-                StyleSource(*_named(style), weight=checked_number("weight of a style", style["weight"], 0))
-                for style in written["styles"]
-            )
             return AnalogyRecipe(
-                content=Source(*_named(written["content"])),
-                learned=tuple(Source(*_named(one)) for one in own["learned"]),
+                content=Source.from_json(written["content"]),
+                learned=tuple(Source.from_json(one) for one in own["learned"]),
                 size=checked_whole("size", written["size"], 1),
                 align=bool(own["align"]),
                 paint=None if own["paint"] is None else checked_number("paint", own["paint"], 0, 1),
-                styles=tuple(styles),
+                styles=tuple(StyleSource.from_json(style) for style in written["styles"]),
                 strength=checked_number("strength", own["strength"], 0, 1),
                 model=checked_model(written["model"]),
                 version=str(written.get("version")),
@@ -87,7 +97,7 @@ class AnalogyRecipe:
         """Write the command that makes the picture, quoted for a POSIX shell, into `output`."""
         names = [source.name for source in self.learned]
         pictures = [*names, self.content.name] if len(names) == 2 else [self.content.name]
-        arguments = [f"./{name}" if name.startswith("-") else name for name in pictures]
+        arguments = [spelling.argument(name) for name in pictures]
         arguments += ["--use", names[0]] if len(names) == 1 else []
         arguments += ["--align"] if self.align else []
         arguments += ["--paint", str(self.paint)] if self.paint is not None else []
@@ -95,9 +105,8 @@ class AnalogyRecipe:
             arguments += ["--style", format_style(style.name, style.weight)]
         if self.styles:
             arguments += ["--strength", str(self.strength), "--model", self.model]
-        arguments += ["--size", str(self.size), *(["-o", output] if output is not None else [])]
-        line = shlex.join(["wctstyle", "analogy", *arguments])
-        return "".join(char if char.isprintable() else "?" for char in line)
+        line = spelling.command("analogy", [*arguments, "--size", str(self.size)])
+        return line if output is None else f"{line} -o {shlex.quote(output)}"
 
     def program(self, output: str = "result.png") -> str:
         """Write a Python program that makes the picture."""
@@ -106,26 +115,14 @@ class AnalogyRecipe:
             "from wctstyle import images, samples",
             "from wctstyle.analogies import files, making",
             "",
-            f"photo = images.resize({_loaded(self.content.name)}, long_side={self.size}, enlarge=True)",
-            f"filter = making.learn({_loaded(names[0])}.rgb, {_loaded(names[1])}.rgb, paint={self.paint!r}, "
-            f"align={self.align!r})"
+            f"photo = images.resize({spelling.loaded(self.content.name)}, long_side={self.size}, enlarge=True)",
+            f"filter = making.learn({', '.join(f'images.flatten({spelling.loaded(name)}).rgb' for name in names)}, "
+            f"paint={self.paint!r}, align={self.align!r})"
             if len(names) == 2
             else f"filter = making.repainted(files.load({names[0]!r}), {self.paint!r})",
-            "image = filter(photo.rgb)",
+            "image = filter(images.fill_hidden(photo).rgb)",
         ]
         if self.styles:
-            blend = ", ".join(f"({_loaded(style.name)}.rgb, {style.weight!r})" for style in self.styles)
+            blend = ", ".join(f"({spelling.loaded(style.name)}.rgb, {style.weight!r})" for style in self.styles)
             lines += [f"image = making.styled(image, [{blend}], {self.strength!r}, {self.model!r})"]
-        return "\n".join([*lines, f"images.save({output!r}, image)"]) + "\n"
-
-
-def _named(entry: Mapping[str, Any]) -> tuple[str, str]:
-    name, hash = entry["name"], entry.get("hash", "")
-    if not isinstance(name, str) or not isinstance(hash, str):
-        raise ConfigError(f"name is {name!r}, must be text")
-    return name, hash
-
-
-def _loaded(name: str) -> str:
-    sample = name.removeprefix(samples.PREFIX)
-    return f"samples.picture({sample!r})" if name.startswith(samples.PREFIX) else f"images.load({name!r})"
+        return "\n".join([*lines, f"images.save({output!r}, image, photo.alpha)"]) + "\n"

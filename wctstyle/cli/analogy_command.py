@@ -12,12 +12,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from wctstyle import images
-from wctstyle.analogies.recipe import DEFAULT_STRENGTH, AnalogyRecipe
+from wctstyle.analogies.recipe import DEFAULT_STRENGTH, AnalogyRecipe, check_suffix
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, progress_bar, say, tell, waiting
 from wctstyle.cli.contents import expand_contents, is_pattern
 from wctstyle.cli.options import from_options, option_names
-from wctstyle.cli.outputs import check_free, is_sink, plan_outputs, result_stem
+from wctstyle.cli.outputs import check_free, check_writable, is_sink, plan_outputs, result_stem
 from wctstyle.cli.specs import Format, parse_styles
 from wctstyle.cli.stylize_options import FolderFormat, Model
 from wctstyle.errors import ConfigError
@@ -107,7 +107,9 @@ def analogy(
     several = len(contents) > 1 or any(os.path.isdir(part) or is_pattern(part) for part in rest)
     paths = _places(contents, output, format, several=several, overwrite=overwrite, inputs=inputs)
     if save is not None:
+        from_options(check_suffix, path=save)
         check_free([save], overwrite=overwrite, inputs=inputs, what="--save {path}", other="name")
+        check_writable(save.parent, f"--save {save}")
     learned, made = _filter(pair, use, save, align=align, paint=paint, max_pixels=max_pixels)
     if save is not None and not as_json:
         typer.echo(str(save))

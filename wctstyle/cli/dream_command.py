@@ -12,13 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 
 from wctstyle import images
 from wctstyle.cli import options
-from wctstyle.cli.console import Verbose, clean_exit, progress_bar, waiting, warn
+from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, waiting, warn
 from wctstyle.cli.contents import expand_contents, kind_of_several
 from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from
-from wctstyle.cli.outputs import is_sink, plan_outputs, write_to
+from wctstyle.cli.outputs import is_sink, plan_outputs, result_stem, write_to
 from wctstyle.cli.video_command import video_target
 from wctstyle.dreams.recipe import DreamRecipe
-from wctstyle.dreams.settings import FPS, SHEET, USUAL_SIZE, DreamSettings, frame_count, parse_channels
+from wctstyle.dreams.settings import FPS, SHEET, USUAL_SIZE, DreamSettings, check_layer, frame_count, parse_channels
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpecs, Sizes, feathered, read, read_masks, read_photo
 from wctstyle.masks import PREFIX, split_color
@@ -180,8 +180,7 @@ class _Pictures:
 
 def _checked_layers(option: str, layers: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     for layer in layers:
-        if layer not in LAYERS:
-            raise ConfigError(f"{option} {layer}: there is no such layer; there are {', '.join(LAYERS)}")
+        check_layer(option, layer)
     return tuple(layers)
 
 
@@ -194,7 +193,7 @@ def _refuse_with_sheet(others: dict[str, Any]) -> None:
 def _picture_path(source: str, output: str, inputs: list[str], *, overwrite: bool) -> Path:
     (path,) = plan_outputs(
         [source], into_folder=False, out=output, format=None, overwrite=overwrite, inputs=inputs,
-        names=[f"{Path(source).stem.removeprefix('sample:')}-dream.png"],
+        names=[f"{result_stem(source)}-dream.png"],
     )  # fmt: skip
     return path
 
@@ -265,10 +264,13 @@ def _watched(parts: Iterator[Any], total: int) -> Iterator[Any]:
     """Show a live bar while the parts of a work are made."""
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                TextColumn("{task.description}"))  # fmt: skip
-    with progress_bar(*columns) as progress:
+    stop = Stop("this step")  # an interrupt may be lost in a callback of JAX
+    with progress_bar(*columns) as progress, stop.listening():
         task = progress.add_task("dreaming", total=total)
         for part in parts:
             progress.advance(task)
+            if stop.wanted:
+                raise KeyboardInterrupt("Stopped. Nothing was written.")
             yield part
 
 

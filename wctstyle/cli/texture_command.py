@@ -111,6 +111,7 @@ def texture(
     path = _planned(named, output, overwrite=overwrite)
     recipe, parts = _read(named, settings, model, max_pixels)
     began = time.perf_counter()
+    images.make_folder(path.parent)
     with images.saving(path, settings.shape, quality=quality, recipe=recipe.to_json()) as writer:
         for rows in _made(parts, settings, model):
             writer.write(rows)

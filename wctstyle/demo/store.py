@@ -123,10 +123,14 @@ class Store:
         }
         body = json.dumps(written).encode()
         replace_file(place / RECORD, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        dropped = {*session.files.values()} - {*files.values()}
         session.files = files
         for path in list(place.iterdir()):
-            if path.name != RECORD and path.name not in files.values():
-                path.unlink(missing_ok=True)
+            if path.name == RECORD or path.name in files.values():
+                continue
+            with contextlib.suppress(FileNotFoundError):  # another server may have been faster
+                if path.name in dropped or time.time() - path.stat().st_mtime > UNFINISHED_SECONDS:
+                    path.unlink()
 
     def load(self, key: str, limits: Limits) -> Session | None:
         """Return the session of a key; None where there is none, or a damaged one, which is dropped."""

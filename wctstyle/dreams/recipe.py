@@ -64,7 +64,7 @@ class DreamRecipe:
         """
         try:
             names = {field.name for field in dataclasses.fields(DreamSettings)}
-            sources = {name: _source(written[name]) if name in written else None for name in _PICTURES}
+            sources = {name: Source.from_json(written[name]) if name in written else None for name in _PICTURES}
             size, zoom = written.get("size"), written.get("zoom")
             return DreamRecipe(
                 **sources,
@@ -137,12 +137,3 @@ class DreamRecipe:
             f"images.save({output!r}, image, photo.alpha)",
         ]
         return "\n".join(lines) + "\n"
-
-
-def _source(written: Mapping[str, Any]) -> Source:
-    """Read a picture of a recipe."""
-    found = {name: written[name] for name in ("name", "hash") if name in written or name == "name"}
-    for name, value in found.items():
-        if not isinstance(value, str):
-            raise ConfigError(f"{name} is {value!r}, must be text")
-    return Source(**found)

@@ -100,6 +100,10 @@ SHEET = DreamSettings(octaves=2, octave_scale=1.5, steps=16, jitter=4)
 """Settings of a sheet, but for its layer: its pictures are small, so there are few octaves."""
 
 
+MAX_CHANNELS_TEXT = 4000
+"""Characters in which channels may be named: every number of 512, and some more."""
+
+
 def frame_count(zoom: float) -> int:
     """Return how many frames a zoom of so many seconds has.
 
@@ -117,13 +121,15 @@ def parse_channels(text: str) -> tuple[int, ...]:
     """
     if text.strip() in ("", "all"):
         return ()
-    found: list[int] = []
+    if len(text) > MAX_CHANNELS_TEXT:
+        raise ConfigError(f"channels has {len(text)} characters; give ranges, as 0-511, in up to {MAX_CHANNELS_TEXT}")
+    found: set[int] = set()
     for item in text.split(","):
         span = re.fullmatch(r"\s*(\d{1,5})(?:-(\d{1,5}))?\s*", item)
         if not span or int(span[2] or span[1]) < int(span[1]):
             raise ConfigError(f"channels is {text!r}, must be numbers and ranges, as 3,17,20-31, or all")
-        found += range(int(span[1]), int(span[2] or span[1]) + 1)
-    return tuple(found)
+        found.update(range(int(span[1]), int(span[2] or span[1]) + 1))
+    return tuple(sorted(found))
 
 
 def format_channels(channels: tuple[int, ...]) -> str:

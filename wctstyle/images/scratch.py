@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 
@@ -24,13 +25,15 @@ class Scratch:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._width = shape[1]
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `__exit__`
+        with _told():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `__exit__`
 
     def __enter__(self) -> Scratch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk still refuses was told when it was written
+            self._file.close()
 
     def _spans(self, part: Part) -> Iterator[int]:
         """Go to the first pixel of each row of a part."""
@@ -45,12 +48,19 @@ class Scratch:
         return as_floats(found)
 
     def __setitem__(self, part: Part, rgb: np.ndarray) -> None:
-        try:
+        with _told():
             for row, _ in zip(rgb, self._spans(part), strict=True):
                 self._file.write(np.ascontiguousarray(as_kind(row, KIND)).data)
             self._file.flush()
-        except OSError as error:
-            raise ImageError(
-                f"temporary file in {tempfile.gettempdir()}: {error.strerror}; make room there, or name another folder "
-                "in TMPDIR"
-            ) from error
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Tell that there is no room for temporary files, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.tempdir or "the folder for temporary files"
+        raise ImageError(
+            f"temporary file in {folder}: {error.strerror}; make room there, or name another folder in TMPDIR"
+        ) from error

@@ -106,7 +106,6 @@ class Ascent:
 
         Raises:
             ImageError: the size does not fit into memory.
-            NonFiniteError: the result is not finite.
         """
         arguments = terms, jnp.asarray(image), np.asarray(shift, np.int32), np.float32(strength * RATE)
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)), arguments)

@@ -101,7 +101,7 @@ class _Tiles:
         self._optimizer, self._source, self._settings, self._side = optimizer, source, settings, side
         self._layers, self._network = style_layers(settings), Network(settings.pooling)
         self._tiles = self._cut(source.shape)
-        self._seen = [source.counted(part_of(tile)).keys() for tile in self._tiles]
+        self._seen = [frozenset(source.counted(part_of(tile))) for tile in self._tiles]
 
     def _cut(self, shape: Sequence[int]) -> list[Tile]:
         down, across = (faded(length, self._side, OVERLAP) for length in shape[:2])

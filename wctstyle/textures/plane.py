@@ -17,7 +17,7 @@ from wctstyle import images
 from wctstyle import look as looks
 from wctstyle.codes import Rgb
 from wctstyle.encoder import CELL, MODELS
-from wctstyle.errors import ConfigError, NonFiniteError
+from wctstyle.errors import NonFiniteError
 from wctstyle.measuring import Measurer, style_pixels
 from wctstyle.moments import Affine
 from wctstyle.regions import Region, Style, weighted_styles
@@ -101,8 +101,7 @@ class Plane:
             for style, weight in at_level(region.styles, self._settings, level)
         ]
         target = measurer.target(styles, kind=self._settings.blend)
-        if target is None:
-            raise ConfigError("all weights of the styles are 0, so there is nothing to make a texture of")
+        assert target is not None  # `parts_of` leaves no region of which all weights are 0
         only = len(self._maps) - 1
         pixels = self._source(level, Window(0, 0, SAMPLE, SAMPLE), SAMPLE_SEED, None, only)
         _, moments = self._programs.encode(pixels[None], SAMPLE, SAMPLE)
@@ -151,15 +150,14 @@ class Plane:
             for start, count, side in zip(window[:2], code.shape[1:3], self._settings.shape, strict=True)
         ]
         mode = "grid-wrap" if self._settings.tileable else "nearest"
-        rest, found = np.ones(code.shape[1:3], np.float32), []
-        for mask in self._masks:
-            if mask is not None:
-                grid = np.meshgrid(*(place * side - 0.5 for place, side in zip(places, mask.shape, strict=True)),
-                                   indexing="ij")  # fmt: skip
-                found.append(map_coordinates(mask, grid, order=1, mode=mode))
-                rest = rest - found[-1]
-        shares = iter(found)
-        planes = [np.maximum(rest, 0) if mask is None else next(shares) for mask in self._masks]
+
+        def seen(mask: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+            at = (place * side - 0.5 for place, side in zip(places, mask.shape, strict=True))
+            return map_coordinates(mask, np.meshgrid(*at, indexing="ij"), order=1, mode=mode)
+
+        found = [None if mask is None else seen(mask) for mask in self._masks]
+        rest = np.maximum(1 - sum(plane for plane in found if plane is not None), 0)
+        planes = [np.broadcast_to(rest, code.shape[1:3]) if plane is None else plane for plane in found]
         total = np.maximum(np.sum(planes, axis=0), 1e-6)
         return [(plane / total).astype(np.float32)[None, :, :, None] for plane in planes]
 

@@ -45,9 +45,9 @@ class TextureSettings:
     width, height: in pixels. style_size: long side of the style pictures in pixels; strokes keep that size whatever the
     texture's is. tileable: opposite borders meet without a seam, so that the texture may be repeated. seed: of the
     noise; the same seed gives the same texture, and a larger one begins with the smaller one unless it is tileable or
-    has a transition. blend: how several styles are merged into one. gradient: the styles in their order follow each
-    other from left to right, from top to bottom or from the centre outwards. optimize: steps of the optimiser on the
-    painted texture; 0 for none.
+    optimised, or has a transition or masks. blend: how several styles are merged into one. gradient: the styles in
+    their order follow each other from left to right, from top to bottom or from the centre outwards. optimize: steps of
+    the optimiser on the painted texture; 0 for none.
 
     Raises:
         ConfigError: a value out of range, naming it.
