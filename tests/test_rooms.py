@@ -27,6 +27,7 @@ ORDER = (
     "stylizer",
     "large",
     "repainting refining",
+    "grading",
     "rendering measuring",
     "programs codes",
     "optimizer",

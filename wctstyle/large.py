@@ -19,13 +19,15 @@ from wctstyle.cutout import Content, Cutout
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
+from wctstyle.grading import Grading, Photo, local_maps
 from wctstyle.laps import Laps
 from wctstyle.measuring import Measurer, style_pixels, texture_of
 from wctstyle.moments import Moments
+from wctstyle.photoreal import LocalAffine
 from wctstyle.recent import Recent
 from wctstyle.regions import NOWHERE, Region, Style, regions_of, weighted_styles
 from wctstyle.rendering import Renderer, only_recolored
-from wctstyle.repainting import Photo, Repainting
+from wctstyle.repainting import Repainting
 from wctstyle.settings import (
     DEFAULT_LOOK,
     DEFAULT_MODEL,
@@ -165,16 +167,26 @@ class Large(Measurer, abc.ABC):
             for rows in visible.slabs():
                 out(photo.rgb((rows, slice(0, visible.width))))
             return replace(base, image=base.image[:0])
-        second = self._repainting(photo, base, reduced, shrunken, regions, inside, settings)
-        painted = paints and not settings.photo
-        if painted:
+        if paints and not settings.photo:
+            second = self._repainting(photo, base, reduced, shrunken, regions, inside, settings)
             second.plan()
+            made = second.rows(painting)
+        else:
+            grading = Grading(photo, base, shrunken, regions, settings)
+            made = grading.graded_rows() if paints else grading.recolored_rows()
         laps.end("encode")
-        graded = second.graded_rows if paints else second.recolored_rows
-        for rows in second.rows(painting) if painted else graded():
+        for rows in made:
             out(rows)
         laps.end("render")
         return Result(base.image[:0], base.parts, laps.seconds, True)
+
+    def local_maps(self, photo: Rgb, regions: Sequence[Region], settings: Settings) -> list[LocalAffine]:
+        """Plan the maps of the painted regions with the setting `photo`, for the frames of a video."""
+        regions, settings, _ = prepared(regions, settings)
+        height, width = looks.small_sides(photo.shape, settings.look, margin=1.0) or photo.shape[:2]
+        small = images.resize_planes(photo, height=height, width=width)
+        regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
+        return local_maps(small, self._composed(small, regions, max(height, width) / max(photo.shape), settings))
 
     def _repainting(
         self,

@@ -25,7 +25,7 @@ from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.refining import refinement, to_refine
-from wctstyle.regions import Region, shares, weighted_styles
+from wctstyle.regions import Region, is_painted, shares, weighted_styles
 from wctstyle.rendering import colored
 from wctstyle.repainting import Photo
 from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, Settings, TransformKind, optimizer_model
@@ -253,10 +253,7 @@ class Stylizer(Large):
         if max(map(padded_side, shape)) > self.tiling_of(shape).tile:
             return None  # the first tile compiles what all others use
         sides = tuple(padded_side(side) // CELL for side in shape)
-        painted = [
-            region for region in regions
-            if region.strength and any(weight > 0 for _, weight in weighted_styles(region.styles))
-        ]  # fmt: skip
+        painted = [region for region in regions if is_painted(region)]
         masked = len(painted) if any(region.mask is not None for region in regions) else 0
         with self._compiling:
             if (sides, kind, masked) in self._compiled:

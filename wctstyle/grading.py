@@ -1,0 +1,196 @@
+"""Giving a photo of any size other colours and no paint, some rows at a time."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle import images, photoreal
+from wctstyle.codes import Part, Result, Rgb
+from wctstyle.cutout import Cutout, pixels_of
+from wctstyle.regions import Region, checked_mask, divided, is_painted, shares
+from wctstyle.rendering import colored, own_colors
+from wctstyle.settings import Settings
+
+AROUND = 64
+"""Pixels around a part among which hidden pixels find the nearest visible one: as far as the networks see."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """The visible box of a photo.
+
+    instead: what hidden pixels show where no visible one is near; None where they are filled already. canvas, at: the
+    size of the whole photo, which masks are of, and where in it the box begins.
+    """
+
+    raster: images.Raster
+    canvas: tuple[int, int]
+    at: tuple[int, int] = (0, 0)
+    instead: Rgb | None = None
+
+    @classmethod
+    def of(cls, content: Rgb | Cutout) -> Photo:
+        """Take a photo whose hidden pixels are filled, and which is a canvas of its own."""
+        raster = images.Raster(pixels_of(content), content.opacity if isinstance(content, Cutout) else None)
+        return cls(raster, raster.shape)
+
+    @functools.cached_property
+    def _least(self) -> float:
+        """Opacity from which a pixel gives hidden ones its colour, as in `images.fill_hidden`."""
+        assert self.raster.alpha is not None
+        return min(0.5, float(images.as_floats(self.raster.alpha.max()[None])[0]))
+
+    def rgb(self, part: images.Part) -> Rgb:
+        """Return a part as floats, with hidden pixels filled."""
+        if self.instead is None:
+            return self.raster.rgb(part)
+        around: Any = tuple(
+            slice(max(0, span.start - AROUND), min(side, span.stop + AROUND))
+            for span, side in zip(part, self.raster.shape, strict=True)
+        )
+        alpha = self.raster.opacity(around)
+        assert alpha is not None
+        instead = images.resize_part(self.instead, self.raster.shape, around)
+        filled = images.hidden_filled(self.raster.rgb(around), alpha, self._least, instead)
+        own = (slice(span.start - wide.start, span.stop - wide.start) for span, wide in zip(part, around, strict=True))
+        return filled[tuple(own)]
+
+    def composed_at(self, height: int, width: int) -> tuple[Photo, Rgb | Cutout, Rgb]:
+        """Return the photo with hidden pixels filled, a small copy as a canvas of its own, and that without opacity."""
+        planes = self.raster.resized_planes(height, width)
+        rgb, alpha = images.unweighted(planes)
+        if alpha is None:
+            return self, rgb, rgb
+        photo = replace(self, instead=images.fill_hidden(images.Picture(rgb, alpha)).rgb)
+        planes = self.raster.resized_planes(height, width, read=photo.rgb)
+        rgb, _ = images.unweighted(planes)
+        whole = slice(0, height), slice(0, width)
+        return photo, Cutout(rgb, alpha, whole, (height, width)), np.clip(planes[..., :3], 0, 1)
+
+    def reduced(self, long_side: int) -> Rgb:
+        """Return the photo at another size."""
+        scale = long_side / max(self.raster.shape)
+        height, width = (max(1, round(scale * side)) for side in self.raster.shape)
+        return images.fill_hidden(self.raster.resized(height=height, width=width)).rgb
+
+    def written(self, write: Callable[[Rgb], object]) -> Callable[[Rgb], None]:
+        """Return what puts the rows of a result into the canvas, white around the box, and passes them to `write`."""
+        (height, width), (top, left), done = self.canvas, self.at, 0
+
+        def white(rows: int) -> None:
+            for slab in images.slabs(rows, width) if rows else ():
+                write(np.ones((slab.stop - slab.start, width, 3), np.float32))
+
+        def out(rows: Rgb) -> None:
+            nonlocal done
+            if not done:
+                white(top)
+            done += len(rows)
+            if rows.shape[1] < width:
+                rows = np.pad(rows, ((0, 0), (left, width - left - rows.shape[1]), (0, 0)), constant_values=1.0)
+            write(rows)
+            if done == self.raster.height:
+                white(height - top - done)
+
+        return out
+
+    def mask(self, plane: Float[np.ndarray, "h w 1"], part: images.Part) -> Float[np.ndarray, "H W"]:
+        """Return a part of a mask of the canvas."""
+        moved: Any = tuple(slice(span.start + at, span.stop + at) for span, at in zip(part, self.at, strict=True))
+        return images.resize_part(plane, self.canvas, moved)[..., 0]
+
+    def small_regions(self, regions: Sequence[Region], height: int, width: int) -> list[Region]:
+        """Return regions with their masks as they are inside the box, at another size."""
+        bottom, right = (at + side for at, side in zip(self.at, self.raster.shape, strict=True))
+
+        def small(mask: Any) -> Float[np.ndarray, "h w"]:
+            plane = checked_mask(mask)
+            (own_height, own_width), (tall, wide) = plane.shape, self.canvas
+            down, across = own_height / tall, own_width / wide
+            box = self.at[1] * across, self.at[0] * down, min(right * across, own_width), min(bottom * down, own_height)
+            return np.clip(images.resample(plane[..., None], height=height, width=width, box=box), 0, 1)[..., 0]
+
+        return [region if region.mask is None else replace(region, mask=small(region.mask)) for region in regions]
+
+
+def local_maps(small: Rgb, base: Result) -> list[photoreal.LocalAffine]:
+    """Plan the map of each painted region from a small photo to its painting."""
+    height, width = base.image.shape[:2]
+    return [
+        photoreal.fit(small, base.image, None if part.share is None else part.share[0, :height, :width, 0])
+        for part in base.parts
+    ]
+
+
+def graded_photo(
+    photo: Rgb, maps: Float[np.ndarray, "r g k 3 4"], regions: Sequence[Region], settings: Settings
+) -> Rgb:
+    """Map a photo by the maps of its painted regions, and give it their colours, except the colours "only"."""
+    height, width = photo.shape[:2]
+    painted = [
+        (region.dials, None if share is None else share[..., None])
+        for region, share in zip(regions, shares(regions, height, width), strict=True)
+        if is_painted(region)
+    ]
+    dials, planes = [own for own, _ in painted], [plane for _, plane in painted]
+    wide = [photoreal.LocalAffine(own).widened(width) for own in maps]
+    image = photoreal.graded(photo, wide, planes, slice(0, height), height)
+    return own_colors(image, photo, dials, planes, settings)
+
+
+class Grading:
+    """Changes the colours of a photo by its small painting.
+
+    base, shrunken: the small painting and the photo at its size.
+    """
+
+    def __init__(
+        self, photo: Photo, base: Result, shrunken: Rgb, regions: Sequence[Region], settings: Settings
+    ) -> None:
+        self._photo, self._base, self._shrunken, self._settings = photo, base, shrunken, settings
+        self._height, self._width = self.shape = photo.raster.shape
+        self._masks = [None if region.mask is None else checked_mask(region.mask)[..., None] for region in regions]
+        self._painted = [number for number, region in enumerate(regions) if is_painted(region)]
+        self._parts = [
+            Part(part.plan, None, regions[number].dials) for number, part in zip(self._painted, base.parts, strict=True)
+        ]
+
+    def _shares(self, part: images.Part) -> list[Float[np.ndarray, "h w"] | None]:
+        """Return the share of each painted region at every pixel of a part."""
+        planes = [None if mask is None else self._photo.mask(mask, part) for mask in self._masks]
+        found = divided(planes)
+        return [found[number] for number in self._painted]
+
+    def parts(self, part: images.Part) -> list[Part]:
+        """Return the painted regions with their plans, and their shares of a part of the picture."""
+        return [
+            own if share is None else replace(own, share=share[None, :, :, None])
+            for own, share in zip(self._parts, self._shares(part), strict=True)
+        ]
+
+    def recolored_rows(self) -> Iterator[Rgb]:
+        """Give the photo with colours alone changed, from top to bottom, some rows at a time."""
+        for rows in self._photo.raster.slabs():
+            part = rows, slice(0, self._width)
+            yield self._colored(self._photo.rgb(part), part, self.parts(part))
+
+    def graded_rows(self) -> Iterator[Rgb]:
+        """Give the photo in the light and colours of the small painting (`wctstyle.photoreal`), from top to bottom."""
+        maps = [local.widened(self._width) for local in local_maps(self._shrunken, self._base)]
+        for rows in self._photo.raster.slabs():
+            part = rows, slice(0, self._width)
+            photo, parts = self._photo.rgb(part), self.parts(part)
+            shares = [None if own.share is None else own.share[0] for own in parts]
+            yield self._colored(photoreal.graded(photo, maps, shares, rows, self._height), part, parts)
+
+    def _colored(self, image: Rgb, part: images.Part, parts: Sequence[Part]) -> Rgb:
+        settings = self._settings
+        if any(own.dials.photo_share(settings) or own.dials.colors_in(settings) == "only" for own in parts):
+            image = colored(image, self._photo.rgb(part), parts, settings)
+        return image
