@@ -42,7 +42,8 @@ FIGURES = {"edges": 4, "edges r": 4, "style": 3, "w2": 3}
 
 def edges(rgb: Rgb) -> Float[np.ndarray, "h w"]:
     """Return the magnitude of the gradient of luma, by central differences."""
-    return np.hypot(*np.gradient(luma(rgb).astype(np.float64)))
+    down, across = np.gradient(luma(rgb).astype(np.float64))
+    return np.hypot(down, across)
 
 
 def edge_ssim(rgb: Rgb, photo: Rgb) -> float:

@@ -53,6 +53,17 @@ def test_strokes_are_not_followed(photo):
     assert np.abs(np.diff(found, axis=1)).max() < 0.01  # 0.4 in the strokes
 
 
+def test_grain_of_a_plain_place_is_not_raised_and_fog_is_lifted(photo):
+    rng, dark = np.random.default_rng(0), photo.copy()
+    dark[:, 64:] = 0.1 + 0.02 * rng.standard_normal((96, 64, 1)).astype(np.float32)
+    strokes = dark.copy()
+    strokes[:, 64:] += 0.1 * rng.standard_normal((96, 64, 3)).astype(np.float32)
+    found = photoreal.fit(dark, strokes)(dark)[:, 90:]
+    assert found.std() < 1.4 * dark[:, 90:].std() < 0.5 * strokes[:, 90:].std()
+    foggy = 0.4 + 0.5 * photo
+    np.testing.assert_allclose(photoreal.fit(foggy, photo)(foggy), photo, atol=0.03)
+
+
 def test_a_strip_more_or_less_shows_no_seam(photo, monkeypatch):
     local = photoreal.fit(photo, graded(photo))
     large = images.resize_planes(photo, height=200, width=150)
@@ -152,16 +163,42 @@ def test_a_table_learns_a_grade_and_is_the_same_from_a_file(photo, tmp_path):
     assert head[4 + 1] == " ".join(f"{v:.6f}" for v in table.table[1, 0, 0])  # red is fastest
 
 
-def test_another_reader_gives_the_same_pixels(photo, tmp_path):
+@pytest.fixture
+def cube(photo, tmp_path):
+    """A file of a table, a picture of 8 bits, and what the table makes of it."""
+    lut.fit(photo, graded(photo)).write(tmp_path / "look.cube")
+    levels = np.rint(photo * 255).astype(np.uint8)
+    return tmp_path / "look.cube", levels, lut.read(tmp_path / "look.cube")(levels.astype(np.float32) / 255)
+
+
+def test_pillow_makes_the_same_picture_of_the_file(cube):
     from PIL import Image, ImageFilter
 
-    table = lut.fit(photo, graded(photo))
-    flat = table.table.transpose(2, 1, 0, 3).reshape(-1, 3)
-    theirs = Image.fromarray(np.rint(photo * 255).astype(np.uint8)).filter(
-        ImageFilter.Color3DLUT(33, [tuple(map(float, entry)) for entry in flat])
-    )
-    own = table(np.rint(photo * 255).astype(np.float32) / 255)
-    assert np.abs(np.asarray(theirs) / 255 - own).max() < 1.5 / 255
+    path, levels, own = cube
+    lines = [line.split() for line in path.read_text().splitlines()]
+    (size,) = (int(words[1]) for words in lines if words[0] == "LUT_3D_SIZE")
+    entries = [tuple(map(float, words)) for words in lines if words[0][0].isdigit()]
+    theirs = Image.fromarray(levels).filter(ImageFilter.Color3DLUT(size, entries))
+    assert np.abs(np.asarray(theirs) / 255 - own).max() <= 1 / 255
+
+
+def test_ffmpeg_makes_the_same_picture_of_the_file(cube):
+    av = pytest.importorskip("av", reason="PyAV is not installed: pip install '.[video]'")
+    if "lut3d" not in av.filter.filters_available:
+        pytest.skip("this build of FFmpeg has no lut3d")
+    path, levels, own = cube
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=128, height=96, format="rgb24", time_base="1/25")
+    table = graph.add("lut3d", file=str(path), interp="trilinear")
+    sink = graph.add("buffersink")
+    source.link_to(table)
+    table.link_to(sink)
+    graph.configure()
+    frame = av.VideoFrame.from_ndarray(levels, format="rgb24")
+    frame.pts = 0
+    graph.push(frame)
+    theirs = graph.pull().reformat(format="rgb24").to_ndarray()
+    assert np.abs(theirs / 255 - own).max() <= 1 / 255
 
 
 def test_colours_that_the_photo_lacks_stay_in_order(photo):

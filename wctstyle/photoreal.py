@@ -26,9 +26,10 @@ RADIUS = 0.1
 NOISE = 3e-4
 """Variance that is added to both covariances, in units of the range, so that the noise of a sky is not enlarged."""
 
-MOST_GAIN = 1.5
-"""Most that a map spreads colours in any direction. A painting's strokes vary where a photo is plain: without a limit,
-gains of 3 raise the noise and blocks of dark grounds, and draw coloured fringes around fur and hair."""
+GAINS = 1.3, 2.5
+"""Most that a map spreads colours in any direction: by as much as the contrast of the whole picture rises, within
+these limits. A painting's strokes vary where a photo is plain. Gains of 3 followed from that, which raised the noise
+and blocks of dark grounds, and drew coloured fringes around fur and hair."""
 
 GRID = 128
 """Long side of the grid on which maps are planned, in pixels. The windows are so wide that more places add nothing."""
@@ -98,7 +99,7 @@ def fit(
     """Plan the map from a photo to a picture of the same size, in Gaussian windows.
 
     The map of a window gives the photo's colours there the mean and covariance of those of `goal`
-    (`color.transport`), with gains of `MOST_GAIN` at most. `weights` say how much each pixel counts, 0..1.
+    (`color.transport`), with limited gains (`GAINS`). `weights` say how much each pixel counts, 0..1.
 
     Source: ours. A regression in windows, as in He, Sun and Tang 2013, "Guided Image Filtering"
     (doi:10.1109/TPAMI.2012.213), needs the two pictures aligned to the pixel: strokes are not, so it loses contrast.
@@ -108,9 +109,16 @@ def fit(
     mean, covariance = _moments(photo, counted, radius)
     goal_mean, goal_covariance = _moments(goal, counted, radius)
     gains, axes = np.linalg.eigh(color.transport(covariance, goal_covariance))
-    matrix = (axes * np.minimum(gains, MOST_GAIN)[..., None, :]) @ np.swapaxes(axes, -1, -2)
+    most = np.clip(_contrast(goal, counted) / max(_contrast(photo, counted), NOISE**0.5), *GAINS)
+    matrix = (axes * np.minimum(gains, most)[..., None, :]) @ np.swapaxes(axes, -1, -2)
     bias = goal_mean - (matrix @ mean[..., None])[..., 0]
     return LocalAffine(np.concatenate([matrix - np.eye(3), bias[..., None]], axis=-1).astype(np.float32))
+
+
+def _contrast(rgb: Rgb, counted: Float[np.ndarray, "h w"]) -> float:
+    """Return the standard deviation of luma."""
+    plane = color.luma(rgb)
+    return float(np.average((plane - np.average(plane, weights=counted)) ** 2, weights=counted)) ** 0.5
 
 
 def _moments(
