@@ -7,6 +7,7 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 from wctstyle import color, images, lut, photoreal
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError
+from wctstyle.grading import graded_photo
 from wctstyle.regions import Region
 from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
@@ -125,6 +126,23 @@ def test_strength_0_and_what_is_outside_of_regions_are_the_photo(stylizer, photo
     found = stylizer.stylize(photo, [Region(left, style)], Settings(photo=True)).image
     np.testing.assert_allclose(found[:, 66:], photo[:, 66:], atol=1e-5)
     assert np.abs(found - photo)[:, :60].mean() > 0.02
+
+
+def test_a_soft_border_of_a_region_follows_the_edge_in_the_photo(stylizer, style):
+    """A dark hill before a plain sky: no rim of the old sky stays above the hill, and the hill is left as it is."""
+    from wctstyle.regions import softened
+
+    sky = np.zeros((96, 128), np.float32)
+    sky[:48] = 1
+    photo = np.where(sky[..., None] > 0, np.float32(0.7), np.float32(0.2)) + 0.01 * picture(96, 128, seed=3)
+    soft = softened(sky, 1.28)  # as by default
+    graded = stylizer.stylize(photo, [Region(soft, style)], Settings(photo=True)).image - photo
+    change = np.abs(graded).mean(axis=(1, 2))
+    assert change[47] > 0.85 * change[30]  # 0.65 without
+    assert change[48] < 0.15 * change[30]
+    video = graded_photo(photo, np.array([local.planes for local in stylizer.local_maps(photo, [Region(soft, style)],
+        Settings(photo=True))]), [Region(soft, style)], Settings(photo=True))  # fmt: skip
+    np.testing.assert_allclose(video, photo + graded, atol=2e-3)
 
 
 def test_colors_are_those_asked_for(stylizer, photo, style):

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from wctstyle import images, photoreal
+from wctstyle import guided, images, photoreal
+from wctstyle import look as looks
 from wctstyle.codes import Part, Result, Rgb
 from wctstyle.cutout import Cutout, pixels_of
 from wctstyle.regions import Region, checked_mask, divided, is_painted, shares
 from wctstyle.rendering import colored, own_colors
-from wctstyle.settings import Settings
+from wctstyle.settings import DEFAULT_LOOK, Settings
 
 AROUND = 64
 """Pixels around a part among which hidden pixels find the nearest visible one: as far as the networks see."""
@@ -119,6 +120,27 @@ class Photo:
         return [region if region.mask is None else replace(region, mask=small(region.mask)) for region in regions]
 
 
+SNAP_RADIUS, SNAP_FLATNESS = 0.03, 1e-3
+"""Half the side of the windows in which the soft border of a region follows the photo's edges, as a share of the long
+side, and the colour variance above which it does. Without, a softened mask leaves a rim of the old colour around a
+mountain under a graded sky."""
+
+SNAPPED = 16.0
+"""A border of share s follows edges by min(1, 16 s (1 - s)): what is all in or all out stays so."""
+
+
+def _edges(share: Float[np.ndarray, "h w"], small: Rgb) -> Float[np.ndarray, "h w 4"]:
+    """Fit the share of a region to the edges of a small photo (`wctstyle.guided`)."""
+    return guided.fit(share, small, radius=max(1, round(SNAP_RADIUS * max(share.shape))), flatness=SNAP_FLATNESS)
+
+
+def _snapped(
+    share: Float[np.ndarray, "h w"], edges: Float[np.ndarray, "h w 4"], photo: Rgb
+) -> Float[np.ndarray, "h w"]:
+    """Let the soft border of a share follow the edges of the photo."""
+    return share + np.minimum(SNAPPED * share * (1 - share), 1) * (guided.applied(edges, photo) - share)
+
+
 def local_maps(small: Rgb, base: Result) -> list[photoreal.LocalAffine]:
     """Plan the map of each painted region from a small photo to its painting."""
     height, width = base.image.shape[:2]
@@ -128,13 +150,25 @@ def local_maps(small: Rgb, base: Result) -> list[photoreal.LocalAffine]:
     ]
 
 
+def small_sides(shape: tuple[int, ...], settings: Settings) -> tuple[int, int]:
+    """Return the height and width at which a photo is composed whose colours alone change."""
+    return looks.small_sides(shape, settings.look or DEFAULT_LOOK, margin=1.0) or (shape[0], shape[1])
+
+
+def _snapped_whole(share: Float[np.ndarray, "h w"], photo: Rgb, settings: Settings) -> Float[np.ndarray, "h w"]:
+    height, width = small_sides(photo.shape, settings)
+    small, planes = (images.resize_planes(of, height=height, width=width) for of in (share[..., None], photo))
+    edges = images.resample(_edges(small[..., 0], planes), height=share.shape[0], width=share.shape[1], kernel="linear")
+    return _snapped(share, edges, photo)
+
+
 def graded_photo(
     photo: Rgb, maps: Float[np.ndarray, "r g k 3 4"], regions: Sequence[Region], settings: Settings
 ) -> Rgb:
     """Map a photo by the maps of its painted regions, and give it their colours, except the colours "only"."""
     height, width = photo.shape[:2]
     painted = [
-        (region.dials, None if share is None else share[..., None])
+        (region.dials, None if share is None else _snapped_whole(share, photo, settings)[..., None])
         for region, share in zip(regions, shares(regions, height, width), strict=True)
         if is_painted(region)
     ]
@@ -174,6 +208,25 @@ class Grading:
             for own, share in zip(self._parts, self._shares(part), strict=True)
         ]
 
+    def _snapped_parts(self) -> Callable[[images.Part, Rgb], list[Part]]:
+        """Return what gives the parts with shares that follow the edges of a part of the photo."""
+        height, width = self._shrunken.shape[:2]
+        edges = [
+            None if part.share is None else _edges(part.share[0, :height, :width, 0], self._shrunken)
+            for part in self._base.parts
+        ]
+
+        def parts(part: images.Part, photo: Rgb) -> list[Part]:
+            return [
+                own if plane is None or own.share is None
+                else replace(own, share=_snapped(
+                    own.share[0, ..., 0], images.resample_part(plane, self.shape, part, kernel="linear"), photo
+                )[None, :, :, None])
+                for own, plane in zip(self.parts(part), edges, strict=True)
+            ]  # fmt: skip
+
+        return parts
+
     def recolored_rows(self) -> Iterator[Rgb]:
         """Give the photo with colours alone changed, from top to bottom, some rows at a time."""
         for rows in self._photo.raster.slabs():
@@ -183,9 +236,11 @@ class Grading:
     def graded_rows(self) -> Iterator[Rgb]:
         """Give the photo in the light and colours of the small painting (`wctstyle.photoreal`), from top to bottom."""
         maps = [local.widened(self._width) for local in local_maps(self._shrunken, self._base)]
+        snapped = self._snapped_parts()
         for rows in self._photo.raster.slabs():
             part = rows, slice(0, self._width)
-            photo, parts = self._photo.rgb(part), self.parts(part)
+            photo = self._photo.rgb(part)
+            parts = snapped(part, photo)
             shares = [None if own.share is None else own.share[0] for own in parts]
             yield self._colored(photoreal.graded(photo, maps, shares, rows, self._height), part, parts)
 

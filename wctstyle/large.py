@@ -19,7 +19,7 @@ from wctstyle.cutout import Content, Cutout
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
-from wctstyle.grading import Grading, Photo, local_maps
+from wctstyle.grading import Grading, Photo, local_maps, small_sides
 from wctstyle.laps import Laps
 from wctstyle.measuring import Measurer, style_pixels, texture_of
 from wctstyle.moments import Moments
@@ -150,7 +150,7 @@ class Large(Measurer, abc.ABC):
         laps, box = Laps(), images.visible_box(content)
         visible, at = content.trimmed(box), (box[0].start, box[1].start)
         photo = Photo(visible, content.shape, at)
-        height, width = looks.small_sides(visible.shape, settings.look or DEFAULT_LOOK, margin=1.0) or visible.shape
+        height, width = small_sides(visible.shape, settings)
         photo, reduced, shrunken = photo.composed_at(height, width)
         if settings.strength and any(region.colors_in(settings) == "match" for region in regions):
             thinned = visible.thinned(MATCHED_SIDE)
@@ -183,7 +183,7 @@ class Large(Measurer, abc.ABC):
     def local_maps(self, photo: Rgb, regions: Sequence[Region], settings: Settings) -> list[LocalAffine]:
         """Plan the maps of the painted regions with the setting `photo`, for the frames of a video."""
         regions, settings, _ = prepared(regions, settings)
-        height, width = looks.small_sides(photo.shape, settings.look, margin=1.0) or photo.shape[:2]
+        height, width = small_sides(photo.shape, settings)
         small = images.resize_planes(photo, height=height, width=width)
         regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
         return local_maps(small, self._composed(small, regions, max(height, width) / max(photo.shape), settings))

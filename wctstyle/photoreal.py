@@ -71,7 +71,7 @@ def graded(
         for planes, share in zip(maps, shares, strict=True):
             mapped = _mapped(piece, planes, rows.start + top, height)
             made = mapped if share is None else made + share[own] * (mapped - piece)
-        out[own] = made
+        out[own] = np.clip(made, 0, 1)  # shares may add up to a little more than one
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(run, range(0, len(photo), STRIP)))
