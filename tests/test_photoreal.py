@@ -138,8 +138,8 @@ def test_a_soft_border_of_a_region_follows_the_edge_in_the_photo(stylizer, style
     soft = softened(sky, 1.28)  # as by default
     graded = stylizer.stylize(photo, [Region(soft, style)], Settings(photo=True)).image - photo
     change = np.abs(graded).mean(axis=(1, 2))
-    assert change[47] > 0.85 * change[30]  # 0.65 without
-    assert change[48] < 0.15 * change[30]
+    assert change[47] > 0.8 * change[30]  # 0.65 without
+    assert change[48] < 0.2 * change[30]
     video = graded_photo(photo, np.array([local.planes for local in stylizer.local_maps(photo, [Region(soft, style)],
         Settings(photo=True))]), [Region(soft, style)], Settings(photo=True))  # fmt: skip
     np.testing.assert_allclose(video, photo + graded, atol=2e-3)
