@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_
 from wctstyle.sources import mask_sources, style_sources
 from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Clip, Cut, seconds_of
 from wctstyle.video.forms import DEFAULT_QUALITY, CodecName, Form, form_of
-from wctstyle.video.job import Made, Progress, VideoJob
+from wctstyle.video.job import Made, Paints, Progress, VideoJob
 from wctstyle.video.keyframes import Track, is_track, parse_track
 from wctstyle.video.making import Painting, content_of
 from wctstyle.video.masks import read_region_masks
@@ -166,12 +166,13 @@ def video(
     with option_names():
         clip = open_clip(source, size=size, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
     form, lost = form_of(output, codec=codec, format=format, quality=quality, alpha=clip.has_alpha)
-    target = _target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
+    target = video_target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
     if lost:
         warn(f"-o {output}: {lost}")
     painting = _painting(clip, named, weights, tracks, settings, calm, model, sizes)
     job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
-    made = _run(job, painting, resume, overwrite, as_json=as_json)
+    painter = partial(painting.painter, load_stylizer)
+    made = run_job(job, painter, resume=resume, overwrite=overwrite, as_json=as_json)
     _tell(made, source, target, model, as_json=as_json)
 
 
@@ -213,7 +214,10 @@ def _tell(made: Made, source: str, target: Path, model: str, *, as_json: bool) -
     typer.echo(json.dumps({**summary, "damaged": made.broken, "model": model}) if as_json else str(target))
 
 
-def _run(job: VideoJob, painting: Painting, resume: bool, overwrite: bool, *, as_json: bool) -> Made:
+def run_job(
+    job: VideoJob, painter: Callable[[], Paints], *, resume: bool = False, overwrite: bool, as_json: bool = False
+) -> Made:
+    """Do a job, with a bar of its progress; Ctrl-C stops it after a frame."""
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
     stop = Stop("this frame")
     with progress_bar(*columns) as progress, stop.listening():
@@ -224,7 +228,6 @@ def _run(job: VideoJob, painting: Painting, resume: bool, overwrite: bool, *, as
             if as_json:
                 say(json.dumps(_described(now)), progress)
 
-        painter = partial(painting.painter, load_stylizer)
         return job.run(painter, resume=resume, overwrite=overwrite, stop=lambda: stop.wanted, told=told, warn=warn)
 
 
@@ -289,7 +292,7 @@ def _fixed_weights(styles: Sequence[str] | None) -> tuple[list[str] | None, dict
     return fixed or None, tracks
 
 
-def _target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:
+def video_target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:
     """Check that the target can be written.
 
     Raises:
