@@ -23,6 +23,7 @@ from wctstyle.demo.backend import Backend
 from wctstyle.demo.server import build, launch
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.store import Store
+from wctstyle.dreams.dreaming import Dreamer
 from wctstyle.encoder import MODELS
 from wctstyle.optimizer import Optimizer
 from wctstyle.stylizer import Stylizer
@@ -60,7 +61,13 @@ def narrow_backend(folder: Path) -> Iterator[Backend]:
             encoder = {f"encoder/{key}": value for key, value in part(known[name], "encoder").items()}
             return Optimizer(name, tensors=encoder)
 
-        yield Backend(stylizer("slim"), offered=("slim", "medium"), make_stylizer=stylizer, make_optimizer=optimizer)
+        def dreamer(name: str) -> Dreamer:
+            return Dreamer(name, tensors=known[name])
+
+        yield Backend(
+            stylizer("slim"), offered=("slim", "medium"), make_stylizer=stylizer, make_optimizer=optimizer,
+            make_dreamer=dreamer,
+        )  # fmt: skip
 
 
 @contextlib.contextmanager

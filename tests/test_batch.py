@@ -334,6 +334,7 @@ def test_a_manifest_is_painted_and_gone_on_with(trip: Path, one_model: Any):
     assert (trip / "out" / "deep" / "one.jpg").stat().st_mtime_ns == before["deep/one.jpg"]
     lines = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
     assert [("stayed" in line, "error" in line) for line in lines] == [(True, False), (False, False), (False, True)]
+    assert [(line["line"], line["seconds"] is None) for line in lines] == [(2, True), (3, False), (4, True)]
     assert done(*arguments[:4], "--overwrite").stdout.count("\n") == 3
     assert "contradict each other" in told(*arguments[:4], "--overwrite", "--skip-existing")
     over = manifest("content,styles,output\ntrip/a.png,waves.png,sea.png\nsea.png,waves.png,x.png\n")

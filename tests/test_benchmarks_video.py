@@ -59,11 +59,18 @@ def test_a_table_gives_ratios_to_the_frames_by_themselves():
     rough = [ground(seed)[:, :96] for seed in (1, 2, 3)]
     half = [0.5 + (rgb - 0.5) / 2 for rgb in rough]
     rows = [
-        {"clip": "pan", "calm": calm, "seconds": 0.5, **video.measured(clip, flows, painted, None)}
+        {
+            "clip": "pan",
+            "way": "",
+            "calm": calm,
+            "seconds": 0.5,
+            "cpu": 0.7,
+            **video.measured(clip, flows, painted, None),
+        }
         for calm, painted in ((0.0, rough), (1.0, half), (None, photos))
     ]
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in video.markdown(rows).splitlines()]
     own, calm, photo = (dict(zip(lines[0][:4] + ["-"] * 3 + lines[0][7:], line, strict=True)) for line in lines[2:])
     assert (own["of own"], calm["of own"], calm["sharp"]) == ("1.00", "0.50", "0.25")
-    assert (calm["frames/s"], photo["calm"], photo["frames/s"]) == ("2.0", "photos", "-")
+    assert (calm["frames/s"], calm["cpu s"], photo["calm"], photo["frames/s"]) == ("2.0", "0.70", "photos", "-")
     assert float(photo["of own"]) < 0.1

@@ -193,7 +193,7 @@ def test_options_are_those_of_the_settings():
     defaults = {option.name: option.default for option in commands.commands["optimize"].params}
     plain = OptimizeSettings()
     fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
-    for name in ("content_layers", "style_layers"):
+    for name in ("content_layers", "style_layers", "dream"):
         assert defaults.pop(name) is None
         del fields[name]
     assert {name: defaults[name] for name in fields} == fields

@@ -33,7 +33,7 @@ def tensors():
 def stylizer(tmp_path_factory, tensors):
     with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "slim", NARROW)
-        patch.setattr("wctstyle.stylizer.optimizer_model", lambda model: model)
+        patch.setattr("wctstyle.large.optimizer_model", lambda model: model)
         yield Stylizer("slim", tensors=tensors)
 
 

@@ -213,7 +213,7 @@ def test_a_quiet_server_that_has_grown_lets_go_of_its_caches(service, session, m
         monkeypatch.setattr(backend.priority, "idle", lambda quiet=quiet: quiet)
         tidy(service, 0)
         assert bool(cache.total) is kept, (grown, quiet)
-    assert (backend._pixels.total, optimizer._programs._compiled.total) == (0, 0)
+    assert (backend._pixels.total, optimizer.programs._compiled.total) == (0, 0)
     again = backend.render(session, LOOK)
     assert again.first_of_size
     np.testing.assert_allclose(again.image, before, atol=1e-5)

@@ -18,7 +18,7 @@ LANDSCAPE = {"width": 844, "height": 390}
 ZOOMED = {"width": 320, "height": 256}
 """What is left of 1280 by 1024 at 400 %."""
 
-TABS = ("Blend", "Optimise", "Video", "Compare", "Download")
+TABS = ("Blend", "Optimise", "Video", "Compare", "Extras", "Download")
 OWN = "#wct-main :is(button, input:not([type=hidden]), [role=slider]), .wct-head :is(button, a)"
 
 VIOLATIONS = """async () => {

@@ -278,6 +278,19 @@ def test_a_client_paints_regions_as_the_page_does(served, client, tmp_path):
     assert last["recipe"]["masks"][0]["name"] == "top.png"
 
 
+def test_a_client_asks_for_an_analogy_and_how_it_was_made(client, tmp_path):
+    own = images.resize(samples.picture("astronaut"), long_side=80).rgb
+    pair = [handle_file(str(images.save(tmp_path / f"{n}.png", rgb))) for n, rgb in (("a", own), ("b", 1 - own))]
+    told = client.predict(*pair, "sample:cat", api_name="/analogy")
+    made, cat = images.load(told["file"]).rgb, images.resize(samples.picture("cat"), long_side=256).rgb
+    assert np.abs(made - (1 - cat)).mean() < 0.02
+    assert told["text"].startswith("learned ")
+    found = client.predict(handle_file(told["file"]), api_name="/recipe")
+    assert found["command"].startswith("wctstyle analogy a.png b.png sample:cat --size 256")
+    with pytest.raises((AppError, ValueError), match="the pair: A is 80 x 80 pixels and A2 256"):
+        client.predict(pair[0], "sample:cat", "sample:cat", api_name="/analogy")
+
+
 def test_a_client_asks_for_masks(client, tmp_path):
     found = images.load(client.predict("sample:cat", kind="light", api_name="/mask")).rgb
     assert found.shape == images.resize(samples.picture("cat"), long_side=256).rgb.shape

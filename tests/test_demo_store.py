@@ -401,6 +401,30 @@ def test_a_session_that_was_swept_is_written_whole_again(kept):
     assert len(back.pictures) == 2
 
 
+def test_two_servers_with_one_folder_leave_each_other_their_sessions(kept, monkeypatch, caplog):
+    """As when one stands in for another behind a proxy: what is written while it is read is read again."""
+    other = Store(kept.folder, kept.max_bytes, kept.max_age)
+    session = filled(KEY, 3)
+    kept.save(session)
+    other.save(filled(OTHER))
+    for one in (kept, other):
+        one.sweep()
+        assert [len(one.load(key, SMALL).pictures) for key in (KEY, OTHER)] == [3, 1]
+    read = store._read_session
+
+    def beside(*args):
+        monkeypatch.setattr(store, "_read_session", read)
+        session._pictures.popitem(last=False)
+        kept.save(session)
+        return read(*args)
+
+    monkeypatch.setattr(store, "_read_session", beside)
+    found = other.load(KEY, SMALL)
+    assert found is not None
+    assert len(found.pictures) == 2
+    assert not caplog.records
+
+
 @pytest.mark.skipif(os.name == "nt", reason="modes are of POSIX")
 def test_only_the_user_can_read_it(kept):
     kept.folder.mkdir(parents=True)

@@ -24,8 +24,10 @@ from wctstyle.demo.sessions import Session
 from wctstyle.demo.video_panel import VideoPanel
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import RegionSpec
+from wctstyle.optimizer import Optimizer
 from wctstyle.settings import Settings
 from wctstyle.video import extras
+from wctstyle.video.optimized import VideoOptimizer
 from wctstyle.video.recipe import read_recipe
 from wctstyle.video.writing import Segment
 
@@ -110,6 +112,27 @@ def test_the_page_and_the_command_paint_the_same_frames(service, session, upload
         assert [stream.codec_context.name for stream in box.streams] == ["h264", "aac"]
     left = {path.name for path in clip.parent.rglob("*") if path.is_file()}
     assert left == {"clip.mp4", "clip-painted.mp4"}  # no segments
+
+
+def test_a_clip_is_optimised_where_there_are_steps(service, session, uploads, tmp_path, monkeypatch):
+    opened = clips.open_upload(SMALL, uploads(moving(tmp_path / "clip.mp4")), 64)
+    composition = Composition(styles=STYLES, size=64, settings=Settings(strength=1.2, detail=1.0, refine=3))
+    painting = clips.painting_of(session, composition, opened, 0.5, 3)
+    goal = painting.picture.optimisation.settings
+    assert (painting.steps, painting.picture.settings.refine, goal.strength, goal.content_weight) == (3, 0, 1, 0.12)
+    video = painting.painter(service.backend.stylizer, service.backend.optimizer)
+    assert isinstance(video, VideoOptimizer)
+    asked = []
+    monkeypatch.setattr(Optimizer, "estimate", lambda self, shape, settings: asked.append((shape, settings)) or 7200.0)
+    told = clips.estimate(service, composition, opened, 3)
+    assert (
+        told == "About 120 min for 5 frames at 64 × 48 on this machine, alone; it stops at 60 min, with what is done."
+    )
+    assert (asked[0][0], asked[0][1].steps) == ((48, 64), goal.steps + 4 * 3)
+    with pytest.raises(ConfigError, match="steps is 401, must be"):
+        clips.painting_of(session, composition, opened, 0.5, 401)
+    with pytest.raises(ConfigError, match="colors is 'only', which paints nothing"):
+        clips.painting_of(session, Composition(styles=STYLES, settings=Settings(colors="only")), opened, 0.5, 3)
 
 
 def test_what_cannot_be_painted_is_refused_without_a_path(service, session, uploads, folders, tmp_path):
@@ -294,7 +317,8 @@ def test_calls_that_make_no_sense_are_named(client, tmp_path, changes, message):
 
 
 @pytest.mark.browser
-def test_a_clip_is_chosen_painted_and_played(visit, tmp_path):
+def test_a_clip_is_chosen_painted_and_played(visit, tmp_path, monkeypatch):
+    monkeypatch.setattr(Optimizer, "estimate", lambda *asked: 60.0)
     somebody = visit()
     page = somebody.page
     (tmp_path / "large.mp4").write_bytes(bytes(SMALL.video_bytes + 2**20))
@@ -319,6 +343,8 @@ def test_a_clip_is_chosen_painted_and_played(visit, tmp_path):
     with page.expect_download() as download:
         page.get_by_role("link", name="Download clip-painted.mp4").click()
     assert len(frames_of(download.value.path())) == 10
+    page.locator("#wct-video-steps").get_by_text("Optimised", exact=True).click()
+    expect(page.locator("#wct-video-time")).to_contain_text("About 60 s for 10 frames at 64 × 48")
     somebody.shot("video")
     page.reload()
     somebody.tab("Video")

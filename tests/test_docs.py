@@ -62,6 +62,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images.save(folder / "landscape.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
     images.save(folder / "dusk.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
     images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
+    before = images.resize(samples.picture("astronaut"), long_side=96).rgb
+    images.save(folder / "before.png", before)
+    images.save(folder / "after.png", 1 - before)
     for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
         images.save(folder / f"{name}.png", mask.astype(np.float32))
     marks, colors = photo.rgb.copy(), np.zeros((96, 96, 3), np.float32)
@@ -99,23 +102,26 @@ def _write_clip(path: Path, pictures: list[np.ndarray]) -> None:
 
 
 def _is_run(words: list[str]) -> bool:
-    """Tell whether a command is run; of those that take hours, the network or files of the reader, options alone are.
+    """Tell whether a command is run; of those that take long, the network or files of the reader, options alone are.
 
     The original VGG-19 is such a file, and so is the state of a run that was stopped.
     """
-    if {"vgg19", "--resume"} & set(words):
+    if {"vgg19", "--resume", "--zoom"} & set(words):
         return False
-    runs = ("stylize", "batch", "video", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask", "lut")
+    runs = ("stylize", "batch", "video", "optimize", "compare", "suggest", "recipe", "samples", "looks", "mask", "lut",
+            "dream", "analogy")  # fmt: skip
     return words[1] in runs or words[1:3] in (["weights", "list"], ["weights", "verify"])
 
 
 def _prepare(words: list[str]) -> list[str]:
     """Keep the command as it is, but for results that are there already and for steps that take minutes."""
-    painting = ("stylize", "batch", "video", "optimize", "compare", "lut")
+    painting = ("stylize", "batch", "video", "optimize", "compare", "lut", "dream", "analogy")
     if words[1] in painting and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:
         words += ["--steps", "4"]
+    if words[1] == "dream":
+        words += ["--steps", "1", "--octaves", "1"]
     return words
 
 

@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 
 from wctstyle import images, look, pixel_metrics
 from wctstyle.encoder import MODELS
-from wctstyle.settings import Settings
+from wctstyle.regions import Region
+from wctstyle.settings import MAX_SIDE, Settings
 from wctstyle.stylizer import Stylizer
 
 SMALL = Settings(look=128, keep_faces=0)
@@ -67,9 +68,11 @@ def test_larger_pictures_are_composed_at_the_look(height, width, side):
     if max(height, width) <= look.MARGIN * side:
         assert sides is None
     else:
+        twice = max(height, width) > 2 * look.MARGIN * side and 2 * side <= MAX_SIDE
+        long = 2 * side if twice else side
         assert sides is not None
-        assert max(sides) == side
-        assert min(sides) == max(1, round(min(height, width) * side / max(height, width)))
+        assert max(sides) == long
+        assert min(sides) == max(1, round(min(height, width) * long / max(height, width)))
     assert look.small_sides((height, width), 0) is None
 
 
@@ -112,6 +115,27 @@ def test_a_large_picture_looks_as_the_small_one(stylizer, photo, style):
         apart[name] = 255 * np.abs(scaled(large, 32, 24) - scaled(small, 32, 24)).mean()
     assert apart["look"] < 6
     assert apart["look"] < apart["none"]
+
+
+def test_thumbnails_of_large_pictures_are_alike(stylizer, photo, style, monkeypatch):
+    """At twice the look, of results two and three times as large as that, with a region of its own."""
+    corner = np.zeros((32, 24), np.float32)
+    corner[:20, :12] = 1
+
+    def thumbnails():
+        for factor in (1, 2, 3):
+            content, own = (scaled(rgb, *(factor * side for side in rgb.shape[:2])) for rgb in (photo, style))
+            regions = [Region(corner, own), Region(None, np.rot90(own))]
+            yield scaled(stylizer.stylize(content, regions, SMALL).image, 256, 192)
+
+    def apart():
+        own, *larger = thumbnails()
+        return [float(255 * np.abs(found - own).mean()) for found in larger]
+
+    close = max(apart())
+    assert close < 6
+    monkeypatch.setattr(look, "CLOSE", 4.0)
+    assert min(apart()) > 1.2 * close
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.5])

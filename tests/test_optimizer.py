@@ -547,7 +547,7 @@ def test_a_run_interrupted_between_scales_goes_on_there(
     whole = finish(tiny.run(content, [(style, 1.0)], SHORT))
     state = tmp_path / "state.safetensors"
     calls = iter([True, False])
-    begin = tiny._programs.begin
+    begin = tiny.programs.begin
 
     def interrupted(*args: Any, **more: Any) -> Any:
         if not next(calls):
@@ -555,7 +555,7 @@ def test_a_run_interrupted_between_scales_goes_on_there(
         return begin(*args, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tiny._programs, "begin", interrupted)
+        patch.setattr(tiny.programs, "begin", interrupted)
         with pytest.raises(KeyboardInterrupt):
             list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=state))
     resumed = list(tiny.run(content, [(style, 1.0)], SHORT, resume=state))
@@ -571,13 +571,13 @@ def test_scales_share_the_time_between_saves(
     saved: list[int] = []
     monkeypatch.setattr(runs.states, "save", lambda path, carry, about: saved.append(about["scale"]))
     monkeypatch.setattr(runs, "SAVE_SECONDS", 0.2)
-    begin = tiny._programs.begin
+    begin = tiny.programs.begin
 
     def slow(*args: Any, **more: Any) -> Any:
         time.sleep(0.25)
         return begin(*args, **more)
 
-    monkeypatch.setattr(tiny._programs, "begin", slow)
+    monkeypatch.setattr(tiny.programs, "begin", slow)
     monkeypatch.setattr(runs, "CHUNK_SECONDS", 100.0)
     list(tiny.run(content, [(style, 1.0)], SHORT, checkpoint=tmp_path / "state.safetensors"))
     assert saved[0] == 0
@@ -641,10 +641,10 @@ def test_iterates_at_no_steps_are_refused(tiny: Optimizer, content: np.ndarray, 
 
 
 def test_programs_of_old_sizes_are_forgotten(tiny: Optimizer, content: np.ndarray, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tiny._programs, "_compiled", Recent(2))
+    monkeypatch.setattr(tiny.programs, "_compiled", Recent(2))
     for width in (24, 26, 28):
         finish(tiny.run(content[:, :width], [(content, 1.0)], dataclasses.replace(SHORT, steps=1, smallest=32)))
-    assert [key[1][1] for key in tiny._programs._compiled._items] == [26, 28]
+    assert [key[1][1] for key in tiny.programs._compiled._items] == [26, 28]
 
 
 def test_a_plateau_ends_a_run(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
@@ -730,7 +730,7 @@ def test_styles_are_measured_once(
     """Weights, strength, blend and another photo measure no style again; its pixels, layers and pooling do."""
     optimizer = Optimizer(tensors=tensors)
     seen: list[Any] = []
-    sized = optimizer._programs._at
+    sized = optimizer.programs._at
 
     def watched(picture: Any) -> Any:
         own = sized(picture)
@@ -741,7 +741,7 @@ def test_styles_are_measured_once(
 
         return SimpleNamespace(**{**vars(own), "moments": counted})
 
-    monkeypatch.setattr(optimizer._programs, "_at", watched)
+    monkeypatch.setattr(optimizer.programs, "_at", watched)
     paintings = [style, narrow.picture(WIDTH, WIDTH, seed=6)]
 
     def measured(photo: np.ndarray = content, styles: Any = ((0, 1.0), (1, 1.0)), **changes: Any) -> int:
@@ -765,7 +765,7 @@ def test_styles_are_measured_once(
 
 def test_old_moments_are_forgotten(tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(programs, "MOMENTS_BYTES", 1)
-    made = Optimizer(tensors=tensors)._programs
+    made = Optimizer(tensors=tensors).programs
     for seed in range(3):
         made.measured(narrow.picture(16, 16, seed=seed), ("relu1_1",), Network())
     assert len(made._measured._items) == 1
@@ -895,7 +895,7 @@ def test_odd_pictures_stay_finite(tiny: Optimizer, style: np.ndarray, case: str,
 def test_normalised_gradients_pull_alike(tiny: Optimizer, content: np.ndarray, style: np.ndarray):
     settings = dataclasses.replace(SHORT, normalize_gradients=True)
     job = Job.checked(content, [(style, 1.0)], dataclasses.replace(settings, init="noise"), None, resumed=False)
-    size, made = (HEIGHT, WIDTH), tiny._programs
+    size, made = (HEIGHT, WIDTH), tiny.programs
     terms = made.objective(job, size)
     carry = made.begin(job, size, None, terms=len(terms))
     balanced = made.balanced(terms, job, size, carry)
@@ -938,7 +938,7 @@ def test_a_size_that_does_not_fit_is_told_with_one_that_does(
     monkeypatch.setattr(memory, "needed", lambda compiled, state: 4 * 2**30)
     monkeypatch.setattr(memory, "available", lambda: 2**30)
     optimizer = Optimizer(tensors=tensors)
-    monkeypatch.setattr(optimizer._programs, "objective", None)  # told before anything of that size is measured
+    monkeypatch.setattr(optimizer.programs, "objective", None)  # told before anything of that size is measured
     with pytest.raises(ImageError, match=r"^optimising 40x24 pixels needs 4\.0 GiB and 1\.0 GiB are free: give --size"):
         next(iter(optimizer.run(content, [(content, 1.0)], SHORT)))
 
@@ -1053,7 +1053,7 @@ def test_figures_are_those_of_metrics(tiny: Optimizer, content: np.ndarray, styl
     assert figures["style"] == pytest.approx(np.mean(figures["style_by_level"]))
     layers = style_layers(OptimizeSettings())
     look = jax.jit(lambda p, x: [features(p, x, layers, Network())[layer] for layer in layers])
-    found = [look(tiny._programs.params, jnp.asarray(rgb[None])) for rgb in (content, style)]
+    found = [look(tiny.programs.params, jnp.asarray(rgb[None])) for rgb in (content, style)]
     grams = [[np.asarray(x[0], np.float64).reshape(-1, x.shape[-1]) for x in picture] for picture in found]
     grams = [[x.T @ x / len(x) for x in picture] for picture in grams]
     wanted = [np.linalg.norm(g - (g + h) / 2) / np.linalg.norm((g + h) / 2) for g, h in zip(*grams, strict=True)]

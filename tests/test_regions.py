@@ -528,7 +528,7 @@ def test_the_photo_weighs_more_in_regions_with_detail_and_on_faces(optimizer, ph
     on_faces = 1 + 0.5 * 0.2 * FACE_WEIGHT
     corners = 1 + job.emphasis[[0, 0, -1, -1], [0, -1, 0, -1]]
     np.testing.assert_allclose(corners, [4 * on_faces, on_faces, 4, 1], rtol=1e-5)
-    (term, *_) = optimizer._programs.objective(job, (HEIGHT, WIDTH))
+    (term, *_) = optimizer.programs.objective(job, (HEIGHT, WIDTH))
     np.testing.assert_allclose(term.emphasis[0, [0, 0, -1, -1], [0, -1, 0, -1], 0], corners, rtol=1e-4)
 
 

@@ -1,10 +1,12 @@
 """Pictures of any size: tiles that together are the whole, files in 16 bits and row by row, profiles that are kept."""
 
 import contextlib
+import errno
 import io
 import itertools
 import sys
 
+import jax.numpy as jnp
 import malformed
 import numpy as np
 import pytest
@@ -16,18 +18,21 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from wctstyle import fitting, images, inputs, large, look, repainting
+from wctstyle import fitting, images, inputs, large, look, refining, repainting
 from wctstyle.batch import Batch, Setup
 from wctstyle.encoder import CELL, MODELS, ModelConfig
 from wctstyle.errors import ImageError
 from wctstyle.images import raster as rasters
 from wctstyle.images import rows as row_files
 from wctstyle.images.color_spaces import cicp_profile
+from wctstyle.moments import Moments, measure, pool
+from wctstyle.optimizer import Optimizer, OptimizeSettings, memory, tiled
+from wctstyle.optimizer.objective import moved_targets, moves_to_target
 from wctstyle.regions import Region, Style
 from wctstyle.settings import FINE_SIDE, LARGEST_SIDE, MAX_SIDE, Settings
 from wctstyle.sizes import padded_side
 from wctstyle.stylizer import Stylizer
-from wctstyle.tiles import Tiling, decoder_reach, encoder_reach, spans
+from wctstyle.tiles import Faded, Tiling, decoder_reach, encoder_reach, faded, spans
 
 P3 = cicp_profile(12, 13)
 """Of Display P3."""
@@ -60,7 +65,7 @@ def style():
 def counted_as_large():
     """Let pictures of a few hundred pixels count as large."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large, "MAX_SIDE", 200)
+        patch.setattr(large, "MAX_SIDE", 300)
         patch.setattr(large, "DEFAULT_LOOK", 128)
         patch.setattr(rasters, "SLAB", 20_000)
         yield
@@ -194,7 +199,7 @@ def test_a_sample_of_pieces_sees_every_region(stylizers, photo, style, monkeypat
     few = Stylizer("slim", tensors=random_tensors(), tiling=Tiling(256, 128, 4))
     with counted_as_large():
         few.stylize(photo, [Region(corner, style), Region(None, style)], Settings(**SMALL))
-    (pieces,) = seen
+    *_, pieces = seen  # the last: the composition has its own
     assert 3 <= len(pieces) <= 4
     assert any(rows.core.stop > 320 and columns.core.stop > 250 for rows, columns in pieces)
 
@@ -219,16 +224,130 @@ def test_broad_light_comes_from_the_small_picture_however_rows_come_in(height, w
     np.testing.assert_allclose(np.concatenate(got), wanted, atol=1e-5)
 
 
+# ------------------------------------------------------------------------------------------------ refining by tiles
+
+REFINE = {**SMALL, "refine": 3}
+
+
+@law
+@given(st.integers(1, 5000), st.sampled_from([64, 192, 640]), st.sampled_from([16, 31]))
+def test_weights_of_overlapping_tiles_add_up_to_one(side, tile, overlap):
+    found, total = faded(side, tile, overlap), np.zeros(side)
+    assert {span.window.stop - span.window.start for span in found} == {min(side, tile)}
+    for window, weights in found:
+        assert (weights > 0).all()
+        total[window] += weights
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+    for before, after in itertools.pairwise(found):
+        assert before.window.stop - after.window.start >= overlap
+        assert max(before.weights[-1], after.weights[0]) < 0.01
+
+
+@pytest.fixture
+def refiners(stylizers, monkeypatch):
+    """Both stylizers, with a narrow network to refine by and tiles of 192 pixels for what is refined by tiles."""
+    monkeypatch.setattr(refining, "TILE_AREA", 192 * 192 * NARROW.channels[0])
+    monkeypatch.setattr(tiled, "OVERLAP", 48)
+    for stylizer in stylizers:
+        if "_optimizer" not in stylizer.__dict__:
+            stylizer._optimizer = Optimizer("slim", tensors=random_tensors())
+    return stylizers
+
+
+def refined_by_tiles(stylizer, content, styles, settings=REFINE, **more):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refining, "WHOLE_AREA", 0)
+        return stylizer.stylize(content, styles, Settings(**settings), **more).image
+
+
+def seam(change, window_ends):
+    """Steps of a change across the ends of tiles, by those elsewhere."""
+    steps = np.abs(np.diff(change, axis=1)).mean(axis=(0, 2))
+    at = [end - 1 for end in window_ends]
+    return steps[at].mean() / np.delete(steps, at).mean()
+
+
+def test_tiles_are_refined_as_the_whole_is_and_leave_no_seam(refiners, photo, style, monkeypatch):
+    plain, whole = (refiners[0].stylize(photo, style, Settings(**{**REFINE, "refine": n})).image for n in (0, 3))
+    told = []
+    tiles = refined_by_tiles(refiners[0], photo, style, refining=lambda *at: told.append(at))
+    assert np.corrcoef((tiles - plain).ravel(), (whole - plain).ravel())[0, 1] > 0.5
+    assert told[-1] == (3 * 6, 3 * 6)
+    assert [step for step, _ in told] == sorted(step for step, _ in told)
+    ends = [192, WIDTH - 192]
+    assert seam(tiles - plain, ends) < 1.1
+    hard = [Faded(slice(0, 192), np.float32(np.arange(192) < 166)),
+            Faded(slice(141, 333), np.float32(np.arange(141, 333) >= 166))]  # fmt: skip
+    monkeypatch.setattr(tiled, "faded", lambda side, *args: hard if side == WIDTH else faded(side, *args))
+    assert seam(refined_by_tiles(refiners[0], photo, style) - plain, [166]) > 1.25  # what the weights are for
+
+
+def test_tiles_together_have_the_target_of_the_whole():
+    """A part keeps what it has more or less of than the whole."""
+    rng = np.random.default_rng(0)
+    halves = [picture(1, 500, seed=seed)[None] * (1 + seed) for seed in (0, 1)]
+    own = [{"relu1_1": measure(jnp.asarray(half))} for half in halves]
+    goal = {"relu1_1": measure(jnp.asarray(rng.normal(3, 2, (1, 1, 800, 3)).astype(np.float32)))}
+    whole = {"relu1_1": pool([part["relu1_1"] for part in own])}
+    settings = OptimizeSettings(style_layers={"relu1_1": 1.0}, statistic="moments")
+    moves = moves_to_target(whole, [goal], np.ones(1), {}, settings, strength=1.0)
+    targets = [moved_targets(part, moves, statistic="moments")["relu1_1"] for part in own]
+    moved = [Moments(part["relu1_1"].count, target["mean"], target["root"] @ target["root"])
+             for part, target in zip(own, targets, strict=True)]  # fmt: skip
+    for got, wanted in zip(pool(moved)[1:], goal["relu1_1"][1:], strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-2, atol=1e-2)
+    assert float(moved[1].mean[0]) > float(moved[0].mean[0]) + 0.5
+
+
+def test_a_large_picture_is_refined_as_a_small_one_is(refiners, photo, style):
+    """With regions and transparency; by rows and a temporary file."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    alpha = np.where((rows - 220) ** 2 + (columns - 170) ** 2 < 140**2, 255, 0).astype(np.uint8)
+    cut = images.Raster(photo.pixels, alpha)
+    regions = [Region(HALF, style, detail=0.5), Region(np.roll(HALF, 30), [], strength=0.5), Region(None, style[:100])]
+    wanted = refined_by_tiles(refiners[0], cut.picture(), regions, {**REFINE, "strength": 0.8})
+    with counted_as_large():
+        got = refiners[1].stylize(cut, regions, Settings(**REFINE, strength=0.8)).image
+        plain = refiners[1].stylize(cut, regions, Settings(**SMALL, strength=0.8)).image
+    seen = alpha > 0
+    assert np.abs(got[seen] - wanted[seen]).mean() < 0.2 * np.abs(got[seen] - plain[seen]).mean()
+
+
+def test_what_does_not_fit_is_told_before_a_large_picture_is_painted(refiners, photo, style, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    refiners[1]._optimizer.forget()  # or the program of an earlier test would be there
+    with counted_as_large(), pytest.raises(ImageError, match="^optimising 192x192 pixels needs"):
+        refiners[1].stylize_large(
+            photo, style, Settings(**REFINE), pytest.fail, painting=lambda *at: pytest.fail("painted")
+        )
+
+
+def test_a_temporary_picture_is_what_was_written(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    rgb = picture(20, 30)
+    with images.Scratch((20, 30)) as kept:
+        kept[slice(0, 20), slice(0, 30)] = rgb
+        kept[slice(3, 7), slice(5, 30)] = 1 - rgb[3:7, 5:]
+        rgb[3:7, 5:] = 1 - rgb[3:7, 5:]
+        np.testing.assert_allclose(kept[slice(1, 19), slice(2, 30)], rgb[1:19, 2:], atol=1e-5)
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    with (
+        images.Scratch((20, 30)) as full,
+        pytest.raises(ImageError, match="temporary file in .*: No space left on device; make room there"),
+    ):
+        full[slice(0, 20), slice(0, 30)] = rgb
+
+
 # ------------------------------------------------------------------------------------------------- what is refused
 
 
 def test_what_takes_a_picture_in_one_piece_is_told(stylizers, style):
     long = np.full((8, MAX_SIDE + 8, 3), 0.5, np.float32)
-    for name, settings in {"refine=2": Settings(refine=2), "look=0": Settings(look=0)}.items():
-        with pytest.raises(
-            ImageError, match=rf"{name} takes the picture in one piece, up to 4096 .* is|become 4104 x 8"
-        ):
-            stylizers[1].stylize(long, style, settings)
+    with pytest.raises(ImageError, match=r"look=0 takes the picture in one piece, up to 4096 .*become 4104 x 8"):
+        stylizers[1].stylize(long, style, Settings(look=0))
     too_long = images.Raster(np.zeros((1, LARGEST_SIDE + 1, 3), np.uint8))
     with pytest.raises(
         ImageError, match="at most 32768 pixels a side and 500 megapixels are rendered; make it smaller"

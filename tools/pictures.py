@@ -1,14 +1,17 @@
 """Make the pictures of the README and the docs from the samples: `python tools/pictures.py [--only NAME]`.
 
-All but demo.jpg, which is a screenshot of the page. They are made with the shipped weights at the default settings.
+All but demo.jpg, which is a screenshot of the page. They are made with the shipped weights at the default settings, but
+for dream-vgg19, which needs the original VGG-19 and is left out where that is not installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -115,6 +118,20 @@ def kept_photos(easel: Easel) -> Rgb:
     return grid(rows)
 
 
+def analogies(easel: Easel) -> Rgb:
+    """Show pairs, and photos filtered after them."""
+    from benchmarks import analogies as known
+    from wctstyle.analogies.making import learn
+
+    own, rows = photo("astronaut"), []
+    filters = {"rocket": known.night, "cat": known.pencil, "coffee": known.emboss}
+    goals = [(name, np.clip(filter(own), 0, 1).astype(np.float32)) for name, filter in filters.items()]
+    goals.append(("coffee", easel.painted("astronaut", ("impasto-night", 1.0), keep_faces=0.0)))
+    for name, goal in goals:
+        rows.append([own, goal, photo(name), learn(own, goal)(photo(name))])
+    return grid(rows)
+
+
 def colors(easel: Easel) -> Rgb:
     """A photo, and its four ways of colours after two styles."""
     rows: list[Sequence[Rgb]] = []
@@ -207,6 +224,78 @@ def style_masks(easel: Easel) -> Rgb:
     return grid([[content, grey(sky), painting, grey(part), *painted]])
 
 
+DREAMT = ("relu3_1", "relu4_1", "relu4_3", "relu5_1")
+
+
+def dream(easel: Easel) -> Rgb:
+    """Photos, and their dreams of some layers."""
+    return grid([_dreams("medium", name, DREAMT) for name in PHOTOS])
+
+
+def dream_vgg19(easel: Easel) -> Rgb:
+    """Show two photos, and their dreams by the original VGG-19."""
+    return grid([[*_dreams("vgg19", "cat", DREAMT[1::2]), *_dreams("vgg19", "coffee", DREAMT[1::2])]])
+
+
+def _dreams(model: str, name: str, layers: Sequence[str]) -> list[Rgb]:
+    from wctstyle.dreams.settings import DreamSettings
+
+    dreamer, cell = _dreamer(model), square(photo(name))
+    return [cell, *(dreamer.dream(cell, DreamSettings(layers=(layer,))) for layer in layers)]
+
+
+@functools.cache
+def _dreamer(model: str) -> Any:
+    from wctstyle.dreams.dreaming import Dreamer
+
+    return Dreamer(model)
+
+
+def dream_guide(easel: Easel) -> Rgb:
+    """Show a photo, then twice: a guide, and the dream that it leads."""
+    from wctstyle.dreams.settings import DreamSettings
+
+    settings = DreamSettings(layers=("relu4_1",))
+    dreamer, cell = _dreamer("medium"), square(photo("coffee"))
+    guides = [square(style(name)) for name in ("peacock", "mosaic-fish")]
+    return grid([[cell, *(part for guide in guides for part in (guide, dreamer.dream(cell, settings, guide=guide)))]])
+
+
+def dream_sheet(easel: Easel) -> Rgb:
+    """Show what some channels of a layer respond to."""
+    from wctstyle.dreams.settings import SHEET
+    from wctstyle.dreams.sheet import cells, laid_out
+
+    settings = dataclasses.replace(SHEET, layers=("relu4_1",), channels=tuple(range(48)))
+    return laid_out(list(cells(_dreamer("medium"), settings)), columns=12)
+
+
+def texture(easel: Easel) -> Rgb:
+    """Two styles with a tileable texture of each, painted and optimised; a blend, and a transition."""
+    from wctstyle.textures.making import make
+    from wctstyle.textures.settings import TextureSettings
+
+    pair = [fit_style(samples.picture(name), 2 * CELL).rgb for name in ("marbling", "stained-glass")]
+    side = CELL // 32 * 32
+    small = TextureSettings(width=side, height=side, style_size=side, tileable=True)
+
+    def tiled(styles: Any, **settings: Any) -> Rgb:
+        made = make(easel.stylizer, styles, replace(small, **settings))
+        return images.resize_planes(np.tile(made, (2, 2, 1)), height=CELL, width=CELL)
+
+    def row(styles: Any, **settings: Any) -> Rgb:
+        wide = TextureSettings(width=2 * CELL + GAP, height=CELL, style_size=side, **settings)
+        return make(easel.stylizer, styles, wide)
+
+    rows = [
+        [item for own in pair for item in (square(own), tiled(own))],
+        [item for own in pair for item in (None, tiled(own, optimize=60))],
+    ]
+    last = np.concatenate([row(pair), np.ones((CELL, GAP, 3), np.float32), row(pair, gradient="horizontal")], axis=1)
+    above = grid(rows)
+    return np.concatenate([above, np.ones((GAP, above.shape[1], 3), np.float32), last[:, : above.shape[1]]])
+
+
 def grey(mask: Float[np.ndarray, "h w"]) -> Rgb:
     """Show a mask as a picture."""
     return np.repeat(mask[..., None], 3, axis=2)
@@ -227,12 +316,18 @@ PICTURES: dict[str, Callable[[Easel], Rgb]] = {
     "strength": strength,
     "colors": colors,
     "photo": kept_photos,
+    "analogy": analogies,
     "faces": faces,
     "refine": refine,
     "regions": regions,
     "ready": ready,
     "scribble": scribble,
     "style-masks": style_masks,
+    "dream": dream,
+    "dream-guide": dream_guide,
+    "dream-sheet": dream_sheet,
+    "dream-vgg19": dream_vgg19,
+    "texture": texture,
 }
 
 
@@ -250,6 +345,12 @@ def draw_looks(easel: Easel) -> None:
         sys.stdout.write(f"{images.save(looks.SHIPPED / f'{look.name}.jpg', small.rgb, quality=QUALITY)}\n")
 
 
+def _has_vgg19() -> bool:
+    from wctstyle.dreams.dreaming import usual_model
+
+    return usual_model() == "vgg19"
+
+
 def main() -> None:
     """Write NAME.jpg for every picture, or for those that are named."""
     parser = argparse.ArgumentParser(description="Make the pictures of the README and the docs from the samples.")
@@ -263,7 +364,7 @@ def main() -> None:
     if chosen.looks:
         draw_looks(easel)
         return
-    for name in chosen.only or PICTURES:
+    for name in chosen.only or [name for name in PICTURES if name != "dream-vgg19" or _has_vgg19()]:
         path = images.save(chosen.out / f"{name}.jpg", PICTURES[name](easel), quality=QUALITY)
         sys.stdout.write(f"{path}\n")
         sys.stdout.flush()

@@ -172,7 +172,9 @@ class Batch:
         if isinstance(picture, images.Raster):
             laps.skip()
             with _open_rows(output, kind, write, picture, written) as rows:
-                result = stylizer.stylize_large(picture, regions, self.settings, rows, painting=painting)
+                result = stylizer.stylize_large(
+                    picture, regions, self.settings, rows, painting=painting, refining=refining
+                )
                 laps.include(result.seconds)
                 laps.skip()
         else:

@@ -106,6 +106,12 @@ class Photo:
         moved: Any = tuple(slice(span.start + at, span.stop + at) for span, at in zip(part, self.at, strict=True))
         return images.resize_part(plane, self.canvas, moved)[..., 0]
 
+    def shares(
+        self, masks: Sequence[Float[np.ndarray, "h w 1"] | None], part: images.Part
+    ) -> list[Float[np.ndarray, "H W"] | None]:
+        """Return each region's share of every pixel of a part; masks are of the canvas."""
+        return divided([None if mask is None else self.mask(mask, part) for mask in masks])
+
     def small_regions(self, regions: Sequence[Region], height: int, width: int) -> list[Region]:
         """Return regions with their masks as they are inside the box, at another size."""
         bottom, right = (at + side for at, side in zip(self.at, self.raster.shape, strict=True))
@@ -151,8 +157,11 @@ def local_maps(small: Rgb, base: Result) -> list[photoreal.LocalAffine]:
 
 
 def small_sides(shape: tuple[int, ...], settings: Settings) -> tuple[int, int]:
-    """Return the height and width at which a photo is composed whose colours alone change."""
-    return looks.small_sides(shape, settings.look or DEFAULT_LOOK, margin=1.0) or (shape[0], shape[1])
+    """Return the size at which a large picture is composed: for a photo that stays one, never above the look."""
+    look, own = settings.look or DEFAULT_LOOK, (shape[0], shape[1])
+    if settings.photo:
+        return looks.sides_at(own, min(look, max(own)))
+    return looks.small_sides(own, look, margin=1.0) or own
 
 
 def _snapped_whole(share: Float[np.ndarray, "h w"], photo: Rgb, settings: Settings) -> Float[np.ndarray, "h w"]:
@@ -197,8 +206,7 @@ class Grading:
 
     def _shares(self, part: images.Part) -> list[Float[np.ndarray, "h w"] | None]:
         """Return the share of each painted region at every pixel of a part."""
-        planes = [None if mask is None else self._photo.mask(mask, part) for mask in self._masks]
-        found = divided(planes)
+        found = self._photo.shares(self._masks, part)
         return [found[number] for number in self._painted]
 
     def parts(self, part: images.Part) -> list[Part]:
@@ -231,7 +239,7 @@ class Grading:
         """Give the photo with colours alone changed, from top to bottom, some rows at a time."""
         for rows in self._photo.raster.slabs():
             part = rows, slice(0, self._width)
-            yield self._colored(self._photo.rgb(part), part, self.parts(part))
+            yield self.colored(self._photo.rgb(part), part, self.parts(part))
 
     def graded_rows(self) -> Iterator[Rgb]:
         """Give the photo in the light and colours of the small painting (`wctstyle.photoreal`), from top to bottom."""
@@ -242,9 +250,10 @@ class Grading:
             photo = self._photo.rgb(part)
             parts = snapped(part, photo)
             shares = [None if own.share is None else own.share[0] for own in parts]
-            yield self._colored(photoreal.graded(photo, maps, shares, rows, self._height), part, parts)
+            yield self.colored(photoreal.graded(photo, maps, shares, rows, self._height), part, parts)
 
-    def _colored(self, image: Rgb, part: images.Part, parts: Sequence[Part]) -> Rgb:
+    def colored(self, image: Rgb, part: images.Part, parts: Sequence[Part]) -> Rgb:
+        """Give a part of the picture the colours of its regions."""
         settings = self._settings
         if any(own.dials.photo_share(settings) or own.dials.colors_in(settings) == "only" for own in parts):
             image = colored(image, self._photo.rgb(part), parts, settings)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -25,6 +26,7 @@ from wctstyle.measuring import Measurer, style_pixels, texture_of
 from wctstyle.moments import Moments
 from wctstyle.photoreal import LocalAffine
 from wctstyle.recent import Recent
+from wctstyle.refining import check_memory, refine_tiles
 from wctstyle.regions import NOWHERE, Region, Style, regions_of, weighted_styles
 from wctstyle.rendering import Renderer, only_recolored
 from wctstyle.repainting import Repainting
@@ -37,8 +39,12 @@ from wctstyle.settings import (
     MAX_SIDE,
     BlendKind,
     Settings,
+    optimizer_model,
 )
 from wctstyle.tiles import Tiling
+
+if TYPE_CHECKING:
+    from wctstyle.optimizer import Optimizer
 
 ENCODED_AT_ONCE = 4
 
@@ -65,14 +71,15 @@ def prepared(styles: Any, settings: Settings) -> tuple[list[Region], Settings, b
     return regions, settings, paints
 
 
-def large_photo(content: Any, most: int = MAX_SIDE) -> images.Raster | None:
-    """Return what is longer than `most`, too large to be rendered in one piece, as a raster; None for anything else."""
+def large_photo(content: Any, *, every: bool = False) -> images.Raster | None:
+    """Return what is too large to be rendered in one piece, or `every` picture, as a raster; None for anything else."""
+    most = 0 if every else MAX_SIDE
     if isinstance(content, images.Raster):
         return content if max(content.shape) > most else None
     if isinstance(content, images.Picture):
         return images.Raster.of(content) if max(content.height, content.width) > most else None
     if isinstance(content, ContentCode):
-        content = content.photo if content.cutout is None and most < MAX_SIDE else None
+        content = content.photo if content.cutout is None and every else None
     if content is None or isinstance(content, Cutout):
         return None
     shape = images.as_array(content, "content picture").shape
@@ -93,13 +100,11 @@ def _check_large(photo: images.Raster, settings: Settings, paints: bool) -> None
             f"{photo.source}: would become {photo.width} x {photo.height}, at most {LARGEST_SIDE} pixels a side and "
             f"{LARGEST_AREA // 10**6} megapixels are rendered; make it smaller (--size on the command line)"
         )
-    for name, wrong in (("refine", settings.refine > 0), ("look", paints and not settings.look)):
-        if wrong:
-            raise ImageError(
-                f"{photo.source}: {name}={getattr(settings, name)} takes the picture in one piece, up to {MAX_SIDE} "
-                f"pixels a side, and this would become {photo.width} x {photo.height}; make it smaller, or leave out "
-                f"{name}"
-            )
+    if paints and not settings.look:
+        raise ImageError(
+            f"{photo.source}: look=0 takes the picture in one piece, up to {MAX_SIDE} pixels a side, and this would "
+            f"become {photo.width} x {photo.height}; make it smaller, or leave out look"
+        )
 
 
 class Large(Measurer, abc.ABC):
@@ -122,6 +127,13 @@ class Large(Measurer, abc.ABC):
         """Return how the second pass of a picture of a height and width is cut."""
         return self._tiling or Tiling.of(MODELS[self.model], shape)
 
+    @functools.cached_property
+    def _optimizer(self) -> Optimizer:
+        from wctstyle.optimizer import Optimizer  # here, as a first picture need not wait for optax
+
+        network = optimizer_model(self.model)
+        return Optimizer(network, tensors=self._programs.encoder_tensors if network == self.model else None)
+
     @abc.abstractmethod
     def stylize(self, content: Any, styles: Any, settings: Settings = ...) -> Result:
         """Stylise a picture."""
@@ -134,20 +146,26 @@ class Large(Measurer, abc.ABC):
         write: Callable[[Rgb], object],
         *,
         painting: Callable[[int, int], None] = lambda tile, tiles: None,
+        refining: Callable[[int, int], None] = lambda step, steps: None,
     ) -> Result:
-        """Stylise a photo of any size tile by tile (`wctstyle.repainting`), with little memory.
+        """Stylise a photo of any size tile by tile (`wctstyle.repainting`), in about 2 GiB of memory.
 
         `write` takes the result from top to bottom, some rows at a time; the image that is returned is empty.
-        `painting` is told which tile of how many is painted. All else as in `stylize`, which works on any size too.
+        `painting` is told which tile of how many is painted. All else as in `stylize`, which works on any size too. A
+        picture that is refined is kept in temporary files meanwhile, of 12 bytes for each pixel.
 
         Raises:
             ConfigError: as `stylize`.
-            ImageError: the photo is larger than `LARGEST_SIDE` or `LARGEST_AREA`, or is to be refined or painted
-                without a look, which is done in one piece.
+            ImageError: the photo is larger than `LARGEST_SIDE` or `LARGEST_AREA`, or is to be painted without a look,
+                which is done in one piece; refining takes too much memory, or room on the disk.
         """
         regions, settings, paints = prepared(styles, settings)
         _check_large(content, settings, paints)
         laps, box = Laps(), images.visible_box(content)
+        refines = paints and settings.refine > 0
+        if refines:
+            check_memory(self._optimizer, content.trimmed(box).shape, regions, settings)
+            laps.end("refine")
         visible, at = content.trimmed(box), (box[0].start, box[1].start)
         photo = Photo(visible, content.shape, at)
         height, width = small_sides(visible.shape, settings)
@@ -171,6 +189,8 @@ class Large(Measurer, abc.ABC):
             second = self._repainting(photo, base, reduced, shrunken, regions, inside, settings)
             second.plan()
             made = second.rows(painting)
+            if refines:
+                made = self._refined_rows(second, photo, regions, settings, painting, refining)
         else:
             grading = Grading(photo, base, shrunken, regions, settings)
             made = grading.graded_rows() if paints else grading.recolored_rows()
@@ -187,6 +207,27 @@ class Large(Measurer, abc.ABC):
         small = images.resize_planes(photo, height=height, width=width)
         regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
         return local_maps(small, self._composed(small, regions, max(height, width) / max(photo.shape), settings))
+
+    def _refined_rows(
+        self,
+        second: Repainting,
+        photo: Photo,
+        regions: Sequence[Region],
+        settings: Settings,
+        painting: Callable[[int, int], None],
+        refining: Callable[[int, int], None],
+    ) -> Iterator[Rgb]:
+        """Paint a picture into a temporary file, refine it there, and give it from top to bottom."""
+        shape, done = photo.raster.shape, 0
+        with images.Scratch(shape) as painted, images.Scratch(shape) as out:
+            for rows in second.rows(painting):
+                part = slice(done, done + len(rows)), slice(0, shape[1])
+                painted[part] = out[part] = rows
+                done += len(rows)
+            refine_tiles(self._optimizer, photo, painted, out, regions, settings, second.face_map, refining)
+            for rows in photo.raster.slabs():
+                part = rows, slice(0, shape[1])
+                yield second.colored(out[part], part, second.parts(part))
 
     def _repainting(
         self,
@@ -228,7 +269,8 @@ class Large(Measurer, abc.ABC):
             )
             for region in regions
         ]
-        return self.stylize(reduced, fitted, replace(settings, refine=0, look=0, photo=False))
+        look = 0 if settings.photo else settings.look
+        return self.stylize(reduced, fitted, replace(settings, refine=0, look=look, photo=False))
 
     def _encoded(self, content: Content | ContentCode, regions: Sequence[Region], settings: Settings) -> ContentCode:
         """Encode a photo with the texture of its regions; of what is no picture, the encoding tells what is wrong."""

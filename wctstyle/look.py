@@ -4,6 +4,9 @@ The network's receptive field is fixed in pixels, and so is the width of strokes
 2048 pixels are a quarter as wide as at 512, and colours land in other places. So the picture is first painted at the
 long side `look`. It is enlarged, the photo's finer light and dark are added, and a second pass at full size adds fine
 paint. The broad light and colour of the result are taken from the small picture.
+
+Where the result is larger than twice the look, this is done twice: first to twice the look, then from there to the full
+size, with all but the finest differences taken from the painting before. So all large results have the same strokes.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wctstyle import color, images
+from wctstyle.settings import MAX_SIDE
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -30,13 +34,20 @@ BROAD = 0.01
 def small_sides(shape: Sequence[int], look: int, *, margin: float = MARGIN) -> tuple[int, int] | None:
     """Return the height and width at which a picture of that shape is composed; None if it is painted in one pass.
 
-    A `look` of 0 turns composing off; `margin` is as `MARGIN`.
+    A `look` of 0 turns composing off; `margin` is as `MARGIN`. What is much larger than twice the look is composed at
+    twice the look, which in turn is composed at the look.
     """
     height, width, *_ = shape
     longest = max(height, width)
     if not look or longest <= margin * look:
         return None
-    return max(1, round(height * look / longest)), max(1, round(width * look / longest))
+    return sides_at(shape, 2 * look if MARGIN * 2 * look < longest and 2 * look <= MAX_SIDE else look)
+
+
+def sides_at(shape: Sequence[int], longest: int) -> tuple[int, int]:
+    """Return the height and width of a picture of that shape when its long side is `longest`."""
+    height, width, *_ = (max(1, round(side * longest / max(shape[:2]))) for side in shape)
+    return height, width
 
 
 def shrunk(style: Rgb, ratio: float) -> Rgb:
@@ -52,6 +63,11 @@ def shrunk(style: Rgb, ratio: float) -> Rgb:
 FINE = 10.5
 """Largest standard deviation of that Gaussian in pixels of the large picture. Anything broader comes from the small
 painting, so that large results look alike from afar; finer strokes come from the second pass."""
+
+CLOSE = 0.5
+"""Standard deviation in pixels of a painting at twice the look, of which the larger picture takes all that is as broad.
+
+Thumbnails of that size then differ by 4 levels of 255, and by 24 without (docs/notes/large.md)."""
 
 
 class Lift:
@@ -83,12 +99,13 @@ class Broad:
     """Gives a picture the broad light and colour of a smaller one, while its rows come in from top to bottom.
 
     `feed` takes rows and returns how many rows are final so far: those whose surroundings, as far as the Gaussian and
-    the scaling see, are all there. `part` gives them.
+    the scaling see, are all there. `part` gives them. `close`: the smaller one is at twice the look.
     """
 
-    def __init__(self, small: Rgb, shape: tuple[int, int]) -> None:
+    def __init__(self, small: Rgb, shape: tuple[int, int], *, close: bool = False) -> None:
         self._small, self._shape = small, shape
-        self._radius = min(BROAD * max(small.shape[:2]), FINE * max(small.shape[:2]) / max(shape))
+        radius = min(BROAD * max(small.shape[:2]), FINE * max(small.shape[:2]) / max(shape))
+        self._radius = CLOSE if close else radius
         self._thin = np.empty((shape[0], small.shape[1], 3), np.float32)  # the rows so far, as narrow as the small one
         self._apart = np.zeros_like(small)
         self._fed = self._shrunk = 0

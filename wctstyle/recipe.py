@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wctstyle import __version__, samples
+from wctstyle import __version__, spelling
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec, RegionSpecs
-from wctstyle.masks import PREFIX, split_color
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.regions import FACE, REST
 from wctstyle.settings import (
@@ -21,11 +20,10 @@ from wctstyle.settings import (
     STROKE_SCALES,
     Settings,
     checked_model,
-    checked_number,
     checked_whole,
     style_long_side,
 )
-from wctstyle.sources import MaskSource, Source, StyleSource, format_style, style_masks
+from wctstyle.sources import MaskSource, Source, StyleSource, format_style, style_masks, texts
 
 START = "start.png"
 """What a command calls the fast picture that an optimisation starts from, where that picture has dials of its own."""
@@ -198,25 +196,17 @@ class Recipe:
 
     def _stylize(self) -> str:
         settings = dataclasses.asdict(self.settings)
-        return _command("stylize", [*self._pictures(), *_options(settings), *self._sizes(self.model)])
+        return spelling.command("stylize", [*self._pictures(), *spelling.options(settings), *self._sizes(self.model)])
 
     def _optimize(self) -> str:
         assert self.optimisation is not None
         done = self.optimisation
         arguments = [*self._pictures(), f"--init={done.init}", *self._sizes(done.model)]
-        settings = {name: value for name, value in done.settings.as_json().items() if name != "init"}
-        for name, value in settings.items():  # today's defaults too, as defaults change
-            if value is True:
-                arguments.append(_option(name))
-            elif isinstance(value, Mapping):
-                arguments += [_option(name), ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
-            elif value is not None and value is not False:
-                arguments += [_option(name), str(value)]
-        return _command("optimize", arguments)
+        settings = [name for name in done.settings.as_json() if name != "init"]
+        return spelling.command("optimize", [*arguments, *done.settings.as_options(settings)])
 
     def _pictures(self) -> list[str]:
-        name = self.content.name
-        arguments = [f"./{name}" if name.startswith("-") else name]
+        arguments = [spelling.argument(self.content.name)]
         for style in self.styles:
             arguments += ["--style", format_style(style.name, style.weight, style.region)]
         for mask in self.masks:
@@ -226,11 +216,11 @@ class Recipe:
         for region, dials in self.dials.items():
             chosen = ",".join(f"{name}={value}" for name, value in _chosen(dials).items())
             arguments += ["--region", f"{region}:{chosen}"]
-        return [*arguments, *_options({"feather": self.feather})]
+        return [*arguments, *spelling.options({"feather": self.feather})]
 
     def _sizes(self, model: str) -> list[str]:
         strokes = {"style_size": self.style_size, "stroke_scale": self.stroke_scale}  # one of them is None
-        return _options({"size": self.size, "model": model, **strokes})
+        return spelling.options({"size": self.size, "model": model, **strokes})
 
     def program(self, output: str = "result.png") -> str:
         """Write a Python program that makes the picture."""
@@ -241,21 +231,6 @@ def _chosen(dials: RegionSpec) -> dict[str, Any]:
     """Return the dials of a region that are not the default."""
     default = dataclasses.asdict(RegionSpec())
     return {name: value for name, value in dataclasses.asdict(dials).items() if value != default[name]}
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _options(values: Mapping[str, Any]) -> list[str]:
-    """Write options with their values; a switch has none, and is left out where it is off."""
-    given = [(_option(name), value) for name, value in values.items() if value is not None and value is not False]
-    return [part for option, value in given for part in ([option] if value is True else [option, str(value)])]
-
-
-def _command(name: str, arguments: Sequence[str]) -> str:
-    line = shlex.join(["wctstyle", name, *arguments])
-    return "".join(char if char.isprintable() else "?" for char in line)
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
@@ -269,27 +244,18 @@ def _read(written: Mapping[str, Any]) -> Recipe:
         style_long_side(size, scale)  # checks it
     optimised = written.get("optimize")
     return Recipe(
-        content=Source(**_texts(written["content"], "name", "hash")),
-        styles=tuple(_style(style) for style in written["styles"]),
+        content=Source.from_json(written["content"]),
+        styles=tuple(StyleSource.from_json(style) for style in written["styles"]),
         size=size,
         settings=Settings(**settings),
         model=checked_model(written["model"]),
         style_size=None if own is None else checked_whole("style_size", own, 0),
         stroke_scale=scale,
-        masks=tuple(MaskSource(**_texts(mask, "name", "hash", "region")) for mask in written.get("masks", ())),
+        masks=tuple(MaskSource.from_json(mask) for mask in written.get("masks", ())),
         feather=RegionSpecs(feather=written["feather"]).feather if "feather" in written else DEFAULT_FEATHER,
         dials={name: _dials(dials) for name, dials in written.get("regions", {}).items()},
         optimisation=None if optimised is None else _optimisation(optimised),
         version=str(written.get("version")),
-    )
-
-
-def _style(written: Mapping[str, Any]) -> StyleSource:
-    mask = written.get("mask")
-    return StyleSource(
-        **_texts(written, "name", "hash", "region"),
-        weight=checked_number("weight of a style", written["weight"], 0),
-        mask=None if mask is None else Source(**_texts(mask, "name", "hash")),
     )
 
 
@@ -304,29 +270,12 @@ def _optimisation(written: Mapping[str, Any]) -> Optimisation:
     return Optimisation(
         settings=OptimizeSettings(**chosen),
         model=checked_model(written["model"]),
-        init=_texts(written, "init")["init"],
+        init=texts(written, "init")["init"],
         stopped=None if stopped is None else checked_whole("stopped", stopped, 1),
     )
 
 
-def _texts(entry: Mapping[str, Any], *names: str) -> dict[str, str]:
-    found = {name: entry[name] for name in names if name in entry or name in ("name", "init")}
-    for name, value in found.items():
-        if not isinstance(value, str):
-            raise ConfigError(f"{name} is {value!r}, must be text")
-    return found
-
-
 # ------------------------------------------------------------------------------------------------------------- programs
-
-
-def _loaded(name: str) -> str:
-    sample = name.removeprefix(samples.PREFIX)
-    return f"samples.picture({sample!r})" if name.startswith(samples.PREFIX) else f"images.load({name!r})"
-
-
-def _written(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={value!r}" for key, value in values.items())  # today's defaults too, as defaults change
 
 
 def _program(recipe: Recipe, output: str) -> list[str]:
@@ -343,7 +292,7 @@ def _program(recipe: Recipe, output: str) -> list[str]:
         *(["from wctstyle.settings import style_long_side"] if scaled else []),
         "from wctstyle.stylizer import Settings, Stylizer",
         "",
-        f"photo = images.resize({_loaded(recipe.content.name)}, long_side={recipe.size}, enlarge=True)",
+        f"photo = images.resize({spelling.loaded(recipe.content.name)}, long_side={recipe.size}, enlarge=True)",
         *(["side = max(visible_sides(photo))"] if scaled else []),
         "styles = [",
         *(f"    ({_fitted(recipe, style)}, {style.weight!r})," for style in recipe.styles),
@@ -352,14 +301,14 @@ def _program(recipe: Recipe, output: str) -> list[str]:
     lines += _regions(recipe) if regions else []
     made = (
         f"Stylizer({recipe.model!r}).stylize(photo, styles, "
-        f"Settings({_written(dataclasses.asdict(recipe.settings))})).image"
+        f"Settings({spelling.keywords(dataclasses.asdict(recipe.settings))})).image"
     )
     if done:
-        scaled = f"images.resize_to({_loaded(done.init)}, height=photo.height, width=photo.width)"
+        scaled = f"images.resize_to({spelling.loaded(done.init)}, height=photo.height, width=photo.width)"
         starts = {"fast": made, "content": "None", "noise": "None", "style": "None"}
         lines += [
             f"init = {starts.get(done.init, f'images.flatten({scaled}).rgb')}",
-            f"settings = OptimizeSettings({_written(done.settings.as_json())})",
+            f"settings = OptimizeSettings({spelling.keywords(done.settings.as_json())})",
             f"*_, last = Optimizer({done.model!r}).run(photo, styles, settings, init=init)",
             "image = last.image",
         ]
@@ -373,24 +322,18 @@ def _fitted(recipe: Recipe, style: StyleSource) -> str:
     scale = (recipe.stroke_scale or DEFAULT_STROKE_SCALE) if stroke is None else stroke
     own = recipe.style_size if stroke is None else None
     side = f"style_long_side(side, {scale!r}), result=side" if own is None else str(own)
-    picture = _loaded(style.name)
-    mask = "" if style.mask is None else f", mask={_mask(style.mask.name, picture)}"
+    picture = spelling.loaded(style.name)
+    mask = "" if style.mask is None else f", mask={spelling.mask(style.mask.name, picture)}"
     return f"fit_part({picture}, {side}{mask})"
-
-
-def _mask(name: str, found_in: str) -> str:
-    if name.startswith(PREFIX):
-        return f"ready({name.removeprefix(PREFIX)!r}, {found_in})"
-    file, color = split_color(name)
-    return f"of_color({_loaded(file)}, {color!r})" if color else f"mask_of({_loaded(file)})"
 
 
 def _regions(recipe: Recipe) -> list[str]:
     dials = {
-        name: _written({n: v for n, v in _chosen(own).items() if n != "stroke"}) for name, own in recipe.dials.items()
+        name: spelling.keywords({n: v for n, v in _chosen(own).items() if n != "stroke"})
+        for name, own in recipe.dials.items()
     }
     masks = [
-        f"    {mask.region!r}: feathered({_mask(mask.name, 'photo')}, photo, {recipe.feather!r}),"
+        f"    {mask.region!r}: feathered({spelling.mask(mask.name, 'photo')}, photo, {recipe.feather!r}),"
         for mask in recipe.masks
     ]
     return [

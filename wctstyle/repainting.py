@@ -159,7 +159,8 @@ class Repainting(Grading):
         `painting` is told after each tile how many of how many are painted.
         """
         kind = np.dtype(np.float32 if self.count == 1 else np.uint16)
-        broad, done, given = Broad(self._base.image, self.shape), 0, 0
+        close = max(self._base.image.shape) > self._settings.look
+        broad, done, given = Broad(self._base.image, self.shape, close=close), 0, 0
         waiting: deque[np.ndarray] = deque()
         for row in self._tiles:
             height = row[0][0].core.stop - row[0][0].core.start
@@ -200,4 +201,4 @@ class Repainting(Grading):
         parts = self.parts(part)
         covered = spread(parts, lambda part: 1.0)
         image = broad.part(wide, image, part, covered[0] if isinstance(covered, np.ndarray) else covered)
-        return self._colored(image, part, parts)
+        return self.colored(image, part, parts)

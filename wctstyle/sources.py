@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from wctstyle import samples
+from wctstyle.errors import ConfigError
 from wctstyle.images import Picture
 from wctstyle.inputs import STDIN, Mask, StyleSpec
 from wctstyle.regions import REST
+from wctstyle.settings import checked_number
 
 
 def public_name(source: str) -> str:
@@ -40,6 +42,16 @@ class Source:
         written = {name: value.to_json() if isinstance(value, Source) else value for name, value in found.items()}
         return {name: value for name, value in written.items() if value not in ("", None)}
 
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; it may come from a stranger's picture.
+
+        Raises:
+            ConfigError: something is no text, or out of range.
+            KeyError: the name is missing.
+        """
+        return cls(**texts(written, "name", *(name for name in ("hash", "region") if hasattr(cls, name))))
+
 
 @dataclass(frozen=True)
 class StyleSource(Source):
@@ -48,6 +60,16 @@ class StyleSource(Source):
     weight: float = 1.0
     region: str = ""
     mask: Source | None = None
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        mask = written.get("mask")
+        return replace(
+            super().from_json(written),
+            weight=checked_number("weight of a style", written["weight"], 0),
+            mask=None if mask is None else Source.from_json(mask),
+        )
 
 
 @dataclass(frozen=True)
@@ -86,4 +108,18 @@ def style_masks(styles: Sequence[StyleSource]) -> dict[str, str]:
         if style.mask is not None:
             several = regions.count(region) > 1
             found[f"{region}/{regions[:at].count(region) + 1}" if several else region] = style.mask.name
+    return found
+
+
+def texts(entry: Mapping[str, Any], needed: str, *names: str) -> dict[str, str]:
+    """Read the texts of an entry of a recipe by their names, of which one is needed.
+
+    Raises:
+        ConfigError: one is no text.
+        KeyError: the needed one is missing.
+    """
+    found = {name: entry[name] for name in (needed, *names) if name in entry or name == needed}
+    for name, value in found.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"{name} is {value!r}, must be text")
     return found

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,22 +17,19 @@ from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Part, Result, Rgb, shape_of
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import CELL
+from wctstyle.grading import Photo
 from wctstyle.laps import Laps
 from wctstyle.large import Large, large_photo, prepared
 from wctstyle.measuring import STYLE, checked
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
-from wctstyle.refining import refinement, to_refine
+from wctstyle.refining import by_tiles, check_memory, refine_tiles, refinement, to_refine
 from wctstyle.regions import Region, is_painted, shares, weighted_styles
 from wctstyle.rendering import colored
-from wctstyle.repainting import Photo
-from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, Settings, TransformKind, optimizer_model
+from wctstyle.settings import DEFAULT_MODEL, Settings, TransformKind
 from wctstyle.sizes import padded_side
 from wctstyle.tiles import Tiling
-
-if TYPE_CHECKING:
-    from wctstyle.optimizer import Optimizer
 
 
 class Stylizer(Large):
@@ -111,7 +107,7 @@ class Stylizer(Large):
             NonFiniteError: the result is not finite.
         """
         by_rows = isinstance(settings, Settings) and settings.photo
-        if (large := large_photo(content, 0 if by_rows else MAX_SIDE)) is not None:
+        if (large := large_photo(content, every=by_rows)) is not None:
             whole, rows = np.empty((*large.shape, 3), np.float32), 0
 
             def write(image: Rgb) -> None:
@@ -119,7 +115,7 @@ class Stylizer(Large):
                 whole[rows : rows + len(image)] = image
                 rows += len(image)
 
-            return replace(self.stylize_large(large, styles, settings, write), image=whole)
+            return replace(self.stylize_large(large, styles, settings, write, refining=refining), image=whole)
         content = content.picture() if isinstance(content, images.Raster) else content
         regions, settings, paints = prepared(styles, settings)
         cutout = content.cutout if isinstance(content, ContentCode) else cut_out(content)
@@ -130,8 +126,7 @@ class Stylizer(Large):
         alone = None if cutout is None else cutout.alone()
         shape, laps = shape_of(photo), Laps()
         if shape is not None and settings.refine and settings.strength:
-            if wanted := to_refine(shape, regions, settings):  # what does not fit is told before anything is painted
-                self._optimizer.check_memory(alone or photo, refinement(shape, settings), wanted)
+            check_memory(self._optimizer, alone or photo, regions, settings)
             laps.end("refine")
         if settings.strength and any(region.colors_in(settings) == "match" for region in regions):
             opacity = None if cutout is None else cutout.opacity
@@ -225,24 +220,27 @@ class Stylizer(Large):
             if isinstance(content, Cutout)
             else images.resize_planes(photo, height=height, width=width)
         )
-        base = self._composed(reduced, regions, max(small) / max(photo.shape[:2]), settings)
+        whole = Photo.of(content)
+        inside = whole.small_regions(regions, height, width)
+        base = self._composed(reduced, inside, max(small) / max(photo.shape[:2]), settings)
         if not base.parts:
             return Result(photo.copy(), (), base.seconds, base.first_of_size)
         laps.include(base.seconds)
         laps.end("render")  # what scaling took
         shrunken = images.resize_planes(photo, height=height, width=width)
-        second = self._repainting(Photo.of(content), base, reduced, shrunken, regions, regions, settings)
+        second = self._repainting(whole, base, reduced, shrunken, regions, inside, settings)
         if ahead is not None:
             ahead.result()
         second.plan()
         laps.end("encode")
         out = np.concatenate(list(second.rows()))
+        everything = slice(0, out.shape[0]), slice(0, out.shape[1])
+        parts = second.parts(everything)
         laps.end("render")
         if settings.refine:
-            whole = slice(0, out.shape[0]), slice(0, out.shape[1])
-            out = self._refined(out, content, second.face_map(whole), regions, second.parts(whole), settings, refining)
+            out = self._refined(out, content, second.face_map(everything), regions, parts, settings, refining)
             laps.end("refine")
-        return Result(out, base.parts, laps.seconds, base.first_of_size)
+        return Result(out, tuple(parts), laps.seconds, base.first_of_size)
 
     def _compile_ahead(
         self, shape: tuple[int, int] | None, regions: Sequence[Region], kind: TransformKind
@@ -271,13 +269,6 @@ class Stylizer(Large):
 
         return self._beside.submit(run)
 
-    @functools.cached_property
-    def _optimizer(self) -> Optimizer:
-        from wctstyle.optimizer import Optimizer  # here, as a first picture need not wait for optax
-
-        network = optimizer_model(self.model)
-        return Optimizer(network, tensors=self._programs.encoder_tensors if network == self.model else None)
-
     def _refined(
         self,
         image: Rgb,
@@ -295,6 +286,14 @@ class Stylizer(Large):
         wanted = to_refine(image.shape, regions, settings)
         if not wanted:
             return image
+        if by_tiles(image.shape):
+            with images.Scratch(image.shape[:2]) as painted:
+                painted[slice(0, image.shape[0]), slice(0, image.shape[1])] = image
+                refine_tiles(
+                    self._optimizer, Photo.of(content), painted, image, regions, settings,
+                    lambda part: None if faces is None else faces[part], refining,
+                )  # fmt: skip
+            return colored(image, photo, parts, settings)
         chosen = refinement(image.shape, replace(settings, keep_faces=0.0 if faces is None else settings.keep_faces))
         for iterate in self._optimizer.run(content, wanted, chosen, init=image, faces=faces):
             image = iterate.image

@@ -118,6 +118,31 @@ def cells_used(tile: Tile, shape: tuple[int, int]) -> Float[np.ndarray, "1 h w 1
     return of_cells((rows[:, None] * columns)[None, :, :, None])
 
 
+class Faded(NamedTuple):
+    """One side of a tile that overlaps its neighbours: its pixels, and how much each of them counts, 0..1."""
+
+    window: slice
+    weights: Float[np.ndarray, " n"]
+
+
+def faded(side: int, tile: int, overlap: int) -> list[Faded]:
+    """Cover a side by windows of `tile` pixels that overlap by `overlap` pixels or more.
+
+    Towards a neighbour the weights of a window fade out smoothly; those of all windows add up to one at every pixel.
+    """
+    tile = min(tile, side)
+    count = 1 + max(0, -(-(side - tile) // max(1, tile - overlap)))
+    starts = [round(number * (side - tile) / max(1, count - 1)) for number in range(count)]
+    places, total, hats = np.arange(tile) + 0.5, np.zeros(side), []
+    for start in starts:
+        before = places if start else np.inf
+        after = tile - places if start + tile < side else np.inf
+        hats.append(np.sin(np.pi / 2 * np.minimum(1, np.minimum(before, after) / overlap)) ** 2 * np.ones(tile))
+        total[start : start + tile] += hats[-1]
+    windows = [slice(start, start + tile) for start in starts]
+    return [Faded(at, (hat / total[at]).astype(np.float32)) for at, hat in zip(windows, hats, strict=True)]
+
+
 @dataclass(frozen=True)
 class Tiling:
     """How a picture is cut: sides of the windows that are painted and measured, and how many of these at most."""

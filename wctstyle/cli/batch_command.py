@@ -91,7 +91,9 @@ def batch(
             check_folder(Path(output or "."))
         check_free(local, overwrite=overwrite or skip_existing, inputs=[manifest, *files], other="output or folder")
     there = "replace" if overwrite else "keep" if skip_existing else "refuse"
-    jobs = [Job(row.content, place, row.setup, there=there) for row, place in zip(rows, outputs, strict=True)]
+    jobs = [
+        Job(row.content, place, row.setup, there=there, line=row.line) for row, place in zip(rows, outputs, strict=True)
+    ]
     on_ray = (ray_address or "") if ray or ray_address else None
     way = Way(
         workers or (1 if on_ray is None else None), on_ray, keep_going=keep_going, report=report, sheet=sheet,

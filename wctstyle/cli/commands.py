@@ -13,22 +13,26 @@ from rich.table import Table
 from rich.text import Text
 
 from wctstyle import __version__, samples
+from wctstyle.cli.analogy_command import analogy
 from wctstyle.cli.batch_command import batch
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
+from wctstyle.cli.dream_command import dream
 from wctstyle.cli.looks_command import looks_app
 from wctstyle.cli.lut_commands import lut_app
 from wctstyle.cli.mask_command import mask
 from wctstyle.cli.optimize_command import optimize
 from wctstyle.cli.stylize_command import stylize
 from wctstyle.cli.suggest_command import suggest
+from wctstyle.cli.texture_command import texture
 from wctstyle.cli.train_command import train
 from wctstyle.cli.video_command import video
 from wctstyle.cli.weights_commands import weights_app
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import opened
 from wctstyle.recipe import Recipe
+from wctstyle.recipe_kinds import kind_of
 from wctstyle.video.recipe import VideoRecipe, read_recipe
 
 app = typer.Typer(
@@ -56,6 +60,8 @@ def _root(
 
 app.command()(stylize)  # first, as the help lists them in this order
 app.command()(video)
+app.command()(texture)
+app.command()(analogy)
 
 
 @app.command()
@@ -79,6 +85,11 @@ def recipe(
         if as_python:
             raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
         typer.echo(VideoRecipe.from_json(found, source=file).command())
+        return
+    kind = kind_of(found)
+    if kind is not None:
+        made = kind.from_json(found, source=file)
+        typer.echo(made.program() if as_python else made.command(), nl=not as_python)
         return
     read = Recipe.from_json(found, source=file)
     typer.echo(read.program() if as_python else read.command(), nl=not as_python)
@@ -109,6 +120,7 @@ def list_samples(
 app.command()(batch)
 app.command()(optimize)
 app.command()(compare)
+app.command()(dream)
 app.command()(suggest)
 app.command()(mask)
 app.command()(demo)

@@ -60,6 +60,7 @@ def optimize(
     keep_faces: own.KeepFaces = DEFAULTS.keep_faces,
     content_layers: own.ContentLayers = None,
     style_layers: own.StyleLayers = None,
+    dream: own.DreamOption = None,
     statistic: own.StatisticOption = DEFAULTS.statistic,
     pooling: own.PoolingOption = DEFAULTS.pooling,
     normalize_gradients: own.NormalizeGradients = False,
@@ -101,7 +102,7 @@ def optimize(
         OptimizeSettings, steps=steps, optimizer=optimizer, style_weight=style_weight, tv_weight=tv_weight,
         statistic=statistic, pooling=pooling, init=init if init in STARTS else "image", smallest=smallest, seed=seed,
         learning_rate=learning_rate, average=average, history=history, normalize_gradients=normalize_gradients,
-        time_budget=time_budget, plateau=plateau, **values, **_layers(content_layers, style_layers),
+        time_budget=time_budget, plateau=plateau, **values, **_layers(content_layers, style_layers, dream),
     )  # fmt: skip
     if settings.keep_faces and not settings.content_weight:
         warn("--content-weight 0 does not keep faces either; give a small weight, or --keep-faces 0")
@@ -198,9 +199,13 @@ def _left_behind(content: str) -> str | None:
     return found[0].replace(".state.safetensors", ".png") if found else None
 
 
-def _layers(content: str | None, style: str | None) -> dict[str, Any]:
+def _layers(content: str | None, style: str | None, dream: str | None) -> dict[str, Any]:
     """Read the options that name layers; those not given are left to the defaults."""
-    given = {"content_layers": ("--content-layers", content), "style_layers": ("--style-layers", style)}
+    given = {
+        "content_layers": ("--content-layers", content),
+        "style_layers": ("--style-layers", style),
+        "dream": ("--dream", dream),
+    }
     return {field: parse_layers(option, text) for field, (option, text) in given.items() if text is not None}
 
 

@@ -55,6 +55,15 @@ StyleLayers = Annotated[
         metavar="LAYER[=WEIGHT],...", show_default="relu1_1 to relu5_1 alike", help="Layers that take the style."
     ),
 ]
+DreamOption = Annotated[
+    str | None,
+    _loss_option(
+        metavar="LAYER[:CHANNELS][=WEIGHT],...",
+        show_default=False,
+        help="Raise what the network sees there too, as `wctstyle dream` does: relu5_1=0.1, or relu4_1:3+17=0.2 for "
+        "two channels.",
+    ),
+]
 StatisticOption = Annotated[
     Statistic, _loss_option(help="gram is the original; moments compares means and covariances as distributions.")
 ]

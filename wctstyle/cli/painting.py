@@ -81,7 +81,7 @@ def paint_all(jobs: Sequence[Job], painter: Painter, way: Way, *, left: Sequence
                 progress.update(task, description=job.content, advance=1)
                 line = _line(job, result)
                 if report is not None:
-                    report.write(json.dumps(_reported(line)) + "\n")
+                    report.write(json.dumps(_reported(job, line)) + "\n")
                     report.flush()
                 _tell(line, result, progress, way)
                 stayed += line.get("stayed", False)
@@ -160,10 +160,12 @@ def _line(job: Job, result: Done | Lost) -> dict[str, Any]:
     return {**(result.figures or {}), "content": job.content, "output": job.output}
 
 
-def _reported(line: Mapping[str, Any]) -> dict[str, Any]:
+def _reported(job: Job, line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of the report; seconds are None where nothing was painted."""
     seconds = line["seconds"]["total"] if "seconds" in line else None
+    row = {} if job.line is None else {"line": job.line}
     kept = {name: line[name] for name in ("content", "output", "error", "stayed") if name in line}
-    return {**kept, "seconds": seconds}
+    return {**row, **kept, "seconds": seconds}
 
 
 def _tell(line: Mapping[str, Any], result: Done | Lost, progress: Progress, way: Way) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,16 +16,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 
 from wctstyle import images
 from wctstyle.batch import load_stylizer
+from wctstyle.cli import optimize_options as slow
 from wctstyle.cli import options, specs
 from wctstyle.cli import stylize_options as own
 from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, say, waiting, warn
 from wctstyle.cli.looks_command import given_options, in_look
+from wctstyle.cli.optimize_run import load_optimizer
 from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from, style_option
 from wctstyle.cli.outputs import check_folder, check_free, check_writable
 from wctstyle.cli.setups import SETTINGS
 from wctstyle.cli.specs import NAME, Named, named_pictures
+from wctstyle.cli.video_optimize import FirstSteps, Optimize, Steps, optimisation_from
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Sizes, read_parts, read_style
+from wctstyle.optimizer.settings import FRAME_STEPS
 from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_STRENGTH, Settings, checked_number
 from wctstyle.sources import mask_sources, style_sources
@@ -131,6 +136,17 @@ def video(
     refine: own.Refine = DEFAULTS.refine,
     photo: own.Photo = DEFAULTS.photo,
     calm: Calm = DEFAULT_CALM,
+    optimize: Optimize = False,
+    steps: Steps = FRAME_STEPS,
+    first_steps: FirstSteps = slow.DEFAULTS.steps,
+    optimizer: slow.DescentOption = slow.DEFAULTS.optimizer,
+    content_weight: slow.ContentWeight = slow.DEFAULTS.content_weight,
+    style_weight: slow.StyleWeight = slow.DEFAULTS.style_weight,
+    tv_weight: slow.TvWeight = slow.DEFAULTS.tv_weight,
+    content_layers: slow.ContentLayers = None,
+    style_layers: slow.StyleLayers = None,
+    statistic: slow.StatisticOption = slow.DEFAULTS.statistic,
+    pooling: slow.PoolingOption = slow.DEFAULTS.pooling,
     model: own.Model = DEFAULT_MODEL,
     start: Start = None,
     end: End = None,
@@ -157,21 +173,26 @@ def video(
     values = in_look(use_look, dials, given_options(context))
     style, model, stroke_scale = (values.pop(name) for name in ("style", "model", "stroke_scale"))
     settings, tracks = _settings(values)
+    optimisation = optimisation_from(given_options(context), context.params, settings, model)
     sizes = sizes_from(size, style_size, stroke_scale, max_pixels)
     cut = _cut(start, end, every, calm=calm, fps=fps, source=source)
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; give one of them")
     fixed, weights = _fixed_weights(style)
     named = named_pictures("video", [], fixed, mask, style_mask, region, feather, mask_map)
+    opened = partial(open_clip, source, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
     with option_names():
-        clip = open_clip(source, size=size, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
+        clip = opened(size=size)
+        if optimize and size is None and max(clip.height, clip.width) > slow.OPTIMIZE_SIZE:
+            clip = opened(size=slow.OPTIMIZE_SIZE)
     form, lost = form_of(output, codec=codec, format=format, quality=quality, alpha=clip.has_alpha)
     target = video_target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
     if lost:
         warn(f"-o {output}: {lost}")
     painting = _painting(clip, named, weights, tracks, settings, calm, model, sizes)
+    painting = replace(painting, picture=replace(painting.picture, optimisation=optimisation), steps=steps)
     job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
-    painter = partial(painting.painter, load_stylizer)
+    painter = partial(painting.painter, load_stylizer, load_optimizer)
     made = run_job(job, painter, resume=resume, overwrite=overwrite, as_json=as_json)
     _tell(made, source, target, model, as_json=as_json)
 

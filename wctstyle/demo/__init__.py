@@ -1,7 +1,7 @@
 """The page in the browser: blend styles live, compare, take the result away (Gradio).
 
 The modules import only downwards: server, guard, store, api, calls, page, layout, theme, memory, choosing, optimising,
-results, actions, sheets, backend, sessions, composition, pictures, limits, heaps. Importing `Limits` alone imports
+results, actions, sheets, backend, sessions, composition, pictures, limits. Importing `Limits` alone imports
 neither JAX nor Gradio.
 """
 
@@ -19,7 +19,7 @@ __all__ = ["Demo", "Limits", "build", "check_address", "is_private", "launch", "
 
 def __getattr__(name: str) -> Any:
     if name in ("Demo", "build", "check_address", "is_private", "launch", "serving"):
-        from wctstyle.demo import heaps
+        from wctstyle import heaps
 
         heaps.share()
         from wctstyle.demo import server

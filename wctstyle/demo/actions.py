@@ -41,6 +41,7 @@ from wctstyle.demo.streams import Streams
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.looks import Look
 from wctstyle.recipe import Optimisation, Recipe
+from wctstyle.recipe_kinds import kind_of
 from wctstyle.regions import REST, mask_of
 from wctstyle.sources import Source, StyleSource
 
@@ -221,6 +222,7 @@ def add_upload(
     try:
         data = take_upload(path, folder, service.limits)
         recipe = looks.parsed(data)
+        recipe = None if recipe and kind_of(recipe) else recipe  # these are pictures like any other
         if recipe is not None:
             return restore_recipe(service, session, recipe, shown=shown)
         picture = decode(data, service.limits)

@@ -5,7 +5,6 @@ Gradio reads the annotations of these functions as they stand, so they are not p
 
 import inspect
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,12 +14,13 @@ import gradio as gr
 from gradio.events import api
 
 from wctstyle import images, looks, masks, samples
-from wctstyle.demo import choosing, clips
+from wctstyle.demo import analogies, choosing, clips
 from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.calling import Taker
 from wctstyle.demo.calls import Check, Picture, RegionPart, typed
 from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT
 from wctstyle.demo.downloads import FORMATS, write
+from wctstyle.demo.extra_calls import FOLLOWERS, ExtraEndpoints, file_of, follow
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.masking import ready_made, scribbled
 from wctstyle.demo.optimising import submit
@@ -30,18 +30,14 @@ from wctstyle.demo.recipes import RESULT, from_recipe, recipe_for, recipe_name
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.streams import Stream
+from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.recipe import Recipe
+from wctstyle.recipe_kinds import kind_of
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_STROKE_SCALE, Settings, checked_number
 from wctstyle.video.clips import Cut
 from wctstyle.video.extras import missing
-
-FOLLOW_SECONDS = 0.1
-"""How often a call looks for news of its run."""
-
-FOLLOWERS = 16
-"""Calls that may wait for their run at a time: each takes a thread."""
 
 FormatName = Literal["PNG", "JPEG", "WebP"]
 KindName = Literal[tuple(masks.READY)]  # pyright: ignore[reportInvalidTypeForm]
@@ -110,12 +106,15 @@ class Endpoints:
         }
         for name, call in calls.items():
             api(friendly(call), api_name=name, **quick)
+        calls["analogy"] = typed(self.analogy)
+        api(friendly(calls["analogy"]), api_name="analogy", concurrency_id="analogy", concurrency_limit=1)
         calls["optimise"] = typed(self.optimise, [*PARTS, *dials(size=384)], PARTS_TEXT + DIALS)
         api(calls["optimise"], api_name="optimise", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         calls["video"] = typed(self.video, [PARTS[0], *dials()], DIALS)
         api(calls["video"], api_name="video", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         calls["live"] = typed(self.live, [PARTS[0], *dials()], DIALS)
         api(calls["live"], api_name="live", concurrency_id="follow", concurrency_limit=FOLLOWERS)
+        calls |= ExtraEndpoints(self.service, self.take, self.export_folder).connect()
         return {name: call.check for name, call in calls.items()}  # pyright: ignore[reportFunctionMemberAccess]
 
     # ------------------------------------------------------------------------------------------------ the endpoints
@@ -183,7 +182,7 @@ class Endpoints:
         try:
             composition = friendly(self.take.composition)(session, content, styles, weights, **dials)
             run = friendly(submit)(self.service, session, composition, steps, method, start)
-            for now in _follow(run):
+            for now in follow(run):
                 progress((now.step, now.steps), desc=now.text)
                 report = {
                     "step": now.step,
@@ -206,6 +205,7 @@ class Endpoints:
         styles: list[Picture],
         weights: list[float] | None = None,
         calm: float = DEFAULT_CALM,
+        steps: int = 0,
         start: float = 0.0,
         end: float | None = None,
         **dials: Any,
@@ -213,31 +213,41 @@ class Endpoints:
         """Paint a clip after one style or a blend. Streams {"frame", "frames", "fps", "text"} as frames are painted.
 
         The last item has "file", an MP4 with the clip's sound. frames is 0 where nobody knows. file: an uploaded video
-        or animated picture. calm 0..1: 0 paints every frame by itself. start, end: the part that is painted, in
-        seconds. style_masks: one per style, a file that is white where the style counts, or null.
+        or animated picture. calm 0..1: 0 paints every frame by itself. steps: 0 is fast; with more (20 are usual) each
+        frame is optimised, which is much slower. start, end: the part that is painted, in seconds. style_masks: one per
+        style, a file that is white where the style counts, or null.
         """
         session, progress = self._session(), gr.Progress()
         try:
-            run = friendly(self._video)(session, file, styles, weights, calm=calm, start=start, end=end, **dials)
-            for now in _follow(run):
+            run = friendly(self._video)(session, file, styles, weights, calm, steps, start=start, end=end, **dials)
+            for now in follow(run):
                 progress((now.step, now.steps or None), desc=now.text)
                 report = {"frame": now.step, "frames": now.steps, "fps": round(now.fps, 3), "text": now.text}
-                yield report if now.file is None else {**report, "file": _named(now.file)}
+                yield report if now.file is None else {**report, "file": file_of(now.file)}
         finally:
             session.close()
 
     def _video(
-        self, session: Session, file: dict, *blend: Any, calm: float, start: float, end: float | None, **dials: Any
+        self,
+        session: Session,
+        file: dict,
+        styles: list[Picture],
+        weights: list[float] | None,
+        calm: float,
+        steps: int,
+        start: float,
+        end: float | None,
+        **dials: Any,
     ) -> Run:
         """Put a video in line."""
         if lacking := missing():
             raise ConfigError(lacking)
         limits, folders = self.service.limits, (self.take.upload_folder, self.export_folder)
-        composition = self.take.composition(session, FIRST_CONTENT, *blend, regions=None, feather=0.0, **dials)
+        composition = self.take.composition(session, FIRST_CONTENT, styles, weights, regions=None, feather=0.0, **dials)
         cut = Cut(checked_number("start", start, 0), None if end is None else checked_number("end", end, 0))
         path = clips.take_clip(file.get("path"), file.get("orig_name"), *folders, limits, keep=True)
         clip = clips.open_upload(limits, path, composition.size, cut)
-        return clips.submit(self.service, session, composition, clip, calm)
+        return clips.submit(self.service, session, composition, clip, calm, steps)
 
     def live(
         self,
@@ -319,7 +329,21 @@ class Endpoints:
             marks = decode(self.take.read(scribble or {}), self.service.limits)
             plane = scribbled(marks, photo)
         path = Path(tempfile.mkdtemp(dir=self.export_folder)) / "mask.png"
-        return _named(images.save(path, plane))
+        return file_of(images.save(path, plane))
+
+    def analogy(
+        self, before: Picture, after: Picture, content: Picture, paint: float | None = None, align: bool = False
+    ) -> dict:
+        """Filter a photo as before became after, a pair of pictures that lie on each other. Returns {"file", "text"}.
+
+        paint: from the filtered picture (0) to one that is painted as after is (1); null: as the pair needs it. align:
+        cut a pair whose pictures are moved to what both show. text: what was learned.
+        """
+        session, path = self._session(), Path(tempfile.mkdtemp(dir=self.export_folder)) / "analogy.png"
+        ids = [self.take.picture(session, picture) for picture in (before, after, content)]
+        most = self.service.limits.max_size
+        told = analogies.apply(session, (ids[0], ids[1], ids[2]), most, path, paint=paint, align=align)
+        return {"file": file_of(path), "text": told}
 
     def suggest(self, content: Picture, styles: list[Picture] | None = None) -> list[dict]:
         """Order styles by how like a photo they are in colors and textures, whatever their contrast; nearest first.
@@ -346,6 +370,11 @@ class Endpoints:
         if written is None:
             decode(data, self.service.limits)  # what is no picture is refused
             return {"recipe": None, "command": None, "python": None}
+        kind = kind_of(written)
+        if kind is not None:
+            made = kind.from_json(written)
+            code = None if isinstance(made, DreamRecipe) and made.zoom else made.program(RESULT)
+            return {"recipe": written, "command": made.command(RESULT), "python": code}
         recipe = from_recipe(written, lambda name, hash: name, self.service.limits, fallback=FIRST_CONTENT)[1]
         return {"recipe": written, "command": recipe.command(RESULT), "python": recipe.program(RESULT)}
 
@@ -357,28 +386,9 @@ class Endpoints:
     def _file(self, picture: images.Picture, recipe: Recipe, format: str, quality: int) -> dict[str, Any]:
         folder = Path(tempfile.mkdtemp(dir=self.export_folder))
         path = write(folder / f"stylized.{FORMATS[format]}", picture.rgb, picture.alpha, quality=quality, recipe=recipe)
-        return _named(path)
-
-
-def _named(path: Path) -> dict[str, Any]:
-    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+        return file_of(path)
 
 
 def _report(picture: images.Picture, recipe: Recipe, *, seconds: float) -> dict[str, Any]:
     size = {"width": picture.width, "height": picture.height}
     return {"seconds": round(seconds, 4), **size, "recipe": recipe.to_json()}
-
-
-def _follow(run: Run) -> Iterator[Any]:
-    """Yield what a run makes, and raise what ended it."""
-    seen = None
-    while True:
-        ended, now = run.state == "ended", run.progress
-        if now is not None and now is not seen:
-            seen = now
-            yield now
-        if ended:
-            break
-        time.sleep(FOLLOW_SECONDS)
-    if run.error:
-        raise gr.Error(run.error, title="That did not work", print_exception=False)

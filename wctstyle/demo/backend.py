@@ -22,6 +22,7 @@ from wctstyle.demo.composition import FACES, Composition
 from wctstyle.demo.masking import Part, kind_of, ready_made
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.demo.sessions import Session
+from wctstyle.dreams.dreaming import Dreamer
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.inputs import Strokes, feathered, style_sides
 from wctstyle.optimizer import Optimizer
@@ -89,9 +90,9 @@ class Rendered:
 class Backend:
     """Renders compositions. Safe to share between threads.
 
-    There is one `Stylizer` a model and one `Optimizer` a network; but for `first`, each is made when it is first asked
-    for. All stylizers share the cache of the first. `offered` are the models that may be chosen, by default those that
-    are installed.
+    There is one `Stylizer` a model, and one `Optimizer` and one `Dreamer` a network; but for `first`, each is made when
+    it is first asked for. All stylizers share the cache of the first. `offered` are the models that may be chosen, by
+    default those that are installed.
     """
 
     def __init__(
@@ -101,14 +102,18 @@ class Backend:
         offered: Sequence[str] | None = None,
         make_stylizer: Callable[..., Stylizer] = Stylizer,
         make_optimizer: Callable[[str], Optimizer] = Optimizer,
+        make_dreamer: Callable[[str], Dreamer] = Dreamer,
     ) -> None:
         self.model = first.model
         self.offered = tuple(dict.fromkeys([*(installed() if offered is None else offered), first.model]))
         self.priority = Priority()
         self._make_stylizer = partial(make_stylizer, cache=first.cache)
-        self._make_optimizer = make_optimizer
+        self._make_optimizer, self._make_dreamer = make_optimizer, make_dreamer
         self._stylizers: dict[str, Stylizer] = {first.model: first}
         self._optimizers: dict[str, Optimizer] = {}
+        self._dreamers: dict[str, Dreamer] = {}
+        self.channel_sheets: dict[tuple[str, str], np.ndarray] = {}
+        """Sheets of channels that were made, 8 bits, by network and layer."""
         self._making = threading.Lock()
         self._planes: Recent[np.ndarray] = Recent(PIXEL_BYTES, lambda plane: plane.nbytes)
         self._pixels: Recent[images.Picture] = Recent(PIXEL_BYTES, lambda picture: picture.rgb.nbytes)
@@ -130,6 +135,14 @@ class Backend:
             ConfigError: its weights cannot be read.
         """
         return self._made(self._optimizers, network, self._make_optimizer)
+
+    def dreamer(self, network: str) -> Dreamer:
+        """Return what dreams with a network.
+
+        Raises:
+            ConfigError: its weights cannot be read.
+        """
+        return self._made(self._dreamers, network, self._make_dreamer)
 
     def _made(self, kept: dict[str, _T], name: str, make: Callable[[str], _T]) -> _T:
         if name in kept:
@@ -244,7 +257,7 @@ class Backend:
         """Drop what is encoded and compiled: what is needed next takes a moment longer."""
         self._pixels.clear()
         self._planes.clear()
-        for kept in (*self._stylizers.values(), *self._optimizers.values()):
+        for kept in (*self._stylizers.values(), *self._optimizers.values(), *self._dreamers.values()):
             kept.forget()
         forget_programs()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,16 @@ class Taker:
             "regions": [self._region(session, at, part) for at, part in enumerate(regions or ())],
             "feather": feather,
         }
+        model = self.service.backend.model if dials["model"] is None else dials["model"]
+        return compose(self.service.limits, palette, **{**dials, "model": model})
+
+    def photo(self, session: Session, content: Picture, dials: Mapping[str, Any]) -> Composition:
+        """Make the composition of a call that takes no styles.
+
+        Raises:
+            WctStyleError: something of it makes no sense, or the picture cannot be read.
+        """
+        palette = {"content": self.picture(session, content), "styles": [], "regions": [], "feather": 0.0}
         model = self.service.backend.model if dials["model"] is None else dials["model"]
         return compose(self.service.limits, palette, **{**dials, "model": model})
 

@@ -30,7 +30,10 @@ from wctstyle.demo.sessions import Session
 from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Mask
-from wctstyle.settings import checked_number
+from wctstyle.optimizer import OptimizeSettings
+from wctstyle.optimizer.settings import MAX_STEPS
+from wctstyle.recipe import Optimisation, slow_settings
+from wctstyle.settings import checked_number, checked_whole, optimizer_model
 from wctstyle.video import job
 from wctstyle.video.clips import Clip, Cut
 from wctstyle.video.forms import form_of
@@ -149,17 +152,21 @@ def said(text: str, limits: Limits) -> dict[str, Any]:
     return {"text": text, "most": limits.video_bytes, "serial": time.time()}
 
 
-def painting_of(session: Session, composition: Composition, clip: Clip, calm: float) -> Painting:
+def painting_of(session: Session, composition: Composition, clip: Clip, calm: float, steps: int = 0) -> Painting:
     """Put together how a clip is painted: with the blend of all that lies in no region, and all dials.
 
+    steps: 0 paints each frame in one pass; with more, frames are optimised, those that follow another by so many.
+
     Raises:
-        ConfigError: there is no style, a picture or mask is not kept any more, or OpenCV is not installed.
+        ConfigError: there is no style, a picture or mask is not kept any more, OpenCV is not installed, or the steps
+            are no number from 0, or there are some and the dials only recolour.
         ImageError: the ready-made mask of a style is not found in it.
     """
     whole = replace(composition, regions=())
     if not whole.styles:
         raise ConfigError("A video is painted without regions, and there is no style outside of them. Add one there.")
     checked_number("calm", calm, 0, 1)
+    steps = checked_whole("steps", steps, 0, session.limits.optimise_steps)
     held = [session.picture(spec.source) for spec in whole.specs]
     parts = [
         Mask(spec.mask, plane=part_of(session, picture, spec.mask).plane()) if spec.mask else None
@@ -168,7 +175,26 @@ def painting_of(session: Session, composition: Composition, clip: Clip, calm: fl
     recipe = recipe_for(whole, session, size=max(clip.height, clip.width))
     with _without(Path(clip.source).parent):
         recipe = replace(recipe, content=content_of(clip.source))
-    return Painting(clip, recipe, [images.load(picture.pixels) for picture in held], parts, calm)
+    if steps:
+        goal = Optimisation(OptimizeSettings(**slow_settings(recipe.settings)), optimizer_model(recipe.model))
+        recipe = replace(recipe, settings=replace(recipe.settings, refine=0), optimisation=goal)
+    return Painting(clip, recipe, [images.load(picture.pixels) for picture in held], parts, calm, steps=steps)
+
+
+def estimate(service: Service, composition: Composition, clip: Clip, steps: int) -> str:
+    """Say how long it takes to optimise a clip: about as long as a picture of its size with the steps of all frames.
+
+    Raises:
+        ConfigError: the dials only recolour.
+    """
+    goal = OptimizeSettings(**slow_settings(composition.settings))
+    count = steps if clip.total is None else goal.steps + steps * (clip.total - 1)
+    whole = replace(goal, steps=min(count, MAX_STEPS), smallest=max(16, clip.height, clip.width))
+    optimizer = service.backend.optimizer(optimizer_model(composition.model))
+    seconds, most = optimizer.estimate((clip.height, clip.width), whole), service.limits.paint_seconds
+    frames = "a frame" if clip.total is None else f"{clip.total} frames"
+    text = f"About {duration(seconds)} for {frames} at {clip.width} × {clip.height} on this machine, alone"
+    return text + (f"; it stops at {duration(most)}, with what is done." if seconds > most else ".")
 
 
 def paint(
@@ -199,7 +225,7 @@ def paint(
         service.backend.priority.give_way(GIVE_WAY_SECONDS)
 
     with _without(source.parent), _without(target.parent):
-        painter = partial(painting.painter, service.backend.stylizer)
+        painter = partial(painting.painter, service.backend.stylizer, service.backend.optimizer)
         made = painting.job(target, form).run(painter, stop=over, told=told, warn=notes.append)
     shutil.rmtree(work_folder(target), ignore_errors=True)  # nobody goes on with it
     if session.closed.is_set():
@@ -225,13 +251,15 @@ def _course(now: job.Progress) -> str:
     return text if now.seconds_left is None else f"{text}, about {duration(now.seconds_left)} left"
 
 
-def submit(service: Service, session: Session, composition: Composition, clip: Clip, calm: float) -> Run:
+def submit(
+    service: Service, session: Session, composition: Composition, clip: Clip, calm: float, steps: int = 0
+) -> Run:
     """Put a video in line; returns the one that is painted already where there is one (`Queue.submit`).
 
     Raises:
         WctStyleError: as `painting_of`, or too many are waiting.
     """
-    asked = partial(painting_of, session, composition, clip, calm)
+    asked = partial(painting_of, session, composition, clip, calm, steps)
     asked()  # checks it now; it is made again when its turn comes, so that its pictures are not held while it waits
     run = Run(
         session,

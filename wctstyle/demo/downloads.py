@@ -15,8 +15,10 @@ from wctstyle.demo import recipes
 from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.sessions import HistoryEntry, Session
+from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.recipe import Recipe
+from wctstyle.textures.recipe import TextureRecipe
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -145,7 +147,14 @@ def masks(session: Session, wanted: Target, folder: Path) -> Path | None:
     return path
 
 
-def write(path: Path, image: np.ndarray, alpha: np.ndarray | None, *, quality: int, recipe: Recipe) -> Path:
+def write(
+    path: Path,
+    image: np.ndarray,
+    alpha: np.ndarray | None,
+    *,
+    quality: int,
+    recipe: Recipe | TextureRecipe | DreamRecipe,
+) -> Path:
     """Write a picture into a new file.
 
     Raises:

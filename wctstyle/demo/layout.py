@@ -28,7 +28,7 @@ from wctstyle.demo.memory import page_key
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.theme import asset
 from wctstyle.inputs import RegionSpec
-from wctstyle.optimizer.settings import OptimizeSettings
+from wctstyle.optimizer.settings import FRAME_STEPS, OptimizeSettings
 from wctstyle.regions import NOT_IN_NAMES
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, LEAST_LOOK, MAX_FEATHER, MAX_STRENGTH, STROKE_SCALES
 from wctstyle.video.extras import missing
@@ -126,6 +126,8 @@ class Layout:
                     self._build_video()
                 with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()
+                with gr.Tab("Extras", elem_id="wct-tab-extras") as self.extras:
+                    gr.Markdown("## Extras\nMore to make of the styles of the current blend.")  # panels: `page.EXTRAS`
                 with gr.Tab("Download", elem_id="wct-tab-download") as self.download_tab:
                     self._build_export()
             self.strip = html_part("strip", [], elem_id="wct-strip", parts=("rows",), settle_ms=SETTLE_MILLISECONDS)
@@ -279,6 +281,11 @@ class Layout:
             label="Long side", info="Twice as long takes about four times as long. A clip is never enlarged.",
             elem_id="wct-video-size",
         )  # fmt: skip
+        self.video_steps = gr.Radio(
+            [("Fast", 0), ("Optimised", FRAME_STEPS)], value=0, label="Quality", elem_id="wct-video-steps",
+            info="Optimised comes closer to the style and takes much longer.",
+        )  # fmt: skip
+        self.video_time = gr.Markdown(elem_id="wct-video-time")
         with gr.Row():
             self.paint = gr.Button("Paint the video", variant="primary", elem_id="wct-paint")
             self.stop_video = gr.Button("Stop", elem_id="wct-stop-video")

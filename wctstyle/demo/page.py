@@ -16,6 +16,7 @@ from wctstyle.demo.actions import Service
 from wctstyle.demo.choosing_panel import ChoosingPanel
 from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.drawing_panel import DrawingPanel
+from wctstyle.demo.dream_panel import DreamPanel
 from wctstyle.demo.friendly import handler, note
 from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
 from wctstyle.demo.live_panel import LivePanel
@@ -23,9 +24,13 @@ from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
 from wctstyle.demo.results_panel import ResultsPanel
 from wctstyle.demo.sessions import upload_id
+from wctstyle.demo.texture_panel import TexturePanel
 from wctstyle.demo.theme import asset
 from wctstyle.demo.video_panel import VideoPanel
 from wctstyle.errors import WctStyleError
+
+EXTRAS = (TexturePanel, DreamPanel)
+"""The panels of the tab Extras, in their order."""
 
 LIVE_JOBS = 2
 """Pictures rendered at the same time; more would only share the same cores."""
@@ -106,6 +111,8 @@ class Page(Layout):
         OptimisePanel(self).connect(opened)
         if not self.lacking:
             VideoPanel(self, self.upload_folder, self.export_folder).connect(opened)
+        for extra in EXTRAS:
+            extra(self, self.export_folder).connect(opened)
         ResultsPanel(self, self.export_folder).connect(picked)
 
     # Each handler is one action of `actions` for the session of the page that asked.

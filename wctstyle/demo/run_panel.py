@@ -29,11 +29,20 @@ class RunPanel(abc.ABC):
         self.page, self.service = page, page.service
 
     def connect_run(
-        self, opened: Any, asked: list[Any], *, report: Any, start: Any, stop: Any, shown: Sequence[Any] = ()
+        self,
+        opened: Any,
+        asked: list[Any],
+        *,
+        report: Any,
+        start: Any,
+        stop: Any,
+        shown: Sequence[Any] = (),
+        also: Sequence[Any] = (),
     ) -> None:
         """Connect the buttons, and follow a run that goes on from before the page was opened.
 
-        asked: what `_submit` takes. report: where it is told how far a run is. shown: what it changes on the way.
+        asked: what `_submit` takes. report: where it is told how far a run is. shown: what it changes on the way. also:
+        events besides the click that start a run.
         """
         page = self.page
         follow: dict[str, Any] = {
@@ -45,10 +54,11 @@ class RunPanel(abc.ABC):
             "trigger_mode": "multiple",  # a run that was stopped may still be followed when the next one is asked for
             **QUIET,
         }
-        begun = start.click(
-            self._start, asked, [report, page.running], concurrency_limit=None, trigger_mode="multiple", **QUIET
-        )
-        page._told(begun).success(**follow)
+        for begin in (start.click, *also):
+            begun = begin(
+                self._start, asked, [report, page.running], concurrency_limit=None, trigger_mode="multiple", **QUIET
+            )
+            page._told(begun).success(**follow)
         opened.then(**follow)
         gr.on([stop.click, page.running.submit], self._stop, None, report, queue=False, **QUIET)  # pyright: ignore
 

@@ -1,4 +1,4 @@
-"""The queue of optimisations and videos: one runs at a time, and goes on when its page is reloaded."""
+"""The queue of optimisations, videos and extras: one runs at a time, and goes on when its page is reloaded."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ log = logging.getLogger("wctstyle.demo")
 FAULT = "Something went wrong here. Please try once more, or load the page again."
 
 
-RunKind = Literal["optimise", "video"]
+RunKind = Literal["optimise", "video", "texture", "dream"]
 
-KINDS: dict[RunKind, str] = {"optimise": "an optimisation", "video": "a video"}
+KINDS: dict[RunKind, str] = {
+    "optimise": "an optimisation",
+    "video": "a video",
+    "texture": "a texture",
+    "dream": "a dream",
+}
 """What the page calls runs."""
 
 
@@ -30,7 +35,7 @@ class Owner(Protocol):
 
 @dataclass(eq=False)
 class Run:
-    """An optimisation or a video that was asked for. Pages follow it: `version` grows with everything that is new.
+    """Slow work that was asked for. Pages follow it: `version` grows with everything that is new.
 
     work: makes the progress of the run, and ends early when the event it is given is set. moves: `Session.moves` when
     it was asked for; the stage is left to what was shown on it since. folder: files that it needs until it has ended.

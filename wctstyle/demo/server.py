@@ -24,8 +24,9 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 from starlette.middleware import Middleware
 
+from wctstyle import heaps
 from wctstyle.codes import codes_cache
-from wctstyle.demo import actions, heaps
+from wctstyle.demo import actions
 from wctstyle.demo.actions import Service
 from wctstyle.demo.api import Endpoints
 from wctstyle.demo.backend import CODE_BYTES, Backend

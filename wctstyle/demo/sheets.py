@@ -23,12 +23,20 @@ def _says(text: str) -> str:
 
 IDLE = _says('Nothing is running. "How long?" makes a short trial and tells how long it will take.')
 NO_VIDEO = _says("Nothing is being painted. Stop keeps what is done.")
+NO_EXTRA = _says("Nothing has been made yet.")
 FIRST_STEP = "Preparing the first step …"
-FIRST: dict[RunKind, str] = {"optimise": FIRST_STEP, "video": "Preparing the first frame …"}
+FIRST: dict[RunKind, str] = {
+    "optimise": FIRST_STEP,
+    "video": "Preparing the first frame …",
+    "texture": "Measuring the styles …",
+    "dream": FIRST_STEP,
+}
 PREPARING = {kind: _says(text) for kind, text in FIRST.items()}
 STOPPING: dict[RunKind, str] = {
     "optimise": _says("Stopping. The best picture so far is kept."),
     "video": _says("Stopping. What is painted is kept."),
+    "texture": _says("Stopping."),
+    "dream": _says("Stopping."),
 }
 STOPPED_EARLY = _says("Stopped before it began.")
 ESTIMATING = _says("Making a short trial …")
@@ -46,7 +54,7 @@ def place(ahead: int) -> str:
 
 def waiting(ahead: int) -> str:
     """Say that a run waits."""
-    return _says(f"{place(ahead)}. One optimisation or video runs at a time; Stop leaves the queue.")
+    return _says(f"{place(ahead)}. One job runs at a time; Stop leaves the queue.")
 
 
 def failed(message: str) -> str:
@@ -215,4 +223,26 @@ def player(text: str, file: Path) -> str:
         f'<video src="{source}" controls playsinline loop preload="metadata"></video>'
         f'<a class="wct-load" href="{source}" download="{html.escape(file.name)}">Download {html.escape(file.name)} '
         f"({size})</a></div>"
+    )
+
+
+def working(step: int, steps: int, text: str, shown: str = "") -> str:
+    """Draw how far an extra is, with what it shows meanwhile, as an address."""
+    image = f'<img src="{html.escape(shown)}" alt="So far">' if shown else ""
+    return f'<div class="wct-sheet"><p>{html.escape(text)}</p>{_share(step, steps, "Progress")}{image}</div>'
+
+
+def made(text: str, file: Path, *, repeated: bool = False) -> str:
+    """Show the picture of an extra, and offer it as a file. With `repeated` it is shown as tiles, two by two.
+
+    Its name is to be one that an address takes as it is.
+    """
+    source = f"gradio_api/file={html.escape(file.as_posix())}"
+    shown = f'<img src="{source}" alt="Result">'
+    if repeated:
+        shown = f'<div class="wct-tiles">{shown * 4}</div>'
+    return (
+        f'<div class="wct-sheet wct-made"><p role="status">{html.escape(text)}</p>{shown}'
+        f'<a class="wct-load" href="{source}" download="{html.escape(file.name)}">Download {html.escape(file.name)} '
+        f"({file.stat().st_size / 2**20:.1f} MB)</a></div>"
     )

@@ -133,22 +133,31 @@ class Store:
         if not KEY.fullmatch(key):
             return None
         place = self._place(key)
-        try:
-            record = (place / RECORD).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            log.warning("a session could not be read: %s", error)
+        record = self._record(place)
+        if record is None:
             return None
         try:
             session = _read_session(key, limits, place, record)
         except FAULTS as error:
+            if self._record(place) != record:  # another server has written it meanwhile
+                return self.load(key, limits)
             log.warning("the session in %s is damaged and is dropped: %s", place, error or type(error).__name__)
             self.forget(key)
             return None
         with contextlib.suppress(OSError):
             (place / RECORD).touch()
         return session
+
+    @staticmethod
+    def _record(place: Path) -> bytes | None:
+        """Read a record; None where there is none."""
+        try:
+            return (place / RECORD).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("a session could not be read: %s", error)
+            return None
 
     def forget(self, key: str) -> None:
         """Delete the session of a key, if there is one."""

@@ -29,11 +29,14 @@ class VideoPanel(RunPanel):
     def connect(self, opened: Any) -> None:
         """Connect the buttons, and show the clip and the video that a page had before it was loaded again."""
         page = self.page
-        page._told(
-            page.clip.upload(self._upload, None, page.clip, concurrency_id="clip", trigger_mode="multiple", **QUIET)
+        uploaded = page.clip.upload(
+            self._upload, None, page.clip, concurrency_id="clip", trigger_mode="multiple", **QUIET
         )
+        page._told(uploaded)
         opened.then(self._clip, None, page.clip, queue=False, **QUIET)
-        asked = [page.calm, page.video_size, page.palette, *page.controls.values()]
+        asked = [page.calm, page.video_steps, page.video_size, page.palette, *page.controls.values()]
+        for event in (uploaded.then, page.video_steps.change, page.video_size.change):
+            event(self._estimate, asked[1:], page.video_time, concurrency_id="estimate", concurrency_limit=1, **QUIET)
         self.connect_run(opened, asked, report=page.video, start=page.paint, stop=page.stop_video)
 
     @handler
@@ -56,10 +59,19 @@ class VideoPanel(RunPanel):
         return clips.said(clips.describe(self.service.limits, clip), self.service.limits)
 
     def _submit(self, session: Session, *asked: Any) -> Run:
-        calm, size, palette, *values = asked
+        calm, steps, size, palette, *values = asked
         composition = self.page._composition(palette, *values)
         clip = clips.open_upload(self.service.limits, session.clip, size)
-        return clips.submit(self.service, session, composition, clip, calm)
+        return clips.submit(self.service, session, composition, clip, calm, steps)
+
+    @handler
+    def _estimate(self, request: gr.Request, steps: int, size: int, palette: Any, *values: Any) -> str:
+        """Say how long optimising takes, once there is a clip."""
+        clip = self._session(request).clip
+        if not steps or clip is None:
+            return ""
+        opened = clips.open_upload(self.service.limits, clip, size)
+        return clips.estimate(self.service, self.page._composition(palette, *values), opened, steps)
 
     def _lasts(self, run: Run) -> bool:
         now = run.progress

@@ -2,8 +2,8 @@
 
 Every decoded picture is upright, in sRGB, float32 in [0, 1], with its transparency apart.
 
-The modules import only downwards: animations, writing, rows, recipes, reading, modes, profiles, formats, those of
-single formats (pngs, jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, raster, picture.
+The modules import only downwards: sheets, animations, writing, rows, recipes, reading, modes, profiles, formats, those
+of single formats (pngs, jpegs, tiffs, tiff_pixels, isomedia), color_spaces, arrays, guards, raster, scratch, picture.
 """
 
 from wctstyle.images.animations import Animation, animation, save_animation
@@ -34,6 +34,7 @@ from wctstyle.images.picture import (
 from wctstyle.images.raster import Raster, slabs
 from wctstyle.images.reading import BinaryStream, is_image_file, load, load_raster
 from wctstyle.images.recipes import read_recipe
+from wctstyle.images.scratch import Scratch
 from wctstyle.images.writing import (
     DEFAULT_QUALITY,
     Kept,
@@ -58,6 +59,7 @@ __all__ = [
     "Picture",
     "Raster",
     "RowWriter",
+    "Scratch",
     "check_quality",
     "animation",
     "as_array",

@@ -27,7 +27,7 @@ class Job:
     """A photo, its setup, and the place of the result.
 
     format: of a result whose place has no suffix. there: what is done where the place is taken; `keep` leaves the
-    result of this job, by its recipe.
+    result of this job, by its recipe. line: of the manifest that names it; None without one.
     """
 
     content: str
@@ -35,6 +35,7 @@ class Job:
     setup: Setup
     format: str | None = None
     there: Literal["replace", "keep", "refuse"] = "replace"
+    line: int | None = None
 
     def anywhere(self) -> Job:
         """Return a job that means the same in another current folder."""

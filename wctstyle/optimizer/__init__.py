@@ -1,7 +1,8 @@
 """The optimiser: style transfer by optimising the pixels (Gatys et al. 2016), as a generator of iterates.
 
-The modules import only downwards: run (the loop), programs (the jitted functions), job (the checked input), checkpoint,
-memory, descent, lbfgs, objective, network, settings. Importing only `OptimizeSettings` does not import JAX.
+The modules import only downwards: tiled (tile by tile), run (the loop), programs (the jitted functions), job (the
+checked input), checkpoint, memory, descent, lbfgs, objective, network, settings. Importing only `OptimizeSettings` does
+not import JAX.
 """
 
 from __future__ import annotations

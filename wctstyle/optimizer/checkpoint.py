@@ -79,8 +79,8 @@ def check(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     """
     names = {
         "version": "wctstyle's version", "content": "the content", "faces": "the photo's faces",
-        "styles": "the styles", "init": "the picture to start from", "model": "the model",
-        "weights": "the model's weights",
+        "styles": "the styles", "init": "the picture to start from", "carried": "the frame before",
+        "model": "the model", "weights": "the model's weights",
     }  # fmt: skip
     problems = [text for key, text in names.items() if key in wanted and found.get(key) != wanted[key]]
     before, now = found.get("settings") or {}, wanted["settings"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +12,13 @@ from jaxtyping import Float
 
 from wctstyle import color, images
 from wctstyle.cutout import Cutout, cut_out, pixels_of
+from wctstyle.encoder import SIZE_MULTIPLE
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
 from wctstyle.optimizer.checkpoint import fingerprint
 from wctstyle.optimizer.network import Network
-from wctstyle.optimizer.objective import content_layers, style_layers
-from wctstyle.optimizer.settings import FACE_WEIGHT, GIVEN, LEAST_SIDE, OptimizeSettings, share_out
+from wctstyle.optimizer.objective import content_layers, dream_layers, style_layers
+from wctstyle.optimizer.settings import FACE_WEIGHT, GIVEN, LEAST_SIDE, Border, OptimizeSettings, share_out
 from wctstyle.regions import (
     Dials,
     Style,
@@ -29,6 +30,7 @@ from wctstyle.regions import (
     shares,
     weighted_styles,
 )
+from wctstyle.settings import checked_number
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -42,7 +44,8 @@ class Styled:
 
     styles: as `colors` of the settings has them: grey for photo, in the colours of the region's own part of the photo
     for match; their masks are how much each pixel counts. mask: 0..1 at the content's size, None for the whole picture.
-    counted: the same times the content's opacity. area: as a share of what is visible.
+    counted: the same times the content's opacity. area: as a share of what is visible. targets: what its statistics are
+    to become (`objective.style_targets`), where that is known without its styles.
     """
 
     styles: tuple[Style, ...]
@@ -51,6 +54,7 @@ class Styled:
     counted: Float[np.ndarray, "h w"] | None
     area: np.float32
     dials: Dials = Dials()
+    targets: Mapping[str, Mapping[str, Any]] | None = None
 
     @property
     def strength(self) -> float:
@@ -64,12 +68,51 @@ class Styled:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """The result of the frame before, carried along to this one, which a run is to stay close to.
+
+    counted: how far each pixel of it counts, 0..1; 0 where it is wrong or was hidden. weight: of the temporal term.
+    """
+
+    picture: Rgb
+    counted: Float[np.ndarray, "h w"]
+    weight: float
+
+    def inside(self, cutout: Cutout) -> Carried:
+        """Cut it as a content is cut; hidden pixels do not count."""
+        counted = cutout.inside(self.counted, "confidence in the frame before")
+        if cutout.opacity is not None:
+            counted = counted * cutout.opacity
+        return replace(self, picture=cutout.inside(self.picture, "frame before"), counted=counted)
+
+    def checked(self, height: int, width: int) -> Carried:
+        """Check all of it, and return it as float32.
+
+        Raises:
+            ConfigError: the weight is negative.
+            ImageError: a map is of another shape than the content, of another type, or out of range.
+        """
+
+        def plane(values: Any, name: str, *shape: int) -> np.ndarray:
+            found = images.checked_values(images.as_array(values, name, instead="an array of 0..1"), name)
+            if found.shape != shape:
+                raise ImageError(f"{name}: has shape {found.shape}, must have {shape}, by the content")
+            return found
+
+        return Carried(
+            plane(self.picture, "frame before", height, width, 3),
+            plane(self.counted, "confidence in the frame before", height, width),
+            checked_number("weight of the frame before", self.weight, 0),
+        )
+
+
+@dataclass(frozen=True)
 class Job:
     """The checked pictures and settings of a run.
 
     faces: 0 everywhere if faces are not protected. cutout: where the content has transparency, of which all pictures
     and maps here are the inside. sizes, counts: (height, width) and number of steps of each scale,
-    coarsest first.
+    coarsest first. carried: for a frame of a video.
     """
 
     content: Rgb
@@ -80,6 +123,8 @@ class Job:
     sizes: list[tuple[int, int]]
     counts: list[int]
     cutout: Cutout | None = None
+    carried: Carried | None = None
+    border: Border = "zero"
 
     @property
     def opacity(self) -> Float[np.ndarray, "h w"] | None:
@@ -131,14 +176,19 @@ class Job:
     @property
     def network(self) -> Network:
         """Configuration of the network."""
-        return Network(self.settings.pooling)
+        return Network(self.settings.pooling, border=self.border)
+
+    @property
+    def style_network(self) -> Network:
+        """The same for style pictures, which do not repeat."""
+        return self.network._replace(border="reflect" if self.border == "wrap" else self.border)
 
     @property
     def structure(self) -> tuple[Any, ...]:
         """What determines the compiled program besides the size: the structure of the objective and the network."""
         masked = (self.opacity is not None, *(region.counted is not None for region in self.regions))
         settings = self.settings
-        layers = content_layers(settings), style_layers(settings)
+        layers = content_layers(settings), style_layers(settings), dream_layers(settings), self.carried is not None
         return (*layers, settings.statistic, self.network, masked, self.channels, settings.optimizer, settings.history)
 
     @staticmethod
@@ -148,18 +198,21 @@ class Job:
         settings: OptimizeSettings,
         init: Any,
         faces: Any = None,
+        carried: Carried | None = None,
         *,
         resumed: bool,
+        border: Border = "zero",
     ) -> Job:
         """Check the input, and detect faces if they are needed and not given.
 
-        `styles` are pictures with weights, or regions. Of a content with transparency, `init` and `faces` belong to all
-        of it and are cut as it is.
+        `styles` are pictures with weights, or regions. Of a content with transparency, `init`, `faces` and `carried`
+        belong to all of it and are cut as it is.
 
         Raises:
-            ConfigError: no styles, an invalid weight, or a missing `init`. A `resumed` run needs no `init`.
-            ImageError: a picture or mask of the wrong shape, type or range, or `faces` of another size than the
-                content.
+            ConfigError: no styles, an invalid weight, a missing `init`, or a size that cannot wrap. A `resumed` run
+                needs no `init`.
+            ImageError: a picture or mask of the wrong shape, type or range, or `faces` or `carried` of another size
+                than the content.
         """
         if not isinstance(settings, OptimizeSettings):
             raise ConfigError(f"settings is {settings!r}, must be OptimizeSettings(...)")
@@ -178,6 +231,8 @@ class Job:
                 f"init is {settings.init!r}, so that picture has to be given as init=...; "
                 "or choose init content, noise or style"
             )
+        if carried is not None:
+            carried = (carried if cutout is None else carried.inside(cutout)).checked(*rgb.shape[:2])
         sizes = settings.scales(rgb.shape[0], rgb.shape[1])
         if faces is not None:
             faces = images.checked_values(images.as_array(faces, "faces", instead="a map of 0..1"), "faces")
@@ -189,7 +244,13 @@ class Job:
         elif faces is None:
             faces = face_map(rgb)
         faces = np.zeros(rgb.shape[:2], np.float32) if faces is None else faces
-        return Job(rgb, regions, init, faces, settings, sizes, share_out(settings.steps, len(sizes)), cutout)
+        if border == "wrap" and any(side % SIZE_MULTIPLE for size in sizes for side in size):
+            raise ConfigError(
+                f"border is 'wrap' at sizes {sizes}, and all sides have to be multiples of {SIZE_MULTIPLE}; give "
+                "another size"
+            )
+        counts = share_out(settings.steps, len(sizes))
+        return Job(rgb, regions, init, faces, settings, sizes, counts, cutout, carried, border)
 
     def pasted(self, image: Rgb) -> Rgb:
         """Put a result back into the canvas of a cut-out."""
@@ -216,6 +277,7 @@ class Job:
                 for part in self.regions
             ],
             **({} if self.init is None else {"init": fingerprint(self.init)}),
+            **({} if self.carried is None else {"carried": fingerprint(*vars(self.carried).values())}),
         }
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from wctstyle.convolution import correlate_same
 from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, forward
-from wctstyle.optimizer.settings import level_of
+from wctstyle.optimizer.settings import Border, level_of
 from wctstyle.types import Features, Image
 
 Parameters = dict[str, tuple[Any, Any, Any]]
@@ -23,10 +23,12 @@ class Network(NamedTuple):
     """Configuration of the network; changing it recompiles.
 
     With `checkpointed`, the backward pass recomputes each stage instead of storing it: slower, but with less memory.
+    border: zero is the original's; reflect; or wrap, for pictures that repeat, whose sides are multiples of 16.
     """
 
     pooling: str = "max"
     checkpointed: bool = False
+    border: Border = "zero"
 
 
 PLAIN = Network()
@@ -98,7 +100,10 @@ def features(
 
     def correlated(name: str, x: Features) -> Features:
         kernel, bias, backward = params[name]
-        return convolve(x, kernel, backward) + bias[None, None, None]
+        if network.border == "zero":
+            return convolve(x, kernel, backward) + bias[None, None, None]
+        around = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=network.border)
+        return convolve(around, kernel, backward)[:, 1:-1, 1:-1] + bias[None, None, None]
 
     def cropped(layer: str, x: Features) -> Features | None:
         level = level_of(layer)

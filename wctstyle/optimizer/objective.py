@@ -11,12 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wctstyle.moments import Moments, measure
+from wctstyle.errors import ConfigError
+from wctstyle.moments import Affine, Moments, measure
 from wctstyle.optimizer.network import Network, Parameters, features, valid_side
-from wctstyle.optimizer.settings import OptimizeSettings, level_of
-from wctstyle.optimizer.terms import ContentTerm, GramTerm, MomentsTerm, Objective, RangeTerm, VariationTerm
+from wctstyle.optimizer.settings import OptimizeSettings, dream_part, level_of
+from wctstyle.optimizer.terms import (
+    ContentTerm,
+    DreamTerm,
+    GramTerm,
+    MomentsTerm,
+    Objective,
+    RangeTerm,
+    TemporalTerm,
+    VariationTerm,
+)
 from wctstyle.settings import BlendKind
-from wctstyle.transforms import blend, sqrtm
+from wctstyle.transforms import affine, blend, sqrtm
 from wctstyle.types import Image
 
 RANGE_WEIGHT = 20.0
@@ -42,6 +52,44 @@ def content_layers(settings: OptimizeSettings) -> tuple[str, ...]:
 def style_layers(settings: OptimizeSettings) -> tuple[str, ...]:
     """Return the layers whose statistics are compared with the style's."""
     return tuple(sorted(settings.style_layers))
+
+
+def dream_layers(settings: OptimizeSettings) -> tuple[str, ...]:
+    """Return the layers whose activations are raised, one for each part of the setting."""
+    return tuple(dream_part(part)[0] for part in settings.dream)
+
+
+def chosen_channels(layer: str, channels: Sequence[int], width: int) -> Float[np.ndarray, " c"]:
+    """Return 1 for each of these channels of a layer and 0 for others; without channels 1 for all.
+
+    Raises:
+        ConfigError: the layer does not have one of them.
+    """
+    if beyond := [channel for channel in channels if channel >= width]:
+        raise ConfigError(
+            f"channel {beyond[0]} of {layer}: there is none, as it has {width} here; give numbers from 0 to {width - 1}"
+        )
+    plane = np.zeros(width, np.float32)
+    plane[list(channels) or slice(None)] = 1
+    return plane
+
+
+def dream_terms(settings: OptimizeSettings, params: Parameters, scales: Mapping[str, Any]) -> tuple[DreamTerm, ...]:
+    """Return the terms of what is dreamt of; `scales` are the photo's mean squares by layer.
+
+    Raises:
+        ConfigError: a layer does not have a channel.
+    """
+    parts = [(*dream_part(part), weight) for part, weight in settings.dream.items()]
+    return tuple(
+        DreamTerm(
+            np.float32(weight),
+            layer,
+            chosen=chosen_channels(layer, channels, params["conv" + layer.removeprefix("relu")][0].shape[3]),
+            scale=scales[layer],
+        )
+        for layer, channels, weight in parts
+    )
 
 
 def style_moments(
@@ -109,23 +157,71 @@ def style_targets(
     The target then lies between the photo's statistics and the style's. So `strength` goes from the photo itself (0:
     it already matches its target) to the full style (1), whatever the weights.
     """
+    parts, weights = _in_blend(styles, shares, own, settings, strength)
+    return _blended_targets(parts, weights, statistic=settings.statistic, kind=settings.blend)
+
+
+def _in_blend(
+    styles: Sequence[Mapping[str, Moments]],
+    shares: Float[np.ndarray, " n"],
+    own: Mapping[str, Moments],
+    settings: OptimizeSettings,
+    strength: float,
+) -> tuple[dict[str, list[Moments]], Float[np.ndarray, " m"]]:
+    """Return by layer the moments that are blended, and their weights."""
     parts, weights = list(styles), np.asarray(shares, np.float32)
     if strength < 1:
         parts, weights = [own, *parts], np.concatenate([[1 - strength], strength * weights]).astype(np.float32)
     chosen = [(part, weight) for part, weight in zip(parts, weights, strict=True) if weight > 0]
     by_layer = {layer: [part[layer] for part, _ in chosen] for layer in style_layers(settings)}
-    return _blended_targets(
-        by_layer, np.array([w for _, w in chosen]), statistic=settings.statistic, kind=settings.blend
-    )
+    return by_layer, np.array([w for _, w in chosen])
+
+
+def moves_to_target(
+    whole: Mapping[str, Moments],
+    styles: Sequence[Mapping[str, Moments]],
+    shares: Float[np.ndarray, " n"],
+    own: Mapping[str, Moments],
+    settings: OptimizeSettings,
+    *,
+    strength: float,
+) -> dict[str, Affine]:
+    """Return for each layer the map that takes features with the moments `whole` to those of `style_targets`."""
+    parts, weights = _in_blend(styles, shares, own, settings, strength)
+    return _moves(dict(whole), parts, weights, kind=settings.blend)
+
+
+def _blended(some: Sequence[Moments], shares: Float[Array, " n"], kind: BlendKind) -> Moments:
+    return some[0] if len(some) == 1 else blend(some, shares, kind=kind)
 
 
 @partial(jax.jit, static_argnames=("statistic", "kind"))  # one program: op by op it takes a second to compile
 def _blended_targets(
     parts: dict[str, list[Moments]], shares: Float[Array, " n"], *, statistic: str, kind: BlendKind
 ) -> dict[str, dict[str, Array]]:
+    return {layer: _target(_blended(some, shares, kind), statistic) for layer, some in parts.items()}
+
+
+@partial(jax.jit, static_argnames="kind")
+def _moves(
+    whole: dict[str, Moments], parts: dict[str, list[Moments]], shares: Float[Array, " n"], *, kind: BlendKind
+) -> dict[str, Affine]:
+    return {layer: affine(whole[layer], _blended(some, shares, kind)) for layer, some in parts.items()}
+
+
+@partial(jax.jit, static_argnames="statistic")
+def moved_targets(own: dict[str, Moments], moves: dict[str, Affine], *, statistic: str) -> dict[str, dict[str, Array]]:
+    """Return the targets of a part of a picture: its own moments, moved as those of the whole picture are."""
     return {
-        layer: _target(some[0] if len(some) == 1 else blend(some, shares, kind=kind), statistic)
-        for layer, some in parts.items()
+        layer: _target(
+            Moments(
+                moments.count,
+                moves[layer].matrix @ moments.mean + moves[layer].bias,
+                moves[layer].matrix @ moments.covariance @ moves[layer].matrix.T,
+            ),
+            statistic,
+        )
+        for layer, moments in own.items()
     }
 
 
@@ -147,11 +243,14 @@ def objective(
     settings: OptimizeSettings,
     content: Mapping[str, Mapping[str, Any]],
     goals: Sequence[Goal],
+    dreams: tuple[DreamTerm, ...] = (),
     visible: float = 1.0,
+    carried: tuple[Image, Float[Array, "1 h w 1"], float] | None = None,
 ) -> Objective:
     """Assemble the terms. Layer weights split the weight of a kind, and regions' areas split the weight of a layer.
 
-    `visible` is the opaque share of the picture. Terms that average over all pixels weigh as much more.
+    `visible` is the opaque share of the picture. Terms that average over all pixels weigh as much more. `carried` is
+    the frame before, how far it counts, and the weight of that, see `job.Carried`.
     """
 
     def share(layer: str, layers: Mapping[str, float], total: float) -> float:
@@ -177,6 +276,8 @@ def objective(
             for goal in goals
             for layer in style_layers(settings)
         ),
+        *dreams,
         VariationTerm(np.float32(settings.tv_weight / visible)),
         RangeTerm(np.float32(RANGE_WEIGHT / visible)),
+        *(TemporalTerm(np.float32(weight / visible), "", *maps) for *maps, weight in ([carried] if carried else [])),
     )

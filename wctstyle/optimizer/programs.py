@@ -23,6 +23,8 @@ from wctstyle.optimizer.objective import (
     Goal,
     content_layers,
     content_targets,
+    dream_layers,
+    dream_terms,
     layer_masks,
     objective,
     style_layers,
@@ -102,7 +104,7 @@ class Programs:
         self, picture: Rgb, layers: tuple[str, ...], network: Network, mask: Float[np.ndarray, "h w"] | None = None
     ) -> dict[str, Moments]:
         """Measure a picture at some layers and cache its moments. A mask may have any size."""
-        key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling
+        key = fingerprint(picture, *(() if mask is None else (mask,))), layers, network.pooling, network.border
 
         def make() -> dict[str, Moments]:
             return self._at(picture).moments(self.params, picture[None], mask, layers=layers, network=network)
@@ -134,14 +136,22 @@ class Programs:
 
         goals = []
         for part in job.regions:
-            styles = [self.measured(fitted(style.picture), layers, job.network, style.mask) for style in part.styles]
-            strength = settings.strength * part.strength
-            own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
-            targets = style_targets(styles, part.shares, own, settings, strength=strength)
+            targets = part.targets
+            if targets is None:
+                styles = [
+                    self.measured(fitted(own.picture), layers, job.style_network, own.mask) for own in part.styles
+                ]
+                strength = settings.strength * part.strength
+                own = self.measured(content, layers, job.network, part.counted) if strength < 1 else {}
+                targets = style_targets(styles, part.shares, own, settings, strength=strength)
             masks = None if part.counted is None else self._at(content).masks(part.counted, size=size, layers=layers)
             goals.append(Goal(targets, masks, part.area))
         kept = self.kept(content, job.emphasis, job.opacity, content_layers(settings), job.network)
-        return objective(settings, kept, goals, job.visible)
+        seen = dream_layers(settings)
+        moments = self.measured(content, seen, job.network, job.opacity) if seen else {}
+        scales = {layer: jnp.trace(moments[layer].gram()) / len(moments[layer].mean) + 1e-12 for layer in seen}
+        dreams = dream_terms(settings, self.params, scales)
+        return objective(settings, kept, goals, dreams, job.visible, _carried(job, size))
 
     @transferring
     def balanced(self, terms: Objective, job: Job, size: tuple[int, int], carry: Any) -> Objective:
@@ -215,7 +225,9 @@ class Programs:
                 layers=content_layers(settings),
                 network=job.network,
             )
-            return objective(settings, content, goals)
+            last = None if job.carried is None else (picture[..., : job.channels], plane[None, ..., None], 1.0)
+            scales = dict.fromkeys(dream_layers(settings), jnp.float32(1))
+            return objective(settings, content, goals, dream_terms(settings, self.params, scales), 1.0, last)
 
         picture, plane = (jax.ShapeDtypeStruct(sides, jnp.float32) for sides in ((1, *size, 3), size))
         return jax.eval_shape(terms, picture, plane)
@@ -275,6 +287,15 @@ def dials_of(job: Job) -> descent.Dials:
     """Return the numbers that a run's programs take besides the objective."""
     settings = job.settings
     return descent.Dials(np.float32(settings.adam_rate()), np.float32(settings.average), np.float32(settings.plateau))
+
+
+def _carried(job: Job, size: tuple[int, int]) -> tuple[Any, Any, float] | None:
+    """Return the frame before at this scale, how far it counts, and the weight of that."""
+    if job.carried is None:
+        return None
+    picture, counted = (scaled(planes, size) for planes in (job.carried.picture, job.carried.counted[..., None]))
+    picture = grey(picture)[..., :1] if job.lightness_only else picture
+    return picture[None], np.clip(counted, 0, 1)[None], job.carried.weight
 
 
 def first_picture(job: Job, size: tuple[int, int]) -> Float[np.ndarray, "h w c"]:

@@ -25,10 +25,10 @@ from wctstyle.errors import NonFiniteError, WeightsError
 from wctstyle.losses import content_error
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent
-from wctstyle.optimizer.job import Job, Rgb
+from wctstyle.optimizer.job import Carried, Job, Rgb
 from wctstyle.optimizer.network import Network
 from wctstyle.optimizer.programs import Programs, dials_of
-from wctstyle.optimizer.settings import OptimizeSettings, share_out
+from wctstyle.optimizer.settings import Border, OptimizeSettings, share_out
 from wctstyle.optimizer.terms import Objective, report, weighing
 from wctstyle.recent import Recent
 from wctstyle.regions import Region
@@ -41,7 +41,6 @@ SAVE_SECONDS = 30.0
 
 PROBE_SIDE = 256
 """Sides of the picture on which `Optimizer.estimate` measures; time grows with the area from there."""
-
 
 Before = tuple[tuple[int, int], descent.Carry]
 """Size and last state of the scale before."""
@@ -96,7 +95,7 @@ class Optimizer:
         if tensors is None:
             tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
-        self._programs = Programs(MODELS[model], tensors)
+        self.programs = Programs(MODELS[model], tensors)
         self._probes: Recent[tuple[float, float]] = Recent(16)
 
     # ------------------------------------------------------------------------------------------------ what is asked
@@ -109,9 +108,11 @@ class Optimizer:
         *,
         init: Rgb | None = None,
         faces: Float[np.ndarray, "h w"] | None = None,
+        carried: Carried | None = None,
         checkpoint: Path | None = None,
         resume: Path | None = None,
         every: int | None = None,
+        border: Border = "zero",
     ) -> Iterator[Iterate]:
         """Optimise a picture; yields every second or two, the last iterate with `done`.
 
@@ -121,27 +122,24 @@ class Optimizer:
                 photo, each with such styles (`wctstyle.regions`). Outside of all regions the content alone counts.
             settings: see `OptimizeSettings`.
             init: the picture to start from, of the content's size; has to be given where the setting is fast or image.
-            faces: where the photo's faces are, 0..1; without, they are looked for (see `wctstyle.faces`).
-            checkpoint: file that keeps the whole state: every half minute, at the end, and when the generator is closed
-                or interrupted.
+            faces: where the photo's faces are, 0..1; sought if not given.
+            carried: of a frame of a video, the last result carried along (`wctstyle.video.optimized`).
+            checkpoint: file of the whole state: each half minute, at the end, and when this is closed or interrupted.
             resume: such a file; goes on from there, to the same result as if the run had not been stopped.
             every: yield at each multiple of so many steps as well.
+            border: of the network; wrap makes a picture that repeats, whose sides are multiples of 16 at each scale.
 
         Raises:
             ConfigError: no styles or a bad weight, `every` below 1, no `init` where one is needed, or a `resume` that
                 belongs to another run.
-            ImageError: a picture of the wrong shape, type or range, `faces` of another size than the content, or a size
-                that does not fit into memory.
-            WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written as the generator is closed;
-                before, `Iterate.unsaved` tells it.
+            ImageError: a bad picture, `faces` of another size than the content, or a size too large for the memory.
+            WeightsError: `resume` is missing or damaged, or `checkpoint` cannot be written when this is closed.
             NonFiniteError: the loss is not finite.
         """
         if every is not None:
             every = checked_whole("every", every, 1, what="number of steps")
-        job = Job.checked(content, styles, settings, init, faces, resumed=resume is not None)
-        about = {}
-        if checkpoint is not None or resume is not None:
-            about = self._about(job)
+        job = Job.checked(content, styles, settings, init, faces, carried, resumed=resume is not None, border=border)
+        about = {} if checkpoint is None and resume is None else self._about(job)
         kept = None
         if resume is not None:
             leaves, found = states.read(Path(resume))
@@ -149,18 +147,21 @@ class Optimizer:
             if "init" in found:
                 about.setdefault("init", found["init"])
             kept = Path(resume), leaves, found
-        return _Run(self._programs, job, checkpoint, about, every, kept).iterates()
+        return _Run(self.programs, job, checkpoint, about, every, kept).iterates()
+
+    def descend(self, job: Job) -> Iterator[Iterate]:
+        """Optimise what is checked already."""
+        return _Run(self.programs, job, None, {}, None, None).iterates()
 
     def forget(self) -> None:
         """Drop what is compiled and measured; it is made again when it is needed."""
-        self._programs.forget()
+        self.programs.forget()
 
     def estimate(self, content_shape: Sequence[int], settings: OptimizeSettings = OptimizeSettings()) -> float:  # noqa: B008
         """Return the seconds a run will take, from one of a few steps on a small picture, made once on this machine.
 
-        That picture has one size whatever the content's, so that its program is compiled once. What compiling it took
-        is counted for each scale; where programs are kept on disk, a size that is new takes that much longer. Whether
-        the size fits into memory is found by `run`.
+        Compiling is counted for each scale; where programs are kept on disk, a size that is new takes that much
+        longer. Whether the size fits into memory is found by `run`.
         """
         height, width = int(content_shape[0]), int(content_shape[1])
         sizes = settings.scales(height, width)
@@ -197,10 +198,9 @@ class Optimizer:
             ConfigError: the regions are bad, or none covers anything.
             ImageError: the size does not fit into memory; names one that does, as far as it can be told.
         """
-        settings = dataclasses.replace(settings, keep_faces=0.0)
         styles = [Region(None, pixels_of(content))] if styles is None else styles
-        job = Job.checked(content, styles, settings, None, resumed=True)
-        self._programs.steps(job, job.sizes[-1])
+        job = Job.checked(content, styles, dataclasses.replace(settings, keep_faces=0.0), None, resumed=True)
+        self.programs.steps(job, job.sizes[-1])
 
     @transferring
     def figures(
@@ -223,7 +223,7 @@ class Optimizer:
         layers = tuple(f"relu{level}_1" for level in LEVELS)
 
         def grams(picture: Rgb, mask: Any = None) -> list[Array]:
-            moments = self._programs.measured(picture, layers, Network(), mask)
+            moments = self.programs.measured(picture, layers, Network(), mask)
             return [moments[layer].gram()[None] for layer in layers]
 
         errors = []
@@ -238,7 +238,7 @@ class Optimizer:
             )
         by_level = np.average(errors, axis=0, weights=[region.area for region in job.regions])
         made, own = (
-            self._programs.kept(picture, job.faces, job.opacity, ("relu4_2",), Network())["relu4_2"]
+            self.programs.kept(picture, job.faces, job.opacity, ("relu4_2",), Network())["relu4_2"]
             for picture in (job.init, job.content)
         )
         seen = job.init if job.opacity is None else job.content + job.opacity[..., None] * (job.init - job.content)
@@ -251,7 +251,7 @@ class Optimizer:
 
     def _about(self, job: Job) -> dict[str, Any]:
         """Return what a kept state of this run belongs to."""
-        weights = states.fingerprint(*jax.tree.leaves(self._programs.params))
+        weights = states.fingerprint(*jax.tree.leaves(self.programs.params))
         return {"version": __version__, "model": self.model, "weights": weights, **job.about()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from wctstyle.settings import (
 OptimizerKind = Literal["lbfgs", "adam"]
 Statistic = Literal["gram", "moments"]
 Pooling = Literal["max", "avg"]
+Border = Literal["zero", "reflect", "wrap"]
 Start = Literal["fast", "image", "content", "noise", "style"]
 
 STAGE_CONVS = (2, 2, 4, 4, 1)
@@ -50,6 +51,9 @@ LEARNING_RATE_GIVEN = 0.005
 
 FACE_WEIGHT = 20.0
 """Additional content weight on a face at keep_faces 1. Chosen by eye (docs/notes/results-of-five-maps.md)."""
+
+FRAME_STEPS = 20
+"""Steps of a frame of a video that starts from the one before."""
 
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
@@ -82,7 +86,8 @@ class OptimizeSettings:
     the start of each scale, scale the content and style terms so that their gradients all have the mean of their norms.
     time_budget: seconds, divided among the scales; None means no limit. plateau: stop a scale when 20 steps lowered the
     loss by less than this share; 0 never stops. average: decay of the mean of Adam's iterates that is shown; 0 shows
-    the last iterate.
+    the last iterate. dream: what is raised as deep dream does it (`terms.DreamTerm`), with weights: layers, or channels
+    of one as "relu4_1:3+17".
 
     Raises:
         ConfigError: a value out of range, naming it.
@@ -111,6 +116,7 @@ class OptimizeSettings:
     time_budget: float | None = None
     plateau: float = 0.0
     average: float = 0.99
+    dream: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         def keep(name: str, checked: Any) -> None:
@@ -146,9 +152,13 @@ class OptimizeSettings:
             raise ConfigError(f"normalize_gradients is {self.normalize_gradients!r}, must be True or False")
         for name in ("content_layers", "style_layers"):
             keep(name, _checked_layers(name, getattr(self, name)))
-        used = self.content_weight * sum(self.content_layers.values()) + self.style_weight * sum(
-            self.style_layers.values()
-        )
+        if not isinstance(self.dream, Mapping):
+            raise ConfigError(f'dream is {self.dream!r}, must name layers with their weights, as {{"relu4_1": 0.1}}')
+        for part in self.dream:
+            dream_part(part)
+        keep("dream", {part: checked_number(f"dream of {part}", weight, 0) for part, weight in self.dream.items()})
+        layered = ((self.content_weight, self.content_layers), (self.style_weight, self.style_layers), (1, self.dream))
+        used = sum(weight * sum(layers.values()) for weight, layers in layered)
         if used <= 0:
             raise ConfigError(
                 "content_weight, or that of all its layers, is 0, and the style's too: nothing to optimise"
@@ -168,6 +178,19 @@ class OptimizeSettings:
         """Return the settings as JSON types."""
         return dataclasses.asdict(self)
 
+    def as_options(self, names: Iterable[str]) -> list[str]:
+        """Write some of the settings as options of a command; today's defaults too, as defaults change."""
+        words = []
+        for name in names:
+            option, value = "--" + name.replace("_", "-"), getattr(self, name)
+            if value is True:
+                words.append(option)
+            elif isinstance(value, Mapping):
+                words += value and [option, ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
+            elif value is not None and value is not False:
+                words += [option, str(value)]
+        return words
+
 
 def _checked_layers(name: str, layers: Any) -> dict[str, float]:
     if not isinstance(layers, Mapping):
@@ -178,6 +201,20 @@ def _checked_layers(name: str, layers: Any) -> dict[str, float]:
         if layer not in LAYERS:
             raise ConfigError(f"{name} names {layer!r}, must be one of {', '.join(LAYERS)}")
     return {layer: checked_number(f"{name} of {layer}", weight, 0) for layer, weight in layers.items()}
+
+
+def dream_part(text: Any) -> tuple[str, tuple[int, ...]]:
+    """Read what is dreamt of: a layer, or some of its channels as relu4_1:3+17.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    found = re.fullmatch(r"(\w+)(?::(\d{1,5}(?:\+\d{1,5})*))?", text) if isinstance(text, str) else None
+    if found is None or found[1] not in LAYERS:
+        raise ConfigError(
+            f"dream names {text!r}, must be one of {', '.join(LAYERS)}, or channels of it as {LAYERS[8]}:3+17"
+        )
+    return found[1], tuple(int(channel) for channel in (found[2] or "").split("+") if channel)
 
 
 def level_of(layer: str) -> int:

@@ -148,6 +148,71 @@ class RangeTerm(Term):
         return out_of_range(image)[0]
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TemporalTerm(Term):
+    """Mean of c (x - w)^2 with the last frame w, carried along, and how far each pixel of it counts, c.
+
+    Ruder et al. 2016 (arXiv:1604.08610), eq. 7. There c is 0 or 1, and is here anything between.
+    """
+
+    target: Any = None
+    counted: Any = None
+
+    @property
+    def name(self) -> str:
+        """`temporal`."""
+        return "temporal"
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Compare the picture with the last frame."""
+        return jnp.mean(self.counted * (image - self.target) ** 2)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class DreamTerm(Term):
+    """Raises activations: -log(1 + a / scale), so that a weight means the same at every layer.
+
+    a is the mean square of the `chosen` channels. With a `guide`, it is the mean over positions of the largest dot
+    product with any position of the guide. Differs from Mordvintsev et al. (2015), who ascend half the sum of squares,
+    or the sum of these dot products, without the logarithm: alone and with normalised steps both are the same.
+
+    chosen: 1 for each channel that counts, else 0. guide: features of the layer. scale: mean square of all channels in
+    the photo, or in the guide.
+    """
+
+    chosen: Any = None
+    guide: Any = None
+    scale: Any = 1.0
+
+    @property
+    def name(self) -> str:
+        """`dream_` and the layer."""
+        return f"dream_{self.layer}"
+
+    def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
+        """Measure how strongly the chosen channels respond."""
+        x = found[self.layer]
+        x = x.reshape(-1, x.shape[-1]) * self.chosen
+        if self.guide is None:
+            raised = jnp.sum(x**2) / (len(x) * jnp.sum(self.chosen))
+        else:
+            raised = jnp.mean(jnp.sum(x * _best_of(self.guide * self.chosen, x), axis=1)) / jnp.sum(self.chosen)
+        return -jnp.log1p(raised / self.scale)
+
+
+BLOCK = 1024
+"""Positions that are compared with a guide at a time, which bounds the memory."""
+
+
+def _best_of(guide: Float[Array, "q c"], x: Float[Array, "p c"]) -> Float[Array, "p c"]:
+    """Return for each position of `x` the one of the guide with the largest dot product, as constants."""
+    x = jax.lax.stop_gradient(x)
+    best = jax.lax.map(lambda row: jnp.argmax(guide @ row), x, batch_size=BLOCK)
+    return jax.lax.stop_gradient(guide)[best]
+
+
 Objective = tuple[Term, ...]
 
 
@@ -211,14 +276,16 @@ def pulls(objective: Objective, params: Parameters, image: Image, network: Netwo
 
 
 def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str, float]:
-    """Return readable values by name: total, content, style, style_relu1_1.., tv.
+    """Return readable values by name: total, content, style, style_relu1_1.., tv, and dream where there is one.
 
     `total` is the minimised loss. `style` and its layers are square roots: with `gram`, the relative Gram errors of
     `feature_metrics.gram_errors`. Over several regions they are weighted by area. `style` and `content` are plain
-    means over the layers that have a weight.
+    means over the layers that have a weight. `dream` is the mean square of what is raised, as a multiple of the
+    layer's in the photo.
     """
     wide = [float(value) for value in found]
     content = [v for v, term in zip(wide, objective, strict=True) if isinstance(term, ContentTerm) and term.weight > 0]
+    raised = [np.expm1(-v) for v, term in zip(wide, objective, strict=True) if isinstance(term, DreamTerm)]
     by_layer: dict[str, list[tuple[float, StyleTerm]]] = {}
     for value, term in zip(wide, objective, strict=True):
         if isinstance(term, StyleTerm):
@@ -235,4 +302,5 @@ def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str
         "style": float(np.mean(rated)) if rated else 0.0,
         **style,
         "tv": next(value for value, term in zip(wide, objective, strict=True) if term.name == "tv"),
+        **({"dream": float(np.mean(raised))} if raised else {}),
     }

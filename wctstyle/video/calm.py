@@ -122,14 +122,24 @@ class VideoStylizer:
             moved = None if found is Change.CUT else moved
         regions, settings = self._regions_at(frame), self._settings_at(frame.seconds)
         painted = self._painter.paint(frame, regions, settings, moved)
+        last = None
         if past is not None and moved is not None and not stays_photo(frame, regions, settings):
-            painted = steadied(past.painted, painted, frame.rgb, moved, self._memory)
+            last = past.painted, moved
+        painted = self._finished(frame, painted, regions, settings, last)
         self._past = _Past(frame.rgb, painted)
         return replace(frame, rgb=painted)
 
+    def _finished(
+        self, frame: Frame, painted: Rgb, regions: list[Region], settings: Settings, last: tuple[Rgb, Flow] | None
+    ) -> Rgb:
+        """Make of a frame that is painted by itself what is shown. last: the result before it, and the flow from it."""
+        return painted if last is None else steadied(last[0], painted, frame.rgb, last[1], self._memory)
+
     def _alone(self, frame: Frame) -> Rgb:
         content = frame.rgb if frame.alpha is None else images.Picture(frame.rgb, frame.alpha)
-        return self._stylizer.stylize(content, self._regions_at(frame), self._settings_at(frame.seconds)).image
+        regions, settings = self._regions_at(frame), self._settings_at(frame.seconds)
+        painted = self._stylizer.stylize(content, regions, settings).image
+        return self._finished(frame, painted, regions, settings, None)
 
     def _settings_at(self, seconds: float) -> Settings:
         return replace(self._settings, **{name: track.at(seconds) for name, track in self._tracks.items() if track})

@@ -84,6 +84,50 @@ def steadied(last: Rgb, new: Rgb, photo: Rgb, flow: Flow, memory: float) -> Rgb:
     return np.clip(blended + share * _refill(blended, new), 0, 1).astype(np.float32)
 
 
+EXTENT = 0.06
+"""Standard deviation, as a share of the long side, of the neighbourhood with whose colours a picture is continued."""
+
+FAR = 1e-3
+"""What all of a picture counts beside that neighbourhood, so that there is something everywhere."""
+
+STEADINESS = 0.01
+"""Variance of colour, in squared units of the range, from which a change of colour depends on the colour."""
+
+
+def continued(carried: Rgb, new: Rgb, trust: Float[np.ndarray, "h w"]) -> Rgb:
+    """Return a carried picture where it can be trusted, and elsewhere `new` with the colours that it has nearby.
+
+    What the two differ by is fitted to the colour of `new` around each pixel, d = A c + b, where the picture can be
+    trusted: without that, what comes into view keeps the colours of `new` as a patch.
+    """
+    cv2 = opencv()
+    height, width = new.shape[:2]
+    sides = max(1, width // COARSER), max(1, height // COARSER)
+    weight, color, change = (
+        cv2.resize(plane, sides, interpolation=cv2.INTER_AREA) for plane in (trust, new, carried - new)
+    )
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        planes = (weight[..., None] * values.reshape(*weight.shape, -1)).astype(np.float32)
+        near = cv2.GaussianBlur(planes, (0, 0), EXTENT * max(weight.shape)).reshape(planes.shape)
+        return (near + FAR * planes.mean(axis=(0, 1))).reshape(values.shape)
+
+    whole = np.maximum(mean(np.ones((*weight.shape, 1), np.float32)), 1e-6)
+    center, shift = mean(color) / whole, mean(change) / whole
+    spread = mean(color[..., :, None] * color[..., None, :]) / whole[..., None]
+    spread -= center[..., :, None] * center[..., None, :]
+    together = mean(color[..., :, None] * change[..., None, :]) / whole[..., None]
+    together -= center[..., :, None] * shift[..., None, :]
+    slope = np.linalg.solve(spread + STEADINESS * np.eye(3), together)
+    offset = shift - np.einsum("hwi,hwij->hwj", center, slope)
+    slope, offset = (
+        cv2.resize(plane.reshape(*weight.shape, -1).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+        for plane in (slope, offset)
+    )
+    elsewhere = new + np.einsum("hwi,hwij->hwj", new, slope.reshape(height, width, 3, 3)) + offset
+    return np.clip(elsewhere + trust[..., None] * (carried - elsewhere), 0, 1).astype(np.float32)
+
+
 Places = Float[np.ndarray, "h w 3"]
 """Which place of the noise each pixel takes: across, down; and the logarithm of how much its area has shrunk."""
 

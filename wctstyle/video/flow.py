@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from wctstyle.color import luma
 from wctstyle.video.extras import opencv
@@ -65,6 +65,12 @@ def agreement(back: Float[np.ndarray, "h w 2"], forth: Float[np.ndarray, "h w 2"
     places = grid(height, width) + back
     inside = ((places > -1) & (places < np.array([width, height]))).all(axis=-1)
     return np.exp(-((apart / LENIENCE) ** 2)) * inside
+
+
+def motion_border(vectors: Float[np.ndarray, "h w 2"]) -> Bool[np.ndarray, "h w"]:
+    """Find the edges of moving things: |grad u|^2 + |grad v|^2 > 0.01 |w|^2 + 0.002 (Ruder et al. 2016, eq. 6)."""
+    slope = np.sum([(np.gradient(vectors, axis=axis) ** 2).sum(axis=-1) for axis in (0, 1)], axis=0)
+    return slope > 0.01 * (vectors**2).sum(axis=-1) + 0.002
 
 
 def _sought(rgb: Float[np.ndarray, "h w 3"]) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wctstyle import images
 from wctstyle.inputs import Mask, RegionSpecs, Strokes, StyleSpec, fit_parts, style_sides
+from wctstyle.optimizer.settings import FRAME_STEPS
 from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER
 from wctstyle.sources import Source, public_name
@@ -22,6 +23,7 @@ from wctstyle.video.masks import MaskVideo, moving_regions
 from wctstyle.video.recipe import VideoRecipe, hash_of
 
 if TYPE_CHECKING:
+    from wctstyle.optimizer import Optimizer
     from wctstyle.stylizer import Stylizer
     from wctstyle.video.calm import VideoStylizer
 
@@ -35,7 +37,8 @@ def content_of(source: str) -> Source:
 class Painting:
     """A clip and how it is painted.
 
-    picture: what a frame has of a picture. pictures, parts: its styles, in order, and their masks.
+    picture: what a frame has of a picture; with an optimisation, frames are optimised, those that follow another by
+    `steps`. pictures, parts: its styles, in order, and their masks.
     masks, videos: of regions, see `read_region_masks`. weights: tracks of styles by place, tracks: of settings by name.
 
     Raises:
@@ -51,6 +54,7 @@ class Painting:
     videos: Mapping[str, MaskVideo] = field(default_factory=dict)
     weights: Mapping[int, Track] = field(default_factory=dict)
     tracks: Mapping[str, Track] = field(default_factory=dict)
+    steps: int = FRAME_STEPS
 
     def __post_init__(self) -> None:
         if self.calm:
@@ -60,12 +64,13 @@ class Painting:
         """Return the job that paints it into a target. fps: of a folder of frames."""
         texts = {str(place): str(track) for place, track in self.weights.items()}
         tracks = {name: str(track) for name, track in self.tracks.items()}
-        recipe = VideoRecipe(self.picture, self.calm, self.clip.cut, fps, texts, tracks)
+        recipe = VideoRecipe(self.picture, self.calm, self.clip.cut, fps, texts, tracks, self.steps)
         return VideoJob(self.clip, target, form, recipe.to_json())
 
-    def painter(self, stylizer: Callable[[str], Stylizer]) -> VideoStylizer:
-        """Load the model and measure the styles."""
+    def painter(self, stylizer: Callable[[str], Stylizer], optimizer: Callable[[str], Optimizer]) -> VideoStylizer:
+        """Load the models and measure the styles."""
         from wctstyle.video.calm import VideoStylizer  # here, as it imports JAX, and mistakes are told before
+        from wctstyle.video.optimized import VideoOptimizer
 
         picture = self.picture
         specs = [StyleSpec(style.name, style.weight, style.region) for style in picture.styles]
@@ -76,4 +81,8 @@ class Painting:
         feather = DEFAULT_FEATHER if picture.feather is None else picture.feather
         regions = RegionSpecs(dials=picture.dials, feather=feather)
         wanted = moving_regions(styles, specs, self.masks, self.videos, regions, self.clip)
-        return VideoStylizer(stylizer(picture.model), wanted, picture.settings, calm=self.calm, **self.tracks)
+        made, how = stylizer(picture.model), {"calm": self.calm, **self.tracks}
+        if picture.optimisation is None:
+            return VideoStylizer(made, wanted, picture.settings, **how)
+        goal, network = picture.optimisation.settings, optimizer(picture.optimisation.model)
+        return VideoOptimizer(made, network, wanted, picture.settings, goal, steps=self.steps, **how)

@@ -151,15 +151,18 @@ class Painter:
         self._stylizer, self.calm = stylizer, calm
         self.shot: Shot | None = None
 
+    @property
+    def faces(self) -> Float[np.ndarray, "h w"] | None:
+        """Where faces are in the last frame; None where there are none or they are not tracked."""
+        return None if self.shot is None else self.shot.faces
+
     def paint(self, frame: Frame, regions: Sequence[Region], settings: Settings, flow: Flow | None) -> Rgb:
         """Paint the next frame; without a `flow` from the one before it begins a shot."""
         photo = frame.rgb
         if flow is None or self.shot is None:
             self.shot, flow = Shot(photo, own_places(*photo.shape[:2]), frame.seconds), None
         shot = self.shot
-        if any(region.colors_in(settings) == "match" for region in regions):
-            matched = self._stylizer.matched(regions, shot.first, settings)
-            regions = [replace(r, colors="style") if r.colors_in(settings) == "match" else r for r in matched]
+        regions = self.matched(regions, settings)
         recolored = any(region.colors_in(settings) == "only" for region in regions)
         by_itself = recolored or frame.alpha is not None or settings.refine
         if stays_photo(frame, regions, settings):
@@ -187,6 +190,13 @@ class Painter:
             share = 1 - math.exp(-passed / (SLOWEST * self.calm)) if self.calm else 1.0
             shot.calm_maps = shot.calm_maps + np.float32(share) * (shot.maps - shot.calm_maps)
         return graded_photo(frame.rgb, shot.calm_maps, regions, settings)
+
+    def matched(self, regions: Sequence[Region], settings: Settings) -> list[Region]:
+        """Give styles with the colours "match" those of the shot's first photo."""
+        if self.shot is None or all(region.colors_in(settings) != "match" for region in regions):
+            return [*regions]
+        matched = self._stylizer.matched(regions, self.shot.first, settings)
+        return [replace(r, colors="style") if r.colors_in(settings) == "match" else r for r in matched]
 
     def _at_once(
         self, shot: Shot, frame: Frame, regions: Sequence[Region], settings: Settings, flow: Flow | None

@@ -11,12 +11,25 @@ from typing import Any, BinaryIO
 
 from wctstyle import images
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.optimizer.settings import FRAME_STEPS, MAX_STEPS
 from wctstyle.recipe import Recipe
-from wctstyle.settings import checked_number
+from wctstyle.settings import checked_number, checked_whole
 from wctstyle.video import joining
 from wctstyle.video.clips import Cut, pictures_in
 from wctstyle.video.forms import CONTAINERS
 from wctstyle.video.keyframes import parse_track
+
+OPTIMIZED_BY = (
+    "optimizer",
+    "content_weight",
+    "style_weight",
+    "tv_weight",
+    "content_layers",
+    "style_layers",
+    "statistic",
+    "pooling",
+)
+"""Settings of the optimiser that `wctstyle video --optimize` has as options, beside those that the pass has too."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,8 @@ class VideoRecipe:
     """How a video was made.
 
     picture: what a frame has of a picture; numbers that change have their first value there. weights: keyframes of
-    styles by their places; tracks: those of settings by name. fps: of a folder of frames, else None.
+    styles by their places; tracks: those of settings by name. fps: of a folder of frames, else None. steps: where the
+    picture is optimised, those of a frame that follows another.
     """
 
     picture: Recipe
@@ -33,10 +47,13 @@ class VideoRecipe:
     fps: float | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
     tracks: Mapping[str, str] = field(default_factory=dict)
+    steps: int = FRAME_STEPS
 
     def to_json(self) -> dict[str, Any]:
         """Write it in JSON's types."""
         own = {"calm": self.calm, **asdict(self.cut), "fps": self.fps, "weights": self.weights, "tracks": self.tracks}
+        if self.picture.optimisation:
+            own["steps"] = self.steps
         return {**self.picture.to_json(), "video": own}
 
     @staticmethod
@@ -59,9 +76,9 @@ class VideoRecipe:
             if not {*weights} <= {*map(str, range(len(picture.styles)))} or not {*tracks} <= {"strength", "texture"}:
                 raise ConfigError(f"keyframes of {[*weights, *tracks]}, which it does not have")
             calm = checked_number("calm", own["calm"], 0, 1)
-            return VideoRecipe(
-                picture, calm, cut, None if fps is None else checked_number("fps", fps, 0), weights, tracks
-            )
+            fps = None if fps is None else checked_number("fps", fps, 0)
+            steps = checked_whole("steps", own.get("steps", FRAME_STEPS), 1, MAX_STEPS)
+            return VideoRecipe(picture, calm, cut, fps, weights, tracks, steps)
         except (AttributeError, ConfigError, KeyError, TypeError) as error:
             raise ConfigError(f"{source}: its recipe cannot be used: {error}; see it with --json") from error
 
@@ -76,6 +93,10 @@ class VideoRecipe:
         for name, text in self.tracks.items():
             words[words.index(f"--{name}") + 1] = text
         words += ["--calm", str(self.calm)]
+        if self.picture.optimisation:
+            goal = self.picture.optimisation.settings
+            words += ["--optimize", "--steps", str(self.steps), "--first-steps", str(goal.steps)]
+            words += goal.as_options(OPTIMIZED_BY)
         for name, value in {**asdict(self.cut), "fps": self.fps}.items():
             if value is not None and value != getattr(Cut, name, None):
                 words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]

@@ -1,0 +1,160 @@
+"""Filters learned from a pair of pictures: known ones are found again on photos that the learning has not seen."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks import analogies as known
+from wctstyle import images, samples, weights
+from wctstyle.analogies import files, filters, making, painting
+from wctstyle.analogies.recipe import AnalogyRecipe
+from wctstyle.analogies.sampling import decibels
+from wctstyle.cli.commands import app
+from wctstyle.errors import ConfigError, ImageError, WeightsError
+
+
+def photo(name, side=128):
+    small = images.resize(samples.picture(name), long_side=side).rgb
+    return known.filtered(lambda rgb: rgb, small)
+
+
+def nearness(one, other):
+    return decibels(float(np.mean((one - other) ** 2)))
+
+
+@pytest.fixture(scope="module")
+def embossed():
+    """Learned from the middle of a pair, as those of large pairs are."""
+    own = photo("astronaut", 160)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(filters, "WINDOW", 112)
+        return filters.learn(own, known.filtered(known.emboss, own))
+
+
+@pytest.mark.parametrize("filter", [known.posterise, known.hue])
+def test_filters_of_single_pixels_are_found_again_on_another_photo(filter):
+    own, other = photo("astronaut"), photo("coffee")
+    made = filters.learn(own, known.filtered(filter, own))(other)
+    assert nearness(made, known.filtered(filter, other)) >= 35
+
+
+def test_filters_of_neighbourhoods_are_found_again_on_another_photo(embossed):
+    other = photo("coffee")
+    assert nearness(embossed(other), known.filtered(known.emboss, other)) >= 25
+    assert nearness(other, known.filtered(known.emboss, other)) < 20
+    assert embossed.residual >= 25 > embossed.nothing
+
+
+def test_smaller_tiles_change_nothing(embossed, monkeypatch):
+    other = photo("coffee")
+    whole = embossed(other)
+    monkeypatch.setattr(filters, "TILE", 37)
+    np.testing.assert_allclose(embossed(other), whole, atol=1e-5)
+
+
+def test_dark_corners_are_found_again_at_another_size():
+    own, other = photo("astronaut", 72), photo("coffee")
+    made = filters.learn(own, known.filtered(known.night, own))
+    assert "light by place" in made.name
+    assert nearness(made(other), known.filtered(known.night, other)) >= 30  # without: 23
+
+
+def test_pairs_that_are_moved_are_told_and_aligned():
+    own = photo("astronaut")
+    goal = np.roll(known.filtered(known.sepia, own), (3, -5), (0, 1))
+    with pytest.raises(ConfigError, match=r"3 down and 5 left; align them, or give --align"):
+        filters.laid(own, goal)
+    own, goal = filters.laid(own, goal, align=True)
+    assert own.shape == goal.shape == (125, 123, 3)
+    assert filters.learn(own, goal).residual >= 35
+
+
+def test_pairs_of_different_or_too_small_sizes_are_refused():
+    own = photo("astronaut")
+    with pytest.raises(ImageError, match="A is 128 x 128 pixels and A2 128 x 127"):
+        making.learn(own, own[:127])
+    with pytest.raises(ImageError, match="must have 64 at least"):
+        making.learn(own[:63], own[:63])
+    with pytest.raises(ConfigError, match="paint is 2"):
+        making.learn(own, own, paint=2)
+
+
+def test_what_no_filter_explains_is_painted_and_told():
+    own = photo("astronaut", 64)
+    strokes = np.random.default_rng(0).uniform(size=own.shape).astype(np.float32)
+    made = making.learn(own, strokes)
+    assert made.paint == 1
+    assert made.plan is not None
+    assert "that explains little" in made.told
+    stylizer = making.loaded(painting.PAINTER)
+    itself = painting.learn_paint(stylizer, own, own)
+    np.testing.assert_allclose(itself.matrix, np.eye(len(itself.bias)), atol=1e-3)
+    np.testing.assert_allclose(itself(stylizer, own), stylizer.reconstruct(own), atol=0.02)
+    half = making.repainted(made, 0.5)(own)
+    np.testing.assert_allclose(half, (made(own) + made.filter(own)) / 2, atol=1e-5)
+
+
+def test_a_saved_filter_is_the_same_and_a_damaged_one_is_refused(embossed, tmp_path):
+    own, path = photo("cat"), tmp_path / "emboss.safetensors"
+    made = making.Analogy(embossed)
+    files.save(path, made)
+    np.testing.assert_array_equal(files.load(path)(own), made(own))
+    with pytest.raises(ConfigError, match="paint is 1"):
+        making.repainted(files.load(path), 1)
+    with pytest.raises(ConfigError, match="give the file that suffix"):
+        files.save(tmp_path / "emboss.npz", made)
+    tensors, metadata = weights.load_file(path)
+    weights.save(path, {**tensors, "near/weights": tensors["near/weights"][:-1]}, metadata)
+    with pytest.raises(WeightsError, match="is damaged: near/weights has shape"):
+        files.load(path)
+    weights.save(path, tensors, {"analogy": {**metadata["analogy"], "paint": "much"}})
+    with pytest.raises(WeightsError, match="is damaged: paint is 'much'"):
+        files.load(path)
+    weights.save(path, tensors, {})
+    with pytest.raises(WeightsError, match="holds no filter of an analogy"):
+        files.load(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(WeightsError, match="damaged"):
+        files.load(path)
+
+
+def test_the_command_learns_keeps_and_applies(tmp_path):
+    own = photo("astronaut")
+    names = {name: str(tmp_path / name) for name in ("a.png", "a2.png", "b.png", "f.safetensors", "out.png", "many")}
+    images.save(names["a.png"], own)
+    images.save(names["a2.png"], known.filtered(known.posterise, own))
+    images.save(names["b.png"], photo("cat"))
+
+    def run(*arguments, code=0):
+        done = CliRunner().invoke(app, ["analogy", *arguments])
+        assert done.exit_code == code, done.output
+        return done
+
+    pair = names["a.png"], names["a2.png"]
+    run(*pair, names["b.png"], "-o", names["out.png"], "--save", names["f.safetensors"])
+    goal = known.filtered(known.posterise, photo("cat"))
+    assert nearness(images.load(names["out.png"]).rgb, goal) >= 35
+    recipe = AnalogyRecipe.from_json(images.read_recipe(names["out.png"]) or {})
+    assert recipe.command("o.png") == "wctstyle analogy a.png a2.png b.png --size 128 -o o.png"
+    run("--use", names["f.safetensors"], names["b.png"], names["a.png"], "-o", names["many"], "--size", "64")
+    assert images.load(tmp_path / "many" / "b-analogy.png").width == 64
+    assert "contradict" in run("--use", "x", "--save", "y.safetensors", names["b.png"], code=2).output
+    assert "wanted a pair" in run(names["b.png"], code=2).output
+    assert "nothing to do" in run(*pair, code=2).output
+    assert "exists already" in run(*pair, names["b.png"], "-o", names["out.png"], code=2).output
+    assert "--paint is 3" in run(*pair, names["b.png"], "--paint", "3", code=2).output
+
+
+def test_a_recipe_says_the_program_that_makes_the_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = photo("astronaut")
+    images.save("f.png", known.filtered(known.sepia, own))
+    images.save("a.png", own)
+    done = CliRunner().invoke(app, ["analogy", "a.png", "f.png", "a.png", "-o", "out.png"])
+    assert done.exit_code == 0, done.output
+    exec(CliRunner().invoke(app, ["recipe", "--python", "out.png"]).output, {})
+    np.testing.assert_array_equal(images.load("result.png").rgb, images.load("out.png").rgb)
+    written = images.read_recipe("out.png")
+    assert written is not None
+    with pytest.raises(ConfigError, match="its recipe cannot be used: size is missing"):
+        AnalogyRecipe.from_json({name: value for name, value in written.items() if name != "size"})

@@ -1,0 +1,100 @@
+"""An analogy as a whole: the filter of a pair, paint where no filter explains it, and a style on top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float
+
+from wctstyle.analogies import filters
+from wctstyle.analogies.filters import Filter
+from wctstyle.analogies.painting import PAINTER, Paint, learn_paint
+from wctstyle.errors import ConfigError
+from wctstyle.settings import Settings, checked_number
+from wctstyle.stylizer import Stylizer
+
+Rgb = Float[np.ndarray, "h w 3"]
+
+EXPLAINED = 25.0
+"""Decibels on the pixels held out from which a filter explains the pair, and nothing is painted."""
+
+LEAST_MISSING = 0.4
+"""Share of the fine contrast that a filter may lack without the picture being painted."""
+
+loaded = cache(Stylizer)
+"""The stylizer of a model, loaded once."""
+
+
+@dataclass(frozen=True)
+class Analogy:
+    """What was learned from a pair. paint: 0 is the filtered picture, 1 the one that the decoder paints by the plan."""
+
+    filter: Filter
+    paint: float = 0.0
+    plan: Paint | None = None
+
+    def __call__(self, rgb: Rgb) -> Rgb:
+        """Apply it to a picture of any size."""
+        return np.concatenate(list(self.rows(rgb)))
+
+    def rows(self, rgb: Rgb) -> Iterator[Rgb]:
+        """Apply it strip by strip; with paint, at once."""
+        if self.plan is None or not self.paint:
+            yield from self.filter.rows(rgb)
+            return
+        painted = self.plan(loaded(self.plan.model), rgb)
+        yield painted if self.paint == 1 else (1 - self.paint) * self.filter(rgb) + self.paint * painted
+
+    @property
+    def told(self) -> str:
+        """What was learned and how well, in a sentence."""
+        near, before = self.filter.residual, self.filter.nothing
+        strokes = f", painted to {self.paint:.0%}" if self.paint else ""
+        words = (
+            f"learned {self.filter.name}{strokes}; {near:.1f} dB from A2 where it was tested (A itself: {before:.1f})"
+        )
+        if near < min(EXPLAINED, before + 3):
+            words += "; that explains little, so check that A and A2 show the same thing at the same place"
+        return words
+
+
+def learn(own: Rgb, goal: Rgb, *, paint: float | None = None, align: bool = False) -> Analogy:
+    """Learn the analogy of a pair.
+
+    paint: how much of the result is painted; None: all where the filter does not explain the pair and lacks its fine
+    contrast (strokes), else nothing.
+
+    Raises:
+        ConfigError: `paint` is out of range, or one picture is moved against the other.
+        ImageError: their sizes differ, or are too small.
+    """
+    if paint is not None:
+        paint = checked_number("paint", paint, 0, 1)
+    own, goal = filters.laid(own, goal, align=align)
+    made = filters.learn(own, goal)
+    if paint is None:
+        lacks = made.residual < EXPLAINED and made.missing > LEAST_MISSING
+        paint = 1.0 if lacks else 0.0
+    return Analogy(made, paint, learn_paint(loaded(PAINTER), own, goal) if paint else None)
+
+
+def repainted(analogy: Analogy, paint: float | None) -> Analogy:
+    """Change how much of the result is painted; None leaves it.
+
+    Raises:
+        ConfigError: it is out of range, or the analogy has no plan to paint by.
+    """
+    if paint is None:
+        return analogy
+    paint = checked_number("paint", paint, 0, 1)
+    if paint and analogy.plan is None:
+        raise ConfigError(f"paint is {paint}, but this filter was saved without paint; learn it with paint above 0")
+    return replace(analogy, paint=paint)
+
+
+def styled(rgb: Rgb, styles: Sequence[tuple[Rgb, float]], strength: float, model: str) -> Rgb:
+    """Stylise what an analogy made, by some strength."""
+    return loaded(model).stylize(rgb, list(styles), Settings(strength=strength)).image
