@@ -400,7 +400,8 @@ def test_names_are_cut_to_what_is_harmless():
 def test_history_holds_every_result_once_and_its_recipe(service, session):
     kept = actions.keep(service, session, LOOK)
     assert actions.keep(service, session, LOOK) is kept
-    other = actions.keep(service, session, replace(LOOK, settings=Settings(strength=0.4)))
+    other = actions.keep(service, session, replace(LOOK, settings=Settings(strength=0.4, photo=True)))
+    assert "kept a photo, strength 0.4" in actions.describe(other)
     assert [entry["id"] for entry in actions.strip(session)] == [other.id, kept.id]
     assert images.read_recipe(other.data) == other.recipe.to_json()
     assert other.recipe.settings.strength == 0.4

@@ -7,6 +7,7 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 from wctstyle import color, images, lut, photoreal
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError
+from wctstyle.grading import graded_photo
 from wctstyle.regions import Region
 from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
@@ -51,6 +52,17 @@ def test_strokes_are_not_followed(photo):
     flat = np.full_like(photo, 0.5)
     found = photoreal.fit(flat, np.clip(0.5 + strokes - photo, 0, 1).astype(np.float32))(flat)
     assert np.abs(np.diff(found, axis=1)).max() < 0.01  # 0.4 in the strokes
+
+
+def test_grain_of_a_plain_place_is_not_raised_and_fog_is_lifted(photo):
+    rng, dark = np.random.default_rng(0), photo.copy()
+    dark[:, 64:] = 0.1 + 0.02 * rng.standard_normal((96, 64, 1)).astype(np.float32)
+    strokes = dark.copy()
+    strokes[:, 64:] += 0.1 * rng.standard_normal((96, 64, 3)).astype(np.float32)
+    found = photoreal.fit(dark, strokes)(dark)[:, 90:]
+    assert found.std() < 1.4 * dark[:, 90:].std() < 0.5 * strokes[:, 90:].std()
+    foggy = 0.4 + 0.5 * photo
+    np.testing.assert_allclose(photoreal.fit(foggy, photo)(foggy), photo, atol=0.03)
 
 
 def test_a_strip_more_or_less_shows_no_seam(photo, monkeypatch):
@@ -116,6 +128,23 @@ def test_strength_0_and_what_is_outside_of_regions_are_the_photo(stylizer, photo
     assert np.abs(found - photo)[:, :60].mean() > 0.02
 
 
+def test_a_soft_border_of_a_region_follows_the_edge_in_the_photo(stylizer, style):
+    """A dark hill before a plain sky: no rim of the old sky stays above the hill, and the hill is left as it is."""
+    from wctstyle.regions import softened
+
+    sky = np.zeros((96, 128), np.float32)
+    sky[:48] = 1
+    photo = np.where(sky[..., None] > 0, np.float32(0.7), np.float32(0.2)) + 0.01 * picture(96, 128, seed=3)
+    soft = softened(sky, 1.28)  # as by default
+    graded = stylizer.stylize(photo, [Region(soft, style)], Settings(photo=True)).image - photo
+    change = np.abs(graded).mean(axis=(1, 2))
+    assert change[47] > 0.8 * change[30]  # 0.65 without
+    assert change[48] < 0.2 * change[30]
+    video = graded_photo(photo, np.array([local.planes for local in stylizer.local_maps(photo, [Region(soft, style)],
+        Settings(photo=True))]), [Region(soft, style)], Settings(photo=True))  # fmt: skip
+    np.testing.assert_allclose(video, photo + graded, atol=2e-3)
+
+
 def test_colors_are_those_asked_for(stylizer, photo, style):
     plain = stylizer.stylize(photo, style, Settings(photo=True)).image
     own = stylizer.stylize(photo, style, Settings(photo=True, colors="photo")).image
@@ -152,16 +181,42 @@ def test_a_table_learns_a_grade_and_is_the_same_from_a_file(photo, tmp_path):
     assert head[4 + 1] == " ".join(f"{v:.6f}" for v in table.table[1, 0, 0])  # red is fastest
 
 
-def test_another_reader_gives_the_same_pixels(photo, tmp_path):
+@pytest.fixture
+def cube(photo, tmp_path):
+    """A file of a table, a picture of 8 bits, and what the table makes of it."""
+    lut.fit(photo, graded(photo)).write(tmp_path / "look.cube")
+    levels = np.rint(photo * 255).astype(np.uint8)
+    return tmp_path / "look.cube", levels, lut.read(tmp_path / "look.cube")(levels.astype(np.float32) / 255)
+
+
+def test_pillow_makes_the_same_picture_of_the_file(cube):
     from PIL import Image, ImageFilter
 
-    table = lut.fit(photo, graded(photo))
-    flat = table.table.transpose(2, 1, 0, 3).reshape(-1, 3)
-    theirs = Image.fromarray(np.rint(photo * 255).astype(np.uint8)).filter(
-        ImageFilter.Color3DLUT(33, [tuple(map(float, entry)) for entry in flat])
-    )
-    own = table(np.rint(photo * 255).astype(np.float32) / 255)
-    assert np.abs(np.asarray(theirs) / 255 - own).max() < 1.5 / 255
+    path, levels, own = cube
+    lines = [line.split() for line in path.read_text().splitlines()]
+    (size,) = (int(words[1]) for words in lines if words[0] == "LUT_3D_SIZE")
+    entries = [tuple(map(float, words)) for words in lines if words[0][0].isdigit()]
+    theirs = Image.fromarray(levels).filter(ImageFilter.Color3DLUT(size, entries))
+    assert np.abs(np.asarray(theirs) / 255 - own).max() <= 1 / 255
+
+
+def test_ffmpeg_makes_the_same_picture_of_the_file(cube):
+    av = pytest.importorskip("av", reason="PyAV is not installed: pip install '.[video]'")
+    if "lut3d" not in av.filter.filters_available:
+        pytest.skip("this build of FFmpeg has no lut3d")
+    path, levels, own = cube
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=128, height=96, format="rgb24", time_base="1/25")
+    table = graph.add("lut3d", file=str(path), interp="trilinear")
+    sink = graph.add("buffersink")
+    source.link_to(table)
+    table.link_to(sink)
+    graph.configure()
+    frame = av.VideoFrame.from_ndarray(levels, format="rgb24")
+    frame.pts = 0
+    graph.push(frame)
+    theirs = graph.pull().reformat(format="rgb24").to_ndarray()
+    assert np.abs(theirs / 255 - own).max() <= 1 / 255
 
 
 def test_colours_that_the_photo_lacks_stay_in_order(photo):

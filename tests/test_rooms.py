@@ -33,6 +33,7 @@ ORDER = (
     "large",
     "refining",
     "repainting",
+    "grading",
     "rendering measuring",
     "programs codes",
     "optimizer",

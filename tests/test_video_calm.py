@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from wctstyle import photoreal
 from wctstyle.errors import ConfigError
 from wctstyle.regions import Region
 from wctstyle.settings import Settings
@@ -447,3 +448,63 @@ def test_memory_rises_with_calm():
 def test_bad_arguments_are_told(stylizer, styles, options, problem):
     with pytest.raises(ConfigError, match=problem):
         VideoStylizer(stylizer, styles, **{"calm": 0, **options})
+
+
+# --------------------------------------------------------------------------------------------------- kept a photo
+
+
+KEPT = replace(PLAIN, photo=True)
+
+
+@needs_opencv
+@pytest.mark.parametrize("colors", ["style", "photo", "match"])
+def test_a_video_kept_a_photo_begins_as_its_picture(stylizer, colors):
+    frames, settings = pan(1), replace(KEPT, colors=colors)
+    plane = np.zeros((HEIGHT, WIDTH), np.float32)
+    plane[:, : WIDTH // 2] = 1
+    regions = [Region(plane, [STYLE]), Region(None, [(OTHER_STYLE, 0.5)], strength=0.7)]
+    (out,) = pictures(VideoStylizer(stylizer, regions, settings).frames(frames))
+    np.testing.assert_allclose(out, stylizer.stylize(frames[0].rgb, regions, settings).image, atol=2e-3)
+
+
+@needs_opencv
+def test_a_photo_in_motion_is_never_blended_with_the_frame_before(stylizer, monkeypatch):
+    """Each frame is a smooth map of its own pixels, planned every few frames: a still figure on a flat ground stays."""
+    made = []
+    local_maps = type(stylizer).local_maps
+    monkeypatch.setattr(type(stylizer), "local_maps", lambda *a: made.append(1) or local_maps(*a))
+    frames = pan(painter.PLANNED_EVERY + 1)
+    out = pictures(VideoStylizer(stylizer, STYLE, KEPT, calm=1).frames(frames))
+    assert len(made) == 2
+    for rgb, frame in zip(out[:-1], frames, strict=False):  # the map of all is that of the first
+        wanted = photoreal.LocalAffine(local_maps(stylizer, frames[0].rgb, [Region(None, STYLE)], KEPT)[0].planes)
+        np.testing.assert_allclose(rgb, wanted(frame.rgb), atol=1e-5)
+
+
+@needs_opencv
+def test_the_colours_of_a_photo_follow_those_of_the_light_the_slower_the_calmer(stylizer):
+    """Its light halves: a calm video goes there step by step, without calm it is there with the next plan."""
+    frames = [replace(f, rgb=pan(1)[0].rgb * np.float32(0.5 if f.index >= 4 else 1)) for f in pan(12)]
+
+    def first_step(calm):
+        out = pictures(VideoStylizer(stylizer, STYLE, KEPT, calm=calm).frames(frames))
+        end = stylizer.stylize(frames[-1].rgb, STYLE, KEPT).image
+        return [float(np.abs(rgb - end).mean()) for rgb in out[4:]]
+
+    calm, some, none = (first_step(calm) for calm in (1, 0.3, 0))
+    assert none[0] < 1e-3
+    assert calm[1] > some[1] > 1.2 * some[-1]
+    assert calm[-1] < calm[0]
+
+
+@needs_opencv
+def test_a_photo_in_motion_goes_on_from_a_saved_state(stylizer, tmp_path):
+    frames = pan(7)
+    whole = pictures(VideoStylizer(stylizer, STYLE, KEPT).frames(frames))
+    first, second = (VideoStylizer(stylizer, STYLE, KEPT) for _ in range(2))
+    begun = list(itertools.islice(first.frames(frames), 5))
+    np.savez(tmp_path / "state.npz", **first.state())
+    with np.load(tmp_path / "state.npz") as state:
+        second.restore(dict(state))
+    for got, wanted in zip(pictures([*begun, *second.frames(frames[5:])]), whole, strict=True):
+        np.testing.assert_array_equal(got, wanted)

@@ -904,3 +904,21 @@ def test_a_strangers_recipe_is_checked(clip: Path) -> None:
         recipe.VideoRecipe.from_json({**picture, "video": {"calm": 0.5}}, source="clip.mp4")
     result = invoke("recipe", "clip.mp4")
     assert (result.exit_code, "has no recipe in it" in result.stderr) == (2, True)
+
+
+def test_a_table_is_applied_to_a_video_with_its_sound(tmp_path: Path) -> None:
+    clip = write(tmp_path / "clip.mp4", greys(4), times=[index / 5 for index in range(4)], sound=("aac",))
+    lines = [f"{red} {green} {1 - blue}" for blue in (0, 1) for green in (0, 1) for red in (0, 1)]
+    (tmp_path / "table.cube").write_text("\n".join(["LUT_3D_SIZE 2", *lines]))
+    out = tmp_path / "graded.mp4"
+    apply = ("lut", "apply", tmp_path / "table.cube", clip)
+    assert "-o graded.mp4" in invoke(*apply).stderr
+    assert invoke(*apply, "-o", out).exit_code == 0
+    for own, frame in zip(frames_of(clip), frames_of(out), strict=True):
+        wanted = own.rgb.mean(axis=(0, 1))
+        np.testing.assert_allclose(frame.rgb.mean(axis=(0, 1)), [wanted[0], wanted[1], 1 - wanted[2]], atol=2 * CLOSE)
+    with av.open(str(out)) as box:
+        assert len(box.streams.audio) == 1
+    assert "exists already" in invoke(*apply, "-o", out).stderr
+    assert "has no recipe" in invoke("recipe", out).stderr
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["clip.mp4", "graded.mp4", "table.cube"]

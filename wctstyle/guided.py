@@ -22,23 +22,31 @@ def guided(
     windows of 2 `radius` + 1 pixels there. `flatness` is the colour variance, in squared units of the range, above
     which the map follows the photo.
     """
-    from scipy.ndimage import uniform_filter
+    size = rgb.shape[0], rgb.shape[1]
+    small, guide = (resample(planes, height=fitted_at[0], width=fitted_at[1], kernel="linear")
+                    for planes in (wanted[..., None], rgb))  # fmt: skip
+    planes = fit(small[..., 0], guide, radius=radius, flatness=flatness)
+    return applied(resample(planes, height=size[0], width=size[1], kernel="linear"), rgb)
 
-    def resized(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        return resample(planes, height=size[0], width=size[1], kernel="linear")
+
+def fit(
+    wanted: Float[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], *, radius: int, flatness: float
+) -> Float[np.ndarray, "h w 4"]:
+    """Return the linear functions of colour of `guided`: three slopes and an offset at each place."""
+    from scipy.ndimage import uniform_filter
 
     def mean(values: np.ndarray) -> np.ndarray:
         return uniform_filter(values, size=2 * radius + 1, axes=(0, 1), mode="nearest")
 
-    guide = resized(rgb, fitted_at).astype(np.float64)
-    small = resized(wanted[..., None], fitted_at)[..., 0].astype(np.float64)
+    guide, small = rgb.astype(np.float64), wanted.astype(np.float64)
     mean_guide, mean_small = mean(guide), mean(small)
     together = mean(guide * small[..., None]) - mean_guide * mean_small[..., None]
     spread = mean(guide[..., :, None] * guide[..., None, :]) - mean_guide[..., :, None] * mean_guide[..., None, :]
-    slope = np.linalg.solve(spread + flatness * np.eye(3), together[..., None])[..., 0]
-    offset = mean(mean_small - np.sum(slope * mean_guide, axis=-1))
-    size = rgb.shape[0], rgb.shape[1]
-    fitted = resized(offset[..., None], size)[..., 0].copy()
-    for i, plane in enumerate(np.moveaxis(mean(slope), -1, 0)):
-        fitted += resized(plane[..., None], size)[..., 0] * rgb[..., i]
-    return np.clip(fitted, 0, 1)
+    slope = np.linalg.solve(spread + flatness * np.eye(3), together[..., None])
+    offset = mean_small[..., None] - np.sum(slope[..., 0] * mean_guide, axis=-1, keepdims=True)
+    return mean(np.concatenate([slope[..., 0], offset], axis=-1)).astype(np.float32)
+
+
+def applied(planes: Float[np.ndarray, "h w 4"], rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    """Return the values at the colours of a photo, limited to 0..1."""
+    return np.clip(np.einsum("hwc,hwc->hw", planes[..., :3], rgb) + planes[..., 3], 0, 1)

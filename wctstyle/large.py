@@ -20,14 +20,16 @@ from wctstyle.cutout import Content, Cutout
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
+from wctstyle.grading import Grading, Photo, local_maps, small_sides
 from wctstyle.laps import Laps
 from wctstyle.measuring import Measurer, style_pixels, texture_of
 from wctstyle.moments import Moments
+from wctstyle.photoreal import LocalAffine
 from wctstyle.recent import Recent
 from wctstyle.refining import check_memory, refine_tiles
 from wctstyle.regions import NOWHERE, Region, Style, regions_of, weighted_styles
 from wctstyle.rendering import Renderer, only_recolored
-from wctstyle.repainting import Photo, Repainting
+from wctstyle.repainting import Repainting
 from wctstyle.settings import (
     DEFAULT_LOOK,
     DEFAULT_MODEL,
@@ -56,14 +58,6 @@ ALL = slice(None), slice(None)
 def _shrunk(style: Style, ratio: float) -> Style:
     own = style_pixels(style)
     return replace(own, picture=looks.shrunk(own.picture, ratio * style.enlarged), enlarged=1.0)
-
-
-def _small_sides(shape: tuple[int, int], settings: Settings) -> tuple[int, int]:
-    """Return the size at which a large picture is composed: for a photo that stays one, never above the look."""
-    look = settings.look or DEFAULT_LOOK
-    if settings.photo:
-        return looks.sides_at(shape, min(look, max(shape)))
-    return looks.small_sides(shape, look, margin=1.0) or shape
 
 
 def prepared(styles: Any, settings: Settings) -> tuple[list[Region], Settings, bool]:
@@ -174,7 +168,7 @@ class Large(Measurer, abc.ABC):
             laps.end("refine")
         visible, at = content.trimmed(box), (box[0].start, box[1].start)
         photo = Photo(visible, content.shape, at)
-        height, width = _small_sides(visible.shape, settings)
+        height, width = small_sides(visible.shape, settings)
         photo, reduced, shrunken = photo.composed_at(height, width)
         if settings.strength and any(region.colors_in(settings) == "match" for region in regions):
             thinned = visible.thinned(MATCHED_SIDE)
@@ -191,23 +185,28 @@ class Large(Measurer, abc.ABC):
             for rows in visible.slabs():
                 out(photo.rgb((rows, slice(0, visible.width))))
             return replace(base, image=base.image[:0])
-        second = self._repainting(photo, base, reduced, shrunken, regions, inside, settings)
-        painted = paints and not settings.photo
-        if painted:
+        if paints and not settings.photo:
+            second = self._repainting(photo, base, reduced, shrunken, regions, inside, settings)
             second.plan()
+            made = second.rows(painting)
+            if refines:
+                made = self._refined_rows(second, photo, regions, settings, painting, refining)
+        else:
+            grading = Grading(photo, base, shrunken, regions, settings)
+            made = grading.graded_rows() if paints else grading.recolored_rows()
         laps.end("encode")
-        for rows in (
-            self._refined_rows(second, photo, regions, settings, painting, refining)
-            if refines
-            else second.rows(painting)
-            if painted
-            else second.graded_rows()
-            if paints
-            else second.recolored_rows()
-        ):
+        for rows in made:
             out(rows)
         laps.end("render")
         return Result(base.image[:0], base.parts, laps.seconds, painted or base.first_of_size)
+
+    def local_maps(self, photo: Rgb, regions: Sequence[Region], settings: Settings) -> list[LocalAffine]:
+        """Plan the maps of the painted regions with the setting `photo`, for the frames of a video."""
+        regions, settings, _ = prepared(regions, settings)
+        height, width = small_sides(photo.shape, settings)
+        small = images.resize_planes(photo, height=height, width=width)
+        regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
+        return local_maps(small, self._composed(small, regions, max(height, width) / max(photo.shape), settings))
 
     def _refined_rows(
         self,

@@ -12,11 +12,11 @@ from jaxtyping import Float
 from wctstyle import heaps
 from wctstyle.cutout import Content, pixels_of
 from wctstyle.encoder import CELL, MODELS, ModelConfig
+from wctstyle.grading import Photo
 from wctstyle.images import Part
 from wctstyle.measuring import style_pixels
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.regions import Region, Style, checked_mask, shares, weighted_styles
-from wctstyle.repainting import Photo
 from wctstyle.settings import Settings
 from wctstyle.sizes import SMALLEST_SIDE, counted_side, padded
 

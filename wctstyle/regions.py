@@ -149,6 +149,11 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
     return shares / shares.sum()
 
 
+def is_painted(region: Region) -> bool:
+    """Tell whether something becomes of a region, and it is not just the photo."""
+    return region.strength > 0 and any(weight > 0 for _, weight in weighted_styles(region.styles))
+
+
 FACE, REST = "face", "rest"
 """Names of regions that need no mask: the detected faces, and everything outside the other regions."""
 

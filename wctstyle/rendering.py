@@ -17,7 +17,7 @@ from wctstyle.codes import ContentCode, FaceCode, Part, Rgb
 from wctstyle.errors import NonFiniteError
 from wctstyle.programs import Programs
 from wctstyle.recent import Recent
-from wctstyle.regions import Region, mixed
+from wctstyle.regions import Dials, Region, mixed
 from wctstyle.settings import MAX_STRENGTH, Settings
 from wctstyle.sizes import of_cells
 from wctstyle.types import Features
@@ -94,9 +94,18 @@ def colored(image: Rgb, photo: Rgb, parts: Sequence[Part], settings: Settings) -
             mapped = recolored(photo, [replace(part, share=None)], [strength_of(part, settings)])
             changed = color.original_colors(photo, mapped) - image
             image = image + (changed if plane is None else plane * changed)
-    return color.original_colors(
-        image, photo, share=mixed([part.dials.photo_share(settings) for part in parts], planes)
-    )
+    return own_colors(image, photo, [part.dials for part in parts], planes, settings)
+
+
+def own_colors(
+    image: Rgb,
+    photo: Rgb,
+    dials: Sequence[Dials],
+    planes: Sequence[Float[np.ndarray, "h w 1"] | None],
+    settings: Settings,
+) -> Rgb:
+    """Give each region of a picture as much of the photo's own colours as its `colors` and `color` say."""
+    return color.original_colors(image, photo, share=mixed([own.photo_share(settings) for own in dials], planes))
 
 
 def _inside(image: Float[np.ndarray, "1 H W 3"], height: int, width: int) -> Rgb:

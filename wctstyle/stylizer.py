@@ -17,6 +17,7 @@ from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Part, Result, Rgb, shape_of
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import CELL
+from wctstyle.grading import Photo
 from wctstyle.laps import Laps
 from wctstyle.large import Large, large_photo, prepared
 from wctstyle.measuring import STYLE, checked
@@ -24,9 +25,8 @@ from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.refining import by_tiles, check_memory, refine_tiles, refinement, to_refine
-from wctstyle.regions import Region, shares, weighted_styles
+from wctstyle.regions import Region, is_painted, shares, weighted_styles
 from wctstyle.rendering import colored
-from wctstyle.repainting import Photo
 from wctstyle.settings import DEFAULT_MODEL, Settings, TransformKind
 from wctstyle.sizes import padded_side
 from wctstyle.tiles import Tiling
@@ -251,10 +251,7 @@ class Stylizer(Large):
         if max(map(padded_side, shape)) > self.tiling_of(shape).tile:
             return None  # the first tile compiles what all others use
         sides = tuple(padded_side(side) // CELL for side in shape)
-        painted = [
-            region for region in regions
-            if region.strength and any(weight > 0 for _, weight in weighted_styles(region.styles))
-        ]  # fmt: skip
+        painted = [region for region in regions if is_painted(region)]
         masked = len(painted) if any(region.mask is not None for region in regions) else 0
         with self._compiling:
             if (sides, kind, masked) in self._compiled:

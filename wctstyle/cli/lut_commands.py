@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from wctstyle import images, lut
 from wctstyle.cli import options
-from wctstyle.cli.console import Verbose, clean_exit
+from wctstyle.cli.console import Verbose, clean_exit, warn
 from wctstyle.cli.contents import expand_contents
 from wctstyle.cli.options import option_names
 from wctstyle.cli.outputs import plan_outputs
 from wctstyle.cli.specs import named_photo
+from wctstyle.cli.video_command import run_job, video_target
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import Sizes, Strokes, fit_parts, read, read_photo, read_style, style_sides
 from wctstyle.settings import DEFAULT_LOOK, DEFAULT_MODEL, ModelName, Settings
+from wctstyle.video.forms import CONTAINERS, form_of
+from wctstyle.video.frames import Frame
+from wctstyle.video.job import VideoJob
+from wctstyle.video.reading import open_clip
 
 lut_app = typer.Typer(help="Make 3D lookup tables (.cube) of a photo in a style, and apply them.")
 
@@ -65,18 +73,22 @@ def make(
 @clean_exit
 def apply_table(
     table: Table,
-    pictures: Annotated[list[str], typer.Argument(show_default=False, help="Pictures and folders.")],
+    pictures: Annotated[list[str], typer.Argument(show_default=False, help="Pictures and folders, or one video file.")],
     output: Out = None,
     quality: options.Quality = images.DEFAULT_QUALITY,
     max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
     overwrite: options.Overwrite = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Apply a table to pictures, at their own size.
+    """Apply a table to pictures, or to one video, at their own size.
 
     wctstyle lut apply dusk.cube photo.jpg -o graded.jpg
+
+    wctstyle lut apply dusk.cube clip.mp4 -o graded.mp4
     """
     change = lut.read(table)
+    if len(pictures) == 1 and Path(pictures[0]).suffix.lower() in CONTAINERS:
+        return _apply_to_video(change, pictures[0], output, max_pixels, overwrite=overwrite)
     found = expand_contents(pictures)
     several = len(found) > 1 or any(Path(name).is_dir() for name in pictures)
     paths = plan_outputs(found, into_folder=several, out=output, format=None, overwrite=overwrite, inputs=found)
@@ -85,3 +97,34 @@ def apply_table(
         images.make_folder(path.parent)
         images.save(path, change(picture.rgb), picture.alpha, quality=quality)
         typer.echo(str(path))
+
+
+@dataclass(frozen=True)
+class _Grader:
+    """Gives each frame of a video the colours of a table."""
+
+    table: lut.Lut
+
+    def frames(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            yield replace(frame, rgb=self.table(frame.rgb))
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Do nothing: a frame needs nothing of those before."""
+
+
+def _apply_to_video(change: lut.Lut, source: str, output: str | None, max_pixels: int, *, overwrite: bool) -> None:
+    if output is None:
+        raise ConfigError(f"{source}: is a video; name the one to write, as -o graded{Path(source).suffix}")
+    clip = open_clip(source, size=0, max_pixels=max_pixels)
+    form, lost = form_of(output, codec=None, format=None, quality=None, alpha=clip.has_alpha)
+    target = video_target(output, form, [source], resume=False, overwrite=overwrite)
+    if lost:
+        warn(f"-o {output}: {lost}")
+    made = run_job(VideoJob(clip, target, form, {}), lambda: _Grader(change), overwrite=True)
+    if made.stopped:
+        raise KeyboardInterrupt(f"Stopped after {made.frames} frames. {target} plays up to there.")
+    typer.echo(str(target))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_
 from wctstyle.sources import mask_sources, style_sources
 from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Clip, Cut, seconds_of
 from wctstyle.video.forms import DEFAULT_QUALITY, CodecName, Form, form_of
-from wctstyle.video.job import Made, Progress, VideoJob
+from wctstyle.video.job import Made, Paints, Progress, VideoJob
 from wctstyle.video.keyframes import Track, is_track, parse_track
 from wctstyle.video.making import Painting, content_of
 from wctstyle.video.masks import read_region_masks
@@ -192,7 +192,8 @@ def video(
     painting = _painting(clip, named, weights, tracks, settings, calm, model, sizes)
     painting = replace(painting, picture=replace(painting.picture, optimisation=optimisation), steps=steps)
     job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
-    made = _run(job, painting, resume, overwrite, as_json=as_json)
+    painter = partial(painting.painter, load_stylizer, load_optimizer)
+    made = run_job(job, painter, resume=resume, overwrite=overwrite, as_json=as_json)
     _tell(made, source, target, model, as_json=as_json)
 
 
@@ -234,7 +235,10 @@ def _tell(made: Made, source: str, target: Path, model: str, *, as_json: bool) -
     typer.echo(json.dumps({**summary, "damaged": made.broken, "model": model}) if as_json else str(target))
 
 
-def _run(job: VideoJob, painting: Painting, resume: bool, overwrite: bool, *, as_json: bool) -> Made:
+def run_job(
+    job: VideoJob, painter: Callable[[], Paints], *, resume: bool = False, overwrite: bool, as_json: bool = False
+) -> Made:
+    """Do a job, with a bar of its progress; Ctrl-C stops it after a frame."""
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
     stop = Stop("this frame")
     with progress_bar(*columns) as progress, stop.listening():
@@ -245,7 +249,6 @@ def _run(job: VideoJob, painting: Painting, resume: bool, overwrite: bool, *, as
             if as_json:
                 say(json.dumps(_described(now)), progress)
 
-        painter = partial(painting.painter, load_stylizer, load_optimizer)
         return job.run(painter, resume=resume, overwrite=overwrite, stop=lambda: stop.wanted, told=told, warn=warn)
 
 

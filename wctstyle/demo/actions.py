@@ -170,8 +170,9 @@ def describe(kept: HistoryEntry) -> str:
     named = {region: _blend(styles) for region, styles in blends.items()}
     blend = ", ".join(f"{region}: {text}" if region else text for region, text in named.items() if text)
     content = kept.recipe.content.name.removeprefix(samples.PREFIX)
-    how = f"strength {kept.composition.settings.strength:g}, {QUALITIES[kept.composition.model]}, {kept.width} px"
-    return f"{kept.kind}: {content} in {blend or 'no style'}, {how}"
+    settings = kept.composition.settings
+    how = f"strength {settings.strength:g}, {QUALITIES[kept.composition.model]}, {kept.width} px"
+    return f"{kept.kind}: {content} in {blend or 'no style'}, {'kept a photo, ' * settings.photo}{how}"
 
 
 def _blend(styles: Sequence[StyleSource]) -> str:

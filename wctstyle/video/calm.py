@@ -20,7 +20,7 @@ from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track, at
-from wctstyle.video.painter import Painter, shot_of
+from wctstyle.video.painter import Painter, shot_of, stays_photo
 from wctstyle.video.shots import Change, change
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class VideoStylizer:
         self._tracks = {"strength": strength, "texture": texture}
         self._settings_at(0.0)
         self._regions = self._measured(styles)
-        self._painter = Painter(stylizer)
+        self._painter = Painter(stylizer, calm)
         self._past: _Past | None = None
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -122,7 +122,9 @@ class VideoStylizer:
             moved = None if found is Change.CUT else moved
         regions, settings = self._regions_at(frame), self._settings_at(frame.seconds)
         painted = self._painter.paint(frame, regions, settings, moved)
-        last = None if past is None or moved is None else (past.painted, moved)
+        last = None
+        if past is not None and moved is not None and not stays_photo(frame, regions, settings):
+            last = past.painted, moved
         painted = self._finished(frame, painted, regions, settings, last)
         self._past = _Past(frame.rgb, painted)
         return replace(frame, rgb=painted)

@@ -104,7 +104,8 @@ def _mux(
 ) -> None:
     options = {"movflags": "faststart"} if form.container in ("mp4", "mov") else {}
     with pyav().open(f"file:{path}", "w", format=form.container, container_options=options) as box:
-        box.metadata[RECIPE_TAG] = json.dumps({"wctstyle": recipe})
+        if recipe:
+            box.metadata[RECIPE_TAG] = json.dumps({"wctstyle": recipe})
         with opened(str(pieces[0].path)) as first:
             template = first.streams.video[0]
             # opaque, as AV1 has a decoder of another name

@@ -27,7 +27,7 @@ from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow, warped
 from wctstyle.video.frames import Frame
 from wctstyle.video.ladder import RATE, SIZES, Ladder, first
-from wctstyle.video.painter import FACES_KEPT, Painter, Rgb, Shot
+from wctstyle.video.painter import FACES_KEPT, Painter, Rgb, Shot, stays_photo
 from wctstyle.video.shots import Change, change
 
 if TYPE_CHECKING:
@@ -236,10 +236,12 @@ class LiveStylizer:
         if not same or last is None:
             self._regions = measured(self._stylizer, wanted.blend(*photo.shape[:2]))
         self._painter.still = not wanted.memory
+        self._painter.calm = DEFAULT_CALM if wanted.memory else 0.0
         moved = None if last is None else self._moved(last[0], photo, wanted.memory)
         frame = Frame(self._count, self._clock(), photo)
         painted = self._painter.paint(frame, self._regions, wanted.settings, moved)
-        if same and wanted.memory and last is not None and moved is not None:
+        kept = stays_photo(frame, self._regions, wanted.settings)
+        if same and wanted.memory and last is not None and moved is not None and not kept:
             painted = steadied(last[1], painted, photo, moved, wanted.memory)
         self._forget_photo(photo)
         self._now, self._last, self._count = wanted, (photo, painted), self._count + 1

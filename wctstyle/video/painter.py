@@ -14,12 +14,13 @@ from jaxtyping import Float
 from wctstyle import images
 from wctstyle.codes import ContentCode, Part, StyleCode
 from wctstyle.faces import face_map
+from wctstyle.grading import graded_photo
 from wctstyle.look import small_sides
 from wctstyle.measuring import texture_of
 from wctstyle.moments import Affine, Moments, mixture
 from wctstyle.plan import Plan
-from wctstyle.regions import Region, shares, weighted_styles
-from wctstyle.settings import Settings
+from wctstyle.regions import Region, is_painted, shares, weighted_styles
+from wctstyle.settings import DEFAULT_CALM, Settings
 from wctstyle.sizes import pad_to_family
 from wctstyle.texture import textured
 from wctstyle.video.carrying import Places, carried_places, noise_at, own_places
@@ -46,6 +47,9 @@ RENEWED = 0.5
 
 SOUGHT_EVERY = 6
 """Frames after which faces are sought again; between, their map is carried along."""
+
+SLOWEST = 1.0
+"""Time constant in seconds with which the colours of a shot follow its maps at calm 1, where a photo stays a photo."""
 
 FACES_KEPT = 0.5
 """Share of the carried map of faces in what is used when they are sought again: one miss does not make them blink."""
@@ -76,10 +80,15 @@ class Shot:
     planned_for: str = ""
     """The styles of that plan, with their weights."""
     faces: Float[np.ndarray, "h w"] | None = None
+    maps: Float[np.ndarray, "r h w 3 4"] | None = None
+    """Where a photo stays a photo: the maps of the regions (`photoreal.LocalAffine`) as they were last planned."""
+    calm_maps: Float[np.ndarray, "r h w 3 4"] | None = None
+    """Those maps smoothed over time."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all of it as arrays by name."""
         found: dict[str, Any] = {"first": self.first, "places": self.places, "faces": self.faces}
+        found |= {"maps": self.maps, "calm_maps": self.calm_maps}
         found |= {"seconds": self.seconds, "count": self.count, "planned_for": self.planned_for}
         if self.pooled is not None:
             found |= {f"pooled_{name}": part for name, part in self.pooled._asdict().items()}
@@ -110,14 +119,36 @@ def shot_of(arrays: Mapping[str, np.ndarray]) -> Shot:
         plan,
         str(arrays["planned_for"]),
         arrays.get("faces"),
+        arrays.get("maps"),
+        arrays.get("calm_maps"),
     )
 
 
-class Painter:
-    """Paints frames in one pass; those larger than `look`, with transparency or refined as `Stylizer.stylize` does."""
+def _named(styles: Sequence[tuple[StyleCode, float]]) -> str:
+    """Tell styles with their weights from others."""
+    return ";".join(f"{code.key}={weight}" for code, weight in styles)
 
-    def __init__(self, stylizer: Stylizer) -> None:
-        self._stylizer = stylizer
+
+def _codes(region: Region) -> list[tuple[StyleCode, float]]:
+    """Return the measured styles of a region."""
+    return [(style.picture, weight) for style, weight in weighted_styles(region.styles)]
+
+
+def stays_photo(frame: Frame, regions: Sequence[Region], settings: Settings) -> bool:
+    """Tell whether a frame gets the maps of its shot; others with `Settings.photo` are made each by itself."""
+    by_itself = frame.alpha is not None or any(region.colors_in(settings) == "only" for region in regions)
+    return settings.photo and settings.strength > 0 and not by_itself
+
+
+class Painter:
+    """Paints frames in one pass; those larger than `look`, with transparency or refined as `Stylizer.stylize` does.
+
+    Where a photo stays a photo (`Settings.photo`), its maps are planned every few frames and smoothed over time, the
+    more the higher `calm`.
+    """
+
+    def __init__(self, stylizer: Stylizer, calm: float = DEFAULT_CALM) -> None:
+        self._stylizer, self.calm = stylizer, calm
         self.shot: Shot | None = None
 
     @property
@@ -134,13 +165,31 @@ class Painter:
         regions = self.matched(regions, settings)
         recolored = any(region.colors_in(settings) == "only" for region in regions)
         by_itself = recolored or frame.alpha is not None or settings.refine
-        if by_itself or not settings.strength or small_sides(photo.shape, settings.look):
+        if stays_photo(frame, regions, settings):
+            result = self._graded(shot, frame, regions, settings)
+        elif by_itself or not settings.strength or small_sides(photo.shape, settings.look):
             content = photo if frame.alpha is None else images.Picture(photo, frame.alpha)
             result = self._stylizer.stylize(content, regions, settings).image
         else:
             result = self._at_once(shot, frame, regions, settings, flow)
         shot.count, shot.seconds = shot.count + 1, frame.seconds
         return result
+
+    def _graded(self, shot: Shot, frame: Frame, regions: Sequence[Region], settings: Settings) -> Rgb:
+        """Map the colours of a frame by the maps of its shot."""
+        painted = [region for region in regions if is_painted(region)]
+        named = (f"{settings.strength * region.strength}:{_named(_codes(region))}" for region in painted)
+        wanted = "|".join([settings.transform, settings.blend, *named])
+        if shot.maps is None or shot.planned_for != wanted or not shot.count % PLANNED_EVERY:
+            found = self._stylizer.local_maps(frame.rgb, regions, settings) if painted else []
+            shot.maps, shot.planned_for = np.array([local.planes for local in found], np.float32), wanted
+        if shot.calm_maps is None or shot.calm_maps.shape != shot.maps.shape:
+            shot.calm_maps = shot.maps
+        else:
+            passed = max(frame.seconds - shot.seconds, 0.0)
+            share = 1 - math.exp(-passed / (SLOWEST * self.calm)) if self.calm else 1.0
+            shot.calm_maps = shot.calm_maps + np.float32(share) * (shot.maps - shot.calm_maps)
+        return graded_photo(frame.rgb, shot.calm_maps, regions, settings)
 
     def matched(self, regions: Sequence[Region], settings: Settings) -> list[Region]:
         """Give styles with the colours "match" those of the shot's first photo."""
@@ -160,11 +209,10 @@ class Painter:
         self._pool(shot, code.moments, frame.seconds)
         parts = []
         for region, share in zip(regions, shares(regions, code.height, code.width), strict=True):
-            styles = [(style.picture, weight) for style, weight in weighted_styles(region.styles)]
-            if not region.strength or not any(weight for _, weight in styles):
+            if not is_painted(region):
                 continue
             spread = None if share is None else code.padded(share)[None, :, :, None]
-            plan = self._plan(shot, code, styles, settings, spread)
+            plan = self._plan(shot, code, _codes(region), settings, spread)
             parts.append(Part(plan, spread, region.dials))
         return self._stylizer.render(code, parts, settings) if parts else frame.rgb.copy()
 
@@ -217,7 +265,7 @@ class Painter:
         share: Float[np.ndarray, "1 H W 1"] | None,
     ) -> Plan:
         """Plan a region by what is in it now; the whole by the shot's moments, every few frames or for new styles."""
-        wanted = ";".join([settings.transform, settings.blend, *(f"{code.key}={weight}" for code, weight in styles)])
+        wanted = ";".join([settings.transform, settings.blend, _named(styles)])
         if share is None and shot.plan is not None and shot.planned_for == wanted and shot.count % PLANNED_EVERY:
             return shot.plan
         target = self._stylizer.target(styles, kind=settings.blend)

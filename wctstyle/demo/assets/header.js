@@ -33,7 +33,7 @@ function tell() {
     info.id = `wct-info-${(named += 1)}`;
     const block = info.closest(".block");
     const group = block.localName === "fieldset";
-    (group ? block : block.querySelector("input[type=range]")).setAttribute("aria-describedby", info.id);
+    (group ? block : block.querySelector("input[type=range], input[type=checkbox]")).setAttribute("aria-describedby", info.id);
     if (group) block.setAttribute("aria-label", block.querySelector("[data-testid=block-info]").textContent.trim());
   }
   const more = document.querySelector("#wct-more > button");
