@@ -185,7 +185,8 @@ class Large(Measurer, abc.ABC):
             for rows in visible.slabs():
                 out(photo.rgb((rows, slice(0, visible.width))))
             return replace(base, image=base.image[:0])
-        if paints and not settings.photo:
+        painted = paints and not settings.photo
+        if painted:
             second = self._repainting(photo, base, reduced, shrunken, regions, inside, settings)
             second.plan()
             made = second.rows(painting)

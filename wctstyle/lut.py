@@ -88,7 +88,7 @@ def read(path: str | os.PathLike[str]) -> Lut:
         ConfigError: it cannot be read, or is no such table; the message names the line.
     """
     try:
-        lines = Path(path).read_text("utf-8", errors="replace").splitlines()
+        lines = Path(path).read_text("utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     size, colors, domain = 0, [], {"DOMAIN_MIN": 0.0, "DOMAIN_MAX": 1.0}
@@ -101,6 +101,11 @@ def read(path: str | os.PathLike[str]) -> Lut:
                 size = int(words[1])
             elif words[0] in domain:
                 if any(float(word) != domain[words[0]] for word in words[1:4]):
+                    raise ConfigError(
+                        f"{path}: line {number}: colors of a table here go from 0 to 1, not {line.strip()!r}"
+                    )
+            elif words[0] == "LUT_3D_INPUT_RANGE":
+                if [float(words[1]), float(words[2])] != [0.0, 1.0]:
                     raise ConfigError(
                         f"{path}: line {number}: colors of a table here go from 0 to 1, not {line.strip()!r}"
                     )

@@ -15,12 +15,12 @@ from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, warn
 from wctstyle.cli.contents import expand_contents
 from wctstyle.cli.options import option_names
-from wctstyle.cli.outputs import plan_outputs
+from wctstyle.cli.outputs import check_free, check_writable, is_sink, plan_outputs
 from wctstyle.cli.specs import named_photo
 from wctstyle.cli.video_command import run_job, video_target
 from wctstyle.cutout import visible_sides
-from wctstyle.errors import ConfigError
-from wctstyle.inputs import Sizes, Strokes, fit_parts, read, read_photo, read_style, style_sides
+from wctstyle.errors import ConfigError, ImageError
+from wctstyle.inputs import Sizes, Strokes, fit_parts, read_full, read_photo, read_style, style_sides
 from wctstyle.settings import DEFAULT_LOOK, DEFAULT_MODEL, ModelName, Settings
 from wctstyle.video.forms import CONTAINERS, form_of
 from wctstyle.video.frames import Frame
@@ -52,13 +52,16 @@ def make(
     """
     if output.suffix.lower() != ".cube":
         raise ConfigError(f"-o {output}: is no .cube file; give it that suffix")
-    if output.exists() and not overwrite:
-        raise ConfigError(f"{output}: exists already; give --overwrite to replace it, or another name")
+    if not output.parent.is_dir():
+        raise ImageError(f"-o {output}: there is no folder {output.parent}; make it first")
+    check_free([output], overwrite=overwrite, inputs=[photo], what="-o {path}", other="name")
+    check_writable(output.parent, f"-o {output}")
     named = named_photo("lut make", photo, style, None)
     with option_names():
         settings = Settings(strength=strength, photo=True)
         lut.check_points(points)
         _, own = read_photo(photo, Sizes(max_pixels=max_pixels), usual=DEFAULT_LOOK)
+        own = images.trimmed(own)  # around it the result is white, which is none of its colours
         full = [read_style(spec.source, max_pixels) for spec in named.styles]
         sides = style_sides(named.styles, {}, Strokes(), max(visible_sides(own)))
         pictures = fit_parts(full, named.styles, [None] * len(full), sides)
@@ -92,10 +95,13 @@ def apply_table(
     found = expand_contents(pictures)
     several = len(found) > 1 or any(Path(name).is_dir() for name in pictures)
     paths = plan_outputs(found, into_folder=several, out=output, format=None, overwrite=overwrite, inputs=found)
+    if any(is_sink(str(path)) for path in paths):
+        raise ConfigError(f"-o {output}: is no file; a table is applied to files")
     for source, path in zip(found, paths, strict=True):
-        picture = read(source, max_pixels)
+        full = read_full(source, max_pixels)
+        picture = full.picture()
         images.make_folder(path.parent)
-        images.save(path, change(picture.rgb), picture.alpha, quality=quality)
+        images.save(path, change(picture.rgb), picture.alpha, quality=quality, kept=images.Kept(full.bits))
         typer.echo(str(path))
 
 
