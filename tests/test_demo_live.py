@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 
@@ -115,6 +116,20 @@ def test_frames_that_are_none_are_refused_in_words(route, streams, session):
     assert route.post(f"/live/{stream.id}", content=jpeg(CAMERA), headers=JPEG).status_code == 200
 
 
+def test_nothing_is_read_of_a_frame_for_a_stream_that_has_ended(streams):
+    async def send(message):
+        told.append(message)
+
+    async def receive():
+        raise AssertionError("a frame that nobody paints is read")
+
+    told = []
+    headers = [(b"content-type", b"image/jpeg")]
+    scope = {"type": "http", "method": "POST", "path": "/live/" + "x" * 24, "headers": headers}
+    asyncio.run(StreamRoute(PlainTextResponse("page"), streams, LIMITS.live_bytes)(scope, receive, send))
+    assert told[0]["status"] == 410
+
+
 def test_a_page_has_one_stream_and_a_server_few(route, streams, session):
     first = streams.open(session, BLEND, 0)
     second = streams.open(session, BLEND, 0)
@@ -134,10 +149,9 @@ def test_a_page_has_one_stream_and_a_server_few(route, streams, session):
 def test_a_stream_without_frames_ends_and_so_does_one_that_had_its_time(service, session):
     for limits in (replace(LIMITS, live_idle_seconds=0), replace(LIMITS, live_seconds=0)):
         streams = Streams(service.backend, limits)
-        stream = streams.open(session, BLEND, 0)
+        streams.open(session, BLEND, 0)
         time.sleep(0.01)
         assert streams.of(session) is None
-        assert stream.ended
 
 
 def test_a_stream_of_nothing_is_refused(streams, session):

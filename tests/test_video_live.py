@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.look import sides_at
 from wctstyle.regions import Region
 from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
@@ -42,7 +45,7 @@ class Machine:
             size = self.ladder.size
             self.painted.append(size)
             self.now += self.takes(size) + self.waited
-            if (wanted := self.ladder.note(self.takes(size), self.waited)) != size:
+            if (wanted := self.ladder.note(self.takes(size), self.waited, size)) != size:
                 self.ladder.go(wanted)
 
 
@@ -230,3 +233,87 @@ def test_a_larger_size_is_prepared_beside_the_painting(stylizer, monkeypatch):
     before = dict(stylizer.traces)
     assert painter.frame(camera).shape == (72, 96, 3)
     assert stylizer.traces == before
+
+
+# ------------------------------------------------------------------------------------- the painter's sizes, unpainted
+
+
+class Still:
+    """Takes the place of the clock and of the workers: a frame takes so many seconds per pixel, preparing none."""
+
+    def __init__(self, stylizer, monkeypatch, camera):
+        self.now, self.pace, self.camera, self.prepared, self.fault = 0.0, 0.0, camera, [], None
+        monkeypatch.setattr(ladder, "START", 256)
+        monkeypatch.setattr(live, "SIZES", SIZES)
+        self.painter = LiveStylizer(stylizer, STYLES, calm=0, clock=lambda: self.now)
+        monkeypatch.setattr(self.painter, "_painted", self.painted)
+        monkeypatch.setattr(self.painter, "_prepare", self.prepare)
+        monkeypatch.setattr(self.painter, "_beside", self)
+        self.last = None
+
+    def painted(self, photo, away):
+        self.now += self.pace * photo.shape[0] * photo.shape[1]
+        same, self.last = self.last == photo.shape, photo.shape
+        return photo, same
+
+    def prepare(self, *sides):
+        self.prepared.append(max(sides))
+        if self.fault is not None:
+            raise self.fault
+
+    def submit(self, work, *given):
+        done = Future()
+        try:
+            done.set_result(work(*given))
+        except MemoryError as error:
+            done.set_exception(error)
+        return done
+
+    def send(self, count, *, pace, told=True):
+        """Send frames at the size that was told, or as the camera has them; returns their last long side."""
+        self.pace = pace
+        for _ in range(count):
+            longest = min(self.painter.size or self.painter.start if told else 10_000, max(self.camera))
+            sides = sides_at(self.camera, longest)
+            made = self.painter.frame(np.zeros((*sides, 3), np.float32))
+        return max(made.shape)
+
+
+@pytest.mark.parametrize("camera", [(480, 720), (288, 352), (1024, 1280), (353, 641)])
+def test_a_camera_of_any_form_grows_though_its_sides_are_rounded(stylizer, monkeypatch, camera):
+    still = Still(stylizer, monkeypatch, camera)
+    assert still.send(60, pace=1e-9) == min(max(camera), 1024)
+    assert len(still.prepared) < 4
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_size_above_the_camera_s_own_is_left_when_it_is_too_slow(stylizer, monkeypatch, told):
+    still = Still(stylizer, monkeypatch, (480, 640))
+    assert still.send(30, pace=1e-9, told=told) == 640
+    assert told or still.prepared[0] == 640
+    assert still.send(30, pace=1e-6, told=told) < 640
+    assert still.send(30, pace=1e-9, told=told) < 640  # what was too slow rests
+
+
+def test_frames_below_the_first_size_become_smaller_too(stylizer, monkeypatch):
+    still = Still(stylizer, monkeypatch, (150, 200))
+    assert still.send(30, pace=1e-5) == SIZES[0]
+
+
+def test_what_is_prepared_for_a_camera_that_was_turned_since_is_not_used(stylizer, monkeypatch):
+    still = Still(stylizer, monkeypatch, (480, 640))
+    while not still.prepared:
+        still.send(1, pace=1e-9)
+    still.camera = 640, 480
+    assert still.send(3, pace=1e-9) == 256
+
+
+def test_a_size_that_cannot_be_prepared_rests_and_is_told_in_the_log(stylizer, monkeypatch, caplog):
+    still = Still(stylizer, monkeypatch, (480, 640))
+    still.fault = MemoryError("no room")
+    with caplog.at_level(logging.ERROR):
+        assert still.send(60, pace=1e-9) == 256
+    assert {record.exc_info[1] for record in caplog.records} == {still.fault}
+    assert len(still.prepared) == len(set(still.prepared))  # each is tried once
+    still.fault, still.now = None, still.now + ladder.FIRST_REST
+    assert still.send(30, pace=1e-9) == 640

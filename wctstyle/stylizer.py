@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -14,19 +15,19 @@ from jaxtyping import Float
 
 from wctstyle import images
 from wctstyle import look as looks
-from wctstyle.codes import ContentCode, Part, Result, Rgb, shape_of
+from wctstyle.codes import ContentCode, Part, Result, Rgb, codes_cache, shape_of
 from wctstyle.cutout import Content, Cutout, cut_out, pixels_of
 from wctstyle.encoder import CELL
 from wctstyle.grading import Photo
 from wctstyle.laps import Laps
 from wctstyle.large import Large, large_photo, prepared
-from wctstyle.measuring import STYLE, checked
+from wctstyle.measuring import PLANS, STYLE, checked
 from wctstyle.moments import Moments
 from wctstyle.plan import Plan
 from wctstyle.recent import Recent
 from wctstyle.refining import by_tiles, check_memory, refine_tiles, refinement, to_refine
 from wctstyle.regions import Region, is_painted, shares, weighted_styles
-from wctstyle.rendering import colored
+from wctstyle.rendering import Renderer, colored
 from wctstyle.settings import DEFAULT_MODEL, Settings, TransformKind
 from wctstyle.sizes import padded_side
 from wctstyle.tiles import Tiling
@@ -63,6 +64,13 @@ class Stylizer(Large):
         """Paint the content with ready plans; of the settings those that a plan does not hold count."""
         parts = [Part(plan)] if isinstance(plan, Plan) else plan
         return colored(self._renderer.paint(content, parts, settings), content.photo, parts, settings)
+
+    def apart(self) -> Self:
+        """Return the same with caches of its own, so that photos that are seen once push out none of others."""
+        other = copy.copy(self)
+        other.cache, other._plans = codes_cache(), Recent(PLANS)
+        other._renderer = Renderer(other._programs, other.model, other.cache)
+        return other
 
     def forget_photos(self) -> None:
         """Drop what is kept of photos, for jobs that see each once. What is kept of styles stays."""

@@ -44,6 +44,8 @@ def optimisation_from(
         return None
     if settings.refine:
         raise ConfigError(f"--refine {settings.refine}: has no effect with --optimize; give --refine 0")
+    if settings.photo:
+        raise ConfigError("--photo: leaves nothing to optimise; leave out --photo or --optimize")
     for name in ("steps", "first_steps"):
         checked_whole(_option(name), values[name], 1, MAX_STEPS)
     for name in ("content_layers", "style_layers"):

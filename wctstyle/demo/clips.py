@@ -22,7 +22,7 @@ from wctstyle.demo.actions import Service
 from wctstyle.demo.backend import part_of
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.limits import MIB, Limits
-from wctstyle.demo.optimising import GIVE_WAY_SECONDS
+from wctstyle.demo.optimising import GIVE_WAY_SECONDS, check_painted
 from wctstyle.demo.pictures import address, public_name, thumbnail, uploaded
 from wctstyle.demo.recipes import recipe_for
 from wctstyle.demo.runs import Run
@@ -159,7 +159,7 @@ def painting_of(session: Session, composition: Composition, clip: Clip, calm: fl
 
     Raises:
         ConfigError: there is no style, a picture or mask is not kept any more, OpenCV is not installed, or the steps
-            are no number from 0, or there are some and the dials only recolour.
+            are no number from 0, or there are some and nothing is painted.
         ImageError: the ready-made mask of a style is not found in it.
     """
     whole = replace(composition, regions=())
@@ -176,6 +176,7 @@ def painting_of(session: Session, composition: Composition, clip: Clip, calm: fl
     with _without(Path(clip.source).parent):
         recipe = replace(recipe, content=content_of(clip.source))
     if steps:
+        check_painted(recipe.settings)
         goal = Optimisation(OptimizeSettings(**slow_settings(recipe.settings)), optimizer_model(recipe.model))
         recipe = replace(recipe, settings=replace(recipe.settings, refine=0), optimisation=goal)
     return Painting(clip, recipe, [images.load(picture.pixels) for picture in held], parts, calm, steps=steps)
@@ -185,8 +186,9 @@ def estimate(service: Service, composition: Composition, clip: Clip, steps: int)
     """Say how long it takes to optimise a clip: about as long as a picture of its size with the steps of all frames.
 
     Raises:
-        ConfigError: the dials only recolour.
+        ConfigError: nothing is painted, so there is nothing to optimise.
     """
+    check_painted(composition.settings)
     goal = OptimizeSettings(**slow_settings(composition.settings))
     count = steps if clip.total is None else goal.steps + steps * (clip.total - 1)
     whole = replace(goal, steps=min(count, MAX_STEPS), smallest=max(16, clip.height, clip.width))
@@ -206,7 +208,8 @@ def paint(
 ) -> Iterator[Progress]:
     """Paint a clip into a file beside it. Tells of every frame; yields the end, with the file.
 
-    What is done is kept when `stop` is set, and when the time of `Limits.paint_seconds` is over.
+    What is done is kept when `stop` is set, and when the time of `Limits.paint_seconds` is over; a frame that is being
+    optimised then has fewer steps.
 
     Raises:
         ImageError: the clip cannot be read to its end, or nothing be written.
@@ -224,8 +227,12 @@ def paint(
         tell(Progress(now.frames, now.total or 0, now.per_second, _course(now), now.photo, now.painted))
         service.backend.priority.give_way(GIVE_WAY_SECONDS)
 
+    def between() -> bool:
+        service.backend.priority.give_way(GIVE_WAY_SECONDS)
+        return over()
+
     with _without(source.parent), _without(target.parent):
-        painter = partial(painting.painter, service.backend.stylizer, service.backend.optimizer)
+        painter = partial(painting.painter, service.backend.stylizer, service.backend.optimizer, between)
         made = painting.job(target, form).run(painter, stop=over, told=told, warn=notes.append)
     shutil.rmtree(work_folder(target), ignore_errors=True)  # nobody goes on with it
     if session.closed.is_set():

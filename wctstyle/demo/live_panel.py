@@ -75,4 +75,4 @@ class LivePanel:
     def _calm(self, request: gr.Request, calm: float) -> None:
         stream = self._stream(request, self._session(request))
         if stream is not None:
-            self.service.streams.follow(stream, stream.composition, calm)
+            self.service.streams.follow(stream, calm=calm)

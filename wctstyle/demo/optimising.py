@@ -19,7 +19,7 @@ from wctstyle.demo.sheets import FIRST_STEP, duration
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import Iterate, OptimizeSettings
 from wctstyle.recipe import Optimisation, slow_settings
-from wctstyle.settings import optimizer_model
+from wctstyle.settings import Settings, optimizer_model
 
 GIVE_WAY_SECONDS = 0.5
 """How long an optimisation waits at each step for pictures that others wait for."""
@@ -153,6 +153,16 @@ def _course(iterate: Iterate) -> str:
     )
 
 
+def check_painted(settings: Settings) -> None:
+    """Refuse to optimise a photo that stays one.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if settings.photo:
+        raise ConfigError("Keep it a photo leaves nothing to optimise. Turn it off, then optimise.")
+
+
 def check_weights(composition: Composition) -> None:
     """Refuse a blend that has nothing to optimise for.
 
@@ -160,8 +170,7 @@ def check_weights(composition: Composition) -> None:
         ConfigError: no style, every weight 0, or a photo that stays one.
     """
     composition.check_styled()
-    if composition.settings.photo:
-        raise ConfigError("Keep it a photo leaves nothing to optimise. Turn it off, then optimise.")
+    check_painted(composition.settings)
     if not any(weight for blend in composition.blends.values() for _, weight, *_ in blend):
         raise ConfigError("The weights of all styles are 0. Raise one of the sliders of the blend, then optimise.")
 

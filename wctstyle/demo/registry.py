@@ -96,7 +96,7 @@ class Sessions:
         return session is None or session.pages.get(page, 0.0) <= moment
 
     def at_work(self, page: str) -> bool:
-        """Say whether an optimisation or a video of a page's session waits or runs."""
+        """Say whether a page's session is (`Session.at_work`)."""
         with self._lock:
             session = self._items.get(self._homes.get(page, page))
         return session is not None and session.at_work
@@ -137,7 +137,7 @@ class Sessions:
                         session.close()
 
     def _forget_one(self) -> None:
-        """Forget the least recently used session but the latest; one that waits for an optimisation only if all do."""
+        """Forget the least recently used session but the latest; one that is at work only if all are."""
         older = list(self._items)[:-1]
         key = next((key for key in older if not self._items[key].at_work), older[0])
         self._let_go(self._items.pop(key))

@@ -71,11 +71,12 @@ class Session:
 
     lasting: it is found again by its key, which is the page's own. pages: Gradio's names for the page, one per load,
     with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation or
-    video asked for last. clip: the video that was uploaded last. on_screen: id of the result on the stage, None for the
-    blend. composition: the one last shown. mover: the page that moved last. planned: what it was last told that a file
-    will be made of. trying: number of the contact sheet that the page asked for or closed last. shelf: own photos and
-    styles by id, oldest first. files, written: for the store, its files by the id of what is in them, and the state
-    that it has. refusal: why the latest action failed, until the page was told.
+    video asked for last. live_until: when its live picture ends (`time.monotonic`) if no frame comes. clip: the video
+    that was uploaded last. on_screen: id of the result on the stage, None for the blend. composition: the one last
+    shown. mover: the page that moved last. planned: what it was last told that a file will be made of. trying: number
+    of the contact sheet that the page asked for or closed last. shelf: own photos and styles by id, oldest first.
+    files, written: for the store, its files by the id of what is in them, and the state that it has. refusal: why the
+    latest action failed, until the page was told.
     """
 
     key: str
@@ -83,6 +84,7 @@ class Session:
     lasting: bool = False
     closed: threading.Event = field(default_factory=threading.Event)
     run: Run | None = None
+    live_until: float = 0.0
     clip: Path | None = None
     on_screen: str | None = None
     before_shown: tuple[str, int] | None = None
@@ -115,8 +117,8 @@ class Session:
 
     @property
     def at_work(self) -> bool:
-        """Whether an optimisation or a video of this session waits or runs."""
-        return self.run is not None and self.run.state != "ended"
+        """Whether an optimisation or a video of this session waits or runs, or its camera is painted."""
+        return (self.run is not None and self.run.state != "ended") or time.monotonic() < self.live_until
 
     @property
     def pictures(self) -> list[StoredPicture]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from wctstyle.demo.guard import HEADERS, Message, Receive, Send
 from wctstyle.demo.runs import FAULT
-from wctstyle.demo.streams import PLACE, Refused, Streams
+from wctstyle.demo.streams import PLACE, Ended, Refused, Streams
 from wctstyle.errors import WctStyleError
 
 log = logging.getLogger("wctstyle.demo")
@@ -42,6 +42,7 @@ class StreamRoute:
                 self._streams.close(found["id"])
                 await _answer(send, 204, b"", [])
                 return
+            self._streams.find(found["id"])  # before what may be megabytes is read
             frame = await self._frame(scope, receive)
             loop = asyncio.get_running_loop()
             painted, stream = await loop.run_in_executor(self._workers, self._streams.paint, found["id"], frame)
@@ -50,6 +51,8 @@ class StreamRoute:
             await _answer(send, 200, painted, [("content-type", "image/jpeg"), *told])
         except Refused as refused:
             await _refuse(send, *refused.args)
+        except Ended as error:
+            await _refuse(send, 410, str(error))
         except WctStyleError as error:
             await _refuse(send, 422, str(error))
         except Exception:

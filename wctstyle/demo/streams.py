@@ -43,6 +43,10 @@ class Refused(Exception):
     """A frame that is not painted: status of HTTP and text."""
 
 
+class Ended(ConfigError):
+    """A stream that is not there any more."""
+
+
 @dataclass
 class Stream:
     """One live stream. page: Gradio's name for the page that began it. seen: when a frame last came or was painted."""
@@ -57,8 +61,8 @@ class Stream:
     seen: float = field(default_factory=time.monotonic)
     frames: int = 0
     shape: tuple[int, int] = (0, 0)
-    ended: bool = False
     at_work: threading.Lock = field(default_factory=threading.Lock)
+    changing: threading.Lock = field(default_factory=threading.Lock)
     _times: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     @property
@@ -112,6 +116,7 @@ class Streams:
                 raise ConfigError(BUSY)
             stream = Stream(secrets.token_urlsafe(18), session, composition, calm, page, live)
             self._streams[stream.id] = stream
+        self._see(stream)
         return stream
 
     def of(self, session: Session) -> Stream | None:
@@ -120,30 +125,34 @@ class Streams:
             self._sweep()
             return self._found(session)
 
-    def follow(self, stream: Stream, composition: Composition, calm: float | None = None) -> None:
+    def follow(self, stream: Stream, composition: Composition | None = None, calm: float | None = None) -> None:
         """Paint a stream with another composition, or another calm, from its next frame on. Its largest size stays.
+
+        None leaves what is there.
 
         Raises:
             ConfigError: a style is not kept any more, there is none, the model is not offered, or calm is out of range.
         """
-        calm = stream.calm if calm is None else self._possible(calm)
-        if (calm, _painted(composition)) == (stream.calm, _painted(stream.composition)):
-            return
-        stylizer, blend = self._backend.stylizer(composition.model), self._blend(stream.session, composition)
-        stream.live.change(blend, composition.settings, calm=calm, stylizer=stylizer)
-        stream.composition, stream.calm = composition, calm
+        with stream.changing:
+            composition = composition or stream.composition
+            calm = stream.calm if calm is None else self._possible(calm)
+            if (calm, _painted(composition)) == (stream.calm, _painted(stream.composition)):
+                return
+            stylizer, blend = self._backend.stylizer(composition.model), self._blend(stream.session, composition)
+            stream.live.change(blend, composition.settings, calm=calm, stylizer=stylizer)
+            stream.composition, stream.calm = composition, calm
 
     def find(self, id: str) -> Stream:
         """Return a stream by its id.
 
         Raises:
-            ConfigError: it has ended.
+            Ended: it has ended.
         """
         with self._lock:
             self._sweep()
             stream = self._streams.get(id)
         if stream is None:
-            raise ConfigError(GONE)
+            raise Ended(GONE)
         return stream
 
     def reports(self, stream: Stream) -> Iterator[dict[str, Any]]:
@@ -160,24 +169,22 @@ class Streams:
         """Paint a frame, given and returned as the bytes of a file.
 
         Raises:
-            Refused: the stream has ended, or is painting another frame.
+            Ended: the stream has ended.
+            Refused: it is painting another frame.
             WctStyleError: it is no picture, or cannot be painted.
         """
-        try:
-            stream = self.find(id)
-        except ConfigError as error:
-            raise Refused(410, str(error)) from error
+        stream = self.find(id)
         if not stream.at_work.acquire(blocking=False):
             raise Refused(429, TOO_FAST)
         try:
             frame = decode(data, replace(self._limits, upload_pixels=self._limits.live_pixels)).rgb
-            stream.seen = time.monotonic()
+            self._see(stream)
             with self._backend.priority.quick():
                 painted = stream.live.frame(frame)
             stream.did(painted)
             return images.encode(painted, format="jpeg", quality=LIVE_QUALITY), stream
         finally:
-            stream.seen = time.monotonic()
+            self._see(stream)
             stream.at_work.release()
 
     def close(self, id: str) -> None:
@@ -186,12 +193,17 @@ class Streams:
             if (stream := self._streams.get(id)) is not None:
                 self._end(stream)
 
+    def _see(self, stream: Stream) -> None:
+        """Note that a stream is alive, and so is the page that sends its frames."""
+        stream.seen = time.monotonic()
+        stream.session.live_until = stream.seen + self._limits.live_idle_seconds
+
     def _found(self, session: Session) -> Stream | None:
         return next((stream for stream in self._streams.values() if stream.session is session), None)
 
     def _possible(self, calm: float) -> float:
         """Return what there is of calm: none without OpenCV."""
-        return 0.0 * calm if missing() else calm
+        return 0.0 if missing() else calm
 
     def _blend(self, session: Session, composition: Composition) -> Blend:
         """Return the styles of all that lies in no region, measured for the size of a frame."""
@@ -218,7 +230,7 @@ class Streams:
                 self._end(stream)
 
     def _end(self, stream: Stream) -> None:
-        stream.ended = True
+        stream.session.live_until = 0.0
         del self._streams[stream.id]
 
 

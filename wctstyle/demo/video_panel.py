@@ -35,7 +35,8 @@ class VideoPanel(RunPanel):
         page._told(uploaded)
         opened.then(self._clip, None, page.clip, queue=False, **QUIET)
         asked = [page.calm, page.video_steps, page.video_size, page.palette, *page.controls.values()]
-        for event in (uploaded.then, page.video_steps.change, page.video_size.change):
+        quality = page.controls["model"].change  # pyright: ignore[reportAttributeAccessIssue]
+        for event in (uploaded.then, page.video_steps.change, page.video_size.change, quality):
             event(self._estimate, asked[1:], page.video_time, concurrency_id="estimate", concurrency_limit=1, **QUIET)
         self.connect_run(opened, asked, report=page.video, start=page.paint, stop=page.stop_video)
 

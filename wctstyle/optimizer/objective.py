@@ -258,6 +258,7 @@ def objective(
         return total * layers[layer] / whole if whole else 0.0
 
     style = GramTerm if settings.statistic == "gram" else MomentsTerm
+    held = () if carried is None else (TemporalTerm(np.float32(carried[2] / visible), "", *carried[:2]),)
     return (
         *(
             ContentTerm(
@@ -279,5 +280,5 @@ def objective(
         *dreams,
         VariationTerm(np.float32(settings.tv_weight / visible)),
         RangeTerm(np.float32(RANGE_WEIGHT / visible)),
-        *(TemporalTerm(np.float32(weight / visible), "", *maps) for *maps, weight in ([carried] if carried else [])),
+        *held,
     )

@@ -46,12 +46,18 @@ class Ladder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cost, self._sizes, self._rate, self._clock = cost, tuple(sizes), rate, clock
-        self.size = first(self._sizes)
+        self.size = self._at = first(self._sizes)
         self._frames: deque[tuple[float, float]] = deque(maxlen=SEEN)
         self._rests: dict[int, tuple[float, float]] = {}
 
-    def note(self, seconds: float, waited: float) -> int:
-        """Take in how long a frame was painted, and how long the painter waited for it; returns the size to go to."""
+    def note(self, seconds: float, waited: float, at: int) -> int:
+        """Take in how long a frame was painted, and how long the painter waited for it; returns the size to go to.
+
+        at: long side at which it was painted, less than `size` where the camera's frames are smaller.
+        """
+        if at != self._at:
+            self._at = at
+            self._frames.clear()
         self._frames.append((seconds, waited))
         if len(self._frames) < SEEN:
             return self.size
@@ -59,24 +65,27 @@ class Ladder:
         may = 1 / self._rate - min(away, MOST_WAITING / self._rate)
 
         def expected(size: int) -> float:
-            return took * self._cost(size) / self._cost(self.size)
+            return took * self._cost(size) / self._cost(at)
 
+        resting = [size for size, (until, _) in self._rests.items() if until > self._clock()]
         if took > may:
-            smaller = [size for size in self._sizes if size < self.size]
-            return max((size for size in smaller if expected(size) <= may), default=self._sizes[0])
-        larger = [size for size in self._sizes if size > self.size and not self._rests_now(size)]
+            smaller = [size for size in self._sizes if size < at and size not in resting]
+            return max((size for size in smaller if expected(size) <= may), default=min(smaller, default=self.size))
+        if at < self.size:
+            return self.size
+        larger = [size for size in self._sizes if size > at and not any(at < slow <= size for slow in resting)]
         return max((size for size in larger if expected(size) <= UP * may), default=self.size)
 
     def go(self, size: int) -> None:
         """Paint at another size from now on. One that is left for a smaller one is not tried again for a while."""
-        if size < self.size:
-            _, rest = self._rests.get(self.size, (0.0, FIRST_REST / 2))
-            rest = min(2 * rest, LONGEST_REST)
-            self._rests[self.size] = self._clock() + rest, rest
-        self.size = size
+        if size < self._at:
+            self.rest(self._at)
+        self.size = self._at = size
         self._frames.clear()
 
-    def _rests_now(self, size: int) -> bool:
-        """Say whether this size, or a smaller one that is larger than the present, was too slow not long ago."""
-        slow = [other for other, (until, _) in self._rests.items() if until > self._clock()]
-        return any(self.size < other <= size for other in slow)
+    def rest(self, size: int) -> None:
+        """Do not go to a size for a while."""
+        _, last = self._rests.get(size, (0.0, FIRST_REST / 2))
+        seconds = min(2 * last, LONGEST_REST)
+        self._rests[size] = self._clock() + seconds, seconds
+        self._frames.clear()

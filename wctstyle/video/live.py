@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,12 +18,13 @@ from wctstyle.codes import ContentCode
 from wctstyle.errors import ConfigError
 from wctstyle.faces import face_map
 from wctstyle.fitting import fit_part
-from wctstyle.measuring import content_hash, texture_of
+from wctstyle.look import sides_at
+from wctstyle.measuring import texture_of
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_number, style_long_side
 from wctstyle.sizes import padded_side
 from wctstyle.video.calm import memory_of
-from wctstyle.video.carrying import own_places, steadied
+from wctstyle.video.carrying import steadied
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow, warped
 from wctstyle.video.frames import Frame
@@ -32,6 +34,8 @@ from wctstyle.video.shots import Change, change
 
 if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
+
+log = logging.getLogger(__name__)
 
 FACES_EVERY = 0.5
 """Seconds after which faces are sought again, beside the painting."""
@@ -97,22 +101,26 @@ class _Eyes:
 
 
 class _LivePainter(Painter):
-    """A `Painter` that waits for faces in its first frame only, and needs no OpenCV where nothing is carried along."""
+    """A `Painter` that waits for faces in its first frame only, and needs no OpenCV where nothing is carried along.
+
+    Frames stay out of the caches of the stylizer, which others share for pictures that are seen again.
+    """
 
     def __init__(self, stylizer: Stylizer, eyes: _Eyes) -> None:
-        super().__init__(stylizer)
-        self._eyes, self.still, self.seen = eyes, False, ""
+        super().__init__(stylizer.apart())
+        self._eyes, self.still = eyes, False
+
+    def forget(self) -> None:
+        """Let go of what was encoded of the last frame."""
+        self._stylizer.forget_photos()
 
     def _encoded(
         self, shot: Shot, photo: Rgb, regions: Sequence[Region], settings: Settings, flow: Flow | None
     ) -> ContentCode:
         if self.still:
             height, width = photo.shape[:2]
-            code = self._stylizer.content(photo, texture=texture_of(regions, height, width, settings))
-        else:
-            code = super()._encoded(shot, photo, regions, settings, flow)
-        self.seen = code.key
-        return code
+            return self._stylizer.content(photo, texture=texture_of(regions, height, width, settings))
+        return super()._encoded(shot, photo, regions, settings, flow)
 
     def _track(self, shot: Shot, photo: Rgb, flow: Flow | None) -> None:
         if not shot.count:
@@ -131,7 +139,9 @@ class _LivePainter(Painter):
 
 
 class LiveStylizer:
-    """Paints the frames of a camera one by one, as they come; frames that come too fast are left out by who reads them.
+    """Paints the frames of a camera one by one, as they come.
+
+    The caller drops frames that come faster than they are painted.
 
     styles: pictures, alone or with weights, or a `Blend`. calm: as in `VideoStylizer`; 0 needs no OpenCV. rate: frames
     per second to be held. most: longest side in pixels, also of what comes out; a frame is never enlarged. Sizes change
@@ -204,13 +214,13 @@ class LiveStylizer:
         waited = began - self._ended
         photo = images.checked_rgb(rgb, "frame")
         ladder = self._ladder_for(*photo.shape[:2])
-        height, width = _sides(min(ladder.size, max(photo.shape)), photo.shape)
+        height, width = sides_at(photo.shape, min(ladder.size, max(photo.shape)))
         if (height, width) != photo.shape[:2]:
             photo = images.resize_planes(photo, height=height, width=width)
         painted, usual = self._painted(photo, waited > AWAY)
         self._ended = self._clock()
-        if max(height, width) == ladder.size and usual:
-            self._climb(ladder, self._ended - began, waited)
+        if usual:
+            self._climb(ladder, self._ended - began, waited, max(height, width))
         return painted
 
     # ---------------------------------------------------------------------------------------------------- one frame
@@ -243,7 +253,7 @@ class LiveStylizer:
         kept = stays_photo(frame, self._regions, wanted.settings)
         if same and wanted.memory and last is not None and moved is not None and not kept:
             painted = steadied(last[1], painted, photo, moved, wanted.memory)
-        self._forget_photo(photo)
+        self._painter.forget()
         self._now, self._last, self._count = wanted, (photo, painted), self._count + 1
         return painted, same and last is not None
 
@@ -251,53 +261,52 @@ class LiveStylizer:
         """Return the flow from the frame before, None after a cut; no motion at all where nothing is carried along."""
         if not memory:
             height, width = photo.shape[:2]
-            return Flow(0 * own_places(height, width)[..., :2], np.ones((height, width), np.float32))
+            return Flow(np.zeros((height, width, 2), np.float32), np.ones((height, width), np.float32))
         moved = flow(last, photo)
         return None if change(last, photo, None, moved) is Change.CUT else moved
-
-    def _forget_photo(self, photo: Rgb) -> None:
-        """Leave the cache, which others share, to pictures that are seen again."""
-        key, self._painter.seen = self._painter.seen or content_hash(photo), ""
-        self._stylizer.cache.clear(lambda kept: not (isinstance(kept, tuple) and key in kept))
 
     # -------------------------------------------------------------------------------------------------------- sizes
 
     def _ladder_for(self, height: int, width: int) -> Ladder:
-        """Return the ladder of frames of this shape; a camera that is turned has another."""
-        if self._ladder is None or _sides(self._sizes[0], self._shape) != _sides(self._sizes[0], (height, width)):
-            self._shape = height, width
+        """Return the ladder of frames of this form; a camera that is turned has another.
+
+        The form counts up to a pixel: frames that were made smaller have sides that are rounded.
+        """
+        last, self._shape = self._shape, (height, width)
+        if self._ladder is None or abs(height * last[1] - width * last[0]) > max(height, width, *last):
 
             def cost(size: int) -> float:
-                return math.prod(map(padded_side, _sides(size, (height, width))))
+                return math.prod(map(padded_side, sides_at((height, width), size)))
 
             self._ladder = Ladder(cost, self._sizes, rate=self._rate, clock=self._clock)
+            self._coming = None
         return self._ladder
 
-    def _climb(self, ladder: Ladder, seconds: float, waited: float) -> None:
+    def _climb(self, ladder: Ladder, seconds: float, waited: float, at: int) -> None:
         """Go to a better size once its programs are ready. What frames take while they are compiled does not count."""
         if self._coming is not None:
             size, ready = self._coming
             if not ready.done():
                 return
             self._coming = None
-            ready.result()
-            ladder.go(size)
+            if (fault := ready.exception()) is None:
+                ladder.go(size)
+            else:  # the frame is painted all the same
+                log.error("live frames of %d pixels cannot be prepared", size, exc_info=fault)
+                ladder.rest(size)
             return
-        size = ladder.note(seconds, waited)
+        size, own = ladder.note(seconds, waited, at), max(self._shape)
+        if own > ladder.size:  # frames are not enlarged
+            size = min(size, own)
         if size != ladder.size:
-            self._coming = size, self._beside.submit(self._prepare, *_sides(size, self._shape))
+            self._coming = size, self._beside.submit(self._prepare, *sides_at(self._shape, size))
 
     def _prepare(self, height: int, width: int) -> None:
         """Compile what paints a size, and measure the styles for it."""
         wanted, stylizer = self._wanted
         noise = np.random.default_rng(0).uniform(size=(height, width, 3)).astype(np.float32)
-        stylizer.stylize(noise, wanted.blend(height, width), replace(wanted.settings, keep_faces=0))
-
-
-def _sides(longest: int, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return the height and width of a shape's form with a long side."""
-    height, width = (max(1, round(side * longest / max(shape[:2]))) for side in shape[:2])
-    return height, width
+        regions = measured(stylizer, wanted.blend(height, width))
+        stylizer.apart().stylize(noise, regions, replace(wanted.settings, keep_faces=0))
 
 
 def measured(stylizer: Stylizer, styles: Any) -> list[Region]:

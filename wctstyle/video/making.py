@@ -67,8 +67,13 @@ class Painting:
         recipe = VideoRecipe(self.picture, self.calm, self.clip.cut, fps, texts, tracks, self.steps)
         return VideoJob(self.clip, target, form, recipe.to_json())
 
-    def painter(self, stylizer: Callable[[str], Stylizer], optimizer: Callable[[str], Optimizer]) -> VideoStylizer:
-        """Load the models and measure the styles."""
+    def painter(
+        self,
+        stylizer: Callable[[str], Stylizer],
+        optimizer: Callable[[str], Optimizer],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> VideoStylizer:
+        """Load the models and measure the styles. stop: see `VideoOptimizer`."""
         from wctstyle.video.calm import VideoStylizer  # here, as it imports JAX, and mistakes are told before
         from wctstyle.video.optimized import VideoOptimizer
 
@@ -85,4 +90,4 @@ class Painting:
         if picture.optimisation is None:
             return VideoStylizer(made, wanted, picture.settings, **how)
         goal, network = picture.optimisation.settings, optimizer(picture.optimisation.model)
-        return VideoOptimizer(made, network, wanted, picture.settings, goal, steps=self.steps, **how)
+        return VideoOptimizer(made, network, wanted, picture.settings, goal, steps=self.steps, stop=stop, **how)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,8 @@ class VideoOptimizer(VideoStylizer):
     styles, strength, texture: as in `VideoStylizer`. settings: of the pass that paints what the first frame of a shot
     starts from, and all that the last result does not have. optimization: what is minimised, with the steps of the
     first frame of a shot; None makes it of `settings`. steps: of every other frame. calm: 0 optimises each frame as a
-    picture of its own; otherwise it weighs the temporal term (`temporal_weight`).
+    picture of its own; otherwise it weighs the temporal term (`temporal_weight`). stop: is asked at each iterate, and
+    ends the optimisation of a frame.
 
     Differs from Ruder et al.: the flow is DIS; the confidence is not 0 or 1 but between, and falls with a change of
     colour too; places that cannot be trusted start from the pass (`carrying.continued`), not from what was carried
@@ -73,11 +74,12 @@ class VideoOptimizer(VideoStylizer):
         calm: float = DEFAULT_CALM,
         strength: Track | None = None,
         texture: Track | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(stylizer, styles, replace(settings, refine=0), calm=calm, strength=strength, texture=texture)
         self._optimizer, self._weight = optimizer, temporal_weight(calm)
         self._first = OptimizeSettings(**slow_settings(settings)) if optimization is None else optimization
-        self._steps = checked_whole("steps", steps, 1)
+        self._steps, self._stop = checked_whole("steps", steps, 1), stop
 
     def _finished(
         self, frame: Frame, painted: Rgb, regions: list[Region], settings: Settings, last: tuple[Rgb, Flow] | None
@@ -99,8 +101,14 @@ class VideoOptimizer(VideoStylizer):
             carried = Carried(moved, flow.confidence * ~motion_border(flow.vectors), self._weight)
             start = continued(moved, painted, flow.confidence)
             goal = replace(goal, steps=self._steps, smallest=max(16, *painted.shape))  # one scale: it is nearly there
-        *_, done = self._optimizer.run(_content(frame), wanted, goal, init=start, faces=faces, carried=carried)
-        return done.image
+        image = start
+        run = self._optimizer.run(_content(frame), wanted, goal, init=start, faces=faces, carried=carried)
+        for iterate in run:
+            image = iterate.image
+            if self._stop():
+                break
+        run.close()  # pyright: ignore[reportAttributeAccessIssue] (it is a generator)
+        return image
 
 
 def _content(frame: Frame) -> Rgb | Cutout:

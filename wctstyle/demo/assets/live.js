@@ -13,9 +13,12 @@ const RECENT = 12; // frames by which their number per second is told
 const FASTEST = 1000 / 30; // milliseconds between frames, at least
 const SMOOTH = 0.2; // share of the latest in the pace of the frames before
 const EVEN = 0.8; // share of that pace that a frame takes at least, so that quick ones are not followed by long waits
+const WAITED = 5000; // milliseconds without a frame after which a stream that has ended is begun again
 let turn = 0; // each start and each stop is another
 let stream = null; // of the camera; null while nothing runs
 let address = null; // where frames go
+let answered = 0; // when the last frame came back, or the stream began
+let followed = false; // whether a stream has run, so that the picture of the page has older dials
 let reading = 0; // until when what was said stays
 let flight = Promise.resolve(); // the frame that is on its way
 
@@ -39,6 +42,7 @@ async function start(device) {
     if (mine === turn) stop(cameraFault(error));
     return;
   }
+  if (mine !== turn) return;
   stream.getVideoTracks()[0].addEventListener("ended", ({ target }) => stream && stream.getTracks().includes(target) && stop("The camera was taken away."));
   if (address) return run(mine); // only the camera is another
   say("Preparing the first frame …");
@@ -53,8 +57,9 @@ function stop(why = "", again = true, left = false) {
   stream = video.srcObject = null;
   const place = address;
   const end = () => wctSend(place, { method: "DELETE", keepalive: true });
-  const ended = place && (left ? end() : flight.then(end));
+  const ended = place ? (left ? end() : flight.then(end)) : followed && Promise.resolve();
   address = null;
+  followed = false;
   speed.textContent = "";
   panel.hidden = true;
   if (why) notify(why);
@@ -109,8 +114,14 @@ async function run(mine) {
       await pause(1000);
     } else if (answer.ok) {
       size = Number(answer.headers.get("x-wctstyle-size")) || size;
-      await draw(await answer.blob());
+      const drawn = await answer.blob().then(draw).then(() => true, () => false);
       if (mine !== turn) return;
+      if (!drawn) {
+        say("The frame did not arrive whole. It is tried again.");
+        await pause(1000);
+        continue;
+      }
+      answered = performance.now();
       if (performance.now() > reading) say("");
       times.push(performance.now());
       if (times.length > RECENT) times.shift();
@@ -123,14 +134,15 @@ async function run(mine) {
       await pause(100);
     } else {
       const { detail } = await answer.json().catch(() => ({}));
-      if (answer.status === 410) return resume(mine);
+      if (answer.status === 410) return performance.now() - answered > WAITED ? resume(mine) : stop(detail);
       say(detail || "The frame could not be painted. It is tried again.");
       await pause(1000);
     }
   }
 }
 
-/* A stream that waited too long, as behind a hidden tab, has ended: another one is asked for. */
+/* A stream that waited too long, as behind a hidden tab, has ended: another one is asked for. One that ends amid its
+   frames has had its time. */
 function resume(mine) {
   if (mine !== turn) return;
   address = null;
@@ -143,6 +155,8 @@ watch("value", () => {
   if (!stream) return place && wctSend(place, { method: "DELETE" }); // stopped meanwhile
   if (!place) return stop(told.text || "");
   address = place;
+  answered = performance.now();
+  followed = true;
   run(++turn);
 });
 
