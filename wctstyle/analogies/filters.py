@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,9 @@ TILE = 256
 
 WINDOW = 1536
 """Side in pixels of the middle of a large pair from which neighbourhoods are learned. Colours are learned from all."""
+
+ALIGN_OPTION = "(--align)"
+"""How the command line aligns a pair, as errors say it."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,11 @@ def checked_pair(own: Rgb, goal: Rgb) -> None:
     (height, width), (rows, columns) = own.shape[:2], goal.shape[:2]
     if (height, width) != (rows, columns):
         raise ImageError(
-            f"the pair: A is {width} x {height} pixels and A2 {columns} x {rows}; give two pictures of the same size, "
-            "which show the same thing at the same place"
+            f"the pair: the first picture has {width} x {height} pixels and the second {columns} x {rows}; give two of "
+            "the same size, which show the same thing at the same place"
         )
     if min(height, width) < LEAST_SIDE:
-        raise ImageError(f"the pair: is {width} x {height} pixels, must have {LEAST_SIDE} at least on each side")
+        raise ImageError(f"the pair: has {width} x {height} pixels, must have {LEAST_SIDE} at least on each side")
 
 
 def laid(own: Rgb, goal: Rgb, *, align: bool = False) -> tuple[Rgb, Rgb]:
@@ -105,20 +108,21 @@ def laid(own: Rgb, goal: Rgb, *, align: bool = False) -> tuple[Rgb, Rgb]:
         ways = [(down, "down", "up"), (right, "right", "left")]
         words = " and ".join(f"{abs(by)} {one if by > 0 else other}" for by, one, other in ways if by)
         raise ConfigError(
-            f"the pair: A2 seems to be moved against A by pixels: {words}; align them, or give --align to cut both to "
-            "what they share"
+            f"the pair: the second picture seems to be moved against the first by pixels: {words}; align the pair "
+            f"{ALIGN_OPTION}, which cuts both to what they share"
         )
     own, goal = overlapping(own, goal, moved)
     checked_pair(own, goal)
     return own, goal
 
 
-def learn(own: Rgb, goal: Rgb) -> Filter:
+def learn(own: Rgb, goal: Rgb, hear: Callable[[str], None] = lambda text: None) -> Filter:
     """Learn the filter that makes `goal` of `own`, two pictures that lie on each other (`laid`).
 
     A map of colours is learned first, then what it leaves from neighbourhoods. Every choice is made on squares of
-    pixels that were held out.
+    pixels that were held out. `hear` is told what is begun, and may raise to end it.
     """
+    hear("Learning colors")
     height, width = own.shape[:2]
     flat, held = sample(height, width)
     light = points.places(flat // width, flat % width, height, width)
@@ -129,9 +133,13 @@ def learn(own: Rgb, goal: Rgb) -> Filter:
     middle = np.s_[top : top + WINDOW, left : left + WINDOW]
     mapped = Filter(first, neighbourhoods.NOTHING, 0, 0, 0)(own)[middle]
     flat, held = sample(*mapped.shape[:2])
-    near, error = neighbourhoods.learn(own[middle], mapped, goal[middle].reshape(-1, 3)[flat], flat, held)
+    near, error = neighbourhoods.learn(own[middle], mapped, goal[middle].reshape(-1, 3)[flat], flat, held, hear)
     made = Filter(first, near, decibels(error), before, 0)
-    return replace(made, missing=_missing(made(own)[middle], goal[middle]))
+    strips = []
+    for strip in made.rows(own):
+        hear("Testing what was learned")
+        strips.append(strip)
+    return replace(made, missing=_missing(np.concatenate(strips)[middle], goal[middle]))
 
 
 def _missing(made: Rgb, goal: Rgb) -> float:

@@ -60,9 +60,9 @@ class ExtraPanel(RunPanel):
     button: ClassVar[str]
     opened: ClassVar[bool] = False
 
-    def __init__(self, page: Layout, export_folder: Path) -> None:
+    def __init__(self, page: Layout, upload_folder: str, export_folder: Path) -> None:
         super().__init__(page)
-        self.export_folder = export_folder
+        self.upload_folder, self.export_folder = upload_folder, export_folder
 
     @abc.abstractmethod
     def build(self) -> list[Any]:

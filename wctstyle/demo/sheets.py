@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ FIRST: dict[RunKind, str] = {
     "video": "Preparing the first frame …",
     "texture": "Measuring the styles …",
     "dream": FIRST_STEP,
+    "analogy": "Learning the filter …",
 }
 PREPARING = {kind: _says(text) for kind, text in FIRST.items()}
 STOPPING: dict[RunKind, str] = {
@@ -37,6 +39,7 @@ STOPPING: dict[RunKind, str] = {
     "video": _says("Stopping. What is painted is kept."),
     "texture": _says("Stopping."),
     "dream": _says("Stopping."),
+    "analogy": _says("Stopping."),
 }
 STOPPED_EARLY = _says("Stopped before it began.")
 ESTIMATING = _says("Making a short trial …")
@@ -212,6 +215,16 @@ def frames(frame: int, frames: int, text: str, pair: Sequence[str]) -> str:
         f'<div class="wct-sheet"><p>{html.escape(text)}</p>{_share(frame, frames, "Frames")}'
         f'<div class="wct-frames">{shown}</div></div>'
     )
+
+
+def chooser(button: str, accept: str, most: int, text: str = "", *, thumb: str = "") -> dict[str, Any]:
+    """Return what a button shows that chooses a file of at most so many bytes: text and thumbnail stand beside it.
+
+    serial: makes it new each time.
+    """
+    return {
+        "button": button, "accept": accept, "most": most, "text": text, "thumb": thumb, "serial": time.time(),
+    }  # fmt: skip
 
 
 def player(text: str, file: Path) -> str:
