@@ -127,7 +127,7 @@ class Layout:
                 with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()
                 with gr.Tab("Extras", elem_id="wct-tab-extras") as self.extras:
-                    gr.Markdown("## Extras\nMore to make of the styles of the current blend.")  # panels: `page.EXTRAS`
+                    gr.Markdown("## Extras\nMore to make of the current blend and its photo.")  # panels: `page.EXTRAS`
                 with gr.Tab("Download", elem_id="wct-tab-download") as self.download_tab:
                     self._build_export()
             self.strip = html_part("strip", [], elem_id="wct-strip", parts=("rows",), settle_ms=SETTLE_MILLISECONDS)

@@ -42,6 +42,7 @@ STOPPING: dict[RunKind, str] = {
     "analogy": _says("Stopping."),
 }
 STOPPED_EARLY = _says("Stopped before it began.")
+STOPPED = _says("Stopped. Nothing was kept.")
 ESTIMATING = _says("Making a short trial …")
 MEASURING = _says("Measuring both results …")
 
@@ -254,6 +255,8 @@ def made(text: str, file: Path, *, repeated: bool = False) -> str:
     shown = f'<img src="{source}" alt="Result">'
     if repeated:
         shown = f'<div class="wct-tiles">{shown * 4}</div>'
+    else:
+        shown = f'<a href="{source}" target="_blank" title="Open at full size">{shown}</a>'
     return (
         f'<div class="wct-sheet wct-made"><p role="status">{html.escape(text)}</p>{shown}'
         f'<a class="wct-load" href="{source}" download="{html.escape(file.name)}">Download {html.escape(file.name)} '
