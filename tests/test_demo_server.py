@@ -85,7 +85,7 @@ def call(http, name, **arguments):
 
 def test_every_action_is_a_documented_endpoint(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    names = "samples looks stylize optimise video live compare mask suggest recipe"
+    names = "samples looks stylize optimise video live compare mask suggest recipe texture dream analogy"
     assert set(named) == {f"/{name}" for name in names.split()}
     for endpoint in named.values():
         assert endpoint["description"]
