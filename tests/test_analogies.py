@@ -1,7 +1,10 @@
 """Filters learned from a pair of pictures: known ones are found again on photos that the learning has not seen."""
 
+import threading
+
 import numpy as np
 import pytest
+from demo_service import SERVICE_FIXTURES
 from typer.testing import CliRunner
 
 from benchmarks import analogies as known
@@ -10,7 +13,10 @@ from wctstyle.analogies import files, filters, making, painting
 from wctstyle.analogies.recipe import AnalogyRecipe
 from wctstyle.analogies.sampling import decibels
 from wctstyle.cli.commands import app
+from wctstyle.demo import analogies, analogy_panel
 from wctstyle.errors import ConfigError, ImageError, WeightsError
+
+service, session = SERVICE_FIXTURES
 
 
 def photo(name, side=128):
@@ -62,7 +68,7 @@ def test_dark_corners_are_found_again_at_another_size():
 def test_pairs_that_are_moved_are_told_and_aligned():
     own = photo("astronaut")
     goal = np.roll(known.filtered(known.sepia, own), (3, -5), (0, 1))
-    with pytest.raises(ConfigError, match=r"3 down and 5 left; align them, or give --align"):
+    with pytest.raises(ConfigError, match=r"3 down and 5 left; align the pair \(--align\)"):
         filters.laid(own, goal)
     own, goal = filters.laid(own, goal, align=True)
     assert own.shape == goal.shape == (125, 123, 3)
@@ -71,7 +77,7 @@ def test_pairs_that_are_moved_are_told_and_aligned():
 
 def test_pairs_of_different_or_too_small_sizes_are_refused():
     own = photo("astronaut")
-    with pytest.raises(ImageError, match="A is 128 x 128 pixels and A2 128 x 127"):
+    with pytest.raises(ImageError, match="first picture has 128 x 128 pixels and the second 128 x 127"):
         making.learn(own, own[:127])
     with pytest.raises(ImageError, match="must have 64 at least"):
         making.learn(own[:63], own[:63])
@@ -158,3 +164,66 @@ def test_a_recipe_says_the_program_that_makes_the_picture(tmp_path, monkeypatch)
     assert written is not None
     with pytest.raises(ConfigError, match="its recipe cannot be used: size is missing"):
         AnalogyRecipe.from_json({name: value for name, value in written.items() if name != "size"})
+
+
+@pytest.fixture
+def panel(service, tmp_path):
+    """The page's panel, without a page."""
+    made = analogy_panel.AnalogyPanel.__new__(analogy_panel.AnalogyPanel)
+    made.service, made.upload_folder, made.export_folder = service, str(tmp_path), tmp_path
+    return made
+
+
+def test_the_page_filters_its_photo_after_a_pair(service, session, panel, tmp_path):
+    own, content = photo("astronaut", 96), session.add(images.Picture(photo("cat", 96)), "cat.png")
+
+    def chosen(place, rgb):
+        sent = {"path": str(images.save(tmp_path / f"{place}.png", rgb)), "name": f"{place}.png"}
+        return panel._take(session, place, sent)
+
+    def made(**asked):
+        pair = session.pair["before"], session.pair["after"]
+        recipe = analogies.recipe_of(service, pair, content, **asked)
+        told = []
+        found = list(analogies.make(service, session, pair, content, recipe, tmp_path, threading.Event(), told.append))
+        return recipe, told, found
+
+    assert chosen("before", own)["text"] == "before.png, 96 × 96 pixels"
+    assert not (tmp_path / "before.png").exists()
+    assert chosen("after", known.filtered(known.sepia, own))["thumb"]
+    assert session.nbytes >= sum(held.nbytes for held in session.pair.values()) > 2 * own.size
+    recipe, told, found = made()
+    assert told[0].text == "Learning colors …"
+    assert found[-1].text.startswith(f"Done: 96 × {content.pixels.shape[0]} pixels in ")
+    assert nearness(images.load(found[-1].file).rgb, known.filtered(known.sepia, photo("cat", 96))) >= 30
+    assert AnalogyRecipe.from_json(images.read_recipe(found[-1].file) or {}) == recipe
+    assert [source.name for source in recipe.learned] == ["before.png", "after.png"]
+
+    chosen("after", np.roll(own, (3, -5), (0, 1)))
+    with pytest.raises(ConfigError, match=r"3 down and 5 left; align the pair, which"):
+        made()
+    assert made(align=True)[2][-1].file
+    chosen("after", own[:90])
+    with pytest.raises(ImageError, match="has 96 x 96 pixels and the second 96 x 90"):
+        made()
+    with pytest.raises(ConfigError, match="paint is 2"):
+        made(paint=2)
+    (tmp_path / "text.png").write_text("no picture")
+    refused = panel._take(session, "after", {"path": str(tmp_path / "text.png"), "name": "text.png"})
+    assert refused["text"].startswith("text.png: This file could not be read as a picture")
+    assert session.pair["after"].pixels.shape[0] == 90
+    session.close()
+    assert not session.pair
+
+
+def test_a_stopped_analogy_ends_between_the_parts_of_its_learning(service, session, tmp_path):
+    own, stop, told = session.add(images.Picture(photo("astronaut", 96)), "a.png"), threading.Event(), []
+    recipe = analogies.recipe_of(service, (own, own), own)
+
+    def tell(now):
+        told.append(now)
+        stop.set()
+
+    assert not list(analogies.make(service, session, (own, own), own, recipe, tmp_path, stop, tell))
+    assert len(told) == 1
+    assert not list(tmp_path.rglob("*.png"))

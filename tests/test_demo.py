@@ -28,10 +28,10 @@ from hypothesis import strategies as st
 from narrow import picture
 from typer.testing import CliRunner
 
-from wctstyle import color, images, samples
+from wctstyle import color, heaps, images, samples
 from wctstyle.cli import app
 from wctstyle.cli.specs import parse_style
-from wctstyle.demo import Limits, actions, choosing, downloads, heaps, optimising, pictures, results, sheets, steps
+from wctstyle.demo import Limits, actions, choosing, downloads, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, read_palette
 from wctstyle.demo.guard import Guard, foreign_file
@@ -605,7 +605,14 @@ def test_a_run_ends_in_the_fast_and_the_optimised_picture_of_its_blend_with_figu
     assert "wct-curve" in sheet[-1]
     assert bar[-2]["state"] == ""
     assert run.state == "ended"
-    assert news_of(panel._follow(None)) == [[gr.skip()] * 6]  # nothing runs, nothing changes
+    assert news_of(panel._found(None)) == [[gr.skip()] * 6]  # nothing runs, nothing changes
+
+
+def test_a_run_that_fails_before_its_page_follows_it_is_told_but_not_to_a_page_that_is_loaded_again(service, session):
+    panel = OptimisePanel(page(service, session))
+    session.run = Run(session, work=lambda stop: iter(()), state="ended", error="no style")
+    assert "no style" in news_of(panel._follow(None))[-1][0]
+    assert news_of(panel._found(None)) == [[gr.skip()] * 6]
 
 
 def test_a_run_leaves_the_stage_to_what_was_moved_meanwhile(service, session, monkeypatch):

@@ -85,7 +85,7 @@ def call(http, name, **arguments):
 
 def test_every_action_is_a_documented_endpoint(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    names = "samples looks stylize optimise video live compare mask suggest recipe"
+    names = "samples looks stylize optimise video live compare mask suggest recipe texture dream analogy"
     assert set(named) == {f"/{name}" for name in names.split()}
     for endpoint in named.values():
         assert endpoint["description"]
@@ -281,14 +281,16 @@ def test_a_client_paints_regions_as_the_page_does(served, client, tmp_path):
 def test_a_client_asks_for_an_analogy_and_how_it_was_made(client, tmp_path):
     own = images.resize(samples.picture("astronaut"), long_side=80).rgb
     pair = [handle_file(str(images.save(tmp_path / f"{n}.png", rgb))) for n, rgb in (("a", own), ("b", 1 - own))]
-    told = client.predict(*pair, "sample:cat", api_name="/analogy")
+    *steps, told = client.submit(*pair, "sample:cat", api_name="/analogy")
+    assert steps
     made, cat = images.load(told["file"]).rgb, images.resize(samples.picture("cat"), long_side=256).rgb
     assert np.abs(made - (1 - cat)).mean() < 0.02
-    assert told["text"].startswith("learned ")
+    assert "learned " in told["text"]
+    assert told["recipe"]["size"] == 256
     found = client.predict(handle_file(told["file"]), api_name="/recipe")
     assert found["command"].startswith("wctstyle analogy a.png b.png sample:cat --size 256")
-    with pytest.raises((AppError, ValueError), match="the pair: A is 80 x 80 pixels and A2 256"):
-        client.predict(pair[0], "sample:cat", "sample:cat", api_name="/analogy")
+    with pytest.raises((AppError, ValueError), match="the first picture has 80 x 80 pixels and the second 451"):
+        client.submit(pair[0], "sample:cat", "sample:cat", api_name="/analogy").result()
 
 
 def test_a_client_asks_for_masks(client, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,9 @@ TILE = 256
 
 WINDOW = 1536
 """Side in pixels of the middle of a large pair from which neighbourhoods are learned. Colours are learned from all."""
+
+ALIGN_OPTION = "(--align)"
+"""How the command line aligns a pair, as errors say it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,12 @@ class Filter:
         Neighbourhoods are in pixels, so a larger picture is filtered more finely.
         """
         return self.part(rgb, slice(0, rgb.shape[0]), slice(0, rgb.shape[1]))
+
+    def rows(self, rgb: Rgb) -> Iterator[Rgb]:
+        """Filter a picture from top to bottom, some rows at a time."""
+        height, width = rgb.shape[:2]
+        for top in range(0, height, TILE):
+            yield self.part(rgb, slice(top, min(top + TILE, height)), slice(0, width))
 
     def part(self, rgb: Rgb, rows: slice, columns: slice) -> Rgb:
         """Filter a part of a picture."""
@@ -96,11 +106,11 @@ def checked_pair(own: Rgb, goal: Rgb) -> None:
     (height, width), (rows, columns) = own.shape[:2], goal.shape[:2]
     if (height, width) != (rows, columns):
         raise ImageError(
-            f"the pair: A is {width} x {height} pixels and A2 {columns} x {rows}; give two pictures of the same size, "
-            "which show the same thing at the same place"
+            f"the pair: the first picture has {width} x {height} pixels and the second {columns} x {rows}; give two of "
+            "the same size, which show the same thing at the same place"
         )
     if min(height, width) < LEAST_SIDE:
-        raise ImageError(f"the pair: is {width} x {height} pixels, must have {LEAST_SIDE} at least on each side")
+        raise ImageError(f"the pair: has {width} x {height} pixels, must have {LEAST_SIDE} at least on each side")
 
 
 def laid(own: Rgb, goal: Rgb, *, align: bool = False) -> tuple[Rgb, Rgb]:
@@ -118,20 +128,21 @@ def laid(own: Rgb, goal: Rgb, *, align: bool = False) -> tuple[Rgb, Rgb]:
         ways = [(down, "down", "up"), (right, "right", "left")]
         words = " and ".join(f"{abs(by)} {one if by > 0 else other}" for by, one, other in ways if by)
         raise ConfigError(
-            f"the pair: A2 seems to be moved against A by pixels: {words}; align them, or give --align to cut both to "
-            "what they share"
+            f"the pair: the second picture seems to be moved against the first by pixels: {words}; align the pair "
+            f"{ALIGN_OPTION}, which cuts both to what they share"
         )
     own, goal = overlapping(own, goal, moved)
     checked_pair(own, goal)
     return own, goal
 
 
-def learn(own: Rgb, goal: Rgb) -> Filter:
+def learn(own: Rgb, goal: Rgb, hear: Callable[[str], None] = lambda text: None) -> Filter:
     """Learn the filter that makes `goal` of `own`, two pictures that lie on each other (`laid`).
 
     A map of colours is learned first, then what it leaves from neighbourhoods. Every choice is made on squares of
-    pixels that were held out.
+    pixels that were held out. `hear` is told what is begun, and may raise to end it.
     """
+    hear("Learning colors")
     height, width = own.shape[:2]
     flat, held = sample(height, width)
     light = points.places(flat // width, flat % width, height, width)
@@ -142,8 +153,9 @@ def learn(own: Rgb, goal: Rgb) -> Filter:
     middle = slice(top, min(top + WINDOW, height)), slice(left, min(left + WINDOW, width))
     mapped = Filter(first, neighbourhoods.NOTHING, 0, 0, 0).part(own, *middle)
     flat, held = sample(*mapped.shape[:2])
-    near, error = neighbourhoods.learn(own[middle], mapped, goal[middle].reshape(-1, 3)[flat], flat, held)
+    near, error = neighbourhoods.learn(own[middle], mapped, goal[middle].reshape(-1, 3)[flat], flat, held, hear)
     made = Filter(first, near, decibels(error), before, 0)
+    hear("Testing what was learned")
     return replace(made, missing=_missing(made.part(own, *middle), goal[middle]))
 
 

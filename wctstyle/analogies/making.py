@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -38,10 +38,20 @@ class Analogy:
 
     def __call__(self, rgb: Rgb) -> Rgb:
         """Apply it to a picture of any size."""
+        return np.concatenate(list(self.rows(rgb)))
+
+    def rows(self, rgb: Rgb) -> Iterator[Rgb]:
+        """Apply it from top to bottom, some rows at a time; with paint, at once."""
         if self.plan is None or not self.paint:
-            return self.filter(rgb)
+            yield from self.filter.rows(rgb)
+            return
         painted = self.plan(loaded(self.plan.model), rgb)
-        return painted if self.paint == 1 else (1 - self.paint) * self.filter(rgb) + self.paint * painted
+        yield painted if self.paint == 1 else (1 - self.paint) * self.filter(rgb) + self.paint * painted
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the filter explains so little that the pair may not belong together."""
+        return self.filter.residual < min(EXPLAINED, self.filter.nothing + 3)
 
     @property
     def told(self) -> str:
@@ -51,16 +61,19 @@ class Analogy:
         words = (
             f"learned {self.filter.name}{strokes}; {near:.1f} dB from A2 where it was tested (A itself: {before:.1f})"
         )
-        if near < min(EXPLAINED, before + 3):
+        if self.doubtful:
             words += "; that explains little, so check that A and A2 show the same thing at the same place"
         return words
 
 
-def learn(own: Rgb, goal: Rgb, *, paint: float | None = None, align: bool = False) -> Analogy:
+def learn(
+    own: Rgb, goal: Rgb, *, paint: float | None = None, align: bool = False,
+    hear: Callable[[str], None] = lambda text: None,
+) -> Analogy:  # fmt: skip
     """Learn the analogy of a pair.
 
     paint: how much of the result is painted; None: all where the filter does not explain the pair and lacks its fine
-    contrast (strokes), else nothing.
+    contrast (strokes), else nothing. `hear` is told what is begun, and may raise to end it.
 
     Raises:
         ConfigError: `paint` is out of range, or one picture is moved against the other.
@@ -69,11 +82,14 @@ def learn(own: Rgb, goal: Rgb, *, paint: float | None = None, align: bool = Fals
     if paint is not None:
         paint = checked_number("paint", paint, 0, 1)
     own, goal = filters.laid(own, goal, align=align)
-    made = filters.learn(own, goal)
+    made = filters.learn(own, goal, hear)
     if paint is None:
         lacks = made.residual < EXPLAINED and made.missing > LEAST_MISSING
         paint = 1.0 if lacks else 0.0
-    return Analogy(made, paint, learn_paint(loaded(PAINTER), own, goal) if paint else None)
+    if not paint:
+        return Analogy(made)
+    hear("Learning strokes")
+    return Analogy(made, paint, learn_paint(loaded(PAINTER), own, goal))
 
 
 def repainted(analogy: Analogy, paint: float | None) -> Analogy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,17 +123,19 @@ def _bent(rgb: Rgb, blurred: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def learn(
-    own: Rgb, mapped: Rgb, goal: Colors, flat: Int[np.ndarray, " n"], held: Bool[np.ndarray, " n"]
-) -> tuple[Neighbourhoods, float]:
+    own: Rgb, mapped: Rgb, goal: Colors, flat: Int[np.ndarray, " n"], held: Bool[np.ndarray, " n"],
+    hear: Callable[[str], None] = lambda text: None,
+) -> tuple[Neighbourhoods, float]:  # fmt: skip
     """Learn the goal's colours at flat places, with the map of colours before or without; the simplest that is as good.
 
-    Returns it with its mean square error on the pixels held out.
+    Returns it with its mean square error on the pixels held out. `hear` is told what is begun.
     """
     tried, errors = [NOTHING], [float(np.mean((mapped.reshape(-1, 3)[flat] - goal)[held] ** 2))]
     for wide in (False, True):
         for after in (False, True):
             if decibels(min(errors)) >= ENOUGH:
                 break
+            hear(f"Learning neighbourhoods, {len(tried)} of up to 4")
             model, said = _fitted(mapped if after else own, goal, flat, held, wide=wide, mapped=after)
             tried.append(model)
             errors.append(float(np.mean((np.clip(said[held], 0, 1) - goal[held]) ** 2)))

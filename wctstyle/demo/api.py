@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.events import api
 
 from wctstyle import images, looks, masks, samples
-from wctstyle.demo import analogies, choosing, clips
+from wctstyle.demo import choosing, clips
 from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.calling import Taker
 from wctstyle.demo.calls import Check, Picture, RegionPart, typed
@@ -106,8 +106,6 @@ class Endpoints:
         }
         for name, call in calls.items():
             api(friendly(call), api_name=name, **quick)
-        calls["analogy"] = typed(self.analogy)
-        api(friendly(calls["analogy"]), api_name="analogy", concurrency_id="analogy", concurrency_limit=1)
         calls["optimise"] = typed(self.optimise, [*PARTS, *dials(size=384)], PARTS_TEXT + DIALS)
         api(calls["optimise"], api_name="optimise", concurrency_id="follow", concurrency_limit=FOLLOWERS)
         calls["video"] = typed(self.video, [PARTS[0], *dials()], DIALS)
@@ -330,20 +328,6 @@ class Endpoints:
             plane = scribbled(marks, photo)
         path = Path(tempfile.mkdtemp(dir=self.export_folder)) / "mask.png"
         return file_of(images.save(path, plane))
-
-    def analogy(
-        self, before: Picture, after: Picture, content: Picture, paint: float | None = None, align: bool = False
-    ) -> dict:
-        """Filter a photo as before became after, a pair of pictures that lie on each other. Returns {"file", "text"}.
-
-        paint: from the filtered picture (0) to one that is painted as after is (1); null: as the pair needs it. align:
-        cut a pair whose pictures are moved to what both show. text: what was learned.
-        """
-        session, path = self._session(), Path(tempfile.mkdtemp(dir=self.export_folder)) / "analogy.png"
-        ids = [self.take.picture(session, picture) for picture in (before, after, content)]
-        most = self.service.limits.max_size
-        told = analogies.apply(session, (ids[0], ids[1], ids[2]), most, path, paint=paint, align=align)
-        return {"file": file_of(path), "text": told}
 
     def suggest(self, content: Picture, styles: list[Picture] | None = None) -> list[dict]:
         """Order styles by how like a photo they are in colors and textures, whatever their contrast; nearest first.

@@ -27,7 +27,7 @@ from wctstyle.demo.pictures import address, public_name, thumbnail, uploaded
 from wctstyle.demo.recipes import recipe_for
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
-from wctstyle.demo.sheets import duration
+from wctstyle.demo.sheets import chooser, duration
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Mask
 from wctstyle.optimizer import OptimizeSettings
@@ -148,8 +148,8 @@ def describe(limits: Limits, path: Path) -> str:
 
 
 def said(text: str, limits: Limits) -> dict[str, Any]:
-    """Return what the page shows beside the button that chooses a clip. serial: makes it new each time."""
-    return {"text": text, "most": limits.video_bytes, "serial": time.time()}
+    """Return what the page shows of the button that chooses a clip, and beside it."""
+    return chooser("Choose a clip", "video/*,.mkv,.gif,.apng,.webp,.avif", limits.video_bytes, text)
 
 
 def painting_of(session: Session, composition: Composition, clip: Clip, calm: float, steps: int = 0) -> Painting:

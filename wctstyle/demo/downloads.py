@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from wctstyle import images, samples
+from wctstyle.analogies.recipe import AnalogyRecipe
 from wctstyle.demo import recipes
 from wctstyle.demo.actions import Service, opacity
 from wctstyle.demo.composition import Composition
@@ -153,7 +154,7 @@ def write(
     alpha: np.ndarray | None,
     *,
     quality: int,
-    recipe: Recipe | TextureRecipe | DreamRecipe,
+    recipe: Recipe | TextureRecipe | DreamRecipe | AnalogyRecipe,
 ) -> Path:
     """Write a picture into a new file.
 

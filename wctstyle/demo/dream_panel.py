@@ -42,7 +42,10 @@ class DreamPanel(ExtraPanel):
                 info="all, or numbers of the sheet, as 3,17.",
             )  # fmt: skip
         with gr.Row():
-            strength = gr.Slider(0.1, 3, DEFAULTS.strength, step=0.1, label="Strength", elem_id="wct-dream-strength")
+            strength = gr.Slider(
+                0.1, 3, DEFAULTS.strength, step=0.1, label="Strength", elem_id="wct-dream-strength",
+                info="How far each step goes.",
+            )  # fmt: skip
             octaves = gr.Slider(
                 1, 6, DEFAULTS.octaves, step=1, label="Octaves", elem_id="wct-dream-octaves",
                 info="More make larger forms.",

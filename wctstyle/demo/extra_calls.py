@@ -12,7 +12,8 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from wctstyle.demo import dreaming, textures
+from wctstyle.analogies.recipe import AnalogyRecipe
+from wctstyle.demo import analogies, dreaming, textures
 from wctstyle.demo.actions import Service
 from wctstyle.demo.calling import Taker
 from wctstyle.demo.calls import Picture, typed
@@ -20,8 +21,10 @@ from wctstyle.demo.composition import DEFAULTS, FIRST_CONTENT
 from wctstyle.demo.friendly import friendly
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
+from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.dreams.settings import DreamSettings, parse_channels
 from wctstyle.settings import BlendKind
+from wctstyle.textures.recipe import TextureRecipe
 from wctstyle.textures.settings import DEFAULT_SIDE, DEFAULT_STYLE_SIZE, Gradient, TextureSettings
 
 FOLLOW_SECONDS = 0.1
@@ -39,7 +42,7 @@ class ExtraEndpoints:
 
     def connect(self) -> Mapping[str, Callable[..., Any]]:
         """Register all endpoints with the current `gr.Blocks`; returns them by name."""
-        calls = {"texture": typed(self.texture), "dream": typed(self.dream)}
+        calls = {"texture": typed(self.texture), "dream": typed(self.dream), "analogy": typed(self.analogy)}
         for name, call in calls.items():
             api(call, api_name=name, concurrency_id="follow", concurrency_limit=FOLLOWERS)
         return calls
@@ -66,7 +69,7 @@ class ExtraEndpoints:
         none, horizontal, vertical or radial; the styles follow each other, and weights play no part. style_size: long
         side of the styles in pixels, which sets the size of the strokes. optimize: steps of the optimiser, 0 for none.
         """
-        session, progress = Session(f"api:{uuid.uuid4().hex}", self.service.limits), gr.Progress()
+        session = self._session()
         try:
             settings = friendly(TextureSettings)(
                 width=width, height=height, tileable=tileable, gradient=gradient, seed=seed, style_size=style_size,
@@ -76,14 +79,9 @@ class ExtraEndpoints:
                 session, FIRST_CONTENT, styles, weights, style_masks=style_masks, regions=None, feather=0.0,
                 **{**DEFAULTS, "model": model},
             )  # fmt: skip
-            run = friendly(textures.submit)(self.service, session, composition, settings, self.export_folder)
-            for now in follow(run):
-                progress((now.step, now.steps), desc=now.text)
-                report = {"step": now.step, "steps": now.steps, "text": now.text}
-                if now.file is not None:
-                    recipe = textures.recipe_of(self.service, session, composition, settings)
-                    report |= {"file": file_of(now.file), "recipe": recipe.to_json()}
-                yield report
+            recipe = friendly(textures.recipe_of)(self.service, session, composition, settings)
+            run = friendly(textures.submit)(self.service, session, composition, recipe, self.export_folder)
+            yield from _reports(run, recipe)
         finally:
             session.close()
 
@@ -108,7 +106,7 @@ class ExtraEndpoints:
         draws what all channels of the layer respond to instead; content, size and the numbers play no part then. model:
         vgg19 dreams with VGG-19, the others with medium.
         """
-        session, progress = Session(f"api:{uuid.uuid4().hex}", self.service.limits), gr.Progress()
+        session = self._session()
         try:
             composition = friendly(self.take.photo)(session, content, {**DEFAULTS, "size": size, "model": model})
             chosen = tuple(layers or DreamSettings.layers)
@@ -121,14 +119,43 @@ class ExtraEndpoints:
                 )  # fmt: skip
                 recipe = friendly(dreaming.recipe_of)(self.service, session, composition, settings)
             run = friendly(dreaming.submit)(self.service, session, composition, recipe, self.export_folder)
-            for now in follow(run):
-                progress((now.step, now.steps), desc=now.text)
-                report = {"step": now.step, "steps": now.steps, "text": now.text}
-                if now.file is not None:
-                    report |= {"file": file_of(now.file), "recipe": recipe.to_json()}
-                yield report
+            yield from _reports(run, recipe)
         finally:
             session.close()
+
+    def analogy(
+        self, before: Picture, after: Picture, content: Picture, paint: float | None = None, align: bool = False
+    ) -> Iterator[dict]:
+        """Filter a photo as before became after. Streams {"step", "steps", "text"}.
+
+        The last item has "file", a PNG, and "recipe" as well; its text says what was learned. before, after: of the
+        same size, with the same thing at the same place. paint: from the filtered picture (0) to one that is painted as
+        after is (1); null: as the pair needs it. align: cut a pair whose pictures are moved to what both show.
+        """
+        session = self._session()
+        try:
+            own, goal, photo = (
+                session.picture(friendly(self.take.picture)(session, given)) for given in (before, after, content)
+            )
+            recipe = friendly(analogies.recipe_of)(self.service, (own, goal), photo, paint=paint, align=align)
+            run = friendly(analogies.submit)(self.service, session, (own, goal), photo, recipe, self.export_folder)
+            yield from _reports(run, recipe)
+        finally:
+            session.close()
+
+    def _session(self) -> Session:
+        return Session(f"api:{uuid.uuid4().hex}", self.service.limits)
+
+
+def _reports(run: Run, recipe: TextureRecipe | DreamRecipe | AnalogyRecipe) -> Iterator[dict[str, Any]]:
+    """Yield what a call says of its run."""
+    progress = gr.Progress()
+    for now in follow(run):
+        progress((now.step, now.steps or None), desc=now.text)
+        report = {"step": now.step, "steps": now.steps, "text": now.text}
+        if now.file is not None:
+            report |= {"file": file_of(now.file), "recipe": recipe.to_json()}
+        yield report
 
 
 def file_of(path: Path) -> dict[str, Any]:

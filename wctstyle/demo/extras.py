@@ -48,6 +48,10 @@ class Progress:
         return "" if self.image is None else address(self.image)
 
 
+class Stopped(Exception):
+    """Raised within a work that is to end, and caught by who began it."""
+
+
 class ExtraPanel(RunPanel):
     """A panel of the tab Extras: an accordion with a sentence, controls, two buttons and the result.
 
@@ -60,9 +64,9 @@ class ExtraPanel(RunPanel):
     button: ClassVar[str]
     opened: ClassVar[bool] = False
 
-    def __init__(self, page: Layout, export_folder: Path) -> None:
+    def __init__(self, page: Layout, upload_folder: str, export_folder: Path) -> None:
         super().__init__(page)
-        self.export_folder = export_folder
+        self.upload_folder, self.export_folder = upload_folder, export_folder
 
     @abc.abstractmethod
     def build(self) -> list[Any]:
@@ -75,8 +79,8 @@ class ExtraPanel(RunPanel):
             gr.Markdown(self.sentence)
             own = self.build()
             with gr.Row():
-                self.start = gr.Button(self.button, variant="primary", elem_id=f"{id}-start")
-                stop = gr.Button("Stop", elem_id=f"{id}-stop")
+                self.start = gr.Button(self.button, variant="primary", scale=2, min_width=100, elem_id=f"{id}-start")
+                stop = gr.Button("Stop", min_width=100, elem_id=f"{id}-stop")
             report = gr.HTML(
                 sheets.NO_EXTRA, apply_default_css=False, elem_id=f"{id}-report", elem_classes="wct-extra",
                 min_height=60,
@@ -98,6 +102,6 @@ class ExtraPanel(RunPanel):
     async def _ending(self, session: Session, run: Run) -> AsyncIterator[list[Any]]:
         now = run.progress
         if run.error or now is None or now.file is None:
-            yield [sheets.failed(run.error) if run.error else sheets.STOPPED_EARLY, sheets.NO_RUN]
+            yield [sheets.failed(run.error) if run.error else sheets.STOPPED, sheets.NO_RUN]
         else:
             yield [sheets.made(now.text, now.file, repeated=now.repeated), sheets.NO_RUN]

@@ -127,7 +127,7 @@ class Layout:
                 with gr.Tab("Compare", elem_id="wct-tab-compare"):
                     self._build_compare()
                 with gr.Tab("Extras", elem_id="wct-tab-extras") as self.extras:
-                    gr.Markdown("## Extras\nMore to make of the styles of the current blend.")  # panels: `page.EXTRAS`
+                    gr.Markdown("## Extras\nMore to make of the current blend and its photo.")  # panels: `page.EXTRAS`
                 with gr.Tab("Download", elem_id="wct-tab-download") as self.download_tab:
                     self._build_export()
             self.strip = html_part("strip", [], elem_id="wct-strip", parts=("rows",), settle_ms=SETTLE_MILLISECONDS)
@@ -270,7 +270,7 @@ class Layout:
             f"frame to frame. Clips may have up to {limits.video_bytes // MIB} MB and {limits.video_seconds:g} seconds."
             " Regions are left out: all of the clip gets the styles of *Everything else*."
         )
-        self.clip = html_part("clip", clips.said("", limits), elem_id="wct-clip")
+        self.clip = html_part("chooser", clips.said("", limits), elem_id="wct-clip")
         self.calm = gr.Slider(
             0, 1, DEFAULT_CALM, step=0.01, label="Calm", buttons=[], elem_id="wct-calm",
             info="Of clips and of the webcam. 0 paints every frame by itself, so strokes flicker. 1 is calmest.",

@@ -13,6 +13,7 @@ import numpy as np
 
 from wctstyle.demo import actions, memory, results
 from wctstyle.demo.actions import Service
+from wctstyle.demo.analogy_panel import AnalogyPanel
 from wctstyle.demo.choosing_panel import ChoosingPanel
 from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.drawing_panel import DrawingPanel
@@ -29,7 +30,7 @@ from wctstyle.demo.theme import asset
 from wctstyle.demo.video_panel import VideoPanel
 from wctstyle.errors import WctStyleError
 
-EXTRAS = (TexturePanel, DreamPanel)
+EXTRAS = (TexturePanel, DreamPanel, AnalogyPanel)
 """The panels of the tab Extras, in their order."""
 
 LIVE_JOBS = 2
@@ -112,7 +113,7 @@ class Page(Layout):
         if not self.lacking:
             VideoPanel(self, self.upload_folder, self.export_folder).connect(opened)
         for extra in EXTRAS:
-            extra(self, self.export_folder).connect(opened)
+            extra(self, self.upload_folder, self.export_folder).connect(opened)
         ResultsPanel(self, self.export_folder).connect(picked)
 
     # Each handler is one action of `actions` for the session of the page that asked.

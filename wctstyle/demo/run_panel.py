@@ -59,7 +59,7 @@ class RunPanel(abc.ABC):
                 self._start, asked, [report, page.running], concurrency_limit=None, trigger_mode="multiple", **QUIET
             )
             page._told(begun).success(**follow)
-        opened.then(**follow)
+        opened.then(**{**follow, "fn": self._found})
         gr.on([stop.click, page.running.submit], self._stop, None, report, queue=False, **QUIET)  # pyright: ignore
 
     def _session(self, request: gr.Request) -> Session:
@@ -84,11 +84,20 @@ class RunPanel(abc.ABC):
     def _submit(self, session: Session, *asked: Any) -> Run:
         """Put a run in line."""
 
+    async def _found(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """Stream news of a run to its page that was loaded again; of one that has ended only what lasts."""
+        run = self._run(self._session(request))
+        if run is None or (run.state == "ended" and not self._lasts(run)):
+            yield [gr.skip(), gr.skip(), *self.untouched]
+            return
+        async for news in self._follow(request):
+            yield news
+
     async def _follow(self, request: gr.Request) -> AsyncIterator[list[Any]]:
-        """Stream news of a run to its page."""
+        """Stream news of a run to its page, and how it ended; it may have ended already."""
         session = self._session(request)
         run, seen = self._run(session), -1
-        if run is None or (run.state == "ended" and not self._lasts(run)):
+        if run is None:
             yield [gr.skip(), gr.skip(), *self.untouched]
             return
         while run.state != "ended":

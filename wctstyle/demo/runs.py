@@ -16,13 +16,14 @@ log = logging.getLogger("wctstyle.demo")
 FAULT = "Something went wrong here. Please try once more, or load the page again."
 
 
-RunKind = Literal["optimise", "video", "texture", "dream"]
+RunKind = Literal["optimise", "video", "texture", "dream", "analogy"]
 
 KINDS: dict[RunKind, str] = {
     "optimise": "an optimisation",
     "video": "a video",
     "texture": "a texture",
     "dream": "a dream",
+    "analogy": "an analogy",
 }
 """What the page calls runs."""
 

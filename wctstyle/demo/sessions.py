@@ -72,11 +72,11 @@ class Session:
     lasting: it is found again by its key, which is the page's own. pages: Gradio's names for the page, one per load,
     with the moments they last asked for anything (`time.monotonic`); seen: the last of these. run: the optimisation or
     video asked for last. live_until: when its live picture ends (`time.monotonic`) if no frame comes. clip: the video
-    that was uploaded last. on_screen: id of the result on the stage, None for the blend. composition: the one last
-    shown. mover: the page that moved last. planned: what it was last told that a file will be made of. trying: number
-    of the contact sheet that the page asked for or closed last. shelf: own photos and styles by id, oldest first.
-    files, written: for the store, its files by the id of what is in them, and the state that it has. refusal: why the
-    latest action failed, until the page was told.
+    that was uploaded last. pair: the pictures "before" and "after" of an analogy. on_screen: id of the result on the
+    stage, None for the blend. composition: the one last shown. mover: the page that moved last. planned: what it was
+    last told that a file will be made of. trying: number of the contact sheet that the page asked for or closed last.
+    shelf: own photos and styles by id, oldest first. files, written: for the store, its files by the id of what is in
+    them, and the state that it has. refusal: why the latest action failed, until the page was told.
     """
 
     key: str
@@ -86,6 +86,7 @@ class Session:
     run: Run | None = None
     live_until: float = 0.0
     clip: Path | None = None
+    pair: dict[str, StoredPicture] = field(default_factory=dict)
     on_screen: str | None = None
     before_shown: tuple[str, int] | None = None
     seen: float = field(default_factory=time.monotonic)
@@ -112,7 +113,7 @@ class Session:
     def nbytes(self) -> int:
         """Bytes of memory that its pictures and results take."""
         with self._lock:
-            kept = (*self._pictures.values(), *self._masks.values(), *self._history.values())
+            kept = (*self._pictures.values(), *self._masks.values(), *self._history.values(), *self.pair.values())
             return sum(held.nbytes for held in kept) + (0 if self.latest is None else self.latest[1].nbytes)
 
     @property
@@ -190,6 +191,12 @@ class Session:
                 self._pictures.popitem(last=False)
             self._shrink()
         return held
+
+    def put_in_pair(self, place: str, held: StoredPicture) -> None:
+        """Hold one of the pair of an analogy, "before" or "after"."""
+        with self._lock:
+            self.pair[place] = held
+            self._shrink()
 
     def remove(self, id: str) -> None:
         """Let go of an uploaded picture; while a run may need it, it is held on."""
@@ -301,4 +308,5 @@ class Session:
             self._pictures.clear()
             self._masks.clear()
             self._history.clear()
+            self.pair.clear()
             self.latest = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ FIRST: dict[RunKind, str] = {
     "video": "Preparing the first frame …",
     "texture": "Measuring the styles …",
     "dream": FIRST_STEP,
+    "analogy": "Learning the filter …",
 }
 PREPARING = {kind: _says(text) for kind, text in FIRST.items()}
 STOPPING: dict[RunKind, str] = {
@@ -37,8 +39,10 @@ STOPPING: dict[RunKind, str] = {
     "video": _says("Stopping. What is painted is kept."),
     "texture": _says("Stopping."),
     "dream": _says("Stopping."),
+    "analogy": _says("Stopping."),
 }
 STOPPED_EARLY = _says("Stopped before it began.")
+STOPPED = _says("Stopped. Nothing was kept.")
 ESTIMATING = _says("Making a short trial …")
 MEASURING = _says("Measuring both results …")
 
@@ -214,6 +218,16 @@ def frames(frame: int, frames: int, text: str, pair: Sequence[str]) -> str:
     )
 
 
+def chooser(button: str, accept: str, most: int, text: str = "", *, thumb: str = "") -> dict[str, Any]:
+    """Return what a button shows that chooses a file of at most so many bytes: text and thumbnail stand beside it.
+
+    serial: makes it new each time.
+    """
+    return {
+        "button": button, "accept": accept, "most": most, "text": text, "thumb": thumb, "serial": time.time(),
+    }  # fmt: skip
+
+
 def player(text: str, file: Path) -> str:
     """Show a finished video, and offer it as a file. Its name is to be one that an address takes as it is."""
     source = f"gradio_api/file={html.escape(file.as_posix())}"
@@ -241,6 +255,8 @@ def made(text: str, file: Path, *, repeated: bool = False) -> str:
     shown = f'<img src="{source}" alt="Result">'
     if repeated:
         shown = f'<div class="wct-tiles">{shown * 4}</div>'
+    else:
+        shown = f'<a href="{source}" target="_blank" title="Open at full size">{shown}</a>'
     return (
         f'<div class="wct-sheet wct-made"><p role="status">{html.escape(text)}</p>{shown}'
         f'<a class="wct-load" href="{source}" download="{html.escape(file.name)}">Download {html.escape(file.name)} '

@@ -33,7 +33,7 @@ class TexturePanel(ExtraPanel):
     def build(self) -> list[Any]:
         """Make the controls."""
         most = self.service.limits.max_size
-        sizes = [size for size in SIZES if size <= most]
+        sizes = [size for size in SIZES if size <= most] or [most // 64 * 64]  # a multiple for any tile
         size = gr.Radio(
             [(f"{size} pixels", size) for size in sizes], value=min(DEFAULT_SIDE, sizes[-1]), label="Size",
             info="Of the square texture. Strokes keep their size.", elem_id="wct-texture-size",
@@ -68,7 +68,8 @@ class TexturePanel(ExtraPanel):
             width=size, height=size, tileable=tileable, seed=int(seed or 0), gradient=gradient, optimize=steps
         )
         composition = self.page._composition(palette, *values)
-        return textures.submit(self.service, session, composition, settings, self.export_folder)
+        recipe = textures.recipe_of(self.service, session, composition, settings)
+        return textures.submit(self.service, session, composition, recipe, self.export_folder)
 
 
 def _next_seed(seed: Any) -> int:

@@ -15,7 +15,7 @@ from wctstyle.demo.actions import Service
 from wctstyle.demo.backend import part_of
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.downloads import write
-from wctstyle.demo.extras import Progress
+from wctstyle.demo.extras import Progress, Stopped
 from wctstyle.demo.optimising import GIVE_WAY_SECONDS, check_weights
 from wctstyle.demo.recipes import recipe_for
 from wctstyle.demo.runs import Run
@@ -77,6 +77,8 @@ def make(
     stylizer = service.backend.stylizer(recipe.model)
 
     def painting(tile: int, tiles: int) -> None:
+        if stop.is_set() or session.closed.is_set():
+            raise Stopped
         tell(Progress(tile, tiles, f"Painted {tile} of {tiles} tiles"))
         service.backend.priority.give_way(GIVE_WAY_SECONDS)
 
@@ -84,14 +86,17 @@ def make(
         return service.backend.optimizer(optimizer_model(recipe.model))
 
     image = None
-    for stage in stages(stylizer, styles, settings, optimizer, painting=painting):
-        image = stage.image
-        if stop.is_set() or session.closed.is_set():
-            break
-        if stage.step < stage.steps:
-            left = f", about {duration(stage.seconds_left)} left" if stage.step else ""
-            yield Progress(stage.step, stage.steps, f"Step {stage.step} of {stage.steps}{left}", image)
-        service.backend.priority.give_way(GIVE_WAY_SECONDS)
+    try:
+        for stage in stages(stylizer, styles, settings, optimizer, painting=painting):
+            image = stage.image
+            if stop.is_set() or session.closed.is_set():
+                break
+            if stage.step < stage.steps:
+                left = f", about {duration(stage.seconds_left)} left" if stage.step else ""
+                yield Progress(stage.step, stage.steps, f"Step {stage.step} of {stage.steps}{left}", image)
+            service.backend.priority.give_way(GIVE_WAY_SECONDS)
+    except Stopped:
+        return
     if image is None or stop.is_set() or session.closed.is_set():
         return
     path = Path(tempfile.mkdtemp(dir=folder)) / f"texture-{settings.seed}.png"
@@ -109,15 +114,12 @@ def _pictures(session: Session, composition: Composition, recipe: TextureRecipe)
             yield held.as_style((recipe.settings.style_size, MAX_SIDE), part)
 
 
-def submit(
-    service: Service, session: Session, composition: Composition, settings: TextureSettings, folder: Path
-) -> Run:
+def submit(service: Service, session: Session, composition: Composition, recipe: TextureRecipe, folder: Path) -> Run:
     """Put a texture in line; returns the one that is made already where there is one (`Queue.submit`).
 
     Raises:
-        ConfigError: as `recipe_of`, or too many are waiting.
+        ConfigError: too many are waiting.
     """
-    recipe = recipe_of(service, session, composition, settings)
     make_it = partial(make, service, session, composition, recipe, folder)
     run = Run(session, work=lambda stop: make_it(stop, lambda now: run.tell(progress=now)), kind="texture")
     return service.queue.submit(run, most=service.limits.queue_size)

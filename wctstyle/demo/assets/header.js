@@ -33,11 +33,13 @@ function tell() {
     info.id = `wct-info-${(named += 1)}`;
     const block = info.closest(".block");
     const group = block.localName === "fieldset";
-    (group ? block : block.querySelector("input[type=range], input[type=checkbox]")).setAttribute("aria-describedby", info.id);
+    const told = group ? block : block.querySelector("input[type=range]") || block.querySelector("input, textarea");
+    told.setAttribute("aria-describedby", info.id);
     if (group) block.setAttribute("aria-label", block.querySelector("[data-testid=block-info]").textContent.trim());
   }
-  const more = document.querySelector("#wct-more > button");
-  if (more) more.setAttribute("aria-expanded", String(more.classList.contains("open")));
+  for (const more of document.querySelectorAll("#wct-more > button, #wct-tabs [id$=-panel] > button")) {
+    more.setAttribute("aria-expanded", String(more.classList.contains("open")));
+  }
 }
 let waiting = 0;
 const soon = () => {

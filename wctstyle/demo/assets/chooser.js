@@ -1,6 +1,7 @@
-/* The clip to paint: chosen here and sent; the server says what it is. */
+/* A file that is chosen here and sent; the server says what it is. */
 
 const input = element.querySelector("input");
+const image = element.querySelector("img");
 const said = element.querySelector("p");
 const megabytes = (bytes) => Math.round(bytes / 2 ** 20);
 
@@ -10,7 +11,7 @@ input.addEventListener("change", async () => {
   if (!file) return;
   const most = props.value.most; // in the value, as a tab that was not opened yet loses other props
   if (file.size > most) {
-    said.textContent = `${file.name}: too large, ${megabytes(file.size)} MB. Clips may have up to ${megabytes(most)} MB.`;
+    said.textContent = `${file.name}: too large, ${megabytes(file.size)} MB. Files may have up to ${megabytes(most)} MB.`;
     return;
   }
   said.textContent = `Sending ${file.name} …`;
@@ -22,4 +23,13 @@ input.addEventListener("change", async () => {
   }
 });
 
-watch("value", () => (said.textContent = (props.value || {}).text || ""));
+function draw() {
+  const { button = "", accept = "", text = "", thumb = "" } = props.value || {};
+  element.querySelector("span").textContent = button;
+  input.accept = accept;
+  said.textContent = text;
+  image.hidden = !thumb;
+  if (thumb) image.src = thumb;
+}
+watch("value", draw);
+draw();
