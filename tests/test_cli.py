@@ -858,15 +858,10 @@ def test_large_pictures_are_shrunk_and_small_ones_left(style_picture: np.ndarray
 
 def test_a_picture_too_large_for_its_own_size_names_the_option(here: Path):
     images.save("long.png", np.zeros((1, 4097, 3), np.float32))
-    images.save("huge.png", np.zeros((4097, 1, 3), np.float32))
     told = "long.png: is 4097 x 1, too large to render at its own size; leave out {0} 0, or give {0} 4096 or less"
     assert told.format("--size") in fails("optimize", "long.png", "--style", "waves.png", "--size", "0")
     for command in ("stylize", "optimize"):
         assert told.format("--style-size") in fails(command, "sea.png", "--style", "long.png", "--style-size", "0")
-    whole = ("--style", "waves.png", "--size", "0", "--refine", "2", "-o", "out")
-    both = fails("stylize", "long.png", "huge.png", *whole)
-    assert "long.png: --refine 2 takes the picture in one piece, up to 4096 pixels a side" in both
-    assert "this would become 1 x 4097; make it smaller, or leave out refine" in both
 
 
 def test_a_batch_of_python_names_its_arguments():

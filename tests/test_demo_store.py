@@ -209,6 +209,7 @@ def test_a_page_resumes_whatever_its_last_load_still_asked_for_but_not_over_its_
     page = Page.__new__(Page)
     page.service, page.controls = service, dict.fromkeys(full.composition.dials)
     page._session = lambda request: session
+    page.live_panel = SimpleNamespace(follow=lambda *_: False)  # nothing is painted live
     before, now = SimpleNamespace(session_hash="before"), SimpleNamespace(session_hash="now")
     news = json.loads(json.dumps(memory.news(session)))
     values = [full.composition.palette, *full.composition.dials.values()]

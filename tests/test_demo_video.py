@@ -138,7 +138,7 @@ def test_a_clip_is_optimised_where_there_are_steps(service, session, uploads, tm
 def test_what_cannot_be_painted_is_refused_without_a_path(service, session, uploads, folders, tmp_path):
     open_upload = clips.open_upload
     (tmp_path / "large.mp4").write_bytes(bytes(SMALL.video_bytes + 2**20))
-    with pytest.raises(ImageError, match="too large, 3 MB. Files may have up to 2 MB"):
+    with pytest.raises(ImageError, match="too large, 3 MB. Clips may have up to 2 MB"):
         uploads(tmp_path / "large.mp4")
     long = uploads(moving(tmp_path / "long.mp4", 25))
     with pytest.raises(ImageError, match=r"long.mp4: this clip is 5 s long. Clips may have up to 4 s"):

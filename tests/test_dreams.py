@@ -191,7 +191,7 @@ def test_a_zoom_is_a_video_of_as_many_frames(here: Path) -> None:
 def test_bad_input_is_told(here: Path) -> None:
     plain = ("dream", "sea.png", "-o", "a.png")
     assert "no photo given" in fails("dream", "-o", "a.png")
-    assert "--layer conv4: there is no such layer; there are relu1_1, " in fails(*plain, "--layer", "conv4")
+    assert "--layer names 'conv4', must be one of relu1_1, " in fails(*plain, "--layer", "conv4")
     assert "channel 99 of relu3_1: there is none, as it has 4 here; give numbers from 0 to 3" in fails(
         *plain, "--layer", "relu3_1", "--channels", "99"
     )

@@ -18,7 +18,7 @@ from narrow import NARROW, picture, quick_compilation, random_tensors
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from wctstyle import fitting, images, inputs, large, look, refining, repainting
+from wctstyle import fitting, grading, images, inputs, large, look, refining, repainting
 from wctstyle.batch import Batch, Setup
 from wctstyle.encoder import CELL, MODELS, ModelConfig
 from wctstyle.errors import ImageError
@@ -67,6 +67,7 @@ def counted_as_large():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(large, "MAX_SIDE", 300)
         patch.setattr(large, "DEFAULT_LOOK", 128)
+        patch.setattr(grading, "DEFAULT_LOOK", 128)
         patch.setattr(rasters, "SLAB", 20_000)
         yield
 

@@ -122,7 +122,9 @@ def dream(
     model: ModelOption = None,
     size: Annotated[int | None, result_size(USUAL_SIZE)] = None,
     max_pixels: options.MaxPixels = images.DEFAULT_MAX_PIXELS,
-    quality: Annotated[int | None, output_option(show_default="as of stylize and video")] = None,
+    quality: Annotated[
+        int | None, output_option(show_default="as of stylize and video", help="Of JPEG, WebP and videos, 1 to 100.")
+    ] = None,
     overwrite: options.Overwrite = False,
     verbose: Verbose = 0,
 ) -> None:
