@@ -72,8 +72,7 @@ def everything_open(somebody, name):
         expect(page.locator(".cm-scroller:visible")).to_have_count(2)
 
 
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", DESK), ("dark", PHONE)], ids=["light-desk", "dark-phone"])
 def test_axe_finds_nothing(visit, viewport, scheme):  # noqa: F811
     somebody = visit(viewport)
     page = somebody.page
