@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wctstyle import __version__, spelling
-from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec, RegionSpecs
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.regions import FACE, REST
@@ -23,7 +22,7 @@ from wctstyle.settings import (
     checked_whole,
     style_long_side,
 )
-from wctstyle.sources import MaskSource, Source, StyleSource, format_style, style_masks, texts
+from wctstyle.sources import MaskSource, Source, StyleSource, format_style, reading_recipe, style_masks, texts
 
 START = "start.png"
 """What a command calls the fast picture that an optimisation starts from, where that picture has dials of its own."""
@@ -163,12 +162,8 @@ class Recipe:
             ConfigError: something is missing, has the wrong type or is out of range; it begins with `source` and ends
                 with `remedy`.
         """
-        try:
+        with reading_recipe(source, what=f"its recipe (of version {written.get('version')})", remedy=remedy):
             return _read(written)
-        except (AttributeError, ConfigError, KeyError, OverflowError, TypeError, ValueError) as error:
-            why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-            version = written.get("version")
-            raise ConfigError(f"{source}: its recipe (of version {version}) cannot be used: {why}; {remedy}") from error
 
     # -------------------------------------------------------------------------------------------- commands and programs
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -14,6 +15,21 @@ from wctstyle.images import Picture
 from wctstyle.inputs import STDIN, Mask, StyleSpec
 from wctstyle.regions import REST
 from wctstyle.settings import checked_number
+
+
+@contextlib.contextmanager
+def reading_recipe(source: str, *, what: str = "its recipe", remedy: str = "see it with --json") -> Iterator[None]:
+    """Tell what is wrong in a recipe that is read in this context; it may come from a stranger's picture.
+
+    Raises:
+        ConfigError: something is missing, has the wrong type or is out of range; it begins with `source` and ends with
+            `remedy`.
+    """
+    try:
+        yield
+    except (AttributeError, ConfigError, KeyError, OverflowError, TypeError, ValueError) as error:
+        why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        raise ConfigError(f"{source}: {what} cannot be used: {why}; {remedy}") from error
 
 
 def public_name(source: str) -> str:

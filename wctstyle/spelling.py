@@ -29,10 +29,11 @@ def argument(name: str) -> str:
     return f"./{name}" if name.startswith("-") else name
 
 
-def command(name: str, arguments: Sequence[str]) -> str:
-    """Write a command of `wctstyle`, quoted."""
+def command(name: str, arguments: Sequence[str], output: str | None = None) -> str:
+    """Write a command of `wctstyle`, quoted; with an `output`, into that file."""
     line = shlex.join(["wctstyle", name, *arguments])
-    return "".join(char if char.isprintable() else "?" for char in line)
+    line = "".join(char if char.isprintable() else "?" for char in line)
+    return line if output is None else f"{line} -o {shlex.quote(output)}"
 
 
 def loaded(name: str) -> str:

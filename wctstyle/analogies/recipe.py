@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from wctstyle import __version__, spelling
 from wctstyle.errors import ConfigError
 from wctstyle.settings import DEFAULT_MODEL, checked_model, checked_number, checked_whole
-from wctstyle.sources import Source, StyleSource, format_style
+from wctstyle.sources import Source, StyleSource, format_style, reading_recipe
 
 KEY = "analogy"
 """What the settings are called in JSON, by which the recipe is known."""
@@ -74,7 +73,7 @@ class AnalogyRecipe:
         Raises:
             ConfigError: something is missing, has the wrong type or is out of range; it begins with `source`.
         """
-        try:
+        with reading_recipe(source):
             own = written[KEY]
             if not 1 <= len(own["learned"]) <= 2:
                 raise ConfigError("it names neither a pair nor a filter")
@@ -89,9 +88,6 @@ class AnalogyRecipe:
                 model=checked_model(written["model"]),
                 version=str(written.get("version")),
             )
-        except (AttributeError, ConfigError, KeyError, TypeError, ValueError) as error:
-            why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-            raise ConfigError(f"{source}: its recipe cannot be used: {why}; see it with --json") from error
 
     def command(self, output: str | None = None) -> str:
         """Write the command that makes the picture, quoted for a POSIX shell, into `output`."""
@@ -105,8 +101,7 @@ class AnalogyRecipe:
             arguments += ["--style", format_style(style.name, style.weight)]
         if self.styles:
             arguments += ["--strength", str(self.strength), "--model", self.model]
-        line = spelling.command("analogy", [*arguments, "--size", str(self.size)])
-        return line if output is None else f"{line} -o {shlex.quote(output)}"
+        return spelling.command("analogy", [*arguments, "--size", str(self.size)], output)
 
     def program(self, output: str = "result.png") -> str:
         """Write a Python program that makes the picture."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from wctstyle.dreams.settings import DreamSettings, format_channels
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpecs
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_OPTIMIZER_MODEL, checked_model, checked_number, checked_whole
-from wctstyle.sources import Source
+from wctstyle.sources import Source, reading_recipe
 
 KEY = "dream"
 """What the settings are called in JSON, by which the recipe is known."""
@@ -62,7 +61,7 @@ class DreamRecipe:
         Raises:
             ConfigError: something is missing, has the wrong type or is out of range; it begins with `source`.
         """
-        try:
+        with reading_recipe(source):
             names = {field.name for field in dataclasses.fields(DreamSettings)}
             sources = {name: Source.from_json(written[name]) if name in written else None for name in _PICTURES}
             size, zoom = written.get("size"), written.get("zoom")
@@ -75,9 +74,6 @@ class DreamRecipe:
                 zoom=None if zoom is None else checked_number("zoom", zoom, 0, open_low=True),
                 version=str(written.get("version")),
             )
-        except (AttributeError, ConfigError, KeyError, OverflowError, TypeError, ValueError) as error:
-            why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-            raise ConfigError(f"{source}: its recipe cannot be used: {why}; see it with --json") from error
 
     def command(self, output: str | None = None) -> str:
         """Write the command that makes the dream, quoted for a POSIX shell, into `output`."""
@@ -92,8 +88,7 @@ class DreamRecipe:
         others = {name: source.name for name, source in (("guide", self.guide), ("mask", self.mask)) if source}
         rest = {"feather": self.feather, "zoom": self.zoom, "size": self.size, "model": self.model}
         arguments += spelling.options({"channels": format_channels(channels) or None, **settings, **others, **rest})
-        line = spelling.command("dream", arguments)
-        return line if output is None else f"{line} -o {shlex.quote(output)}"
+        return spelling.command("dream", arguments, output)
 
     def program(self, output: str = "dream.png") -> str:
         """Write a Python program that makes the dream.

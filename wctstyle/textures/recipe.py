@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from wctstyle import __version__, spelling
-from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpecs
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, checked_model
-from wctstyle.sources import MaskSource, StyleSource, format_style, style_masks
+from wctstyle.sources import MaskSource, StyleSource, format_style, reading_recipe, style_masks
 from wctstyle.textures.settings import TextureSettings
 
 KEY = "new_texture"
@@ -53,7 +51,7 @@ class TextureRecipe:
         Raises:
             ConfigError: something is missing, has the wrong type or is out of range; it begins with `source`.
         """
-        try:
+        with reading_recipe(source):
             names = {field.name for field in dataclasses.fields(TextureSettings)}
             return TextureRecipe(
                 styles=tuple(StyleSource.from_json(style) for style in written["styles"]),
@@ -63,9 +61,6 @@ class TextureRecipe:
                 feather=RegionSpecs(feather=written.get("feather", DEFAULT_FEATHER)).feather,
                 version=str(written.get("version")),
             )
-        except (AttributeError, ConfigError, KeyError, OverflowError, TypeError, ValueError) as error:
-            why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-            raise ConfigError(f"{source}: its recipe cannot be used: {why}; see it with --json") from error
 
     def command(self, output: str | None = None) -> str:
         """Write the command that makes the texture, quoted for a POSIX shell, into `output`."""
@@ -77,8 +72,7 @@ class TextureRecipe:
         for part, name in style_masks(self.styles).items():
             arguments += ["--style-mask", f"{part}={name}"]
         arguments += spelling.options({"feather": self.feather, "size": size, "model": self.model, **settings})
-        line = spelling.command("texture", arguments)
-        return line if output is None else f"{line} -o {shlex.quote(output)}"
+        return spelling.command("texture", arguments, output)
 
     def program(self, output: str = "texture.png") -> str:
         """Write a Python program that makes the texture."""
