@@ -265,7 +265,7 @@ def _draw(settings: DreamSettings, model: str | None, path: Path, quality: int |
 def _watched(parts: Iterator[Any], total: int) -> Iterator[Any]:
     """Show a live bar while the parts of a work are made."""
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-               TextColumn("{task.description}"))  # fmt: skip
+               TextColumn("{task.description}", markup=False))  # fmt: skip
     stop = Stop("this step")  # an interrupt may be lost in a callback of JAX
     with progress_bar(*columns) as progress, stop.listening():
         task = progress.add_task("dreaming", total=total)

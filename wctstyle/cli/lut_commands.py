@@ -15,11 +15,11 @@ from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, warn
 from wctstyle.cli.contents import expand_contents
 from wctstyle.cli.options import option_names
-from wctstyle.cli.outputs import check_free, check_writable, is_sink, plan_outputs
+from wctstyle.cli.outputs import check_file, is_sink, plan_outputs
 from wctstyle.cli.specs import named_photo
 from wctstyle.cli.video_command import run_job, video_target
 from wctstyle.cutout import visible_sides
-from wctstyle.errors import ConfigError, ImageError
+from wctstyle.errors import ConfigError
 from wctstyle.inputs import Sizes, Strokes, fit_parts, read_full, read_photo, read_style, style_sides
 from wctstyle.settings import DEFAULT_LOOK, DEFAULT_MODEL, ModelName, Settings
 from wctstyle.video.forms import CONTAINERS, form_of
@@ -52,10 +52,7 @@ def make(
     """
     if output.suffix.lower() != ".cube":
         raise ConfigError(f"-o {output}: is no .cube file; give it that suffix")
-    if not output.parent.is_dir():
-        raise ImageError(f"-o {output}: there is no folder {output.parent}; make it first")
-    check_free([output], overwrite=overwrite, inputs=[photo], what="-o {path}", other="name")
-    check_writable(output.parent, f"-o {output}")
+    check_file(output, str(output), overwrite=overwrite, inputs=[photo])
     named = named_photo("lut make", photo, style, None)
     with option_names():
         settings = Settings(strength=strength, photo=True)

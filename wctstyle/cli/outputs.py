@@ -132,6 +132,18 @@ def identity(path: str | Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def check_file(path: Path, out: str, *, overwrite: bool, inputs: Sequence[str]) -> None:
+    """Refuse a file that cannot be written; `out` is how it was given.
+
+    Raises:
+        ImageError: its folder is missing or cannot be written in, it is an input, or it exists without `overwrite`.
+    """
+    if not path.parent.is_dir():
+        raise ImageError(f"-o {out}: there is no folder {path.parent}; make it first")
+    check_free([path], overwrite=overwrite, inputs=inputs, what="-o {path}", other="name")
+    check_writable(path.parent, f"-o {out}")
+
+
 def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequence[str]) -> Path:
     path = Path(out)
     if not path.suffix:
@@ -144,10 +156,7 @@ def _checked_file(out: str, format: str | None, overwrite: bool, inputs: Sequenc
         raise ImageError(
             f"-o {out}: --format {format} is for folders, this file's name says {path.suffix}; leave it out"
         )
-    if not path.parent.is_dir():
-        raise ImageError(f"-o {out}: there is no folder {path.parent}; make it first")
-    check_free([path], overwrite=overwrite, inputs=inputs, what="-o {path}", other="name")
-    check_writable(path.parent, f"-o {out}")
+    check_file(path, out, overwrite=overwrite, inputs=inputs)
     return path
 
 

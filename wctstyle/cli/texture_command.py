@@ -58,7 +58,9 @@ GradientOption = Annotated[
     Gradient,
     style_option("--gradient", help="Let the styles follow each other: left to right, top to bottom, or from inside."),
 ]
-Tileable = Annotated[bool, style_option("--tileable", help="Make borders that meet when the texture is repeated.")]
+Tileable = Annotated[
+    bool, style_option("--tileable", help="Make opposite edges match, so that it repeats without seams.")
+]
 Optimize = Annotated[
     int,
     style_option(metavar="STEPS", help="Optimise the painted texture: slow, much closer; 100 is plenty."),

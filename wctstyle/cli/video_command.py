@@ -23,7 +23,7 @@ from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, say, w
 from wctstyle.cli.looks_command import given_options, in_look
 from wctstyle.cli.optimize_run import load_optimizer
 from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from, style_option
-from wctstyle.cli.outputs import check_folder, check_free, check_writable
+from wctstyle.cli.outputs import check_file, check_folder, check_writable
 from wctstyle.cli.setups import SETTINGS
 from wctstyle.cli.specs import NAME, Named, named_pictures
 from wctstyle.cli.video_optimize import FirstSteps, Optimize, Steps, optimisation_from
@@ -328,9 +328,7 @@ def video_target(output: str, form: Form, inputs: Sequence[str], *, resume: bool
         inside = [os.path.realpath(file) for file in inputs]
         if os.path.realpath(target) in inside:
             raise ImageError(f"-o {output}: is the folder that is read; give another one")
+        check_writable(target.parent, f"-o {output}")
     else:
-        if not target.parent.is_dir():
-            raise ImageError(f"-o {output}: there is no folder {target.parent}; make it first")
-        check_free([target], overwrite=overwrite or resume or left, inputs=inputs, what="-o {path}", other="name")
-    check_writable(target.parent, f"-o {output}")
+        check_file(target, output, overwrite=overwrite or resume or left, inputs=inputs)
     return target

@@ -64,7 +64,7 @@ class AnalogyPanel(ExtraPanel):
             height, width = held.pixels.shape[:2]
             text = f"{held.name}, {width} × {height} pixels"
         return sheets.chooser(
-            f"Choose the picture {place}", ACCEPTED, self.service.limits.upload_bytes, text,
+            f'Choose the "{place}" picture', ACCEPTED, self.service.limits.upload_bytes, text,
             thumb="" if held is None else held.thumb,
         )  # fmt: skip
 
@@ -96,7 +96,8 @@ class AnalogyPanel(ExtraPanel):
         paint, align, palette, *values = asked
         composition = self.page._composition(palette, *values)
         if lacking := [place for place in ("before", "after") if place not in session.pair]:
-            raise ConfigError(f"Choose the picture {' and the one '.join(lacking)} first.")
+            names = " and ".join(f'"{place}"' for place in lacking)
+            raise ConfigError(f"Choose the {names} picture{'s' * (len(lacking) > 1)} first.")
         pair = session.pair["before"], session.pair["after"]
         photo = session.picture(composition.content)
         paint = None if paint == AUTOMATIC else paint

@@ -241,7 +241,7 @@ class Endpoints:
         if lacking := missing():
             raise ConfigError(lacking)
         limits, folders = self.service.limits, (self.take.upload_folder, self.export_folder)
-        composition = self.take.composition(session, FIRST_CONTENT, styles, weights, regions=None, feather=0.0, **dials)
+        composition = self.take.composition(session, FIRST_CONTENT, styles, weights, **dials)
         cut = Cut(checked_number("start", start, 0), None if end is None else checked_number("end", end, 0))
         path = clips.take_clip(file.get("path"), file.get("orig_name"), *folders, limits, keep=True)
         clip = clips.open_upload(limits, path, composition.size, cut)
@@ -276,12 +276,12 @@ class Endpoints:
             session.close()
 
     def _begin(self, session: Session, *blend: Any, calm: float, **dials: Any) -> Stream:
-        composition = self.take.composition(session, FIRST_CONTENT, *blend, regions=None, feather=0.0, **dials)
+        composition = self.take.composition(session, FIRST_CONTENT, *blend, **dials)
         return self.service.streams.open(session, composition, calm)
 
     def _change(self, id: str, *blend: Any, calm: float, **dials: Any) -> dict[str, Any]:
         stream = self.service.streams.find(id)
-        composition = self.take.composition(stream.session, FIRST_CONTENT, *blend, regions=None, feather=0.0, **dials)
+        composition = self.take.composition(stream.session, FIRST_CONTENT, *blend, **dials)
         self.service.streams.follow(stream, composition, calm)
         return stream.report()
 

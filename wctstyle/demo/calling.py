@@ -79,8 +79,8 @@ class Taker:
         weights: Sequence[float] | None,
         *,
         style_masks: Sequence[dict | None] | None,
-        regions: Sequence[RegionPart] | None,
-        feather: float,
+        regions: Sequence[RegionPart] | None = None,
+        feather: float = 0.0,
         **dials: Any,
     ) -> Composition:
         """Make the composition of a call.
@@ -97,8 +97,7 @@ class Taker:
             "regions": [self._region(session, at, part) for at, part in enumerate(regions or ())],
             "feather": feather,
         }
-        model = self.service.backend.model if dials["model"] is None else dials["model"]
-        return compose(self.service.limits, palette, **{**dials, "model": model})
+        return self._composed(palette, dials)
 
     def photo(self, session: Session, content: Picture, dials: Mapping[str, Any]) -> Composition:
         """Make the composition of a call that takes no styles.
@@ -107,6 +106,9 @@ class Taker:
             WctStyleError: something of it makes no sense, or the picture cannot be read.
         """
         palette = {"content": self.picture(session, content), "styles": [], "regions": [], "feather": 0.0}
+        return self._composed(palette, dials)
+
+    def _composed(self, palette: dict[str, Any], dials: Mapping[str, Any]) -> Composition:
         model = self.service.backend.model if dials["model"] is None else dials["model"]
         return compose(self.service.limits, palette, **{**dials, "model": model})
 

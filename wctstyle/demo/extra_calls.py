@@ -76,7 +76,7 @@ class ExtraEndpoints:
                 blend=blend, optimize=optimize,
             )  # fmt: skip
             composition = friendly(self.take.composition)(
-                session, FIRST_CONTENT, styles, weights, style_masks=style_masks, regions=None, feather=0.0,
+                session, FIRST_CONTENT, styles, weights, style_masks=style_masks,
                 **{**DEFAULTS, "model": model},
             )  # fmt: skip
             recipe = friendly(textures.recipe_of)(self.service, session, composition, settings)

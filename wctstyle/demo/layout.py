@@ -255,8 +255,8 @@ class Layout:
     def _build_live(self) -> None:
         gr.Markdown(
             "## Webcam\nPaints what a camera sees, live, with this blend, its dials and its quality, at the largest "
-            "size that comes eight times a second. Go to *Blend* meanwhile, and move a slider. Regions are left out, "
-            "as in a clip. Frames go to this server and are not kept there."
+            "size that still gives eight frames a second. Go to *Blend* meanwhile, and move a slider. Regions are left "
+            "out, as in a clip. Frames go to this server and are not kept there."
         )
         self.webcam = gr.Button("Use the webcam", variant="primary", elem_id="wct-webcam")
 

@@ -137,8 +137,7 @@ def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Await
     Gradio calls this when a page's connection ends, which a closed lid does too. It ends the jobs of a page that does
     not listen any more by itself, but keeps what was last shown until many others have come, and the mailbox for good.
     All runs on Gradio's own event loop, so nothing comes in between; the mailbox of a job that still runs is left for
-    the next time. A run goes on without its page, and is waited for; so is a page that still sends
-    frames of its camera.
+    the next time. A run goes on without its page, and is waited for; so is a page that still sends camera frames.
     """
     gone: set[str] = set()
 

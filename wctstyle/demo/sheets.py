@@ -229,15 +229,21 @@ def chooser(button: str, accept: str, most: int, text: str = "", *, thumb: str =
 
 
 def player(text: str, file: Path) -> str:
-    """Show a finished video, and offer it as a file. Its name is to be one that an address takes as it is."""
-    source = f"gradio_api/file={html.escape(file.as_posix())}"
-    size = f"{file.stat().st_size / 2**20:.1f} MB"
+    """Show a finished video, and offer it as a file."""
     return (
         f'<div class="wct-sheet"><p role="status">{html.escape(text)}</p>'
-        f'<video src="{source}" controls playsinline loop preload="metadata"></video>'
-        f'<a class="wct-load" href="{source}" download="{html.escape(file.name)}">Download {html.escape(file.name)} '
-        f"({size})</a></div>"
+        f'<video src="{_source(file)}" controls playsinline loop preload="metadata"></video>{_download(file)}</div>'
     )
+
+
+def _source(file: Path) -> str:
+    return f"gradio_api/file={html.escape(file.as_posix())}"
+
+
+def _download(file: Path) -> str:
+    """Offer a file, whose name is to be one that an address takes as it is."""
+    name, size = html.escape(file.name), f"{file.stat().st_size / 2**20:.1f} MB"
+    return f'<a class="wct-load" href="{_source(file)}" download="{name}">Download {name} ({size})</a>'
 
 
 def working(step: int, steps: int, text: str, shown: str = "") -> str:
@@ -247,18 +253,10 @@ def working(step: int, steps: int, text: str, shown: str = "") -> str:
 
 
 def made(text: str, file: Path, *, repeated: bool = False) -> str:
-    """Show the picture of an extra, and offer it as a file. With `repeated` it is shown as tiles, two by two.
-
-    Its name is to be one that an address takes as it is.
-    """
-    source = f"gradio_api/file={html.escape(file.as_posix())}"
-    shown = f'<img src="{source}" alt="Result">'
+    """Show the picture of an extra, and offer it as a file. With `repeated` it is shown as tiles, two by two."""
+    shown = f'<img src="{_source(file)}" alt="Result">'
     if repeated:
         shown = f'<div class="wct-tiles">{shown * 4}</div>'
     else:
-        shown = f'<a href="{source}" target="_blank" title="Open at full size">{shown}</a>'
-    return (
-        f'<div class="wct-sheet wct-made"><p role="status">{html.escape(text)}</p>{shown}'
-        f'<a class="wct-load" href="{source}" download="{html.escape(file.name)}">Download {html.escape(file.name)} '
-        f"({file.stat().st_size / 2**20:.1f} MB)</a></div>"
-    )
+        shown = f'<a href="{_source(file)}" target="_blank" title="Open at full size">{shown}</a>'
+    return f'<div class="wct-sheet wct-made"><p role="status">{html.escape(text)}</p>{shown}{_download(file)}</div>'

@@ -318,5 +318,5 @@ def measured(stylizer: Stylizer, styles: Any) -> list[Region]:
     found = []
     for region in regions_of(styles):
         own = [(code(style), weight) for style, weight in weighted_styles(region.styles)]
-        found.append(Region(region.mask, own, **region.dials.by_name()))
+        found.append(replace(region, styles=own))
     return found

@@ -134,7 +134,8 @@ async function run(mine) {
       await pause(100);
     } else {
       const { detail } = await answer.json().catch(() => ({}));
-      if (answer.status === 410) return performance.now() - answered > WAITED ? resume(mine) : stop(detail);
+      if (mine !== turn) return;
+      if (answer.status === 410) return performance.now() - answered > WAITED ? resume() : stop(detail);
       say(detail || "The frame could not be painted. It is tried again.");
       await pause(1000);
     }
@@ -143,8 +144,7 @@ async function run(mine) {
 
 /* A stream that waited too long, as behind a hidden tab, has ended: another one is asked for. One that ends amid its
    frames has had its time. */
-function resume(mine) {
-  if (mine !== turn) return;
+function resume() {
   address = null;
   trigger("submit");
 }
