@@ -21,6 +21,7 @@ from wctstyle.analogies.filters import learn
 from wctstyle.analogies.making import loaded
 from wctstyle.analogies.painting import PAINTER, learn_paint
 from wctstyle.analogies.sampling import decibels
+from wctstyle.color import LUMA_WEIGHTS
 
 PAIR, UNSEEN = "astronaut", ("cat", "coffee", "rocket")
 SIDE = 384
@@ -30,7 +31,7 @@ Rgb = np.ndarray
 
 
 def _luma(rgb: Rgb) -> Rgb:
-    return rgb @ np.array([0.299, 0.587, 0.114], np.float32)
+    return rgb @ np.array(LUMA_WEIGHTS, np.float32)
 
 
 def _blurred(rgb: Rgb, sigma: float) -> Rgb:

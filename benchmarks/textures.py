@@ -135,6 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--save", type=Path, help="folder for the pictures")
     parser.add_argument("--json", type=Path, help="file for all figures")
     args = parser.parse_args(argv)
+    facts = report.circumstances("benchmarks.textures", argv)
     try:
         args.vgg = vgg19_file(args.vgg)
         if args.save is not None:
@@ -142,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = measure(args)
     except WctStyleError as error:
         return report.failed(error)
-    report.publish(report.circumstances("textures", argv), markdown(rows), {"rows": rows}, args.json)
+    report.publish(facts, markdown(rows), {"rows": rows}, args.json)
     return 0
 
 

@@ -97,6 +97,8 @@ def test_a_gradient_and_a_mask_lead_from_one_texture_to_the_other(stylizer, styl
     masked = make(stylizer, regions, plain)
     assert np.abs(masked[:, :64] - left[:, :64]).max() < LEVEL
     assert np.abs(masked[:, -64:] - right[:, -64:]).max() < LEVEL
+    everywhere = named_parts([(styles[0], 1.0, "all")], {"all": np.ones((8, 64), np.float32)}, plain, 0.0)
+    assert np.abs(make(stylizer, everywhere, plain)[:, :64] - left[:, :64]).max() < LEVEL
 
 
 def test_ctrl_c_leaves_no_file(stylizer, tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ for dream-vgg19, which needs the original VGG-19 and is left out where that is n
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -266,7 +265,7 @@ def dream_sheet(easel: Easel) -> Rgb:
     from wctstyle.dreams.settings import SHEET
     from wctstyle.dreams.sheet import cells, laid_out
 
-    settings = dataclasses.replace(SHEET, layers=("relu4_1",), channels=tuple(range(48)))
+    settings = replace(SHEET, layers=("relu4_1",), channels=tuple(range(48)))
     return laid_out(list(cells(_dreamer("medium"), settings)), columns=12)
 
 

@@ -148,7 +148,7 @@ class Large(Measurer, abc.ABC):
         painting: Callable[[int, int], None] = lambda tile, tiles: None,
         refining: Callable[[int, int], None] = lambda step, steps: None,
     ) -> Result:
-        """Stylise a photo of any size tile by tile (`wctstyle.repainting`), in about 2 GiB of memory.
+        """Stylise a photo of any size tile by tile (`wctstyle.repainting`), one row of tiles after another.
 
         `write` takes the result from top to bottom, some rows at a time; the image that is returned is empty.
         `painting` is told which tile of how many is painted. All else as in `stylize`, which works on any size too. A
@@ -163,10 +163,10 @@ class Large(Measurer, abc.ABC):
         _check_large(content, settings, paints)
         laps, box = Laps(), images.visible_box(content)
         refines = paints and settings.refine > 0
-        if refines:
-            check_memory(self._optimizer, content.trimmed(box).shape, regions, settings)
-            laps.end("refine")
         visible, at = content.trimmed(box), (box[0].start, box[1].start)
+        if refines:
+            check_memory(self._optimizer, visible.shape, regions, settings)
+            laps.end("refine")
         photo = Photo(visible, content.shape, at)
         height, width = small_sides(visible.shape, settings)
         photo, reduced, shrunken = photo.composed_at(height, width)
@@ -270,8 +270,7 @@ class Large(Measurer, abc.ABC):
             )
             for region in regions
         ]
-        look = 0 if settings.photo else settings.look
-        return self.stylize(reduced, fitted, replace(settings, refine=0, look=look, photo=False))
+        return self.stylize(reduced, fitted, replace(settings, refine=0, photo=False))
 
     def _encoded(self, content: Content | ContentCode, regions: Sequence[Region], settings: Settings) -> ContentCode:
         """Encode a photo with the texture of its regions; of what is no picture, the encoding tells what is wrong."""

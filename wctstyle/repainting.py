@@ -1,7 +1,8 @@
 """The second pass of a large picture: a small painting, enlarged and painted once more, tile by tile.
 
 What is read, painted and written is never more than a row of tiles at a time, so memory grows with the picture's width
-alone. The tiles share one plan, made from moments pooled over tiles or, of many, over pieces spread over the picture.
+alone. The tiles share one plan, made from moments pooled over pieces of the picture: all of them or, where
+there are many, a sample.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from wctstyle.regions import Region
 from wctstyle.rendering import Renderer, kept_share, spread
 from wctstyle.settings import Settings
 from wctstyle.sizes import of_cells
-from wctstyle.tiles import Tile, Tiling, cells_used, cut, decoder_reach, encoder_reach, window
+from wctstyle.tiles import Tile, Tiling, cells_used, cut, decoder_reach, encoder_reach, spread_over, window
 
 
 class Repainting(Grading):
@@ -133,9 +134,7 @@ class Repainting(Grading):
         for part in self._base.parts:
             share = shown if part.share is None else part.share[0, :low, :narrow]
             held = [number for number, tile in enumerate(pieces) if self._mean(share, tile) > 0]
-            count = min(len(held), -(-self._measured // len(self._parts)))
-            offsets = np.random.default_rng(0).random(count)  # irregular, or all might lie in one column
-            found |= {held[int((place + offset) * len(held) / count)]: None for place, offset in enumerate(offsets)}
+            found |= dict.fromkeys(spread_over(held, -(-self._measured // len(self._parts))))
         return [pieces[number] for number in sorted(found)]
 
     def _mean(self, plane: np.ndarray, tile: Tile) -> float:

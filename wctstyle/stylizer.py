@@ -223,11 +223,8 @@ class Stylizer(Large):
         laps, photo = Laps(), pixels_of(content)
         regions = [replace(region, styles=weighted_styles(region.styles)) for region in regions]
         height, width = small
-        reduced = (
-            content.resized(height, width)
-            if isinstance(content, Cutout)
-            else images.resize_planes(photo, height=height, width=width)
-        )
+        shrunken = images.resize_planes(photo, height=height, width=width)
+        reduced = content.resized(height, width) if isinstance(content, Cutout) else shrunken
         whole = Photo.of(content)
         inside = whole.small_regions(regions, height, width)
         base = self._composed(reduced, inside, max(small) / max(photo.shape[:2]), settings)
@@ -235,7 +232,6 @@ class Stylizer(Large):
             return Result(photo.copy(), (), base.seconds, base.first_of_size)
         laps.include(base.seconds)
         laps.end("render")  # what scaling took
-        shrunken = images.resize_planes(photo, height=height, width=width)
         second = self._repainting(whole, base, reduced, shrunken, regions, inside, settings)
         if ahead is not None:
             ahead.result()

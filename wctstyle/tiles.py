@@ -8,10 +8,10 @@ reflect in the whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -159,3 +159,13 @@ class Tiling:
             return cls(LARGEST_SIDE, LARGEST_SIDE)
         family = (side for side in range(MAX_SIDE, 0, -CELL) if side == padded_side(side))
         return cls(next(side for side in family if side**2 * channels <= TILE_AREA))
+
+
+_T = TypeVar("_T")
+
+
+def spread_over(parts: Sequence[_T], most: int) -> list[_T]:
+    """Choose up to `most` of some parts, irregularly, or all might lie in one column."""
+    count = min(len(parts), most)
+    offsets = np.random.default_rng(0).random(count)
+    return [parts[int((place + offset) * len(parts) / count)] for place, offset in enumerate(offsets)]

@@ -11,10 +11,10 @@ from wctstyle.analogies.sampling import decibels
 Rgb = Float[np.ndarray, "h w 3"]
 
 FARTHEST = 0.125
-"""Shifts that are looked for, as a share of each side."""
+"""Largest shift that is looked for, as a share of each side."""
 
 LEAST = 2
-"""Shifts in pixels that are told: filters move edges by one."""
+"""Least shift in pixels that is reported: filters themselves move edges by one."""
 
 WORTH = 1.5
 """Decibels by which an affine map of the moved picture has to be nearer."""

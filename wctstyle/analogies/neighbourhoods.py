@@ -44,7 +44,7 @@ FAR = 6.0
 class Neighbourhoods:
     """What is added to a picture: normalised features of its neighbourhoods, and ramps of them, times weights.
 
-    mapped: whether the picture has gone through the map of colours before, or else takes the place of it. An empty
+    mapped: whether the picture goes through the map of colours first; if not, this replaces that map. An empty
     model (no weights) adds nothing. `wide`: whether features that are not linear are used.
     """
 

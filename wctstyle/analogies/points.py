@@ -6,13 +6,15 @@ that it has not seen: it knows no colour that the pair lacks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from wctstyle.analogies.sampling import CUT, ENOUGH, color_squares, decibels, ridge, simplest
+from wctstyle.color import LUMA_WEIGHTS
 
 Colors = Float[np.ndarray, "n 3"]
 
@@ -31,7 +33,7 @@ UNITS = 256
 DEGREE, MIXED_PIXELS = 6, 3000
 """Degree of the smooth curve of a mix, and pixels that it is fitted to."""
 
-GREYS = ((0.299, 0.587, 0.114), (0.2126, 0.7152, 0.0722), (1 / 3, 1 / 3, 1 / 3))
+GREYS = (LUMA_WEIGHTS, (0.2126, 0.7152, 0.0722), (1 / 3, 1 / 3, 1 / 3))
 """What programs take for the grey of a colour: Rec. 601, Rec. 709, and the mean."""
 
 HUES = 12
@@ -121,47 +123,42 @@ def places(rows: np.ndarray, columns: np.ndarray, height: int, width: int) -> Fl
 
 def learn(own: Colors, goal: Colors, light: Float[np.ndarray, "n 4"], held: Bool[np.ndarray, " n"]) -> Points:
     """Learn the map of colours, the simplest that is as good as any on the pixels held out."""
-    tried = list(_models(own, goal, held))
-    errors = [float(np.mean((heard(own)[held] - goal[held]) ** 2)) for heard, _ in tried]
-    best = tried[simplest(errors, WORTH)][1]
-    if decibels(min(errors)) > ENOUGH:
-        return best
-    lit = [_with_light(own, goal, light, held, fit) for fit in (_mixed, _ramped)]
-    better = [float(np.mean((heard(own, light)[held] - goal[held]) ** 2)) for heard, _ in lit]
-    return lit[simplest(better, WORTH)][1] if simplest([min(errors), min(better)], GAIN_WORTH) else best
+    rest, fits, lit = ~held, _fits(), (_mixed, _ramped)
+
+    def error(said: Colors) -> float:
+        return float(np.mean((said[held] - goal[held]) ** 2))
+
+    errors = [error(fit(own[rest], goal[rest])(own)) for fit in fits]
+    if decibels(min(errors)) <= ENOUGH:
+        better = [error(_with_light(own[rest], goal[rest], light[rest], fit)(own, light)) for fit in lit]
+        if simplest([min(errors), min(better)], GAIN_WORTH):
+            return _with_light(own, goal, light, lit[simplest(better, WORTH)])
+    return fits[simplest(errors, WORTH)](own, goal)
 
 
-def _models(own: Colors, goal: Colors, held: Bool[np.ndarray, " n"]) -> Iterator[tuple[Points, Points]]:
-    """Yield models, simplest first: learned without the pixels held out, and from all."""
-    rest = ~held
-    yield _ramped(own[rest], goal[rest], 0, hues=False), _ramped(own, goal, 0, hues=False)
-    for mix in (np.eye(3), *(np.tile(np.array(grey)[:, None], 3) for grey in GREYS)):
-        yield _curved(own[rest], goal[rest], mix), _curved(own, goal, mix)
-    yield _mixed(own[rest], goal[rest]), _mixed(own, goal)
-    for units in (0, UNITS):
-        yield _ramped(own[rest], goal[rest], units), _ramped(own, goal, units)
+def _fits() -> list[Callable[[Colors, Colors], Points]]:
+    """Return what fits a model, the simplest first."""
+    mixes = (np.eye(3), *(np.tile(np.array(grey)[:, None], 3) for grey in GREYS))
+    return [
+        partial(_ramped, units=0, hues=False),
+        *(partial(_curved, mix=mix) for mix in mixes),
+        _mixed,
+        *(partial(_ramped, units=units) for units in (0, UNITS)),
+    ]
 
 
 def _with_light(
-    own: Colors,
-    goal: Colors,
-    light: Float[np.ndarray, "n 4"],
-    held: Bool[np.ndarray, " n"],
-    fit: Callable[[Colors, Colors], Points],
-) -> tuple[Points, Points]:
+    own: Colors, goal: Colors, light: Float[np.ndarray, "n 4"], fit: Callable[[Colors, Colors], Points]
+) -> Points:
     """Fit colours and light by place in turn; the light is the same for R, G and B."""
-    found = []
-    for part in (~held, np.ones_like(held)):
-        colors, wanted, at = own[part], goal[part], light[part]
-        gain, model = np.zeros(4), fit(colors, wanted)
-        for _ in range(ROUNDS):
-            flat = model(colors)
-            design = (at[:, None, :] * flat[:, :, None]).reshape(-1, 4)
-            gain = np.linalg.lstsq(design, (wanted - flat).ravel(), rcond=None)[0]
-            lit = np.maximum(1 + at @ gain, 0.05)[:, None]
-            model = fit(colors, np.clip(wanted / lit, 0, 1))
-        found.append(replace(model, gain=gain.astype(np.float32)))
-    return found[0], found[1]
+    gain, model = np.zeros(4), fit(own, goal)
+    for _ in range(ROUNDS):
+        flat = model(own)
+        design = (light[:, None, :] * flat[:, :, None]).reshape(-1, 4)
+        gain = np.linalg.lstsq(design, (goal - flat).ravel(), rcond=None)[0]
+        lit = np.maximum(1 + light @ gain, 0.05)[:, None]
+        model = fit(own, np.clip(goal / lit, 0, 1))
+    return replace(model, gain=gain.astype(np.float32))
 
 
 def _ramped(own: Colors, goal: Colors, units: int = UNITS, *, hues: bool = True) -> Points:

@@ -1,8 +1,8 @@
 """The optimiser: style transfer by optimising the pixels (Gatys et al. 2016), as a generator of iterates.
 
 The modules import only downwards: tiled (tile by tile), run (the loop), programs (the jitted functions), job (the
-checked input), checkpoint, memory, descent, lbfgs, objective, network, settings. Importing only `OptimizeSettings` does
-not import JAX.
+checked input), ascent (deep dream), checkpoint, memory, descent, lbfgs, objective, terms, network, settings. Importing
+only `OptimizeSettings` does not import JAX.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from wctstyle.optimizer.objective import moved_targets, moves_to_target, style_l
 from wctstyle.optimizer.run import Optimizer
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.regions import Region, Style, blend_shares, filled_up, weighted_styles
-from wctstyle.tiles import MEASURED, Faded, faded
+from wctstyle.tiles import MEASURED, Faded, faded, spread_over
 
 OVERLAP = 128
 """Least overlap of two tiles in pixels."""
@@ -115,7 +115,8 @@ class _Tiles:
         for done, (tile, seen) in enumerate(zip(self._tiles, self._seen, strict=True)):
             if seen:
                 part = part_of(tile)
-                job, start = self._job(part, out[part]), out[part]
+                start = out[part]
+                job = self._job(part, start)
                 targets = [
                     moved_targets(self._measured(self._source.painted[part], own.counted), moves[number],
                                   statistic=self._settings.statistic)
@@ -150,7 +151,7 @@ class _Tiles:
 
     def _pooled(self, parts: Sequence[Part], read: Callable[[Part], tuple[Rgb, Plane | None]]) -> dict[str, Moments]:
         """Pool the moments of some parts of a picture, each as it is read with a mask."""
-        found = [self._measured(*read(part)) for part in spread_over(parts)]
+        found = [self._measured(*read(part)) for part in spread_over(parts, MEASURED)]
         return {layer: pool([moments[layer] for moments in found]) for layer in self._layers}
 
     def _moves(self, number: int) -> dict[str, Affine]:
@@ -184,10 +185,3 @@ class _Tiles:
 def part_of(tile: Tile) -> Part:
     """Return the pixels of a tile."""
     return tile[0].window, tile[1].window
-
-
-def spread_over(parts: Sequence[Part]) -> list[Part]:
-    """Choose up to `MEASURED` of some parts, irregularly, or all might lie in one column."""
-    count = min(len(parts), MEASURED)
-    offsets = np.random.default_rng(0).random(count)
-    return [parts[int((place + offset) * len(parts) / count)] for place, offset in enumerate(offsets)]

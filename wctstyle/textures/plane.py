@@ -140,7 +140,7 @@ class Plane:
 
     def _amounts(self, level: int, window: Window, code: Features) -> list[Any]:
         """Return the share of each region in each cell of a window; of all together 1."""
-        if self._masks == [None]:
+        if len(self._masks) == 1:
             return [1.0]
         from scipy.ndimage import map_coordinates
 
