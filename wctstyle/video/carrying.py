@@ -69,8 +69,14 @@ def _refill(blended: Rgb, new: Rgb) -> Rgb:
     return np.clip(share, 0, 1)[..., None] * wanted
 
 
-def steadied(last: Rgb, new: Rgb, photo: Rgb, flow: Flow, memory: float) -> Rgb:
-    """Blend a painted frame with the one before, carried along: new + memory confidence (carried - new).
+def carried(last: Rgb, flow: Flow) -> Rgb:
+    """Carry a painted frame along."""
+    moved = warped(last, flow.vectors, sharp=True)
+    return np.clip(moved, 0, 1, out=moved)
+
+
+def steadied(last: Rgb, new: Rgb, photo: Rgb, confidence: Float[np.ndarray, "h w"], memory: float) -> Rgb:
+    """Blend a painted frame with the one before, carried along (`last`): new + memory confidence (last - new).
 
     Where the broad colour of the two differs, that of `new` counts. Paintings of the same thing differ in their fine
     paint, and carrying blurs it, so a blend has less of it; as much of the new frame's is added. Strengthening the
@@ -79,8 +85,8 @@ def steadied(last: Rgb, new: Rgb, photo: Rgb, flow: Flow, memory: float) -> Rgb:
     """
     cv2 = opencv()
     painted = 1 - np.exp(-cv2.blur(largest(np.abs(new - photo)), (5, 5)) / PAINTED)
-    share = (memory * flow.confidence * painted)[..., None]
-    change = np.clip(warped(last, flow.vectors, sharp=True), 0, 1) - new
+    share = (memory * confidence * painted)[..., None]
+    change = last - new
     change -= _broad_change(change)
     blended = new + share * change
     return np.clip(blended + share * _refill(blended, new), 0, 1).astype(np.float32)
