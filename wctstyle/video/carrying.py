@@ -143,9 +143,12 @@ SAMPLED = 4
 """The median motion is that of every fourth pixel each way."""
 
 
+@functools.lru_cache(maxsize=2)
 def own_places(height: int, width: int) -> Places:
-    """Let each pixel take the noise of its own place."""
-    return np.concatenate([grid(height, width), np.zeros((height, width, 1), np.float32)], axis=-1)
+    """Let each pixel take the noise of its own place. The array is shared and cannot be changed."""
+    places = np.concatenate([grid(height, width), np.zeros((height, width, 1), np.float32)], axis=-1)
+    places.flags.writeable = False
+    return places
 
 
 def carried_places(places: Places, flow: Flow) -> Places:
@@ -159,9 +162,10 @@ def carried_places(places: Places, flow: Flow) -> Places:
     moved[..., 2] += np.gradient(flow.vectors[..., 0], axis=1) + np.gradient(flow.vectors[..., 1], axis=0)
     kept = (flow.confidence > 0.5) & (np.abs(moved[..., 2]) < math.log(STRETCH))
     some = (slice(None, None, SAMPLED), slice(None, None, SAMPLED))
+    shift = np.zeros(3, np.float32)
     if kept[some].any():
-        own[..., :2] += np.median((moved[some] - own[some])[kept[some]][:, :2], axis=0)
-    moved[~kept] = own[~kept]
+        shift[:2] = np.median((moved[some] - own[some])[kept[some]][:, :2], axis=0)
+    moved[~kept] = own[~kept] + shift
     return moved
 
 
