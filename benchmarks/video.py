@@ -36,6 +36,8 @@ from wctstyle.video.optimized import VideoOptimizer
 from wctstyle.video.reading import open_clip
 
 Rgb = Float[np.ndarray, "h w 3"]
+Paints = Callable[[Sequence[Rgb], Rgb], list[Rgb]]
+"""Paints photos in a style."""
 
 CALMS = (0.0, 0.5, DEFAULT_CALM, 1.0)
 GAPS = (1, 10)
@@ -210,11 +212,11 @@ class Bench:
         style: Rgb,
         judge: Judge | None,
         calms: Sequence[float],
-        others: Mapping[str, Callable[[Sequence[Rgb], Rgb], list[Rgb]]],
+        others: Mapping[str, Paints],
         steps: int | None,
     ) -> None:
         self._style, self._judge, self._calms, self._others, self._steps = style, judge, calms, others, steps
-        self._stylizer, self._optimizer = Stylizer(), Optimizer() if steps else None
+        self._stylizer, self._optimizer = Stylizer(), (Optimizer() if steps else None)
 
     def run(self, clip: Clip) -> list[dict[str, Any]]:
         """Paint and measure a clip at each calm, by the others, and with the optimizer, alone and calm."""
@@ -275,14 +277,14 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return report.table(header, lines)
 
 
-def _others(args: argparse.Namespace) -> dict[str, Callable[[Sequence[Rgb], Rgb], list[Rgb]]]:
+def _others(args: argparse.Namespace) -> dict[str, Paints]:
     """Return the painters of other programs by name; each paints frames one by one.
 
     Raises:
         ConfigError: one of them cannot be read, or is not installed.
     """
     commands = dict(map(parse_peer, args.peer))
-    found = {name: partial(by_peer, command) for name, command in commands.items()}
+    found: dict[str, Paints] = {name: partial(by_peer, command) for name, command in commands.items()}
     for name, paint in (peers.magenta() if args.magenta else {}).items():
         found[name] = lambda photos, style, paint=paint: [paint(photo, style) for photo in photos]
     return found
