@@ -18,6 +18,7 @@ ORDER = (
     "app",
     "cli __main__",
     "demo",
+    "web",
     "jobs",
     "recipe_kinds",
     "dreams",
