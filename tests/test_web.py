@@ -478,12 +478,24 @@ def test_secrets_are_not_shown():
 
 
 @pytest.mark.parametrize(
-    ("host", "private"),
-    [("127.0.0.1", True), ("::1", True), ("[::1]", True), ("localhost", True), ("0.0.0.0", False), ("x.lan", False)],
+    ("host", "share", "private"),
+    [
+        ("127.0.0.1", False, True),
+        ("127.8.9.1", False, True),
+        ("::1", False, True),
+        ("[::1]", False, True),
+        ("localhost", False, True),
+        ("127.0.0.1", True, False),
+        ("localhost", True, False),
+        ("0.0.0.0", False, False),
+        ("::", False, False),
+        ("192.168.1.2", False, False),
+        ("example.org", False, False),
+        ("", False, False),
+    ],
 )
-def test_which_servers_only_this_machine_reaches(host, private):
-    assert is_private(host) is private
-    assert not is_private(host, share=True)
+def test_who_is_alone_on_this_machine(host, share, private):
+    assert is_private(host, share) is private
 
 
 def test_hosts_and_origins_are_read_strictly():

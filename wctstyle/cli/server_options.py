@@ -11,9 +11,11 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from wctstyle.cli.console import tell
 from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError
 from wctstyle.web.exposure import ALL_UPLOADS, CLIENT_UPLOADS, RATE, STOP_SECONDS, Exposure, LogFormat
+from wctstyle.web.stopping import Stopping
 
 _option = functools.partial(typer.Option, rich_help_panel="Exposed server")
 
@@ -151,6 +153,11 @@ class ServerOptions:
             )
         except ConfigError as error:
             raise ConfigError(_renamed(str(error))) from error
+
+    def stopping(self) -> Stopping:
+        """Return what hears Ctrl-C and SIGTERM, and says so."""
+        after = f"Running work may take up to {self.stop_after:g} seconds to end; press Ctrl-C again to stop at once."
+        return Stopping(lambda: tell(f"Stopping. {after}"))
 
 
 SAME = ("behind_proxy", "rate", "client_uploads", "all_uploads", "metrics", "log_format", "log_names")
