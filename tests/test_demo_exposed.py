@@ -101,7 +101,12 @@ def nothing_called():
 def test_what_runs_may_end_and_what_waits_is_let_go(soon):
     queue, until, told = Queue(), threading.Event(), []
     queue.ended = lambda kind, end: told.append((kind, end))
-    first, second = run_of(queue, step_by_step(until)), run_of(queue, step_by_step(until))
+    first = run_of(queue, step_by_step(until))
+    end = time.monotonic() + 60
+    while first.progress is None:  # it has begun then
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    second = run_of(queue, step_by_step(until))
     assert queue.length == 2
     if soon:
         threading.Timer(0.2, until.set).start()
