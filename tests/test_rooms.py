@@ -18,6 +18,7 @@ ORDER = (
     "app",
     "cli __main__",
     "demo",
+    "web",
     "jobs",
     "recipe_kinds",
     "dreams",
@@ -100,7 +101,7 @@ CALL_OWNERS = {
     "jax.pmap": set(),
     "flax.nnx.jit": {"training"},
     "sys.exit": {"cli"},
-    "os._exit": set(),
+    "os._exit": {"cli"},
 }
 """The rooms that may name a function."""
 
