@@ -1,0 +1,60 @@
+"""What a release states about itself: version, files for users and contributors, model cards, what its archives hold."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import wctstyle
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MANIFEST = json.loads((ROOT / "weights" / "manifest.json").read_text(encoding="utf-8"))["files"]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_one_version_is_told_everywhere() -> None:
+    assert f"\nversion: {wctstyle.__version__}\n" in read("CITATION.cff")
+    assert re.search(r"^## (.+)$", read("CHANGELOG.md"), re.MULTILINE)[1] == wctstyle.__version__  # pyright: ignore
+    assert f"wctstyle-{wctstyle.__version__}-py3-none-any.whl" in read("CONTRIBUTING.md")
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (ROOT / "wctstyle" / "py.typed").read_bytes() == b""
+    assert "Typing :: Typed" in PROJECT["project"]["classifiers"]
+
+
+def test_the_extras_are_there() -> None:
+    assert {"video", "cluster", "faces", "docs", "test"} == PROJECT["project"]["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    targets = [target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", read(page)) if "://" not in target]
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("file", sorted(MANIFEST))
+def test_every_weights_file_has_a_card_that_is_true(file: str) -> None:
+    """Size, checksum and licence are those of the manifest, and the figures those of benchmarks/RESULTS.md."""
+    facts = MANIFEST[file]
+    card = read(f"docs/models/{facts['model']}.md")
+    size = f"{facts['bytes']:,}".replace(",", " ")
+    for part in (
+        f"`{file}`, {size} bytes",
+        f"`{facts['sha256']}`",
+        f"| {' and '.join(facts['parts'])} |",
+        f"| licence | {facts['licence']};",
+    ):
+        assert part in card
+    style, content, ssim = re.search(r"^\| (0\.\d+) \| (0\.\d+) \| (0\.\d+) \|", card, re.MULTILINE).groups()  # pyright: ignore
+    row = rf"^\| {facts['model']} +\| {style} \|[^|]+\| [\d.]+ \| +[\d.]+ \| +{content} \| {ssim} \|"
+    assert re.search(row, read("benchmarks/RESULTS.md"), re.MULTILINE)
+    for heading in ("What it is", "Training", "Figures", "Limits", "Faces"):
+        assert f"\n## {heading}\n" in card
