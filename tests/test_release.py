@@ -1,4 +1,4 @@
-"""What a release states about itself: version, files for users and contributors, model cards, what its archives hold."""
+"""What a release says of itself: version, pages for users and contributors, model cards."""
 
 import json
 import re
