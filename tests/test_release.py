@@ -1,13 +1,18 @@
 """What a release says of itself: version, pages for users and contributors, model cards."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
 import wctstyle
+from tools import release
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -58,3 +63,32 @@ def test_every_weights_file_has_a_card_that_is_true(file: str) -> None:
     assert re.search(row, read("benchmarks/RESULTS.md"), re.MULTILINE)
     for heading in ("What it is", "Training", "Figures", "Limits", "Faces"):
         assert f"\n## {heading}\n" in card
+
+
+def test_archives_come_out_the_same_elsewhere_and_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The wheel of the checkout is that of the unpacked sdist, byte by byte, holds all that it needs, and paints."""
+    pytest.importorskip("hatchling", reason="archives are built with hatchling: pip install 'wctstyle[test]'")
+    assert release.main(str(tmp_path / "dist")) == 0, capsys.readouterr().err
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"wctstyle/py.typed", "wctstyle/weights/manifest.json", "wctstyle/demo/assets/stage.html"} <= {*names}
+    assert not [name for name in names if name.startswith(("tests", "tools", "docs", "benchmarks"))]
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    clean = {name: value for name, value in os.environ.items() if name != "WCTSTYLE_WEIGHTS"}
+    done = subprocess.run(
+        [sys.executable, "-c", PAINT], cwd=tmp_path, env={**clean, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(tmp_path / "site" / "wctstyle" / "__init__.py"), "4", "(48, 64, 3)"]
+
+
+PAINT = """
+import wctstyle
+from wctstyle import weights
+print(wctstyle.__file__)
+print(len(weights.verify(check=True)))
+photo, style = (wctstyle.samples.picture(name).rgb for name in ("cat", "marbling"))
+print(wctstyle.stylize(photo[:48, :64], style[:64, :64], keep_faces=0.0).shape)
+"""
+"""What an installed package has to be able to do: check its weights, find its pictures, paint."""
