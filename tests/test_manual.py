@@ -47,7 +47,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, any_
         assert count == (number == 0)
         exec(compile(small, f"cell {number}", "exec"), names)
     assert names["fast"].shape == names["slow"].shape
-    assert max(abs(names["ratios"] - 1)) < 0.01  # the largest directions have the blend's variance
+    assert max(abs(names["ratios"] - 1)) < 0.05  # the largest directions have the blend's variance
     names["plt"].close("all")
 
 
@@ -67,7 +67,7 @@ def test_the_manual_builds_without_warnings(tmp_path: Path) -> None:
     site = tmp_path / "site"
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", str(site)]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     for page in site.rglob("*.html"):

@@ -10,9 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import wctstyle
 from tools import release
+from wctstyle import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -36,6 +38,15 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 def test_the_extras_are_there() -> None:
     assert {"video", "cluster", "faces", "docs", "test"} <= PROJECT["project"]["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize("launcher", ["uvx --from . ", "pipx run --spec . "])
+def test_the_readme_starts_it_without_installing(launcher: str) -> None:
+    """The launchers need a network; what they start is a command."""
+    (line,) = re.findall(rf"^    {re.escape(launcher)}(.+)$", read("README.md"), re.MULTILINE)
+    program, command = line.split()[:2]
+    assert program in PROJECT["project"]["scripts"]
+    assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
