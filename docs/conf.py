@@ -72,14 +72,23 @@ def read_source(app: Any, name: str, source: list[str]) -> None:
 
 
 def plain_words(app: Any, kind: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
-    """Let bars and stars of docstrings be what they are: they stand for norms and products."""
+    """Let bars and stars of docstrings be what they are, norms and products. Examples stay as they are."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines[0] = ""
     for index, line in enumerate(lines):
+        if line.lstrip().startswith(">>>"):
+            break
         parts = re.split(r"(`+[^`]*`+)", line)
         for at in range(0, len(parts), 2):
             parts[at] = re.sub(r"([|*])", r"\\\1", re.sub(r"(\w)_(?=\W|$)", r"\1\\_", parts[at]))
             if at and re.match(r"[\w^]", parts[at]):
                 parts[at] = "\\ " + parts[at]  # a power or an ending that follows code at once
         lines[index] = "".join(parts)
+
+
+def short_types(app: Any, kind: str, name: str, found: Any, options: Any, given: Any, gives: Any) -> Any:
+    """Call arrays by the name under which programs import them."""
+    return tuple(part and re.sub(r"\b(jaxlib\._jax|numpy)\.(Array|ndarray)\b", r"\2", part) for part in (given, gives))
 
 
 def inline_math(translator: Any, node: Any) -> None:
@@ -96,4 +105,5 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (inline_math, None), (inline_math, None))
     app.connect("source-read", read_source)
     app.connect("autodoc-process-docstring", plain_words)
+    app.connect("autodoc-process-signature", short_types)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
