@@ -80,16 +80,16 @@ def seams(photo: Path, style: str, model: str, side: int) -> dict[str, float]:
     return {"tiles": float(apart.max()), "sampled": float(sampled.max()), "sampled mean": float(sampled.mean())}
 
 
-def thumbnail(path: Path) -> np.ndarray:
-    """Shrink a result as it is seen from afar."""
+def thumbnail(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Shrink a result as it is seen from afar, to a shape: roundings of the photo's sides differ by a pixel."""
     result = images.load_raster(path, max_pixels=0)
-    height, width = images.scaled_sides(result, long_side=THUMB)
+    height, width = shape[:2] if shape else images.scaled_sides(result, long_side=THUMB)
     return result.resized(height=height, width=width).rgb
 
 
 def apart(path: Path, first: np.ndarray) -> float:
     """Return the mean difference of a result's thumbnail from the first's, in levels of 255."""
-    return float(255 * np.abs(thumbnail(path) - first).mean())
+    return float(255 * np.abs(thumbnail(path, first.shape) - first).mean())
 
 
 def own_process(*argv: str) -> str:
