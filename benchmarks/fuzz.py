@@ -6,7 +6,6 @@ Run as `python -m benchmarks.fuzz`; README.md beside this file tells what the fi
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import re
@@ -60,7 +59,7 @@ def judge(kind: str, folder: Path, suffix: str, data: bytes) -> tuple[str, str]:
             return "takes too much memory", words
         # what stands in a file may be quoted: a path that somebody wrote into it is no secret of this machine
         quoted = _ABSOLUTE.sub(lambda found: "" if found[0].encode() in data else found[0], words)
-        return told(quoted, str(folder / f"damaged{suffix}")) or "refused", words
+        return told(quoted, f"{folder}/") or "refused", words
     except MemoryError as error:
         return "takes too much memory", repr(error)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is what is looked for)
@@ -240,6 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
     add = parser.add_argument
     add("--files", type=int, default=0, metavar="N", help="how many damaged files are read")
+    add("--calls", type=int, default=0, metavar="N", help="how many odd calls a server gets")
+    add("--server", choices=("demo", "serve"), default="demo", help="which one")
     add("--seed", type=int, default=0, help="other files; the same seed gives the same ones")
     add("--only", metavar="NUMBERS", help="only the files of these numbers, to see a finding again")
     add("--seconds", type=float, default=3600, help="at most this long")
@@ -250,14 +251,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         facts = report.circumstances("benchmarks.fuzz", argv)
-        numbers = list(numbers_of(args.only)) if args.only else range(args.files)
-        files = Files(numbers, args.seed, args.seconds, video=args.video, keep=args.keep)
-        files.run(args.processes)
-        found: dict[str, Any] = {"verdicts": files.verdicts, "findings": [asdict(f) for f in files.findings]}
-        report.publish(facts, files.markdown(), json.loads(json.dumps(found)), args.json)
+        found = run(args)
+        report.publish(facts, found.pop("text"), found, args.json)
     except WctStyleError as error:
         return report.failed(error)
-    return 1 if files.findings else 0
+    return 1 if found["findings"] else 0
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Read damaged files and make odd calls; returns all figures, and them as text."""
+    found: dict[str, Any] = {"text": "", "findings": []}
+    numbers = list(numbers_of(args.only)) if args.only else range(args.files)
+    if numbers:
+        files = Files(numbers, args.seed, args.seconds, video=args.video, keep=args.keep)
+        files.run(args.processes)
+        found |= {"text": files.markdown(), "verdicts": files.verdicts, "findings": [asdict(f) for f in files.findings]}
+    if args.calls:
+        from benchmarks.calls import Calls, serving
+
+        with serving(args.server) as server:
+            calls = Calls(server)
+            calls.run(args.calls, args.seed, args.seconds)
+        found["text"] += calls.markdown()
+        found |= {"answers": calls.statuses, "memory": calls.memory}
+        found["findings"] += calls.findings
+    return found
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import struct
 import tempfile
 import wave
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,11 @@ from wctstyle.sources import Source, StyleSource
 from wctstyle.textures.recipe import TextureRecipe
 from wctstyle.training.pictures import load_painter
 from wctstyle.training.recipe import load_recipe
+from wctstyle.video.clips import Place
+from wctstyle.video.forms import form_of
 from wctstyle.video.reading import open_clip
 from wctstyle.video.recipe import VideoRecipe, read_recipe
+from wctstyle.video.work import Work, work_folder
 
 MOST = 2**20
 """Most pixels that are read: damaged headers promise many."""
@@ -216,6 +220,7 @@ def video_seeds(folder: Path) -> Iterator[Seed]:
         sound.setsampwidth(2)
         sound.setframerate(8000)
         sound.writeframes(bytes(4000))
+    yield from _work_seeds(folder)
     yield Seed("video", "sound alone", ".wav", (folder / "sound.wav").read_bytes())
     for suffix, codec in ((".mp4", "libx264"), (".mkv", "libx264"), (".webm", "libvpx-vp9"), (".avi", "mpeg4")):
         path = folder / f"clip{suffix}"
@@ -227,6 +232,28 @@ def video_seeds(folder: Path) -> Iterator[Seed]:
                 box.mux(stream.encode(frame))
             box.mux(stream.encode())
         yield Seed("video", codec, suffix, path.read_bytes())
+
+
+TARGET = "target.mp4"
+
+NOTES = {".job": "job.json", ".note": "000000.json", ".npz": "state-000000.npz"}
+"""Names of files in a folder of work, by the suffix that they have here."""
+
+
+def _work_seeds(folder: Path) -> Iterator[Seed]:
+    """Write what a stopped run of a video leaves: its job, a note of a segment and the state behind it."""
+    _resumable(folder).begin(resume=False, overwrite=False)
+    state = io.BytesIO()
+    np.savez(state, last=pixels())
+    note = json.dumps({"times": [0.0, 0.04], "place": asdict(Place())}).encode()
+    job = (work_folder(folder / TARGET) / "job.json").read_bytes()
+    for name, suffix, data in (("job", ".job", job), ("note", ".note", note), ("state", ".npz", state.getvalue())):
+        yield Seed("work", name, suffix, data)
+
+
+def _resumable(folder: Path) -> Work:
+    form, _ = form_of(TARGET, codec=None, format=None, quality=None, alpha=False)
+    return Work(folder / TARGET, form, {}, rate=Fraction(25), tick=Fraction(1, 25))
 
 
 def seeds(*, video: bool = False) -> list[Seed]:
@@ -293,13 +320,13 @@ def nest(rng: random.Random, data: bytearray, _: list[Seed]) -> bytearray:
     return data[:at] + rng.choice((b"[", b'{"a":')) * DEEP + data[at:]
 
 
+STRANGE = (b"\0", b"\xff\xfe", b"../../", b"/etc/passwd", b"\xed\xa0\x80", b"\\ud800", b"\r", b'"', b"%s{}")
+
+
 def strange(rng: random.Random, data: bytearray, _: list[Seed]) -> bytearray:
     """Put characters in that names and numbers seldom have."""
     at = rng.randrange(len(data))
-    what = rng.choice(
-        (b"\0", b"\xff\xfe", b"../../", b"/etc/passwd", b"\xed\xa0\x80", b"\\ud800", b"\r", b'"', b"%s{}")
-    )
-    return data[:at] + what + data[at + rng.choice((0, 1)) :]
+    return data[:at] + rng.choice(STRANGE) + data[at + rng.choice((0, 1)) :]
 
 
 DAMAGE = (flip, flip, flip, cut, double, leave_out, lengthen, lengthen, graft, nest, strange)
@@ -389,6 +416,19 @@ def _frames(path: Path) -> None:
             break
 
 
+def _work(path: Path) -> None:
+    """Put one damaged file among sound ones, and go on from there."""
+    work = work_folder(path.parent / TARGET)
+    with tempfile.TemporaryDirectory() as name:
+        sound = {seed.suffix: seed.data for seed in _work_seeds(Path(name))}
+    work.mkdir()
+    for suffix, data in {**sound, path.suffix: path.read_bytes()}.items():
+        (work / NOTES[suffix]).write_bytes(data)
+    resumed = _resumable(path.parent)
+    resumed.begin(resume=True, overwrite=False)
+    resumed.state()
+
+
 READERS: Mapping[str, Callable[[Path], Any]] = {
     "picture": _picture,
     "mask": _mask,
@@ -402,6 +442,7 @@ READERS: Mapping[str, Callable[[Path], Any]] = {
     "state": _state,
     "analogy": analogy_files.load,
     "video": _clip,
+    "work": _work,
 }
 """What reads each kind of file, by public functions."""
 

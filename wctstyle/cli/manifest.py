@@ -97,7 +97,7 @@ def _lines(path: str) -> Iterator[tuple[int, Any]]:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return ConfigError(f"is no JSON: {error}")
 
 
