@@ -1481,6 +1481,10 @@ def test_the_guard_passes_what_is_plain():
         ({"method": "GET", "path": "/gradio_api/file=http://127.0.0.1/"}, 403),
         ({"method": "GET", "path": "/gradio_api/file= HTTPS://x"}, 403),
         ({"method": "GET", "path": "/gradio_api/proxy=https://x.hf.space/"}, 403),
+        ({"method": "GET", "path": "/gradio_api/proxy=\0"}, 403),
+        ({"method": "GET", "path": "/static/" + "a" * 256}, 404),
+        ({"method": "GET", "path": "/gradio_api/file=a\nb"}, 404),
+        ({"method": "GET", "path": "/a" * 1001}, 404),
     ],
 )
 def test_the_guard_refuses(request_, status):
