@@ -18,12 +18,13 @@ from wctstyle.cli.console import Verbose, clean_exit, progress_bar, say, tell, w
 from wctstyle.cli.contents import expand_contents, is_pattern
 from wctstyle.cli.options import from_options, option_names
 from wctstyle.cli.outputs import check_free, check_writable, is_sink, plan_outputs, result_stem
-from wctstyle.cli.specs import Format, parse_styles
+from wctstyle.cli.specs import Format
 from wctstyle.cli.stylize_options import FolderFormat, Model
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import StyleSpec, read, read_style
 from wctstyle.settings import DEFAULT_MODEL, LARGEST_SIDE, MAX_SIDE, checked_number, checked_whole
 from wctstyle.sources import Source, public_name, style_sources
+from wctstyle.specs import parse_styles
 
 Pictures = Annotated[
     list[str],

@@ -20,12 +20,12 @@ from wctstyle.cli import options
 from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, tell, waiting
 from wctstyle.cli.options import from_options, option_names, size_option, style_option
 from wctstyle.cli.outputs import is_sink, plan_outputs, result_stem
-from wctstyle.cli.specs import Named, parse_masks, parse_style_masks, parse_styles
 from wctstyle.cli.stylize_options import Blend, Model
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpecs, fit_parts, read_masks, read_parts, read_style
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, MAX_SIDE, optimizer_model
 from wctstyle.sources import mask_sources, style_sources
+from wctstyle.specs import Named, parse_masks, parse_style_masks, parse_styles
 from wctstyle.textures.recipe import TextureRecipe
 from wctstyle.textures.settings import Gradient, TextureSettings
 from wctstyle.textures.transitions import named_parts, parts_of
