@@ -256,7 +256,7 @@ def read_values(arguments: Sequence[Argument], given: Mapping[str, Sequence[str]
     known = {argument.name: argument for argument in arguments}
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
             meant = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(known)}"
             raise Refused(422, f"there is no argument {name[:80]!r}{meant}", field=name[:80], nearest=near)
     return {name: _value(argument, [text for text in given.get(name, ()) if text]) for name, argument in known.items()}
