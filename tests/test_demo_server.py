@@ -27,6 +27,7 @@ from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpec
 from wctstyle.recipe import Recipe
+from wctstyle.web import Exposure
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -557,5 +558,5 @@ def test_a_host_that_is_not_here_is_told_before_anything_is_served_and_leaves_no
     assert demo.folder.exists()
     monkeypatch.setattr(demo.blocks, "launch", lambda **_: pytest.fail("a server was started"))
     with pytest.raises(ConfigError, match=r"--host 192\.0\.2\.1"):  # of no machine (RFC 5737)
-        server.launch(demo, host="192.0.2.1", port=port)
+        server.launch(demo, Exposure(host="192.0.2.1"), port=port)
     assert not demo.folder.exists()

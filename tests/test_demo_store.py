@@ -553,32 +553,12 @@ def test_many_threads_find_one_session(kept, full):
 
 
 @pytest.mark.parametrize(
-    ("host", "share", "private"),
-    [
-        ("127.0.0.1", False, True),
-        ("127.8.9.1", False, True),
-        ("::1", False, True),
-        ("[::1]", False, True),
-        ("localhost", False, True),
-        ("127.0.0.1", True, False),
-        ("localhost", True, False),
-        ("0.0.0.0", False, False),
-        ("::", False, False),
-        ("192.168.1.2", False, False),
-        ("example.org", False, False),
-        ("", False, False),
-    ],
-)
-def test_who_is_alone_on_this_machine(host, share, private):
-    assert server.is_private(host, share) is private
-
-
-@pytest.mark.parametrize(
     ("arguments", "keep"),
     [
         ([], True),
         (["--no-keep"], False),
         (["--share"], False),
+        (["--behind-proxy"], False),
         (["--share", "--keep"], True),
         (["--host", "0.0.0.0"], False),
         (["--host", "0.0.0.0", "--keep"], True),
@@ -587,8 +567,8 @@ def test_who_is_alone_on_this_machine(host, share, private):
 def test_pictures_are_kept_where_only_this_machine_reaches_the_page_or_where_asked(monkeypatch, arguments, keep):
     asked = []
     monkeypatch.setattr(server, "build", lambda **options: asked.append(options["keep"]))
-    monkeypatch.setattr(server, "launch", lambda built, **options: None)
-    monkeypatch.setattr(server, "check_address", lambda host, port: None)
+    monkeypatch.setattr(server, "launch", lambda built, exposure, **options: None)
+    monkeypatch.setattr("wctstyle.cli.demo_command.check_address", lambda host, port: None)
     done = CliRunner().invoke(app, ["demo", *arguments])
     assert done.exit_code == 0, done.output
     assert asked == [keep]

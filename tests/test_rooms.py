@@ -19,6 +19,7 @@ ORDER = (
     "cli __main__",
     "demo",
     "service",
+    "web",
     "jobs",
     "recipe_kinds",
     "dreams",

@@ -7,11 +7,15 @@ from typing import Annotated
 import typer
 
 from wctstyle.cli.console import Verbose, clean_exit, tell
+from wctstyle.cli.server_options import ServerOptions, with_server_options
 from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, ModelName
+from wctstyle.web import check_address
 
 
 @clean_exit
+@with_server_options
 def demo(
+    server: ServerOptions,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[
         int | None,
@@ -32,7 +36,7 @@ def demo(
         bool | None,
         typer.Option(
             "--keep/--no-keep",
-            show_default="--keep where only this machine reaches the page, so not with --share or another --host",
+            show_default="--keep where only this machine reaches the page: not with --share, --behind-proxy or --host",
             help="Write the pictures and the history of pages to this disk, so that a restarted server has them.",
         ),
     ] = None,
@@ -42,14 +46,15 @@ def demo(
     from wctstyle.demo.limits import Limits
 
     limits = Limits(max_size=max_size, live_size=min(512, max_size), queue_size=queue_size)
-    from wctstyle.demo import build, check_address, is_private, launch
+    exposure = server.exposure(host, share=share)
+    from wctstyle.demo import build, launch
 
     check_address(host, port)
     tell("Loading the model and making the first picture ...")
-    built = build(model=model, limits=limits, keep=is_private(host, share) if keep is None else keep)
+    built = build(model=model, limits=limits, keep=exposure.private if keep is None else keep)
 
     def ready(address: str) -> None:
         typer.echo(address)
         tell("The demo is open at this address. Ctrl-C stops it.")
 
-    launch(built, host=host, port=port, share=share, ready=ready)
+    launch(built, exposure, port=port, ready=ready, stopping=server.stopping())

@@ -1,7 +1,7 @@
 """The page in the browser: blend styles live, compare, take the result away (Gradio).
 
-The modules import only downwards: server, guard, store, api, calls, page, layout, theme, memory, choosing, optimising,
-results, actions, sheets, backend, sessions, composition, pictures, limits. Importing `Limits` alone imports
+The modules import only downwards: server, exposed, guard, store, api, calls, page, layout, theme, memory, choosing,
+optimising, results, actions, sheets, backend, sessions, composition, pictures, limits. Importing `Limits` alone imports
 neither JAX nor Gradio.
 """
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from wctstyle.demo.limits import Limits
 
 if TYPE_CHECKING:
-    from wctstyle.demo.server import Demo, build, check_address, is_private, launch, serving
+    from wctstyle.demo.server import Demo, build, launch, serving
 
-__all__ = ["Demo", "Limits", "build", "check_address", "is_private", "launch", "serving"]
+__all__ = ["Demo", "Limits", "build", "launch", "serving"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Demo", "build", "check_address", "is_private", "launch", "serving"):
+    if name in ("Demo", "build", "launch", "serving"):
         from wctstyle import heaps
 
         heaps.share()

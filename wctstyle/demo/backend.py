@@ -114,6 +114,8 @@ class Backend:
         self._dreamers: dict[str, Dreamer] = {}
         self.channel_sheets: dict[tuple[str, str], np.ndarray] = {}
         """Sheets of channels that were made, 8 bits, by network and layer."""
+        self.painted: Callable[[str, float], None] = lambda model, seconds: None
+        """Told of each picture that was painted: the model, and the seconds it took."""
         self._making = threading.Lock()
         self._planes: Recent[np.ndarray] = Recent(PIXEL_BYTES, lambda plane: plane.nbytes)
         self._pixels: Recent[images.Picture] = Recent(PIXEL_BYTES, lambda picture: picture.rgb.nbytes)
@@ -237,7 +239,9 @@ class Backend:
 
             regions = self.regions(session, composition, photo, code)
             result = stylizer.stylize(photo, regions, composition.settings)
-        return Rendered(result.image, time.perf_counter() - start, result.first_of_size)
+        seconds = time.perf_counter() - start
+        self.painted(composition.model, seconds)
+        return Rendered(result.image, seconds, result.first_of_size)
 
     def warm(self, styles: int, shapes: Sequence[tuple[int, int]] = ()) -> None:
         """Compile what visitors will need next: blends of up to so many styles, and pictures of these shapes.

@@ -15,6 +15,7 @@ log = logging.getLogger("wctstyle.demo")
 
 FAULT = "Something went wrong here. Please try once more, or load the page again."
 
+CLOSED = "This server is being stopped. Please try again in a minute."
 
 RunKind = Literal["optimise", "video", "texture", "dream", "analogy"]
 
@@ -73,15 +74,20 @@ class Queue:
         self._running: Run | None = None
         self._lock = threading.Lock()
         self._worker: threading.Thread | None = None
+        self._closed = False
+        self.ended: Callable[[str, str], None] = lambda kind, end: None
+        """Told of each run that ends: its kind, and one of done, stopped and failed."""
 
     def submit(self, run: Run, *, most: int) -> Run:
         """Put a run in line. One of its session that waits gives up its place; one that runs is returned instead.
 
         Raises:
-            ConfigError: `most` runs are waiting, or one of another kind of its session waits or runs.
+            ConfigError: `most` runs are waiting, one of another kind of its session waits or runs, or the server stops.
         """
         session = run.session
         with self._lock:
+            if self._closed:
+                raise ConfigError(CLOSED)
             before = session.run
             if before is not None and before.kind != run.kind and before.state != "ended":
                 raise ConfigError(f"This page is still at work on {KINDS[before.kind]}. Stop that first, or wait.")
@@ -97,6 +103,26 @@ class Queue:
                 self._worker = threading.Thread(target=self._work, name="queue", daemon=True)
                 self._worker.start()
         return run
+
+    @property
+    def length(self) -> int:
+        """How many runs wait or run."""
+        with self._lock:
+            return len([run for run in self._waiting if run.state == "waiting"]) + (self._running is not None)
+
+    def close(self) -> None:
+        """Take no more runs, and let go of those that wait; the one that runs goes on."""
+        with self._lock:
+            self._closed = True
+            for run in self._waiting:
+                run.error = CLOSED
+                run.stop()
+
+    def stop(self) -> None:
+        """Ask the run in progress to end after its step."""
+        with self._lock:
+            if self._running is not None:
+                self._running.stop()
 
     @property
     def empty(self) -> bool:
@@ -140,4 +166,5 @@ class Queue:
             except Exception:
                 log.exception("a fault in %s", KINDS[run.kind])
                 run.error = FAULT
+            self.ended(run.kind, "failed" if run.error else "stopped" if run.stopped.is_set() else "done")
             run.tell(state="ended")

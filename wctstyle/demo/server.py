@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import ipaddress
 import os
 import shutil
-import signal
-import socket
 import tempfile
 import threading
 import time
@@ -20,6 +17,7 @@ from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn leaves proxies to `wctstyle.web`
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -32,6 +30,7 @@ from wctstyle.demo.api import Endpoints
 from wctstyle.demo.backend import CODE_BYTES, Backend
 from wctstyle.demo.calls import Check
 from wctstyle.demo.composition import Composition
+from wctstyle.demo.exposed import finish, protected
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.limits import Limits
 from wctstyle.demo.page import Page
@@ -39,9 +38,9 @@ from wctstyle.demo.registry import Storage
 from wctstyle.demo.store import Store
 from wctstyle.demo.stream_route import StreamRoute
 from wctstyle.demo.theme import HEAD, asset, theme
-from wctstyle.errors import ConfigError
 from wctstyle.settings import DEFAULT_MODEL
 from wctstyle.stylizer import Stylizer
+from wctstyle.web import Exposure, Stopping, check_address, write_logs
 
 CLEAN_EVERY, CLEAN_AFTER = 300, 1800
 """Seconds between looks at the temporary files, and the age at which they go."""
@@ -80,14 +79,6 @@ class Demo:
             self.blocks.close(verbose=False)
         self.service.sessions.write()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def is_private(host: str, share: bool = False) -> bool:
-    """Say whether only this machine reaches a server there."""
-    try:
-        return not share and ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return not share and host == "localhost"
 
 
 def build(
@@ -214,39 +205,17 @@ def _write_now_and_then(demo: Demo) -> None:
         demo.service.sessions.write()
 
 
-def _terminate(*_: Any) -> None:
-    """End as by Ctrl-C, so that nothing is left on disk when a container is stopped."""
-    raise KeyboardInterrupt
-
-
-def check_address(host: str, port: int | None) -> None:
-    """Try to take the port, or any where none is given, as Gradio's own refusal comes late and in its own words.
-
-    Raises:
-        ConfigError: the port is taken, or the host is not of this machine.
-    """
-    try:
-        family = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)[0]
-        with socket.socket(*family[:3]) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(family[4])
-    except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        where, other = (f"--host {host}", "another") if port is None else (f"--host {host} --port {port}", "others")
-        raise ConfigError(f"{where}: cannot be served there: {reason}; choose {other}") from error
-
-
-def _serve(demo: Demo, host: str, port: int | None, share: bool, more: dict[str, Any]) -> str:
+def _serve(demo: Demo, exposure: Exposure, port: int | None, stopping: Stopping, more: dict[str, Any]) -> str:
     """Start the server; returns its address."""
     service = demo.service
-    middleware = [  # frames are no JSON, so the guard does not see them
+    inner = [  # frames are no JSON, so the guard does not see them
         Middleware(StreamRoute, service.streams, service.limits.live_bytes),
         Middleware(Guard, demo.folder / "files", demo.calls),
     ]
     _, address, _ = demo.blocks.launch(
-        server_name=host,
+        server_name=exposure.host,
         server_port=port,
-        share=share,
+        share=exposure.share,
         prevent_thread_lock=True,
         quiet=True,
         show_error=False,
@@ -260,36 +229,39 @@ def _serve(demo: Demo, host: str, port: int | None, share: bool, more: dict[str,
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
-        app_kwargs={"middleware": middleware},
         state_session_capacity=service.limits.sessions,
+        _app=protected(service, demo.blocks, exposure, stopping, inner),
         _frontend=False,  # else Gradio gives up where its own first page takes three seconds on a busy machine
         **more,
     )
+    write_logs(exposure)
     return address
 
 
 def launch(
     demo: Demo,
+    exposure: Exposure | None = None,
     *,
-    host: str = "127.0.0.1",
     port: int | None = None,
-    share: bool = False,
     block: bool = True,
     warm: bool = True,
     ready: Callable[[str], None] | None = None,
+    stopping: Stopping | None = None,
     **more: Any,
 ) -> str:
     """Serve a demo; returns its address. With `block`, only when it was stopped, and nothing is left on disk then.
 
-    A demo that cannot be served is closed. `warm` compiles in the background what visitors are likely to need; `ready`
-    is told the address once it is served.
+    A demo that cannot be served is closed. exposure: where, to whom and how much; by default to this machine alone.
+    `warm` compiles in the background what visitors are likely to need; `ready` is told the address once it is served.
+    stopping: what says that it is to stop, which Ctrl-C and SIGTERM do; running work may end then.
 
     Raises:
         ConfigError: the port is taken, or the host is not of this machine.
     """
+    exposure, stopping = exposure or Exposure(), stopping or Stopping()
     try:
-        check_address(host, port)
-        address = _serve(demo, host, port, share, more)
+        check_address(exposure.host, port)
+        address = _serve(demo, exposure, port, stopping, more)
     except BaseException:
         demo.close()
         raise
@@ -298,15 +270,18 @@ def launch(
     if warm:
         work = functools.partial(demo.service.backend.warm, demo.service.limits.styles, WARM_SHAPES)
         threading.Thread(target=work, name="warm", daemon=True).start()
-    if ready is not None:
-        ready(address)
-    if block:
-        with contextlib.suppress(ValueError):  # only the main thread may
-            signal.signal(signal.SIGTERM, _terminate)
-        try:
-            demo.blocks.block_thread()
-        finally:
-            demo.close()
+    if not block:
+        if ready is not None:
+            ready(address)
+        return address
+    try:
+        with stopping.listening():
+            if ready is not None:
+                ready(address)
+            stopping.wait()
+            finish(demo.service, demo.blocks, stopping, exposure.stop_seconds)
+    finally:
+        demo.close()
     return address
 
 

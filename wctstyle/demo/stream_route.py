@@ -14,6 +14,7 @@ from wctstyle.demo.guard import HEADERS, Message, Receive, Send
 from wctstyle.demo.runs import FAULT
 from wctstyle.demo.streams import PLACE, Ended, Refused, Streams
 from wctstyle.errors import WctStyleError
+from wctstyle.web import ROUTE
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -37,6 +38,7 @@ class StreamRoute:
         if found is None or scope["method"] not in ("POST", "DELETE"):
             await self.app(scope, receive, send)
             return
+        scope[ROUTE] = f"/{PLACE}/{{id}}"
         try:
             if scope["method"] == "DELETE":
                 self._streams.close(found["id"])
