@@ -236,6 +236,9 @@ async def docs() -> Response:
     return HTMLResponse(_page(), headers={"Content-Security-Policy": POLICY})
 
 
+PAGES = ("/", "/docs", "/openapi.json")
+"""Addresses that say nothing of anybody, so that they need no secret."""
+
 POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'"
 
 
@@ -278,6 +281,6 @@ def make_app(service: Service, middleware: Sequence[Middleware] = ()) -> FastAPI
         },
     )
     Routes(service).connect(app)
-    app.add_api_route("/docs", docs, include_in_schema=False)
-    app.add_api_route("/", docs, include_in_schema=False)
+    for address in ("/", "/docs"):
+        app.add_api_route(address, docs, include_in_schema=False)
     return app

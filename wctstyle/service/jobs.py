@@ -134,17 +134,18 @@ class Teller:
 class Jobs:
     """Does one job at a time, quick ones first, whether or not a client is there to see it.
 
-    `folder` holds a folder for each job. `done` is told of each job that ended.
+    `folder` holds a folder for each job. `done` is told of each job that was begun and has ended.
     """
 
-    def __init__(self, limits: Limits, folder: Path, done: Callable[[Job], None] = lambda job: None) -> None:
-        self.limits, self.folder, self._done = limits, folder, done
+    def __init__(self, limits: Limits, folder: Path) -> None:
+        self.limits, self.folder = limits, folder
+        self.done: Callable[[Job], None] = lambda job: None
         self._quick: deque[Job] = deque()
         self._slow: deque[Job] = deque()
         self._running: list[Job] = []
         self._known: dict[str, Job] = {}
         self._keys: dict[str, Job] = {}
-        self._news = threading.Condition()
+        self._news = threading.Condition()  # whose lock may be taken again by who has it
         self._closed = False
         self._mean_seconds = 1.0
         self._painter = threading.Thread(target=self._paint, name="painter", daemon=True)
@@ -262,13 +263,20 @@ class Jobs:
             made = [one for job in self._known.values() for one in job.made]
             return sum(one.path.stat().st_size for one in made if one.path is not None)
 
+    def drain(self) -> None:
+        """Take no more jobs, and end those that wait."""
+        with self._news:
+            self._closed = True
+            for job in [*self._quick, *self._slow]:
+                self.cancel(job)
+            self._news.notify_all()
+
     def close(self, seconds: float = 5.0) -> None:
         """Take no more jobs, end all that there are, and delete their files."""
         with self._news:
-            self._closed = True
-            for job in [*self._quick, *self._slow, *self._running]:
+            self.drain()
+            for job in tuple(self._running):
                 self.cancel(job)
-            self._news.notify_all()
         self._painter.join(seconds)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -321,7 +329,7 @@ class Jobs:
             self._running.remove(job)
             self._mean_seconds += 0.2 * (job.seconds - self._mean_seconds)
             self._end(job, "cancelled" if job.stop.is_set() else state)
-        self._done(job)
+        self.done(job)
 
     def _end(self, job: Job, state: State) -> None:
         """Keep of a job what is told of it, and its result."""

@@ -6,7 +6,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,12 @@ KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 class Service:
-    """One painter with its models and its queue. Its files lie in a temporary folder, which goes with it.
+    """One painter with its models and its queue. Its files lie in a temporary folder, which goes with it."""
 
-    `done` is told of each job that has ended.
-    """
-
-    def __init__(
-        self, studio: Studio, limits: Limits | None = None, done: Callable[[Job], None] = lambda job: None
-    ) -> None:
+    def __init__(self, studio: Studio, limits: Limits | None = None) -> None:
         self.studio, self.limits = studio, limits or Limits()
         self.folder = Path(tempfile.mkdtemp(prefix="wctstyle-serve-"))
-        self.jobs = Jobs(self.limits, self.folder, done)
+        self.jobs = Jobs(self.limits, self.folder)
 
     @contextlib.contextmanager
     def receiving(self) -> Iterator[Path]:
