@@ -16,6 +16,7 @@ from typing import Any
 import narrow
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from narrow import NARROW, quick_compilation, random_tensors
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
@@ -541,3 +542,13 @@ def test_openapi_describes_every_argument(client):
 def test_limits_are_checked(name):
     with pytest.raises(ConfigError, match=name):
         Limits(**{name: 0})
+
+
+def test_the_app_lies_in_another_one(service):
+    site = FastAPI()
+    site.mount("/paint", make_app(service))
+    with TestClient(site) as client:
+        job = client.post("/paint/v1/jobs", data={**STYLED, "kind": "stylize"}).json()
+        assert job["url"].startswith("/paint/v1/jobs/")
+        assert client.get(ended(client, job)["result"]["url"]).status_code == 200
+        assert client.get("/paint/docs").status_code == 200

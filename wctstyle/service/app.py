@@ -104,11 +104,12 @@ class Routes:
     async def begin(self, request: Request, key: Key = None) -> Response:
         """Put a job in line; its state and its result are there for a while, whatever becomes of the connection."""
         job = await self._submit(request, None, key)
-        found = told(self.jobs, job)
+        found = self._told(request, job)
         return JSONResponse(found, 202, {**PRIVATE, "Location": found["url"]})
 
     async def state(
         self,
+        request: Request,
         id: str,
         wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the end.")] = 0.0,
     ) -> Response:
@@ -116,13 +117,13 @@ class Routes:
         job, end = self.jobs.find(id), asyncio.get_running_loop().time() + wait
         while not job.over and (left := end - asyncio.get_running_loop().time()) > 0:
             await _news(job, left)
-        return JSONResponse(told(self.jobs, job), headers=PRIVATE)
+        return JSONResponse(self._told(request, job), headers=PRIVATE)
 
-    async def cancel(self, id: str) -> Response:
+    async def cancel(self, request: Request, id: str) -> Response:
         """End a job: at once while it waits, at its next step while it runs. Of one that is over, delete the result."""
         job = self.jobs.find(id)
         self.jobs.cancel(job)
-        return JSONResponse(told(self.jobs, job) if not job.over or job.state == "cancelled" else _gone(job))
+        return JSONResponse(self._told(request, job) if not job.over or job.state == "cancelled" else _gone(job))
 
     async def result(self, request: Request, id: str) -> Response:
         """Answer with the picture; of a batch, with a list, or a ZIP if the client accepts application/zip."""
@@ -133,7 +134,7 @@ class Routes:
             return _file(made[0].path, made[0].type)
         if "application/zip" in request.headers.get("accept", ""):
             return await self.one_result(id, ALL)
-        return JSONResponse(told(self.jobs, job)["result"], headers=PRIVATE)
+        return JSONResponse(self._told(request, job)["result"], headers=PRIVATE)
 
     async def one_result(self, id: str, name: str) -> Response:
         """Answer with a file of a batch by its name; `all.zip` has all of them."""
@@ -143,14 +144,14 @@ class Routes:
             raise Refused(404, f"the job has no result {name[:80]!r}", field="name")
         return _file(found.path, found.type)
 
-    async def events(self, id: str) -> Response:
+    async def events(self, request: Request, id: str) -> Response:
         """Tell of a job as server-sent events, each with the same JSON as the job's own address, up to its end."""
         job = self.jobs.find(id)
 
         async def lines() -> AsyncIterator[str]:
             last = ""
             while True:
-                over, text = job.over, json.dumps(told(self.jobs, job))
+                over, text = job.over, json.dumps(self._told(request, job))
                 if text != last:
                     yield f"event: {job.state}\ndata: {text}\n\n"
                 last = text
@@ -171,6 +172,9 @@ class Routes:
                 raise Refused(422, f"kind is missing or given twice; give one of {', '.join(KINDS)}", field="kind")
             accept = request.headers.get("accept", "")
             return await run_in_threadpool(self.service.submit, given[0], form, accept=accept, key=key)
+
+    def _told(self, request: Request, job: Job) -> dict[str, Any]:
+        return told(self.jobs, job, request.scope.get("root_path", ""))
 
     def _done(self, job: Job) -> Sequence[Any]:
         """Return what a job made.

@@ -90,9 +90,9 @@ class Service:
         self.jobs.close(seconds)
 
 
-def told(jobs: Jobs, job: Job) -> dict[str, Any]:
-    """Write a job in JSON's types."""
-    address = f"/v1/jobs/{job.id}"
+def told(jobs: Jobs, job: Job, root: str = "") -> dict[str, Any]:
+    """Write a job in JSON's types. `root` is where the API lies in a larger app."""
+    address = f"{root}/v1/jobs/{job.id}"
     written: dict[str, Any] = {
         "id": job.id, "kind": job.kind, "state": job.state, "progress": job.progress,
         "seconds": round(job.seconds, 3), "place": jobs.place(job), "url": address, "warnings": job.warnings,
