@@ -31,20 +31,20 @@ THUMB = 1024
 """Long side of the thumbnails that are compared, in pixels."""
 
 GRAIN = 4 / 255
-"""Standard deviation of the grain of the photos, as large ones have detail in each pixel."""
+"""Standard deviation of the grain of the largest photo, as large ones have detail in each pixel."""
 
 
-def make_photo(source: str, megapixels: float, path: Path) -> None:
-    """Enlarge a photo to so many megapixels, with grain, and save it."""
-    photo = read_full(source, images.DEFAULT_MAX_PIXELS)
+def make_photo(source: str, megapixels: float, path: Path, *, grain: float = 0.0) -> None:
+    """Bring a photo to so many megapixels, with grain of a standard deviation, and save it."""
+    photo = read_full(source, 0)
     scale = (megapixels * 1e6 / photo.height / photo.width) ** 0.5
     whole = photo.scaled(height=round(scale * photo.height), width=round(scale * photo.width))
     rng = np.random.default_rng(0)
     with images.saving(path, whole.shape, quality=93) as writer:
         for rows in whole.slabs():
             rgb = whole.rgb((rows, slice(0, whole.width)))
-            grain = rng.normal(0, GRAIN, (*rgb.shape[:2], 1)).astype(np.float32)
-            writer.write(np.clip(rgb + grain, 0, 1))
+            rgb = rgb + rng.normal(0, grain, (*rgb.shape[:2], 1)).astype(np.float32)
+            writer.write(np.clip(rgb, 0, 1))
 
 
 def paint(photo: Path, style: str, model: str, output: Path) -> dict[str, Any]:
@@ -99,12 +99,15 @@ def own_process(*argv: str) -> str:
 
 
 def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Paint the photo at every size, each in its own process."""
+    """Paint the photo at every size, each in its own process; smaller photos are the largest one, shrunk."""
     rows: list[dict[str, Any]] = []
     first: np.ndarray | None = None
+    largest = folder / f"photo-{max(args.megapixels):g}.jpg"
+    own_process("--make", args.content, f"{max(args.megapixels)}", str(largest), f"{GRAIN}")
     for size in args.megapixels:
         photo, output = folder / f"photo-{size:g}.jpg", folder / f"result-{size:g}.{args.format}"
-        own_process("--make", args.content, f"{size}", str(photo))
+        if photo != largest:
+            own_process("--make", str(largest), f"{size}", str(photo), "0")
         row = json.loads(own_process("--paint", str(photo), args.style, args.model, str(output)))
         first = thumbnail(output) if first is None else first
         rows.append({**row, "levels": apart(output, first)})
@@ -141,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv[:1] == ["--make"]:
-        make_photo(argv[1], float(argv[2]), Path(argv[3]))
+        make_photo(argv[1], float(argv[2]), Path(argv[3]), grain=float(argv[4]))
         return 0
     if argv[:1] == ["--paint"]:
         print(json.dumps(paint(Path(argv[1]), argv[2], argv[3], Path(argv[4]))))
@@ -163,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             kept = args.keep or Path(folder)
             images.make_folder(kept)
             rows = measure(args, kept)
-            photo = kept / f"photo-{args.megapixels[-1]:g}.jpg"
+            photo = kept / f"photo-{max(args.megapixels):g}.jpg"
             seam = seams(photo, args.style, args.model, args.seams) if args.seams else None
         report.publish(facts, markdown(rows, seam), {"rows": rows, "seam": seam}, args.json)
     except WctStyleError as error:

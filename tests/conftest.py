@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,18 @@ from wctstyle import images, samples
 
 PHOTO_SIZE = 64
 """Long side of the pictures here: the smallest size that is traced, so that programs compile fast."""
+
+
+PROGRAMS = "WCTSTYLE_TEST_PROGRAMS"
+"""Where programs of narrow models are kept that were compiled in this run, for its workers and their processes too."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of compiled programs, before the workers start."""
+    if PROGRAMS not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="wctstyle-programs-", ignore_cleanup_errors=True)
+        os.environ[PROGRAMS] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.fixture(autouse=True)

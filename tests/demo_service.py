@@ -47,9 +47,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextlib.contextmanager
-def narrow_backend(folder: Path) -> Iterator[Backend]:
+def narrow_backend() -> Iterator[Backend]:
     """A backend that offers two models which take no time, and has a third; programs compile quickly."""
-    with quick_compilation(folder), pytest.MonkeyPatch.context() as patch:
+    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
         for name in MODELS:
             patch.setitem(MODELS, name, replace(NARROW, name=name))
         known = {name: random_tensors(seed) for seed, name in enumerate(MODELS)}
@@ -71,8 +71,8 @@ def narrow_backend(folder: Path) -> Iterator[Backend]:
 
 
 @contextlib.contextmanager
-def narrow_service(folder: Path, limits: Limits = SMALL) -> Iterator[Service]:
-    with narrow_backend(folder) as backend:
+def narrow_service(limits: Limits = SMALL) -> Iterator[Service]:
+    with narrow_backend() as backend:
         yield Service.make(backend, limits)
 
 
@@ -88,7 +88,7 @@ def narrow_server(
     folder: Path, limits: Limits = SMALL, *, store: Store | None = None, port: int | None = None
 ) -> Iterator[tuple[Demo, str]]:
     """A server with that backend. It keeps nothing on disk but in a store that is given."""
-    with narrow_backend(folder) as backend, pytest.MonkeyPatch.context() as patch:
+    with narrow_backend() as backend, pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "unused"))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         demo = build(backend, limits=limits, keep=store or False)
@@ -119,8 +119,8 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def _service(tmp_path_factory):
-    with narrow_service(tmp_path_factory.mktemp("programs")) as made:
+def _service():
+    with narrow_service() as made:
         yield made
 
 

@@ -1,6 +1,7 @@
 """One narrow model for all tests that need a network: few widths, as each shape of a kernel compiles anew."""
 
 import math
+import os
 from contextlib import contextmanager, suppress
 from functools import cache
 
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 import oracles
 import pytest
+from conftest import PROGRAMS
 from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks import judge as judges
@@ -127,11 +129,11 @@ def _quick_compiler():
 
 
 @contextmanager
-def quick_compilation(folder):
-    """Compile with few optimisations and each program once only, in `folder`: compiling is what these tests spend."""
+def quick_compilation():
+    """Compile little, and each program once in a run of the tests: compiling is what these tests spend."""
     settings = {
         "jax_disable_most_optimizations": True,
-        "jax_compilation_cache_dir": str(folder),
+        "jax_compilation_cache_dir": os.environ[PROGRAMS],
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }

@@ -29,8 +29,8 @@ ROWS = ["content start, one scale", "fast start, one scale", "fast start, pyrami
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with narrow.quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+def _quick() -> Iterator[None]:
+    with narrow.quick_compilation(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, DEFAULT_OPTIMIZER_MODEL, narrow.NARROW)
         yield
 

@@ -52,7 +52,7 @@ class Gated(optimize_run.Stop):
     def wanted(self, pressed):
         self.pressed = pressed
 optimize_run.Stop = Gated
-with narrow.quick_compilation(sys.argv.pop(1)):
+with narrow.quick_compilation():
     main()
 """
 """The program with the narrow model and one step a call; after five it waits for Ctrl-C."""
@@ -76,10 +76,9 @@ def fails(*args: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("programs")
-    with narrow.quick_compilation(folder):
-        yield folder
+def programs() -> Iterator[None]:
+    with narrow.quick_compilation():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +87,7 @@ def tensors() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, programs: Path, tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, programs: None, tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with sea.png (32 x 24) and waves.png (24 x 32), and narrow models as the shipped ones."""
     shipped = tmp_path / "shipped"
     shipped.mkdir()
@@ -275,13 +274,13 @@ def test_options_are_handed_on_and_found_in_the_recipe(here: Path, options: tupl
     np.testing.assert_array_equal(rgb("again.png"), rgb("out.png"))
 
 
-def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path, programs: Path):
+def test_ctrl_c_keeps_the_picture_and_the_state_and_resume_goes_on(here: Path):
     args = [*STYLED, "--steps", "40", "--size", "32", "--smallest", "16", "--init", "content", "--json"]
     whole = works(*args, "-o", "whole.png").splitlines()[-1]
     root = Path(cli.__file__).parents[2]
     environment = {**_environment(), "PYTHONPATH": f"{root}:{root / 'tests'}"}
     running = subprocess.Popen(
-        [sys.executable, "-c", PROCESS, str(programs), *args, "-o", "out.png"],
+        [sys.executable, "-c", PROCESS, *args, "-o", "out.png"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
     assert running.stdout is not None

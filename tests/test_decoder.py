@@ -13,8 +13,8 @@ from wctstyle.model import build, extract, fill
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory):
-    with quick_compilation(tmp_path_factory.mktemp("programs")):
+def _quick():
+    with quick_compilation():
         yield
 
 

@@ -126,9 +126,9 @@ def _prepare(words: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def quick() -> Iterator[None]:
     """Compile each program once for all commands, and little: what they paint matters to other tests."""
-    with quick_compilation(tmp_path_factory.mktemp("programs")):
+    with quick_compilation():
         yield
 
 

@@ -47,8 +47,8 @@ def activations(dreamer: Dreamer, rgb: np.ndarray, layer: str = "relu3_1") -> np
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with narrow.quick_compilation(tmp_path_factory.mktemp("programs")):
+def _quick() -> Any:
+    with narrow.quick_compilation():
         yield
 
 

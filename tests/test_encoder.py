@@ -30,8 +30,8 @@ def with_pull(fn, x, kernel, slope):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory):
-    with quick_compilation(tmp_path_factory.mktemp("programs")):
+def _quick():
+    with quick_compilation():
         yield
 
 

@@ -56,8 +56,8 @@ TASKS = {"refined": refined, "adam": adam, "lbfgs": optimised}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with narrow.quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+def _quick() -> Iterator[None]:
+    with narrow.quick_compilation(), pytest.MonkeyPatch.context() as patch:
         for name in ("slim", "medium"):
             patch.setitem(MODELS, name, narrow.NARROW)
         yield

@@ -19,8 +19,8 @@ SMALL = Settings(look=128, keep_faces=0)
 
 
 @pytest.fixture(scope="module")
-def stylizer(tmp_path_factory):
-    with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+def stylizer():
+    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "slim", NARROW)
         yield Stylizer("slim", tensors=random_tensors())
 

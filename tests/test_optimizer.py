@@ -52,8 +52,8 @@ SHORT = OptimizeSettings(steps=12, smallest=20, init="content", history=4)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with narrow.quick_compilation(tmp_path_factory.mktemp("programs")):
+def _quick() -> Iterator[None]:
+    with narrow.quick_compilation():
         yield
 
 

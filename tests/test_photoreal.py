@@ -93,8 +93,8 @@ def test_tiny_pictures_have_maps_too(shape):
 
 
 @pytest.fixture(scope="module")
-def stylizer(tmp_path_factory):
-    with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+def stylizer():
+    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "slim", NARROW)
         yield Stylizer("slim", tensors=random_tensors())
 

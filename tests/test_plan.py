@@ -20,8 +20,8 @@ WIDTH = NARROW.code_width
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory):
-    with quick_compilation(tmp_path_factory.mktemp("programs")):
+def _quick():
+    with quick_compilation():
         yield
 
 

@@ -35,8 +35,8 @@ def tensors():
 
 
 @pytest.fixture(scope="module")
-def stylizer(tmp_path_factory, tensors):
-    with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+def stylizer(tensors):
+    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "slim", NARROW)
         yield Stylizer("slim", tensors=tensors)
 

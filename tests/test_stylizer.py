@@ -47,8 +47,8 @@ TWELVE_SIZES = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory):
-    with quick_compilation(tmp_path_factory.mktemp("programs")):
+def _quick():
+    with quick_compilation():
         yield
 
 

@@ -43,9 +43,9 @@ TILING = Tiling(256, 128, sys.maxsize)
 
 
 @pytest.fixture(scope="module")
-def stylizers(tmp_path_factory):
+def stylizers():
     """One that paints such pictures in one piece, and one that cuts them into tiles."""
-    with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "slim", NARROW)
         tensors = random_tensors()
         yield Stylizer("slim", tensors=tensors), Stylizer("slim", tensors=tensors, tiling=TILING)

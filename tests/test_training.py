@@ -45,8 +45,8 @@ Tensors = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with quick_compilation(tmp_path_factory.mktemp("programs")):
+def _quick() -> Iterator[None]:
+    with quick_compilation():
         yield
 
 

@@ -266,11 +266,11 @@ def test_a_track_needs_as_many_times_as_values():
 
 
 @pytest.fixture(scope="module")
-def stylizer(tmp_path_factory):
+def stylizer():
     from wctstyle import encoder
     from wctstyle.stylizer import Stylizer
 
-    with pytest.MonkeyPatch.context() as patch, narrow.quick_compilation(tmp_path_factory.mktemp("jax")):
+    with pytest.MonkeyPatch.context() as patch, narrow.quick_compilation():
         patch.setitem(encoder.MODELS, "slim", narrow.NARROW)
         yield Stylizer("slim", tensors=narrow.random_tensors())
 

@@ -94,8 +94,8 @@ def test_a_slow_line_does_not_make_the_picture_smallest():
 
 
 @pytest.fixture(scope="module")
-def _narrow(tmp_path_factory):
-    with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+def _narrow():
+    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "slim", NARROW)
         yield Stylizer("slim", tensors=random_tensors())
 

@@ -40,8 +40,8 @@ FEW = OptimizeSettings(steps=6, keep_faces=0.0)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stylizer, Optimizer]]:
-    with pytest.MonkeyPatch.context() as patch, narrow.quick_compilation(tmp_path_factory.mktemp("jax")):
+def models() -> Iterator[tuple[Stylizer, Optimizer]]:
+    with pytest.MonkeyPatch.context() as patch, narrow.quick_compilation():
         for name in ("slim", "medium"):
             patch.setitem(MODELS, name, replace(narrow.NARROW, name=name))
         yield Stylizer("slim", tensors=narrow.random_tensors()), Optimizer(tensors=narrow.random_tensors())

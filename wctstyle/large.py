@@ -16,13 +16,13 @@ from jaxtyping import Float
 from wctstyle import images
 from wctstyle import look as looks
 from wctstyle.codes import ContentCode, Result, Rgb, StyleCode, shape_of
-from wctstyle.cutout import Content, Cutout
+from wctstyle.cutout import Content, Cutout, pixels_of
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.faces import face_map
 from wctstyle.grading import Grading, Photo, local_maps, small_sides
 from wctstyle.laps import Laps
-from wctstyle.measuring import Measurer, style_pixels, texture_of
+from wctstyle.measuring import Measurer, content_hash, style_pixels, texture_of
 from wctstyle.moments import Moments
 from wctstyle.photoreal import LocalAffine
 from wctstyle.recent import Recent
@@ -248,16 +248,31 @@ class Large(Measurer, abc.ABC):
         ]
         faces = None
         if settings.keep_faces:
-            near = self._encoded(reduced, inside, settings)
-            if near.faces is not None:
+            source, near = self._faces_of_small(reduced, inside, settings)
+            if near is not None:
                 shape = photo.raster.shape
-                key = "face map", near.key, shape
+                key = "face map", source, shape
                 reduced_side = min(max(shape), FACES_SIDE)
                 faces = self.cache.get(key, lambda: _found(face_map(photo.reduced(reduced_side))))
         return Repainting(
             self._programs, self._renderer, photo, base, shrunken, regions, targets, settings,
             tiling=self.tiling_of(photo.raster.shape), faces=faces,
         )  # fmt: skip
+
+    def _faces_of_small(
+        self, reduced: Rgb | Cutout, inside: Sequence[Region], settings: Settings
+    ) -> tuple[str, Float[np.ndarray, "h w"] | None]:
+        """Return the key of the small picture and the map of its faces, None without any.
+
+        One that was painted at once is encoded already, and its code has them; one that was composed itself is not.
+        """
+        pixels = pixels_of(reduced)
+        if looks.small_sides(pixels.shape, settings.look) is None:
+            near = self._encoded(reduced, inside, settings)
+            return near.key, near.faces
+        source = content_hash(pixels)
+        found = self.cache.get(("faces", source), lambda: _found(face_map(pixels)))
+        return source, found if found.any() else None
 
     def _composed(self, reduced: Rgb | Cutout, regions: Sequence[Region], ratio: float, settings: Settings) -> Result:
         """Paint a picture that was made smaller, after styles that are as much smaller."""
