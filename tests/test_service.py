@@ -22,10 +22,12 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from wctstyle import cli, images
+from wctstyle.dreams.dreaming import Dreamer
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import Optimizer
 from wctstyle.recipe import Recipe
+from wctstyle.recipe_kinds import kind_of
 from wctstyle.service import Limits, Service, Studio, make_app
 from wctstyle.service.jobs import Job, Jobs, Work
 from wctstyle.service.refusals import Refused
@@ -39,9 +41,9 @@ SMALL = Limits(
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory) -> Iterator[Studio]:
+def studio() -> Iterator[Studio]:
     """Two narrow models; programs compile quickly and once."""
-    with quick_compilation(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
         for name in MODELS:
             patch.setitem(MODELS, name, replace(NARROW, name=name))
         known = {name: random_tensors(seed) for seed, name in enumerate(MODELS)}
@@ -51,6 +53,7 @@ def studio(tmp_path_factory) -> Iterator[Studio]:
             offered=("slim", "medium"),
             stylizers=lambda name: Stylizer(name, tensors=known[name]),
             optimizers=lambda name: Optimizer(name, tensors=encoders[name]),
+            dreamers=lambda name: Dreamer(name, tensors=encoders[name]),
         )
 
 
@@ -218,6 +221,45 @@ def test_a_mask_is_called_as_its_file(client, pictures):
     assert {style.region: style.mask and style.mask.name for style in recipe.styles} == {"sky": None, "": "sky.png"}
 
 
+@pytest.mark.parametrize(
+    ("data", "fields", "loader"),
+    [
+        (
+            {"kind": "texture", "width": "64", "height": "96", "style_size": "64", "style": "dots.png@sky",
+             "mask": "sky=sky.png"},
+            {"style": "waves.png", "file": "dots.png sky.png"},
+            "wctstyle.stylizer.Stylizer",
+        ),
+        (
+            {"kind": "texture", "width": "64", "height": "64", "style_size": "64", "optimize": "3"},
+            {"style": "waves.png"},
+            "wctstyle.stylizer.Stylizer",
+        ),
+        (
+            {"kind": "dream", "size": "48", "octaves": "2", "steps": "2", "layer": ["relu2_1", "relu3_1"]},
+            {"content": "sea.png", "guide": "waves.png", "mask": "sky.png"},
+            "wctstyle.dreams.dreaming.Dreamer",
+        ),
+    ],
+    ids=["texture", "optimized", "dream"],
+)  # fmt: skip
+def test_textures_and_dreams_are_those_of_the_commands(
+    client, studio, pictures, tmp_path, monkeypatch, data, fields, loader
+):
+    job = ended(client, client.post("/v1/jobs", data=data, files=files(pictures, **fields)).json())
+    assert job["state"] == "done", job
+    result = client.get(job["result"]["url"])
+    written = images.read_recipe(result.content) or {}
+    assert written == job["result"]["recipe"]
+    made = kind_of(written)
+    assert made is not None
+    monkeypatch.chdir(pictures)
+    monkeypatch.setattr(loader, studio.dreamer if "Dreamer" in loader else studio.stylizer)
+    monkeypatch.setattr("wctstyle.optimizer.Optimizer", studio.optimizer, raising=False)
+    run(made.from_json(written).command(str(tmp_path / "made.png")))
+    assert (tmp_path / "made.png").read_bytes() == result.content
+
+
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 
@@ -274,12 +316,22 @@ def test_the_nearest_names_are_told(client):
     ("data", "what"),
     [
         ({**STYLED}, "kind is missing"),
-        ({**STYLED, "kind": "magic"}, "kind is 'magic', must be one of stylize, batch, optimize"),
+        ({**STYLED, "kind": "magic"}, "kind is 'magic', must be one of stylize, batch, optimize, texture, dream"),
         ({**STYLED, "kind": "optimize", "steps": "500"}, "steps is 500, must be a whole number from 1 to 400"),
         ({**STYLED, "kind": "optimize", "style_layers": "relu9_9"}, "style_layers names 'relu9_9'"),
         ({**STYLED, "kind": "optimize", "init": "there.png"}, "init names 'there.png'"),
         ({**STYLED, "kind": "optimize", "weight": "0"}, "weight is 0 for all styles"),
         ({**STYLED, "kind": "optimize", "colors": "only"}, "colors is 'only', must be one of style, photo, match"),
+        (
+            {"kind": "texture", "style": "sample:marbling", "width": "999"},
+            "width is 999, must be a whole number from 32",
+        ),
+        ({"kind": "dream", "content": "sample:cat", "layer": "relu9_1"}, "layer is 'relu9_1', must be one of relu1_1"),
+        (
+            {"kind": "dream", "content": "sample:cat", "steps": "300"},
+            "steps is 300, must be from 1 to 100 with 4 octaves",
+        ),
+        ({"kind": "dream", "content": "sample:cat", "guide": "x.png"}, "guide names 'x.png', which is neither"),
         ({**STYLED, "kind": "batch", "content": ["sample:cat"] * 7}, "content and style make 7 pictures"),
         (
             {**STYLED, "kind": "batch", "each_style": "true", "style": "sample:marbling@face"},

@@ -24,7 +24,8 @@ from wctstyle import __version__
 from wctstyle.service import description as words
 from wctstyle.service.forms import read_form
 from wctstyle.service.jobs import Job
-from wctstyle.service.kinds import ALL, KINDS
+from wctstyle.service.kinds import KINDS
+from wctstyle.service.painting import ALL
 from wctstyle.service.refusals import FAULT, Refused
 from wctstyle.service.service import Service, told
 

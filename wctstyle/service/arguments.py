@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from wctstyle import images
+from wctstyle.dreams import settings as dream
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import settings as slow
 from wctstyle.service.limits import Limits
@@ -28,6 +29,7 @@ from wctstyle.settings import (
     checked_whole,
 )
 from wctstyle.specs import PAINTING
+from wctstyle.textures import settings as texture
 
 Sort = Literal["picture", "text", "number", "whole", "switch", "choice"]
 
@@ -164,6 +166,15 @@ ABOUT = {
     "normalize_gradients": "Let every term pull alike at the start of each scale.",
     "time_budget": "Seconds after which the run ends with what it has.",
     "plateau": "Leave a scale when 20 steps lowered the loss by less than this share; 0: never.",
+    "width": "Of the texture, in pixels.",
+    "height": "Of the texture, in pixels.",
+    "style_size": "Long side of the styles in pixels, which sets the size of the strokes.",
+    "tileable": "Make opposite edges match.",
+    "gradient": "Let the styles follow each other.",
+    "optimize": "Steps that optimise the painted texture; slow, much closer.",
+    "octaves": "Sizes to dream at, the smallest first.",
+    "octave_scale": "Ratio of a size to the one before.",
+    "jitter": "Shift before each step, in pixels at most.",
     "average": "Adam shows a mean of its pictures, each weighing this share of the next.",
     "dream": "Layers to raise as a dream does, with weights, as relu5_1=0.1.",
 }
@@ -245,6 +256,43 @@ def optimizing(limits: Limits, models: Models) -> list[Argument]:
         *_sizes(models, DEFAULT_OPTIMIZER_MODEL, most),
         *_outputs(),
     ]
+
+
+def texturing(limits: Limits, models: Models) -> list[Argument]:
+    """Return the arguments of `texture`."""
+    sides = {name: (least, limits.max_size) for name, (least, _) in texture.WHOLES.items() if name in SIDES}
+    pictures = [one for one in _pictures() if one.name not in ("content", "weight", "mask_map", "region")]
+    return [
+        *pictures,
+        next(one for one in _pictures() if one.name == "weight"),
+        *_of_fields(texture.TextureSettings, {**texture.WHOLES, **sides}),
+        Argument("model", "choice", "The network.", models.model, choices=models.offered),
+        *_outputs(),
+    ]
+
+
+def dreaming(limits: Limits, models: Models) -> list[Argument]:
+    """Return the arguments of `dream`."""
+    own = _of_fields(dream.DreamSettings, {**dream.WHOLES, **dream.RANGES}, left_out=("layers", "channels"))
+    usual, most = dream.DreamSettings.layers[0], min(limits.max_size, limits.optimize_size)
+    model = "vgg19" if "vgg19" in models.offered else DEFAULT_OPTIMIZER_MODEL
+    return [
+        Argument("content", "picture", "The photo: a file, or sample:NAME.", needed=True),
+        Argument("layer", "choice", f"Whose activations to raise; {usual} if none is given.", choices=slow.LAYERS,
+                 several=True),
+        Argument("channels", "text", "Only these channels of the layer, as 3,17,20-31."),
+        Argument("guide", "picture", "Raise what is like this picture, instead of everything."),
+        Argument("mask", "picture", "Dream only where it is white: a file, FILE#COLOR or ready:KIND."),
+        Argument("feather", "number", "How softly the mask ends.", PAINTING["feather"], 0, MAX_FEATHER),
+        Argument("file", "picture", "Files that other arguments name.", several=True),
+        *own,
+        Argument("model", "choice", "The network that dreams.", model, choices=models.offered),
+        Argument("size", "whole", "Long side of the result in pixels; 0: the photo's own.", None, 0, most),
+        *_outputs(),
+    ]  # fmt: skip
+
+
+SIDES = ("width", "height")
 
 
 def read_values(arguments: Sequence[Argument], given: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from wctstyle import regions, samples
+from wctstyle import samples
 from wctstyle.errors import ConfigError
 from wctstyle.masks import PREFIX, split_color
 from wctstyle.service.limits import MIB, Limits
@@ -26,9 +26,6 @@ TEXT_BYTES = 65536
 
 TEXTS = 500
 """Most texts in one request."""
-
-NAMED_BY_FILE = {"mask": "{region}={name}", "style_mask": "rest={name}"}
-"""How a file is written that is given where a text with a name is wanted."""
 
 LONGEST_NAME = 100
 
@@ -104,8 +101,7 @@ class Form:
             with path.open("wb") as file:
                 shutil.copyfileobj(upload.file, file, MIB)
             self.uploads[name], self.hashes[name], self.fields[name] = path, data, field
-        region = re.sub(f"[{re.escape(''.join(regions.NOT_IN_NAMES))}]", "-", os.path.splitext(name)[0])
-        self.values.setdefault(field, []).append(NAMED_BY_FILE.get(field, "{name}").format(region=region, name=name))
+        self.values.setdefault(field, []).append(name)
 
 
 def clean_name(text: str | None) -> str:

@@ -13,6 +13,7 @@ from wctstyle.errors import ConfigError
 from wctstyle.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from wctstyle.dreams.dreaming import Dreamer
     from wctstyle.optimizer import Optimizer
     from wctstyle.stylizer import Stylizer
 
@@ -29,6 +30,13 @@ def load_optimizer(network: str) -> Optimizer:
     return Optimizer(network)
 
 
+def load_dreamer(network: str) -> Dreamer:
+    """Load the network of a dream."""
+    from wctstyle.dreams.dreaming import Dreamer  # here, as it imports JAX
+
+    return Dreamer(network)
+
+
 class Studio:
     """Models by name, for the painter. `model` is the usual one; `offered` are those that may be chosen.
 
@@ -43,14 +51,16 @@ class Studio:
         offered: Sequence[str] | None = None,
         stylizers: Callable[[str], Stylizer] = load_stylizer,
         optimizers: Callable[[str], Optimizer] = load_optimizer,
+        dreamers: Callable[[str], Dreamer] = load_dreamer,
     ) -> None:
         installed = (status.name for status in weights.list_models() if status.available)
         self.model, self.offered = model, tuple(installed if offered is None else offered)
         if model not in self.offered:
             raise ConfigError(f"model is {model!r}, must be one of {', '.join(self.offered)} here")
-        self._load_stylizer, self._load_optimizer = stylizers, optimizers
+        self._load_stylizer, self._load_optimizer, self._load_dreamer = stylizers, optimizers, dreamers
         self._stylizers: dict[str, Stylizer] = {}
         self._optimizers: dict[str, Optimizer] = {}
+        self._dreamers: dict[str, Dreamer] = {}
 
     def stylizer(self, model: str) -> Stylizer:
         """Return the stylizer of a model."""
@@ -59,6 +69,10 @@ class Studio:
     def optimizer(self, network: str) -> Optimizer:
         """Return the optimiser with a network."""
         return _made(self._optimizers, network, self._load_optimizer)
+
+    def dreamer(self, network: str) -> Dreamer:
+        """Return what dreams with a network."""
+        return _made(self._dreamers, network, self._load_dreamer)
 
     def warm(self) -> None:
         """Load the usual model and paint a picture, so that the first client does not wait for programs to compile."""
