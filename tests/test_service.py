@@ -21,7 +21,7 @@ from narrow import NARROW, quick_compilation, random_tensors
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from wctstyle import cli, images
+from wctstyle import cli, images, looks
 from wctstyle.dreams.dreaming import Dreamer
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError
@@ -186,6 +186,16 @@ def test_of_a_batch_one_picture_may_fail(client, pictures):
     assert job["error"]["field"] == "content"
 
 
+def test_a_look_gives_what_is_not_given(client, pictures):
+    sent, look = files(pictures, content="sea.png"), looks.find("pale-ink")
+    answer = client.post("/v1/stylize", data={"use_look": "pale-ink", "strength": "0.5", "size": "64"}, files=sent)
+    assert answer.status_code == 200, answer.text
+    recipe = Recipe.from_json(images.read_recipe(answer.content) or {})
+    assert [(style.name, style.weight) for style in recipe.styles] == [(one.name, one.weight) for one in look.styles]
+    assert recipe.settings == replace(look.settings, strength=0.5)
+    assert recipe.stroke_scale == look.stroke_scale
+
+
 @pytest.mark.parametrize(
     ("given", "accept", "kind"),
     [
@@ -281,7 +291,7 @@ STYLED = {"content": "sample:cat", "style": "sample:marbling", "size": "64"}
         ({"size": "1e99"}, "size", "size is '1e99', must be a whole number from 0 to 256"),
         ({"look": "5"}, "look", "look is 5, must be from 128 to 4096 pixels, or 0 for none"),
         ({"stroke_scale": "1", "style_size": "9"}, "style_size", "contradict each other"),
-        ({"style": ""}, "style", "style is missing; a style: a file, sample:NAME"),
+        ({"style": ""}, "style", "style is missing; give a file or sample:NAME"),
         ({"content": ""}, "content", "content is missing"),
         ({"content": "/etc/passwd"}, "content", "content names '/etc/passwd', which is neither a file of this request"),
         ({"style": "/etc/passwd:0.5"}, "style", "style names '/etc/passwd"),

@@ -15,7 +15,7 @@ from wctstyle import images
 from wctstyle.cli import optimize_options as own
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, tell, warn
-from wctstyle.cli.looks_command import given_options, in_look
+from wctstyle.cli.looks_command import given_options
 from wctstyle.cli.optimize_options import DEFAULTS
 from wctstyle.cli.optimize_run import (
     describe,
@@ -30,6 +30,7 @@ from wctstyle.cli.outputs import check_free, is_sink, plan_outputs, result_stem
 from wctstyle.cli.specs import named_photo
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.looks import in_look
 from wctstyle.optimization import STARTS, Wanted, ended_recipe
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_OPTIMIZER_MODEL

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wctstyle.batch import Setup
-from wctstyle.cli.looks_command import in_look
 from wctstyle.cli.options import from_options, sizes_from
 from wctstyle.cli.specs import named_pictures
+from wctstyle.looks import in_look
 from wctstyle.settings import LARGEST_SIDE, Settings
 from wctstyle.specs import PAINTING, SETTINGS, Named
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
-from wctstyle import images
+from wctstyle import images, looks
 from wctstyle.dreams import settings as dream
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import settings as slow
@@ -188,7 +188,7 @@ def _pictures(*, several: bool = False) -> list[Argument]:
         Argument("content", "picture", f"{content}: a file, or sample:NAME.", several=several, needed=True),
         Argument(
             "style", "picture", "A style: a file, sample:NAME, or NAME[:WEIGHT][@REGION] of a file in `file`.",
-            several=True, needed=True,
+            several=True,
         ),
         Argument("weight", "number", "The share of each style in the blend, in their order.", several=True, least=0),
         Argument(
@@ -220,10 +220,16 @@ def _outputs() -> list[Argument]:
     return [Argument("format", "choice", "Of the result; else by Accept, or PNG.", choices=tuple(FORMATS)), quality]
 
 
+def _look() -> Argument:
+    about = "Take styles, settings, model and stroke scale from this look; what else is given overrides it."
+    return Argument("use_look", "choice", about, choices=tuple(looks.shipped()))
+
+
 def stylizing(limits: Limits, models: Models) -> list[Argument]:
     """Return the arguments of `stylize`."""
     return [
         *_pictures(),
+        _look(),
         *_of_fields(Settings, {**RANGES, "refine": (0, MAX_REFINE)}),
         *_sizes(models, models.model, limits.max_size),
         *_outputs(),
@@ -251,6 +257,7 @@ def optimizing(limits: Limits, models: Models) -> list[Argument]:
     most = min(limits.max_size, limits.optimize_size)
     return [
         *_pictures(),
+        _look(),
         *settings,
         init,
         *_sizes(models, DEFAULT_OPTIMIZER_MODEL, most),

@@ -17,7 +17,7 @@ from wctstyle.service.arguments import FORMATS
 from wctstyle.service.forms import Form
 from wctstyle.service.jobs import Made, Teller, Work
 from wctstyle.service.limits import Limits
-from wctstyle.service.pictures import Values, named_of, result_path, saved, sizes_of, unset
+from wctstyle.service.pictures import Values, in_look, named_of, result_path, saved, sizes_of, unset
 from wctstyle.service.refusals import field_names
 from wctstyle.service.studio import Studio
 from wctstyle.settings import Settings
@@ -53,6 +53,7 @@ def batch(studio: Studio, limits: Limits, form: Form, values: Values, format: st
 
 
 def _setup(form: Form, values: Values, limits: Limits) -> tuple[Named, Setup]:
+    values = in_look(form, values)
     named = named_of(form, values, limits)
     settings = Settings(**{name: values[name] for name in SETTINGS})
     depth = None if values["depth"] is None else int(values["depth"])
@@ -117,6 +118,7 @@ def _zipped(path: Path, made: Sequence[Made]) -> Made:
 
 def optimize(studio: Studio, limits: Limits, form: Form, values: Values, format: str) -> Work:
     """Make the work of an optimisation."""
+    values = in_look(form, values, slow=True)
     named, init = named_of(form, values, limits), values["init"]
     if not any(style.weight for style in named.styles):
         raise ConfigError("weight is 0 for all styles, so there is no style to optimise for; give one above 0")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wctstyle import images
+from wctstyle import images, looks
 from wctstyle.errors import ConfigError, WctStyleError
 from wctstyle.inputs import RegionSpecs, Sizes, Strokes, StyleSpec
 from wctstyle.regions import NOT_IN_NAMES, REST
@@ -35,6 +35,8 @@ def styles_of(form: Form, values: Values, limits: Limits) -> list[StyleSpec]:
         ConfigError: one makes no sense, or there are too many.
     """
     specs = [parse_style(text, exists=form.uploads.__contains__) for text in values["style"]]
+    if not specs:
+        raise ConfigError("style is missing; give a file or sample:NAME")
     if len(specs) > limits.styles:
         raise ConfigError(f"style is given {len(specs)} times; a blend here has up to {limits.styles}")
     weights = values["weight"]
@@ -72,6 +74,11 @@ def named_of(form: Form, values: Values, limits: Limits) -> Named:
 def _region_of(name: str) -> str:
     """Name a region as its file, without what names of regions do not have."""
     return re.sub(f"[{re.escape(NOT_IN_NAMES)}]", "-", os.path.splitext(name)[0])
+
+
+def in_look(form: Form, values: Values, *, slow: bool = False) -> Values:
+    """Return the arguments of a request, those not given as its look has them; `slow`: see `looks.in_look`."""
+    return looks.in_look(values["use_look"], values, lambda name: any(form.values.get(name, ())), slow=slow)
 
 
 def sizes_of(values: Values, limits: Limits, most: int) -> Sizes:
