@@ -6,21 +6,28 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import narrow
 import numpy as np
 import pytest
 from demo_service import chromium, free_port
-from test_service import SMALL, studio  # noqa: F401 (a fixture)
+from test_service import SMALL, studio, until  # noqa: F401 (a fixture)
 
 from wctstyle import images
 from wctstyle.recipe import Recipe
 from wctstyle.service import Service
+from wctstyle.service.app import LOOK_EVERY
+from wctstyle.service.jobs import Job, Made, Work
+from wctstyle.service.refusals import Refused
 from wctstyle.service.running import listening
 from wctstyle.web import Exposure
 
@@ -112,6 +119,39 @@ def test_a_token_is_asked_for_in_the_form_of_the_api(studio):  # noqa: F811
         for path, wanted in (("v1/models", "slim"), ("metrics", "wctstyle_queue_length 0")):
             with urllib.request.urlopen(urllib.request.Request(address + path, headers=known)) as answer:
                 assert wanted in answer.read().decode()
+
+
+def test_a_lost_connection_ends_a_picture_but_not_one_with_a_key(studio):  # noqa: F811
+    service, gate = Service(studio, SMALL), threading.Event()
+
+    def wait(tell: object) -> list[Made]:
+        gate.wait(30)
+        return []
+
+    service.jobs.submit(Job("test", Work(wait, lambda error: Refused(422, str(error))), service.jobs.new_folder()))
+    with listening(service) as address:
+        for key, left in (("", 0), ("Idempotency-Key: one\r\n", 1)):
+            host, port = address.removeprefix("http://").rstrip("/").split(":")
+            body = "content=sample:cat&style=sample:marbling&size=64"
+            head = f"POST /v1/stylize HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}\r\n"
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(f"{head}{key}Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}".encode())
+                until(lambda: service.jobs.waiting == 1)
+            if not left:
+                until(lambda: service.jobs.waiting == 0)
+        assert not ends_soon(lambda: service.jobs.waiting == 1)
+        gate.set()
+        until(lambda: not service.jobs.busy)
+
+
+def ends_soon(true: Any) -> bool:
+    """Say whether something stops being true within two looks for a lost connection."""
+    end = time.monotonic() + 2 * LOOK_EVERY
+    while time.monotonic() < end:
+        if not true():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def test_the_command_serves_until_it_is_told_to_stop(tiny_weights, tmp_path, monkeypatch):

@@ -78,7 +78,7 @@ class Service:
             name: [argument.to_json() for argument in kind.arguments(self.limits, self.studio)]
             for name, kind in KINDS.items()
         }
-        return {"version": __version__, "kinds": found}
+        return {"version": __version__, "about": {name: kind.about for name, kind in KINDS.items()}, "kinds": found}
 
     def samples(self) -> dict[str, list[str]]:
         """List the pictures that come along, as sample:NAME, and the looks."""
