@@ -27,6 +27,7 @@ from wctstyle.dreams.dreaming import Dreamer
 from wctstyle.encoder import MODELS
 from wctstyle.optimizer import Optimizer
 from wctstyle.stylizer import Stylizer
+from wctstyle.web import Exposure
 
 SMALL = Limits(
     max_size=256,
@@ -85,7 +86,12 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def narrow_server(
-    folder: Path, limits: Limits = SMALL, *, store: Store | None = None, port: int | None = None
+    folder: Path,
+    limits: Limits = SMALL,
+    *,
+    store: Store | None = None,
+    port: int | None = None,
+    exposure: Exposure | None = None,
 ) -> Iterator[tuple[Demo, str]]:
     """A server with that backend. It keeps nothing on disk but in a store that is given."""
     with narrow_backend() as backend, pytest.MonkeyPatch.context() as patch:
@@ -93,7 +99,7 @@ def narrow_server(
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         demo = build(backend, limits=limits, keep=store or False)
         try:
-            yield demo, launch(demo, port=port or free_port(), block=False, warm=False)
+            yield demo, launch(demo, exposure, port=port or free_port(), block=False, warm=False)
         finally:
             demo.close()
             forget_loops()

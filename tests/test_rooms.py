@@ -105,7 +105,7 @@ CALL_OWNERS = {
     "jax.pmap": set(),
     "flax.nnx.jit": {"training"},
     "sys.exit": {"cli"},
-    "os._exit": set(),
+    "os._exit": {"cli"},
 }
 """The rooms that may name a function."""
 

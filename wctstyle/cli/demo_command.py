@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wctstyle.cli.console import Verbose, clean_exit, tell
-from wctstyle.cli.server_options import ServerOptions, with_server_options
+from wctstyle.cli.server_options import ServerOptions, leaving, with_server_options
 from wctstyle.settings import DEFAULT_MODEL, MAX_SIDE, ModelName
 from wctstyle.web import check_address
 
@@ -57,4 +57,6 @@ def demo(
         typer.echo(address)
         tell("The demo is open at this address. Ctrl-C stops it.")
 
-    launch(built, exposure, port=port, ready=ready, stopping=server.stopping())
+    stopping = server.stopping()
+    with leaving(stopping):
+        launch(built, exposure, port=port, ready=ready, stopping=stopping)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from wctstyle.cli.console import tell
+from wctstyle.cli.console import EXIT_INTERRUPTED, tell
 from wctstyle.cli.options import from_options
 from wctstyle.errors import ConfigError
 from wctstyle.web.exposure import ALL_UPLOADS, CLIENT_UPLOADS, RATE, STOP_SECONDS, Exposure, LogFormat
@@ -187,6 +190,24 @@ def _secret(name: str, given: str | None, file: Path | None) -> str | None:
         reason = getattr(error, "strerror", None) or "it is no text"
         wanted = f"give a file with the {name} in it"
         raise ConfigError(f"--{name}-file {file}: cannot be read: {reason}; {wanted}") from error
+
+
+@contextlib.contextmanager
+def leaving(stopping: Stopping) -> Iterator[None]:
+    """End the process where a server was asked to stop: with 0, or as by Ctrl-C where it was to stop at once.
+
+    Python's own end is left out: where a thread still compiles or paints, XLA aborts the process then.
+    """
+    code = 0
+    try:
+        yield
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+        tell("Stopped at once.")
+    if stopping.wanted:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 _Command = TypeVar("_Command", bound=Callable[..., None])

@@ -20,6 +20,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn leaves proxies to `wctstyle.web`
 
 import gradio as gr
+from gradio.tunneling import CURRENT_TUNNELS
 from starlette.middleware import Middleware
 
 from wctstyle import heaps
@@ -77,6 +78,8 @@ class Demo:
         self.closed.set()
         with contextlib.suppress(Exception):
             self.blocks.close(verbose=False)
+        for tunnel in list(CURRENT_TUNNELS):
+            tunnel.kill()
         self.service.sessions.write()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -280,6 +283,9 @@ def launch(
                 ready(address)
             stopping.wait()
             finish(demo.service, demo.blocks, stopping, exposure.stop_seconds)
+    except KeyboardInterrupt:
+        demo.blocks.server.force_exit = True  # else it waits for who still reads
+        raise
     finally:
         demo.close()
     return address

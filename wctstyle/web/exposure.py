@@ -32,7 +32,7 @@ class Exposure:
     host, share: where it listens, and whether there is a public tunnel to it. allowed_hosts: names it is called by (the
     header Host), next to this machine's own; `*.example.org` is any name that ends so, `*` any at all. allowed_origins:
     pages of other servers that may use it (https://example.org; `*`: any page). behind_proxy: believe what the nearest
-    proxy says of its visitors (X-Forwarded-For, -Proto and -Host); requests that reach the server past the proxy could
+    proxy says of its visitors (X-Forwarded-For and -Proto); requests that reach the server past the proxy could
     claim anything then. rate: requests a minute and client. client_uploads, all_uploads: MiB that one client and all of
     them send in an hour. These three are 0 for no limit, and None for none where only this machine reaches the server,
     `RATE`, `CLIENT_UPLOADS` and `ALL_UPLOADS` elsewhere. token: for programs, as `Authorization: Bearer TOKEN`.

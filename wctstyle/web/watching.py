@@ -17,7 +17,11 @@ LIVE, READY, FIGURES = "/healthz", "/readyz", "/metrics"
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
-FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"forwarded")
+BELIEVED = (b"x-forwarded-for", b"x-forwarded-proto")
+"""Headers of the nearest proxy that count."""
+
+IGNORED = (b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix", b"forwarded")
+"""Headers that never do: a proxy passes the header Host on, which is checked."""
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -81,8 +85,8 @@ class Proxied:
                 scheme = (header(scope, "x-forwarded-proto") or "").rpartition(",")[2].strip()
                 if scheme in ("http", "https"):
                     scope["scheme"] = scheme if scope["type"] == "http" else scheme.replace("http", "ws")
-            else:
-                scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in FORWARDED]
+            dropped = IGNORED if self._behind else (*IGNORED, *BELIEVED)
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in dropped]
         await self._app(scope, receive, send)
 
 
