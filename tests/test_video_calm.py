@@ -13,7 +13,8 @@ from wctstyle.errors import ConfigError
 from wctstyle.regions import Region
 from wctstyle.settings import Settings
 from wctstyle.video import carrying, painter, shots
-from wctstyle.video.calm import DEFAULT_CALM, MOST_MEMORY, VideoStylizer, memory_of
+from wctstyle.video.calm import DEFAULT_CALM, VideoStylizer
+from wctstyle.video.carrying import MOST_MEMORY, memory_of
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow, grid, warped
 from wctstyle.video.frames import Frame

@@ -15,6 +15,7 @@ from rich.text import Text
 from wctstyle import __version__, samples
 from wctstyle.cli.analogy_command import analogy
 from wctstyle.cli.batch_command import batch
+from wctstyle.cli.clip_changes import is_clip
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
@@ -82,9 +83,9 @@ def recipe(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
+    if as_python and ("video" in found or is_clip(file)):
+        raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
     if "video" in found:
-        if as_python:
-            raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
         typer.echo(VideoRecipe.from_json(found, source=file).command())
         return
     kind = kind_of(found)

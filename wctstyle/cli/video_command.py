@@ -195,7 +195,8 @@ def video(
     job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
     painter = partial(painting.painter, load_stylizer, load_optimizer)
     made = run_job(job, painter, resume=resume, overwrite=overwrite, as_json=as_json)
-    _tell(made, source, target, model, as_json=as_json)
+    goes_on = "; the same command with --resume goes on"
+    tell_made(made, source, target, as_json=as_json, goes_on=goes_on, model=model)
 
 
 def _settings(values: dict[str, Any]) -> tuple[Settings, dict[str, Track]]:
@@ -224,16 +225,18 @@ def _cut(start: str | None, end: str | None, every: int, *, calm: float, fps: fl
     return from_options(Cut, start=seconds_of("--start", start) or 0.0, end=seconds_of("--end", end), every=every)
 
 
-def _tell(made: Made, source: str, target: Path, model: str, *, as_json: bool) -> None:
-    """Say what came of a run."""
+def tell_made(made: Made, source: str, target: Path, *, as_json: bool, goes_on: str = "", **more: Any) -> None:
+    """Say what came of a run. goes_on: how one that was stopped is finished; more: what JSON says as well.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
     if made.broken:
         warn(f"{source}: {made.broken} damaged frames were repeated from the ones before")
     if made.stopped:
-        raise KeyboardInterrupt(
-            f"Stopped after {made.frames} frames. {target} plays up to there; the same command with --resume goes on."
-        )
+        raise KeyboardInterrupt(f"Stopped after {made.frames} frames. {target} plays up to there{goes_on}.")
     summary = {"output": str(target), "content": source, "frames": made.frames, "seconds": round(made.seconds, 3)}
-    typer.echo(json.dumps({**summary, "damaged": made.broken, "model": model}) if as_json else str(target))
+    typer.echo(json.dumps({**summary, "damaged": made.broken, **more}) if as_json else str(target))
 
 
 def run_job(

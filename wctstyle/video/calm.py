@@ -15,7 +15,7 @@ from wctstyle import images
 from wctstyle.measuring import style_pixels
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_number
-from wctstyle.video.carrying import carried, steadied
+from wctstyle.video.carrying import carried, memory_of, steadied
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow
 from wctstyle.video.frames import Frame
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
 
 Rgb = Float[np.ndarray, "h w 3"]
-
-MOST_MEMORY = 0.97
-"""Share of the frame before in the next at calm 1. More would let mistakes of the flow stay for seconds."""
-
-
-def memory_of(calm: float) -> float:
-    """Return the share of the frame before in the next, where it can be carried: `MOST_MEMORY` (1 - (1 - calm)^2)."""
-    return MOST_MEMORY * (1 - (1 - calm) ** 2)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,14 @@ PAINTED = 2 / 255
 STRETCH = 2.0
 """How many times its area the carried noise may become larger or smaller before a place gets its own again."""
 
+MOST_MEMORY = 0.97
+"""Share of the frame before in the next at calm 1. More would let mistakes of the flow stay for seconds."""
+
+
+def memory_of(calm: float) -> float:
+    """Return the share of the frame before in the next, where it can be carried: `MOST_MEMORY` (1 - (1 - calm)^2)."""
+    return MOST_MEMORY * (1 - (1 - calm) ** 2)
+
 
 def _broad_change(difference: Rgb) -> Rgb:
     """Return what of a difference is a change of broad colour b: b (1 - exp(-|b|^2 / `BROAD_CHANGE`^2))."""

@@ -23,8 +23,7 @@ from wctstyle.measuring import texture_of
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_number, style_long_side
 from wctstyle.sizes import padded_side
-from wctstyle.video.calm import memory_of
-from wctstyle.video.carrying import carried, steadied
+from wctstyle.video.carrying import carried, memory_of, steadied
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow, warped
 from wctstyle.video.frames import Frame

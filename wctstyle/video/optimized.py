@@ -17,8 +17,8 @@ from wctstyle.optimizer.settings import FRAME_STEPS, OptimizeSettings
 from wctstyle.recipe import slow_settings
 from wctstyle.regions import Region, shares, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_whole
-from wctstyle.video.calm import VideoStylizer, memory_of
-from wctstyle.video.carrying import continued
+from wctstyle.video.calm import VideoStylizer
+from wctstyle.video.carrying import continued, memory_of
 from wctstyle.video.flow import Flow, motion_border
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track
