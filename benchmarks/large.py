@@ -31,25 +31,27 @@ THUMB = 1024
 """Long side of the thumbnails that are compared, in pixels."""
 
 GRAIN = 4 / 255
-"""Standard deviation of the grain of the largest photo, as large ones have detail in each pixel."""
+"""Standard deviation of the photo's grain, as large ones have detail in each pixel."""
 
 
-def make_photo(source: str, megapixels: float, path: Path, *, grain: float = 0.0) -> None:
-    """Bring a photo to so many megapixels, with grain of a standard deviation, and save it."""
-    photo = read_full(source, 0)
+def make_photo(source: str, megapixels: float, path: Path) -> None:
+    """Enlarge a photo to so many megapixels, with grain, and save it."""
+    photo = read_full(source, images.DEFAULT_MAX_PIXELS)
     scale = (megapixels * 1e6 / photo.height / photo.width) ** 0.5
     whole = photo.scaled(height=round(scale * photo.height), width=round(scale * photo.width))
     rng = np.random.default_rng(0)
     with images.saving(path, whole.shape, quality=93) as writer:
         for rows in whole.slabs():
             rgb = whole.rgb((rows, slice(0, whole.width)))
-            rgb = rgb + rng.normal(0, grain, (*rgb.shape[:2], 1)).astype(np.float32)
-            writer.write(np.clip(rgb, 0, 1))
+            grain = rng.normal(0, GRAIN, (*rgb.shape[:2], 1)).astype(np.float32)
+            writer.write(np.clip(rgb + grain, 0, 1))
 
 
-def paint(photo: Path, style: str, model: str, output: Path) -> dict[str, Any]:
-    """Paint a photo at its own size, as the command line does, in a process of its own."""
-    sizes = Sizes(0, max_pixels=0, most=LARGEST_SIDE)
+def paint(photo: Path, style: str, model: str, output: Path, megapixels: float) -> dict[str, Any]:
+    """Paint a photo at so many megapixels, as the command line does with `--size`, in a process of its own."""
+    whole = images.load_raster(photo, max_pixels=0)
+    ratio = (megapixels * 1e6 / whole.height / whole.width) ** 0.5
+    sizes = Sizes(round(ratio * max(whole.shape)), max_pixels=0, most=LARGEST_SIDE)
     clock, cpu = time.perf_counter(), time.process_time()
     setup = Setup((StyleSpec(style),), model=model, sizes=sizes)
     made = Batch(setup, warn=print).make(str(photo), str(output))
@@ -80,16 +82,16 @@ def seams(photo: Path, style: str, model: str, side: int) -> dict[str, float]:
     return {"tiles": float(apart.max()), "sampled": float(sampled.max()), "sampled mean": float(sampled.mean())}
 
 
-def thumbnail(path: Path) -> np.ndarray:
-    """Shrink a result as it is seen from afar."""
+def thumbnail(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Shrink a result as it is seen from afar, to a shape: roundings of the photo's sides differ by a pixel."""
     result = images.load_raster(path, max_pixels=0)
-    height, width = images.scaled_sides(result, long_side=THUMB)
+    height, width = shape[:2] if shape else images.scaled_sides(result, long_side=THUMB)
     return result.resized(height=height, width=width).rgb
 
 
 def apart(path: Path, first: np.ndarray) -> float:
     """Return the mean difference of a result's thumbnail from the first's, in levels of 255."""
-    return float(255 * np.abs(thumbnail(path) - first).mean())
+    return float(255 * np.abs(thumbnail(path, first.shape) - first).mean())
 
 
 def own_process(*argv: str) -> str:
@@ -99,16 +101,14 @@ def own_process(*argv: str) -> str:
 
 
 def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Paint the photo at every size, each in its own process; smaller photos are the largest one, shrunk."""
+    """Paint one photo at every size, each in its own process."""
     rows: list[dict[str, Any]] = []
     first: np.ndarray | None = None
-    largest = folder / f"photo-{max(args.megapixels):g}.jpg"
-    own_process("--make", args.content, f"{max(args.megapixels)}", str(largest), f"{GRAIN}")
+    photo = folder / "photo.jpg"
+    own_process("--make", args.content, f"{max(args.megapixels)}", str(photo))
     for size in args.megapixels:
-        photo, output = folder / f"photo-{size:g}.jpg", folder / f"result-{size:g}.{args.format}"
-        if photo != largest:
-            own_process("--make", str(largest), f"{size}", str(photo), "0")
-        row = json.loads(own_process("--paint", str(photo), args.style, args.model, str(output)))
+        output = folder / f"result-{size:g}.{args.format}"
+        row = json.loads(own_process("--paint", str(photo), args.style, args.model, str(output), f"{size}"))
         first = thumbnail(output) if first is None else first
         rows.append({**row, "levels": apart(output, first)})
         print(json.dumps(rows[-1]), file=sys.stderr)
@@ -144,10 +144,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv[:1] == ["--make"]:
-        make_photo(argv[1], float(argv[2]), Path(argv[3]), grain=float(argv[4]))
+        make_photo(argv[1], float(argv[2]), Path(argv[3]))
         return 0
     if argv[:1] == ["--paint"]:
-        print(json.dumps(paint(Path(argv[1]), argv[2], argv[3], Path(argv[4]))))
+        print(json.dumps(paint(Path(argv[1]), argv[2], argv[3], Path(argv[4]), float(argv[5]))))
         return 0
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large", description=__doc__)
     add = parser.add_argument
@@ -166,8 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             kept = args.keep or Path(folder)
             images.make_folder(kept)
             rows = measure(args, kept)
-            photo = kept / f"photo-{max(args.megapixels):g}.jpg"
-            seam = seams(photo, args.style, args.model, args.seams) if args.seams else None
+            seam = seams(kept / "photo.jpg", args.style, args.model, args.seams) if args.seams else None
         report.publish(facts, markdown(rows, seam), {"rows": rows, "seam": seam}, args.json)
     except WctStyleError as error:
         return report.failed(error)

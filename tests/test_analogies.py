@@ -227,3 +227,69 @@ def test_a_stopped_analogy_ends_between_the_parts_of_its_learning(service, sessi
     assert not list(analogies.make(service, session, (own, own), own, recipe, tmp_path, stop, tell))
     assert len(told) == 1
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_clip_is_filtered_like_its_frames_with_its_sound(tmp_path, monkeypatch):
+    pytest.importorskip("av")
+    import av
+    from test_video_io import frames_of, write
+
+    from wctstyle.cli import clip_changes
+
+    monkeypatch.chdir(tmp_path)
+    wide = photo("cat")[:80]
+    shifted = [np.roll(wide, 4 * index, axis=1) for index in range(3)]
+    write(tmp_path / "clip.mp4", shifted, times=[index / 5 for index in range(3)], sound=("aac",))
+    own = photo("astronaut")
+    files.save("f.safetensors", making.learn(own, known.filtered(known.sepia, own), paint=0))
+    run = ("analogy", "--use", "f.safetensors", "clip.mp4")
+
+    def invoke(*arguments, code=0):
+        done = CliRunner().invoke(app, [*run, *arguments])
+        assert done.exit_code == code, done.output
+        return done
+
+    invoke("-o", "out.mp4")
+    made, goal = files.load("f.safetensors"), frames_of(tmp_path / "clip.mp4")
+    for frame, before in zip(frames_of(tmp_path / "out.mp4"), goal, strict=True):
+        assert nearness(frame.rgb, made(before.rgb)) >= 30  # what the codec leaves
+    with av.open("out.mp4") as box:
+        assert len(box.streams.audio) == 1
+    told = CliRunner().invoke(app, ["recipe", "out.mp4"]).output
+    assert told == "wctstyle analogy clip.mp4 --use f.safetensors --size 128\n"
+    assert "only a command can make again" in CliRunner().invoke(app, ["recipe", "--python", "out.mp4"]).output
+    assert "-o filtered.mp4" in invoke(code=2).output
+    assert "one at a time" in invoke("clip.mp4", "-o", "o.mp4", code=2).output
+    assert "exists already" in invoke("-o", "out.mp4", code=2).output
+
+    monkeypatch.setattr(clip_changes, "run_job", lambda job, painter, **how: job.run(
+        painter, overwrite=True, stop=lambda: True, warn=lambda text: None))  # fmt: skip
+    assert "Stopped after 1 frames. stopped.mp4 plays up to there." in invoke("-o", "stopped.mp4", code=130).output
+    assert len(frames_of(tmp_path / "stopped.mp4")) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "f.safetensors", "out.mp4", "stopped.mp4"}
+
+
+def test_paint_is_carried_along_in_a_clip_until_a_cut():
+    pytest.importorskip("cv2")
+    from wctstyle.video.changing import Changer
+    from wctstyle.video.frames import Frame
+
+    chance, still, other = np.random.default_rng(0), photo("cat", 96), photo("rocket", 96)[:, :96]
+
+    def strokes(rgb):
+        return np.clip(0.5 * rgb + 0.5 * chance.random(rgb.shape, np.float32), 0, 1)
+
+    def flicker(calm, pictures):
+        made = Changer(strokes, calm)
+        given = (Frame(index, index / 25, rgb) for index, rgb in enumerate(pictures))
+        painted = [frame.rgb for frame in made.frames(given)]
+        return float(np.abs(painted[-1] - painted[-2]).mean()), made
+
+    assert flicker(0.85, [still] * 4)[0] < 0.7 * flicker(0, [still] * 4)[0]
+    changed, made = flicker(0.85, [still, other])
+    assert changed > 0.15
+    again = Changer(strokes, 0.85)
+    again.restore(made.state())
+    np.testing.assert_array_equal(again.state()["made"], made.state()["made"])
+    with pytest.raises(ConfigError, match="calm is 2"):
+        Changer(strokes, 2)

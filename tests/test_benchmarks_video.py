@@ -1,11 +1,14 @@
 """The benchmark of video: its figures on pictures whose answer is known."""
 
+import shlex
+import sys
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from benchmarks import video
-from wctstyle.errors import ImageError
+from wctstyle.errors import ConfigError, ImageError
 from wctstyle.video.frames import Frame
 
 pytest.importorskip("cv2", reason="OpenCV is not installed: pip install '.[video]'")
@@ -74,3 +77,15 @@ def test_a_table_gives_ratios_to_the_frames_by_themselves():
     assert (own["of own"], calm["of own"], calm["sharp"]) == ("1.00", "0.50", "0.25")
     assert (calm["frames/s"], calm["cpu s"], photo["calm"], photo["frames/s"]) == ("2.0", "0.70", "photos", "-")
     assert float(photo["of own"]) < 0.1
+
+
+def copying(frames):
+    code = f"import shutil, sys; [shutil.copy(sys.argv[1] + '/%06d.png' % i, sys.argv[2]) for i in range({frames})]"
+    return shlex.join([sys.executable, "-S", "-c", code]) + " {content} {out}"
+
+
+def test_another_program_paints_a_folder_of_frames():
+    photos = [moved(0), moved(3)]
+    np.testing.assert_allclose(video.by_peer(copying(2), photos, ground()), photos, atol=1 / 255)
+    with pytest.raises(ConfigError, match=r"wrote 1 pictures to \{out\}; wanted 2 of 96 x 64"):
+        video.by_peer(copying(1), photos, ground())

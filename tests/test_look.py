@@ -68,7 +68,7 @@ def test_larger_pictures_are_composed_at_the_look(height, width, side):
     if max(height, width) <= look.MARGIN * side:
         assert sides is None
     else:
-        twice = max(height, width) > 2 * look.MARGIN * side and 2 * side <= MAX_SIDE
+        twice = max(height, width) > 2 * side and 2 * side <= MAX_SIDE
         long = 2 * side if twice else side
         assert sides is not None
         assert max(sides) == long

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import wctstyle
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "wctstyle"
 
@@ -18,12 +20,13 @@ ORDER = (
     "app",
     "cli __main__",
     "demo",
+    "service",
     "web",
     "jobs",
     "recipe_kinds",
     "dreams",
     "video",
-    "batch",
+    "batch optimization",
     "looks",
     "textures",
     "analogies",
@@ -46,6 +49,7 @@ ORDER = (
     "encoder decoder",
     "convolution winograd",
     "moments transforms losses feature_metrics pixel_metrics",
+    "specs",
     "inputs",
     "fitting",
     "masks",
@@ -77,6 +81,8 @@ LIBRARY_OWNERS = {
     "pillow_heif": {"images", "color", "samples"},
     "optax": {"training", "optimizer"},
     "gradio": {"demo", "app"},
+    "fastapi": {"service"},
+    "uvicorn": {"service"},
     "typer": {"cli"},
     "click": {"cli"},
     "rich": {"cli"},
@@ -155,6 +161,13 @@ def imports(source: Source, modules: set[str]) -> Iterator[tuple[int, str]]:
             yield node.lineno, str(node.args[0].value)
 
 
+def typing_lines(source: Source) -> set[int]:
+    """The lines that only type checkers read."""
+    tests = (node for node in ast.walk(ast.parse(source.text)) if isinstance(node, ast.If))
+    blocks = [node.body for node in tests if dotted(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")]
+    return {line for body in blocks for line in range(body[0].lineno, (body[-1].end_lineno or 0) + 1)}
+
+
 def dotted(node: ast.AST) -> str:
     """The dotted name of an expression, or "" if it is none."""
     if isinstance(node, ast.Name):
@@ -199,6 +212,8 @@ def direction_problems(sources: list[Source]) -> Iterator[str]:
             elif source.room == target:
                 continue
             elif source.name == "":
+                if line in typing_lines(source):
+                    continue  # there it says what its lazy names are
                 yield f"{where}: the package imports {target} at once: `import {PACKAGE}` has to stay light"
             elif LAYER.get(target, 0) > LAYER[source.room]:
                 yield f"{where}: {source.room} imports {target}, which lies above it"
@@ -316,6 +331,43 @@ def test_importing_stays_light(module, heavy):
     assert not loaded
 
 
+HEAVY = re.compile(r"jax|jaxlib|flax|optax|scipy|skimage|gradio|matplotlib|cv2|av|ray")
+"""What nothing imports before it is needed: each takes a tenth of a second or more."""
+
+LIGHT = """
+import sys, wctstyle
+from wctstyle import Region, Settings, WctStyleError, images
+from wctstyle.cli import main
+assert "Stylizer" in dir(wctstyle) and not hasattr(wctstyle, "stylist")
+for options in (["--version"], ["--help"], ["stylize", "--help"], ["stylize", "no.jpg", "--style", "sample:marbling"]):
+    sys.argv[1:] = options
+    try:
+        main()
+    except SystemExit as ended:
+        print(ended.code)
+print("modules:", *sys.modules)
+"""
+
+
+def test_commands_that_paint_nothing_stay_light(tmp_path):
+    """One process for all: what one of them imports the others would not hide."""
+    done = subprocess.run([sys.executable, "-c", LIGHT], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    text, _, modules = done.stdout.partition("modules:")
+    assert re.findall(r"^\d$", text, re.MULTILINE) == ["0", "0", "0", "2"]
+    assert {"typer", "PIL"} <= set(modules.split())
+    assert {name for name in modules.split() if HEAVY.fullmatch(name)} == set()
+
+
+@pytest.mark.parametrize("name", wctstyle.__all__)
+def test_lazy_names_are_what_they_say(name):
+    """Each is defined where the package says, under the same name."""
+    found = getattr(wctstyle, name)
+    assert getattr(found, "__name__").rpartition(".")[2] == name  # noqa: B009 (modules and classes both have it)
+    assert found is getattr(wctstyle, name)
+    assert found.__doc__
+
+
 # ----------------------------------------------------------------------------------------------- the checker itself
 
 
@@ -374,6 +426,7 @@ def test_imports_against_the_order_are_found(name, text, problem):
         ("cli", "from wctstyle import __version__, images\nimport numpy as np\nfrom rich.table import Table"),
         ("training.recipe", "from wctstyle.training.loop import run\nfrom .data import Crops"),
         ("training.painters", "from wctstyle.plan import moved"),
+        ("", "if TYPE_CHECKING:\n    from wctstyle.stylizer import Stylizer"),
         ("moments", '"""from wctstyle.stylizer import Stylizer"""\n# import wctstyle.cli'),
     ],
 )

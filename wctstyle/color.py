@@ -53,6 +53,10 @@ def srgb_to_linear(rgb: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shap
     the gamut survive a round trip.
 
     Source: IEC 61966-2-1:1999, with the breakpoint 0.04045 of its amendment 1. The odd extension is ours.
+
+    Example:
+        >>> srgb_to_linear(np.array([0.0, 0.5, 1.0])).round(4).tolist()
+        [0.0, 0.214, 1.0]
     """
     magnitude = np.abs(rgb)
     linear = np.where(magnitude <= 0.04045, magnitude / 12.92, ((magnitude + 0.055) / 1.055) ** 2.4)
@@ -65,6 +69,10 @@ def linear_to_srgb(linear: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*s
     ``12.92 c`` up to 0.0031308, ``1.055 c ** (1 / 2.4) - 0.055`` above. Odd around 0, like `srgb_to_linear`.
 
     Source: IEC 61966-2-1:1999. The odd extension is ours.
+
+    Example:
+        >>> linear_to_srgb(np.array([0.0, 0.214, 1.0])).round(2).tolist()
+        [0.0, 0.5, 1.0]
     """
     magnitude = np.abs(linear)
     encoded = np.where(magnitude <= 0.0031308, magnitude * 12.92, 1.055 * magnitude ** (1 / 2.4) - 0.055)
@@ -77,6 +85,11 @@ def rgb_to_oklab(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shap
     ``lab = M2 cbrt(M1 linear)``. Greys have a = b = 0 and white L = 1, to about 1e-7.
 
     Source: Ottosson 2020, https://bottosson.github.io/posts/oklab/.
+
+    Example:
+        >>> red = np.array([1.0, 0.0, 0.0])
+        >>> rgb_to_oklab(red).round(3).tolist()
+        [0.628, 0.225, 0.126]
     """
     lms = srgb_to_linear(rgb) @ _LMS_FROM_LINEAR.T.astype(rgb.dtype)
     return np.cbrt(lms) @ _LAB_FROM_LMS.T.astype(rgb.dtype)
@@ -87,17 +100,31 @@ def oklab_to_rgb(lab: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shap
 
     The exact inverse of `rgb_to_oklab`: the matrices are inverted numerically. Ottosson 2020 prints the inverses
     rounded to ten digits.
+
+    Example:
+        >>> oklab_to_rgb(rgb_to_oklab(np.array([0.2, 0.4, 0.6]))).round(6).tolist()
+        [0.2, 0.4, 0.6]
     """
     return linear_to_srgb(_oklab_to_linear(lab))
 
 
 def luma(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
-    """Compute luma, the weighted sum of the gamma-encoded channels, in float64 (BT.601)."""
+    """Compute luma, the weighted sum of the gamma-encoded channels, in float64 (BT.601).
+
+    Example:
+        >>> luma(np.array([0.0, 1.0, 0.0])).round(3).item()
+        0.587
+    """
     return np.asarray(rgb, np.float64) @ np.array(LUMA_WEIGHTS)
 
 
 def lightness_grey(rgb: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
-    """Return the grey, in sRGB [0, 1], with the colour's Oklab lightness, which `original_colors` reads back."""
+    """Return the grey, in sRGB [0, 1], with the colour's Oklab lightness, which `original_colors` reads back.
+
+    Example:
+        >>> lightness_grey(np.array([0.5, 0.5, 0.5])).round(3).item()
+        0.5
+    """
     return linear_to_srgb(rgb_to_oklab(rgb)[..., 0] ** 3)
 
 
@@ -122,6 +149,14 @@ def original_colors(
     Transfer", arXiv:1606.05897, section 4. Differs from it in three ways: Oklab replaces YIQ, whose luma changes
     the perceived lightness of saturated colours; lightness is taken after stylisation, so the style's is not
     matched to the content's first; and colours are brought into gamut by chroma, not by clipping each channel.
+
+    Example:
+        >>> grey, blue = np.full((1, 1, 3), 0.5, np.float32), np.array([[[0.2, 0.3, 0.9]]], np.float32)
+        >>> kept = original_colors(grey, blue)
+        >>> bool(kept[0, 0, 2] > kept[0, 0, 0])  # the grey has turned blue
+        True
+        >>> np.allclose(rgb_to_oklab(kept)[..., 0], rgb_to_oklab(grey)[..., 0], atol=0.01)
+        True
     """
     if stylized_rgb.shape != content_rgb.shape:
         raise ImageError(
@@ -145,7 +180,13 @@ class Colors(NamedTuple):
 
 
 def colors_of(rgb: Float[np.ndarray, "h w 3"], weights: Float[np.ndarray, "h w"] | None = None) -> Colors:
-    """Measure the colours of a picture; `weights` (>= 0) say how much each pixel counts. All 0 is as all alike."""
+    """Measure the colours of a picture; `weights` (>= 0) say how much each pixel counts. All 0 is as all alike.
+
+    Example:
+        >>> half_red = np.array([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]], np.float32)
+        >>> colors_of(half_red).mean.round(2).tolist()
+        [0.5, 0.0, 0.0]
+    """
     pixels = rgb.reshape(-1, 3)
     counted = np.ones(len(pixels), rgb.dtype) if weights is None or not weights.any() else weights.ravel()
     counted = (counted / counted.sum()).astype(rgb.dtype)
@@ -169,6 +210,11 @@ def with_colors(
     colours least and does not depend on the order of the channels; and variances of S below `LEAST_VARIANCE` of their
     mean count as that. RGB is gamma-encoded: in linear light two dark styles became foggy, and 12 to 15 % of two light
     ones were clipped (1 to 2 % here).
+
+    Example:
+        >>> dark, light = np.array([[[0.0] * 3, [0.2] * 3]], np.float32), np.array([[[0.6] * 3, [1.0] * 3]], np.float32)
+        >>> round(float(with_colors(dark, colors_of(light)).mean()), 2)
+        0.8
     """
     own = colors_of(rgb, weights)
     matrix = transport(own.covariance, goal.covariance)
@@ -176,7 +222,12 @@ def with_colors(
 
 
 def transport(source: Float[np.ndarray, "*n 3 3"], target: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n 3 3"]:
-    """Return the matrices of the Monge-Kantorovich maps between covariances of colours (see `with_colors`)."""
+    """Return the matrices of the Monge-Kantorovich maps between covariances of colours (see `with_colors`).
+
+    Example:
+        >>> transport(np.diag([1.0, 4.0, 1.0]), np.diag([4.0, 4.0, 1.0])).diagonal().round(2).tolist()
+        [2.0, 1.0, 1.0]
+    """
     values, vectors = np.linalg.eigh(source)
     values = np.maximum(values, LEAST_VARIANCE * values.mean(axis=-1, keepdims=True) + 1e-12)
     root, inverse = ((vectors * scale[..., None, :]) @ vectors.mT for scale in (np.sqrt(values), 1 / np.sqrt(values)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,14 @@ def replace_file(target: Path, data: bytes, temporary: str | None = None) -> Non
     """Write a file as `replacing` does."""
     with replacing(target, temporary) as file:
         file.write(data)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; copy it where the disk knows no links, or the name is on another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def user_folder(name: str) -> Path:

@@ -21,6 +21,15 @@ def guided(
     The fast guided filter (He & Sun 2015, arXiv:1505.00996). It is fitted at the height and width `fitted_at`, in
     windows of 2 `radius` + 1 pixels there. `flatness` is the colour variance, in squared units of the range, above
     which the map follows the photo.
+
+    Example:
+        >>> photo = np.zeros((32, 32, 3), np.float32)
+        >>> photo[:, 16:] = 1
+        >>> rough = np.zeros((32, 32), np.float32)
+        >>> rough[:, 14:] = 1  # two columns too far
+        >>> made = guided(rough, photo, fitted_at=(32, 32), radius=4, flatness=1e-4)
+        >>> bool(abs(made[16, 15] - rough[16, 15]) > 0.2), bool(made[16, 16] > 0.9)
+        (True, True)
     """
     size = rgb.shape[0], rgb.shape[1]
     small, guide = (resample(planes, height=fitted_at[0], width=fitted_at[1], kernel="linear")

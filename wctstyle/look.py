@@ -45,14 +45,14 @@ Thumbnails of that size then differ by 4 levels of 255, and by 24 without (docs/
 def small_sides(shape: Sequence[int], look: int, *, margin: float = MARGIN) -> tuple[int, int] | None:
     """Return the height and width at which a picture of that shape is composed; None if it is painted in one pass.
 
-    A `look` of 0 turns composing off; `margin` is as `MARGIN`. What is much larger than twice the look is composed at
-    twice the look, which in turn is composed at the look.
+    A `look` of 0 turns composing off; `margin` is as `MARGIN`. What is larger than twice the look is composed at twice
+    the look, which in turn is composed at the look.
     """
     height, width, *_ = shape
     longest = max(height, width)
     if not look or longest <= margin * look:
         return None
-    return sides_at(shape, 2 * look if MARGIN * 2 * look < longest and 2 * look <= MAX_SIDE else look)
+    return sides_at(shape, 2 * look if 2 * look < longest and 2 * look <= MAX_SIDE else look)
 
 
 def sides_at(shape: Sequence[int], longest: int) -> tuple[int, int]:

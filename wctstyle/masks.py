@@ -45,6 +45,10 @@ def checked_kind(kind: str) -> str:
 
     Raises:
         ConfigError: there is no such kind, or what it needs is not installed.
+
+    Example:
+        >>> checked_kind("sky")
+        'sky'
     """
     if kind not in READY:
         raise ConfigError(f"{kind}: there is no such ready mask; there are {', '.join(offered())}")
@@ -105,6 +109,15 @@ def from_scribble(rgb: Rgb, hints: Int8[np.ndarray, "h w"]) -> Plane:
 
     Raises:
         ImageError: the marks have another size than the photo, or none is inside.
+
+    Example:
+        >>> photo = np.zeros((32, 32, 3), np.float32)
+        >>> photo[:, 16:] = 1  # dark at the left, light at the right
+        >>> hints = np.zeros((32, 32), np.int8)
+        >>> hints[10:20, 4], hints[10:20, 28] = 1, -1
+        >>> mask = from_scribble(photo, hints)
+        >>> bool(mask[:, :14].mean() > 0.9), bool(mask[:, 18:].mean() < 0.1)
+        (True, True)
     """
     rgb, marks = images.checked_rgb(rgb, "photo"), np.asarray(hints)
     if marks.shape != rgb.shape[:2]:
@@ -171,7 +184,12 @@ _COLOR = re.compile(r"(.+?)#([^\W\d_][^./\\]*)", re.DOTALL)
 
 
 def split_color(name: str) -> tuple[str, str]:
-    """Split `map.png#blue`, one colour of a map, into file and colour; the colour is "" for other names."""
+    """Split `map.png#blue`, one colour of a map, into file and colour; the colour is "" for other names.
+
+    Example:
+        >>> split_color("map.png#blue"), split_color("mask.png")
+        (('map.png', 'blue'), ('mask.png', ''))
+    """
     found = _COLOR.fullmatch(name)
     return (found[1], found[2]) if found else (name, "")
 
@@ -185,6 +203,12 @@ def of_picture(picture: images.Picture) -> list[tuple[str, Plane]]:
 
     Raises:
         ImageError: it is none of these.
+
+    Example:
+        >>> halves = np.zeros((64, 64, 3), np.float32)
+        >>> halves[:, :40, 2], halves[:, 40:, 0] = 1, 1
+        >>> [(name, round(float(mask.mean()), 2)) for name, mask in of_picture(images.load(halves))]
+        [('blue', 0.62), ('red', 0.38)]
     """
     seen = np.ones((picture.height, picture.width), bool) if picture.alpha is None else picture.alpha > 0.5
     if not seen.any() or np.quantile(np.ptp(picture.rgb, axis=-1)[seen], 0.99) < 0.06:

@@ -24,7 +24,13 @@ class Moments(NamedTuple):
 
 
 class Affine(NamedTuple):
-    """The map y = matrix x + bias over channels."""
+    """The map y = matrix x + bias over channels.
+
+    Example:
+        >>> double = Affine(2 * jnp.eye(1), jnp.ones(1))
+        >>> double(jnp.full((1, 1, 1, 1), 3.0)).item()
+        7.0
+    """
 
     matrix: Float[Array, "c c"]
     bias: Float[Array, " c"]
@@ -41,6 +47,12 @@ def measure(features: Features, weights: Float[Array, "n h w"] | None = None) ->
 
     `weights` (>= 0, one per position) exclude positions or count them partially; None counts each once. If all weights
     are zero, the moments are zero, not NaN.
+
+    Example:
+        >>> features = jnp.array([[[[1.0, 0.0], [3.0, 2.0]]]])  # one row of two positions, two channels
+        >>> found = measure(features)
+        >>> found.mean.tolist(), found.covariance.tolist()
+        ([2.0, 1.0], [[1.0, 1.0], [1.0, 1.0]])
     """
     c = features.shape[-1]
     x = features.reshape(-1, c)
@@ -59,14 +71,27 @@ def measure(features: Features, weights: Float[Array, "n h w"] | None = None) ->
 
 
 def pool(parts: Sequence[Moments]) -> Moments:
-    """Combine the moments of disjoint sets of positions into the moments of their union (Chan et al. 1979)."""
+    """Combine the moments of disjoint sets of positions into the moments of their union (Chan et al. 1979).
+
+    Example:
+        >>> left, right = (measure(jnp.full((1, 1, 2, 1), value)) for value in (0.0, 2.0))
+        >>> whole = pool([left, right])
+        >>> whole.count.item(), whole.mean.item(), whole.covariance.item()
+        (4.0, 1.0, 1.0)
+    """
     count = sum((p.count for p in parts[1:]), parts[0].count)
     shares = [p.count / jnp.maximum(count, 1e-30) for p in parts]
     return mixture(parts, shares)._replace(count=count)
 
 
 def mixture(parts: Sequence[Moments], shares: Sequence[Float[Array, ""] | float]) -> Moments:
-    """Return the moments of a mixture of distributions; `shares` sum to one."""
+    """Return the moments of a mixture of distributions; `shares` sum to one.
+
+    Example:
+        >>> one, other = (Moments(jnp.ones(()), jnp.array([mean]), jnp.eye(1)) for mean in (0.0, 4.0))
+        >>> mixture([one, other], [0.75, 0.25]).mean.item()
+        1.0
+    """
     mean = sum(s * p.mean for s, p in zip(shares, parts, strict=True))
     covariance = sum(
         s * (p.covariance + jnp.outer(p.mean - mean, p.mean - mean)) for s, p in zip(shares, parts, strict=True)

@@ -61,6 +61,11 @@ def ssim(rgb: Float[np.ndarray, "h w 3"], reference: Float[np.ndarray, "h w 3"])
 
     Raises:
         ImageError: the shapes differ, or a side is below 11 pixels.
+
+    Example:
+        >>> picture = np.random.default_rng(0).uniform(size=(16, 16, 3))
+        >>> round(ssim(picture, picture), 3)
+        1.0
     """
     _check_same_shape(rgb, reference, "ssim", SSIM_WINDOW)
     value: Any = structural_similarity(
@@ -82,6 +87,10 @@ def psnr(rgb: Float[np.ndarray, "h w 3"], reference: Float[np.ndarray, "h w 3"])
 
     Raises:
         ImageError: the shapes differ.
+
+    Example:
+        >>> round(psnr(np.full((4, 4, 3), 0.5), np.full((4, 4, 3), 0.6)), 1)
+        20.0
     """
     _check_same_shape(rgb, reference, "psnr", 1)
     error = np.mean((np.asarray(rgb, np.float64) - np.asarray(reference, np.float64)) ** 2)

@@ -67,6 +67,12 @@ def plan(content: Moments, target: Moments, *, own: Moments | None = None, kind:
     """Plan the map from codes with `content` moments to codes with `target` moments.
 
     `own` are the photo's moments without added texture, used for the likeness; default: `content`.
+
+    Example:
+        >>> own = Moments(jnp.ones(()), jnp.zeros(4), jnp.eye(4))
+        >>> made = plan(own, own._replace(covariance=4 * jnp.eye(4)))
+        >>> [round(float(value), 3) for value in jnp.diagonal(made.affine.matrix)]
+        [2.0, 2.0, 2.0, 2.0]
     """
     alike = likeness(content if own is None else own, target)
     return Plan(affine(content, target, kind=kind), palette(content, target), alike)
@@ -88,6 +94,11 @@ def likeness(content: Moments, target: Moments) -> Float[Array, ""]:
 
     The distance is (|m - m_t|^2 + |S - S_t|) / |S_t|, with Frobenius norms. So a photo stylised with itself comes back
     unchanged.
+
+    Example:
+        >>> own = Moments(jnp.ones(()), jnp.zeros(2), jnp.eye(2))
+        >>> likeness(own, own).item(), likeness(own, own._replace(mean=jnp.ones(2))).item()
+        (1.0, 0.0)
     """
     apart = jnp.sum((content.mean - target.mean) ** 2) + jnp.linalg.norm(content.covariance - target.covariance)
     distance = apart / (jnp.linalg.norm(target.covariance) + 1e-12)
@@ -116,7 +127,13 @@ def filled_up(own: Moments, whole: Moments) -> Moments:
 
 
 def moved(code: Features, step: Affine, strength: Amount) -> Features:
-    """Move a code along the map by `strength`: 0 is the code itself, 1 the mapped code, above 1 extrapolates."""
+    """Move a code along the map by `strength`: 0 is the code itself, 1 the mapped code, above 1 extrapolates.
+
+    Example:
+        >>> double = Affine(2 * jnp.eye(1), jnp.zeros(1))
+        >>> [moved(jnp.ones((1, 1, 1, 1)), double, strength).item() for strength in (0.0, 0.5, 1.0)]
+        [1.0, 1.5, 2.0]
+    """
     return code + strength * (step(code) - code)
 
 

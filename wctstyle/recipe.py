@@ -87,6 +87,11 @@ class Recipe:
     the result in pixels. style_size: long side of the style pictures in pixels (0: their own), or None, where
     `stroke_scale` gives it (`settings.style_long_side`). feather, dials: see `RegionSpecs`; the feather is None where
     nothing is masked. optimisation: None for a picture of the pass alone.
+
+    Example:
+        >>> recipe = Recipe(content=Source("sea.jpg", "0"), styles=(StyleSource("waves.jpg", "1"),), size=512)
+        >>> recipe.command()[:48]
+        'wctstyle stylize sea.jpg --style waves.jpg --str'
     """
 
     content: Source

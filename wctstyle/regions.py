@@ -24,6 +24,10 @@ class Style:
     picture: as in `Stylizer.stylize`. mask: "h w" as a region's, resized to the picture; None: all of it counts.
     enlarged: how many times larger than in this picture the strokes are to be in the small composition
     (`wctstyle.look`); above 1 only for results longer than `FINE_SIDE`.
+
+    Example:
+        >>> Style(np.zeros((8, 8, 3), np.float32), mask=np.ones((8, 8))).enlarged
+        1.0
     """
 
     picture: Any
@@ -84,6 +88,13 @@ class Region(Dials):
     count partially. None: everything outside the other regions. styles: as in `Stylizer.stylize`; without any, or with
     all weights 0, the photo stays there. Strokes are as large as in the pictures, so that a region with larger pictures
     has larger strokes.
+
+    Example:
+        >>> left = np.zeros((4, 8), np.float32)
+        >>> left[:, :4] = 1
+        >>> whole, part = Region(None, [np.ones((8, 8, 3))]), Region(left, [])  # the left stays as it is
+        >>> [None if share is None else float(share.mean()) for share in shares([whole, part], 4, 8)]
+        [0.5, 0.5]
     """
 
     mask: Any
@@ -140,6 +151,12 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
 
     Raises:
         ConfigError: a weight is negative or not finite.
+
+    Example:
+        >>> blend_shares([3, 1]).tolist()
+        [0.75, 0.25]
+        >>> blend_shares([0, 0]) is None
+        True
     """
     checked = [checked_number(f"weight of style {number}", weight, 0) for number, weight in enumerate(weights, start=1)]
     shares = np.asarray(checked, np.float64)
@@ -280,6 +297,11 @@ def softened(plane: Float[np.ndarray, "h w"], radius: float) -> Float[np.ndarray
     """Blur a mask by a Gaussian with a standard deviation of `radius` pixels, so that its border has no seam.
 
     Masks that add up to one still do, and borders keep their places.
+
+    Example:
+        >>> edge = np.repeat([[0.0] * 8 + [1.0] * 8], 4, axis=0).astype(np.float32)
+        >>> [round(float(value), 1) for value in softened(edge, 2.0)[0, 5:11]]
+        [0.1, 0.2, 0.4, 0.6, 0.8, 0.9]
     """
     from scipy.ndimage import gaussian_filter
 

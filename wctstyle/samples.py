@@ -62,6 +62,10 @@ def names(kind: Kind) -> tuple[str, ...]:
 
     Raises:
         ConfigError: if `kind` is neither "content" nor "style".
+
+    Example:
+        >>> names("style")[:2]
+        ('cubist-guitar', 'impasto-night')
     """
     if kind not in ("content", "style"):
         raise ConfigError(f"kind of sample: got {kind!r}, must be 'content' or 'style'; choose one of the two")
@@ -91,6 +95,10 @@ def picture(name: str) -> images.Picture:
     Raises:
         ConfigError: if no sample has the name.
         ImageError: if its file is missing or damaged.
+
+    Example:
+        >>> picture("cat").rgb.shape
+        (300, 451, 3)
     """
     loaded = images.load(path(name))
     return images.Picture(rgb=loaded.rgb, alpha=loaded.alpha, source=PREFIX + name)
@@ -111,6 +119,10 @@ def resolve(spec: str) -> str | Path:
     Raises:
         ConfigError: if the text begins with ``sample:`` and no sample has the name.
         ImageError: if the installed package lacks the file.
+
+    Example:
+        >>> resolve("sea.jpg")
+        'sea.jpg'
     """
     return path(spec.removeprefix(PREFIX)) if spec.startswith(PREFIX) else spec
 

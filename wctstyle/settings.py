@@ -24,7 +24,13 @@ DEFAULT_OPTIMIZER_MODEL: ModelName = "medium"
 
 
 def plain(value: Any) -> Any:
-    """Return a single number of NumPy, JAX or another library as Python's own, and anything else as it is."""
+    """Return a single number of NumPy, JAX or another library as Python's own, and anything else as it is.
+
+    Example:
+        >>> import numpy as np
+        >>> plain(np.float32(0.5)), plain("mk")
+        (0.5, 'mk')
+    """
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
 
 
@@ -39,6 +45,13 @@ def checked_number(
 
     Raises:
         ConfigError: it is none, or out of bounds. The message begins with `name`.
+
+    Example:
+        >>> checked_number("strength", 1, 0, 1.5)
+        1
+        >>> checked_number("strength", 2, 0, 1.5)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: strength is 2, must be between 0 and 1.5
     """
     own = plain(value)
     inside = isinstance(own, int | float) and not isinstance(own, bool) and low <= own <= high
@@ -58,6 +71,10 @@ def checked_whole(name: str, value: Any, low: int, high: int | None = None, *, w
 
     Raises:
         ConfigError: it is none, or out of bounds. The message begins with `name`.
+
+    Example:
+        >>> checked_whole("steps", 10, 1)
+        10
     """
     own = plain(value)
     if isinstance(own, int) and not isinstance(own, bool) and low <= own and (high is None or own <= high):
@@ -71,6 +88,10 @@ def checked_choice(name: str, value: Any, kinds: Any) -> str:
 
     Raises:
         ConfigError: it is none of them. The message begins with `name`.
+
+    Example:
+        >>> checked_choice("transform", "wct", TransformKind)
+        'wct'
     """
     if not isinstance(value, str) or value not in get_args(kinds):
         raise ConfigError(f"{name} is {value!r}, must be one of {', '.join(get_args(kinds))}")
@@ -82,17 +103,31 @@ def checked_model(value: Any) -> str:
 
     Raises:
         ConfigError: it is none of the table's.
+
+    Example:
+        >>> checked_model("slim")
+        'slim'
     """
     return checked_choice("model", value, ModelName)
 
 
 def optimizer_model(model: str) -> ModelName:
-    """Return the network that `refine` and `optimize` use when `model` paints."""
+    """Return the network that `refine` and `optimize` use when `model` paints.
+
+    Example:
+        >>> optimizer_model("slim"), optimizer_model("vgg19")
+        ('medium', 'vgg19')
+    """
     return "vgg19" if model == "vgg19" else DEFAULT_OPTIMIZER_MODEL
 
 
 def photo_share(colors: str, color: float) -> float:
-    """Return how much of the photo's own a and b (Oklab) a result has, 0..1, by the way of its colours and the dial."""
+    """Return how much of the photo's own a and b (Oklab) a result has, 0..1, by the way of its colours and the dial.
+
+    Example:
+        >>> photo_share("photo", 1.0), photo_share("style", 0.25)
+        (1.0, 0.75)
+    """
     return 1.0 if colors == "photo" else 1.0 - color
 
 
@@ -163,10 +198,24 @@ def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_
 
     Raises:
         ConfigError: `stroke_scale` is out of range.
+
+    Example:
+        >>> style_long_side(512), style_long_side(512, 2.0)
+        (512, 1024)
     """
     least, most = STROKE_SCALES
     scale = checked_number("stroke_scale", stroke_scale, least, most)
     return max(round(scale * result_long_side), 64)
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "strength": (0, MAX_STRENGTH),
+    "detail": (0, 1),
+    "color": (0, 1),
+    "texture": (0, 1),
+    "keep_faces": (0, 1),
+}
+"""The dials of `Settings` that are numbers, with the least and the most they may be."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +236,13 @@ class Settings:
 
     Raises:
         ConfigError: a value out of range, naming it.
+
+    Example:
+        >>> Settings(strength=0.8).strength
+        0.8
+        >>> Settings(detail=2)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: detail is 2, must be between 0 and 1
     """
 
     strength: float = 1.0
@@ -205,8 +261,8 @@ class Settings:
         def keep(name: str, checked: Any) -> None:
             object.__setattr__(self, name, checked)
 
-        for name, most in (("strength", MAX_STRENGTH), ("detail", 1), ("color", 1), ("texture", 1), ("keep_faces", 1)):
-            keep(name, checked_number(name, getattr(self, name), 0, most))
+        for name, bounds in RANGES.items():
+            keep(name, checked_number(name, getattr(self, name), *bounds))
         checked_choice("transform", self.transform, TransformKind)
         checked_choice("blend", self.blend, BlendKind)
         checked_choice("colors", self.colors, ColorsKind)

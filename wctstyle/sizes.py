@@ -14,7 +14,12 @@ SMALLEST_SIDE = 32
 
 
 def padded_side(side: int) -> int:
-    """Round a side up to the family of sizes: steps of 64 up to 512, 128 up to 1024, then 256."""
+    """Round a side up to the family of sizes: steps of 64 up to 512, 128 up to 1024, then 256.
+
+    Example:
+        >>> [padded_side(side) for side in (100, 512, 513, 1025)]
+        [128, 512, 640, 1280]
+    """
     step = 64 if side <= 512 else 128 if side <= 1024 else 256
     return -(-side // step) * step
 

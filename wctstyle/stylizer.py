@@ -316,5 +316,11 @@ def stylize(
     """Stylise one picture, RGB in [0, 1] in and out. For several, keep a `Stylizer`.
 
     `settings` are the fields of `Settings`.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> stylize(photo, style, strength=0.8, keep_faces=0.0).shape
+        (64, 64, 3)
     """
     return Stylizer(model).stylize(content, styles, Settings(strength=strength, **settings)).image

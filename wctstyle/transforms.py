@@ -46,12 +46,22 @@ def _apply(fn: Callable[[Array], Array], s: Matrix) -> Matrix:
 
 
 def sqrtm(s: Matrix) -> Matrix:
-    """Return the symmetric square root of a covariance, with floored eigenvalues."""
+    """Return the symmetric square root of a covariance, with floored eigenvalues.
+
+    Example:
+        >>> [round(float(value), 3) for value in jnp.diagonal(sqrtm(jnp.diag(jnp.array([4.0, 9.0]))))]
+        [2.0, 3.0]
+    """
     return _apply(jnp.sqrt, s)
 
 
 def floored(s: Matrix) -> Matrix:
-    """Return the covariance with floored eigenvalues, as every transform here uses it."""
+    """Return the covariance with floored eigenvalues, as every transform here uses it.
+
+    Example:
+        >>> [round(float(value), 6) for value in jnp.diagonal(floored(jnp.diag(jnp.array([2.0, 0.0]))))]
+        [2.0, 0.0001]
+    """
     return _apply(lambda v: v, s)
 
 
@@ -74,6 +84,11 @@ def transport(source: Matrix, target: Matrix) -> Matrix:
     """Return the Monge-Kantorovich map between two covariances: the symmetric A with A source A = target.
 
     A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2 (Olkin & Pukelsheim 1982).
+
+    Example:
+        >>> source, target = jnp.diag(jnp.array([1.0, 4.0])), jnp.diag(jnp.array([9.0, 4.0]))
+        >>> [round(float(value), 3) for value in jnp.diagonal(transport(source, target))]
+        [3.0, 1.0]
     """
     root, inverse = _sqrtm_pair(source)
     return inverse @ _cross_root(root, sqrtm(target)) @ inverse
@@ -87,6 +102,12 @@ def distance(one: Moments, other: Moments) -> Float[Array, ""]:
 
     Styles are suggested by it. Wasserstein's distance, which the mk map minimises, is mostly the style's own contrast:
     it gave 12 styles almost the same order for each of 18 photos (mean rank correlation 0.89; with this 0.54).
+
+    Example:
+        >>> one, other = (Moments(jnp.ones(()), jnp.zeros(2), jnp.diag(jnp.array(s))) for s in ([1.0, 3.0], [3.0, 1.0]))
+        >>> bright = one._replace(covariance=4 * one.covariance)
+        >>> round(float(distance(one, bright)), 2), round(float(distance(one, other)), 2)
+        (0.0, 0.52)
     """
     roots = [sqrtm(moments.gram()) for moments in (one, other)]
     shared = jnp.linalg.svd(roots[1] @ roots[0], compute_uv=False).sum()
@@ -122,6 +143,13 @@ def affine(content: Moments, target: Moments, *, kind: TransformKind = "mk") -> 
 
     Raises:
         ConfigError: unknown `kind`.
+
+    Example:
+        >>> content = Moments(jnp.ones(()), jnp.array([1.0]), jnp.array([[4.0]]))
+        >>> target = Moments(jnp.ones(()), jnp.array([5.0]), jnp.array([[9.0]]))
+        >>> step = affine(content, target)
+        >>> round(step.matrix.item(), 3), round(step.bias.item(), 3)
+        (1.5, 3.5)
     """
     if kind not in TRANSFORMS:
         raise ConfigError(f"transform {kind!r} is not known: use one of {', '.join(TRANSFORMS)}")
@@ -150,7 +178,14 @@ class Barycenters(NamedTuple):
 
 
 def barycenters(parts: Sequence[Moments]) -> Barycenters:
-    """Prepare the Gaussian Wasserstein barycenters of one or more styles."""
+    """Prepare the Gaussian Wasserstein barycenters of one or more styles.
+
+    Example:
+        >>> calm, rough = (Moments(jnp.ones(()), jnp.zeros(1), jnp.array([[s]])) for s in (1.0, 9.0))
+        >>> known = barycenters([calm, rough])
+        >>> [round(known.at(jnp.array([1 - w, w])).covariance.item(), 3) for w in (0.0, 0.5, 1.0)]
+        [1.0, 4.0, 9.0]
+    """
     covariances = [p.covariance for p in parts]
     if len(parts) <= 2:
         centre = floored(covariances[0])
@@ -190,6 +225,12 @@ def blend(parts: Sequence[Moments], shares: Float[Array, " n"], *, kind: BlendKi
 
     Raises:
         ConfigError: unknown `kind`, or no parts.
+
+    Example:
+        >>> parts = [Moments(jnp.ones(()), jnp.zeros(1), jnp.array([[s]])) for s in (1.0, 9.0)]
+        >>> half = jnp.array([0.5, 0.5])
+        >>> [round(blend(parts, half, kind=kind).covariance.item(), 3) for kind in ("barycenter", "mixture")]
+        [4.0, 5.0]
     """
     if not parts:
         raise ConfigError("nothing to blend: give at least one style")

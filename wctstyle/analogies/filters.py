@@ -14,6 +14,7 @@ from wctstyle.analogies.neighbourhoods import HALO, Neighbourhoods
 from wctstyle.analogies.points import Points
 from wctstyle.analogies.sampling import decibels, sample
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.threads import limit_lapack_threads
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -23,8 +24,9 @@ LEAST_SIDE = 64
 TILE = 256
 """Side in pixels of the tiles in which a picture is filtered: some 300 MB at a time."""
 
-WINDOW = 1536
-"""Side in pixels of the middle of a large pair from which neighbourhoods are learned. Colours are learned from all."""
+WINDOW, TESTED = 1536, 512
+"""Sides in pixels of the middles of a large pair: what neighbourhoods are learned from, and where fine contrast is
+compared. Colours are learned from all."""
 
 ALIGN_OPTION = "(--align)"
 """How the command line aligns a pair, as errors say it."""
@@ -140,8 +142,10 @@ def learn(own: Rgb, goal: Rgb, hear: Callable[[str], None] = lambda text: None) 
     """Learn the filter that makes `goal` of `own`, two pictures that lie on each other (`laid`).
 
     A map of colours is learned first, then what it leaves from neighbourhoods. Every choice is made on squares of
-    pixels that were held out. `hear` is told what is begun, and may raise to end it.
+    pixels that were held out. `hear` is told what is begun, and may raise to end it. BLAS keeps one thread from here
+    on: its matrices are small, and on busy cores its threads wait for each other ten times as long as they work.
     """
+    limit_lapack_threads()
     hear("Learning colors")
     height, width = own.shape[:2]
     flat, held = sample(height, width)
@@ -149,14 +153,20 @@ def learn(own: Rgb, goal: Rgb, hear: Callable[[str], None] = lambda text: None) 
     colors, wanted = own.reshape(-1, 3)[flat], goal.reshape(-1, 3)[flat]
     first = points.learn(colors, wanted, light, held)
     before = decibels(float(np.mean((colors - wanted)[held] ** 2)))
-    top, left = (max(0, (side - WINDOW) // 2) for side in (height, width))
-    middle = slice(top, min(top + WINDOW, height)), slice(left, min(left + WINDOW, width))
+    middle = _middle((height, width), WINDOW)
     mapped = Filter(first, neighbourhoods.NOTHING, 0, 0, 0).part(own, *middle)
     flat, held = sample(*mapped.shape[:2])
     near, error = neighbourhoods.learn(own[middle], mapped, goal[middle].reshape(-1, 3)[flat], flat, held, hear)
     made = Filter(first, near, decibels(error), before, 0)
     hear("Testing what was learned")
+    middle = _middle((height, width), TESTED)
     return replace(made, missing=_missing(made.part(own, *middle), goal[middle]))
+
+
+def _middle(shape: tuple[int, int], side: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the middle of a picture, of up to so many pixels each way."""
+    rows, columns = (slice(start := max(0, (length - side) // 2), min(start + side, length)) for length in shape)
+    return rows, columns
 
 
 def _missing(made: Rgb, goal: Rgb) -> float:

@@ -39,8 +39,8 @@ GREYS = (LUMA_WEIGHTS, (0.2126, 0.7152, 0.0722), (1 / 3, 1 / 3, 1 / 3))
 HUES = 12
 """Hues between which a map may bend: those of HSV and those half way."""
 
-ROUNDS = 6
-"""Rounds in which colours and light by place are fitted in turn."""
+ROUNDS, LIT_PIXELS = 12, 3000
+"""Rounds in which colours and light by place are fitted in turn, and pixels that they look at."""
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,23 @@ def _fits() -> list[Callable[[Colors, Colors], Points]]:
 def _with_light(
     own: Colors, goal: Colors, light: Float[np.ndarray, "n 4"], fit: Callable[[Colors, Colors], Points]
 ) -> Points:
-    """Fit colours and light by place in turn; the light is the same for R, G and B."""
-    gain, model = np.zeros(4), fit(own, goal)
+    """Fit colours and light by place in turn; the light is the same for R, G and B.
+
+    The light has four numbers, which some of the pixels tell. The colours are fitted to all of them in the end.
+    """
+    few = np.random.default_rng(0).permutation(len(own))[:LIT_PIXELS]
+    some, wanted, around = own[few], goal[few], light[few]
+    gain = np.zeros(4)
     for _ in range(ROUNDS):
-        flat = model(own)
-        design = (light[:, None, :] * flat[:, :, None]).reshape(-1, 4)
-        gain = np.linalg.lstsq(design, (goal - flat).ravel(), rcond=None)[0]
-        lit = np.maximum(1 + light @ gain, 0.05)[:, None]
-        model = fit(own, np.clip(goal / lit, 0, 1))
-    return replace(model, gain=gain.astype(np.float32))
+        flat = fit(some, _unlit(wanted, around, gain))(some)
+        design = (around[:, None, :] * flat[:, :, None]).reshape(-1, 4)
+        gain = np.linalg.lstsq(design, (wanted - flat).ravel(), rcond=None)[0]
+    return replace(fit(own, _unlit(goal, light, gain)), gain=gain.astype(np.float32))
+
+
+def _unlit(goal: Colors, light: Float[np.ndarray, "n 4"], gain: Float[np.ndarray, "4"]) -> Colors:
+    """Take the light by place out of colours."""
+    return np.clip(goal / np.maximum(1 + light @ gain, 0.05)[:, None], 0, 1)
 
 
 def _ramped(own: Colors, goal: Colors, units: int = UNITS, *, hues: bool = True) -> Points:

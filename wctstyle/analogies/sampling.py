@@ -63,29 +63,38 @@ def ridge(
     """
     exact = features.astype(np.float64)
     rest = _Problem(exact[~held], goal[~held], base[~held])
+    gram = rest.gram + exact[held].T @ exact[held]
     best, chosen = np.inf, (RIDGES[0], base)
     for share in RIDGES:
         said = base + features @ rest.solved(share).astype(np.float32)
         error = float(np.mean((np.clip(said[held], 0, 1) - goal[held]) ** 2))
         if error < best:
             best, chosen = error, (share, said)
-    return _Problem(exact, goal, base).solved(chosen[0]).astype(np.float32), chosen[1]
+    return _Problem(exact, goal, base, gram).solved(chosen[0]).astype(np.float32), chosen[1]
 
 
 class _Problem:
     """Least squares for a goal that is cut off at 0 and 1: there, a value beyond is as good.
 
     It begins with what the pixels say that are not cut off. Those that are follow the values in a few rounds, as in the
-    Tobit model (Tobin 1958) by expectation and maximisation without noise.
+    Tobit model (Tobin 1958) by expectation and maximisation without noise. gram: features.T @ features, if known.
     """
 
-    def __init__(self, features: np.ndarray, goal: np.ndarray, base: np.ndarray) -> None:
+    def __init__(
+        self, features: np.ndarray, goal: np.ndarray, base: np.ndarray, gram: np.ndarray | None = None
+    ) -> None:
         self.features, self.goal, self.base = features, goal.astype(np.float64), base
         self.low, self.high = goal <= CUT, goal >= 1 - CUT
-        self.gram = features.T @ features
+        self.gram = features.T @ features if gram is None else gram
         cut = self.low | self.high
         self.cut = [part if part.any() and part.mean() < MOST_CUT else None for part in cut.T]
-        self.grams = [self.gram if part is None else self.gram - features[part].T @ features[part] for part in self.cut]
+        self.grams = [self.gram if part is None else self._counting(~part) for part in self.cut]
+
+    def _counting(self, part: np.ndarray) -> np.ndarray:
+        """Return the gram of some of the pixels, from those or from the others, whichever are fewer."""
+        if part.mean() <= 0.5:
+            return self.features[part].T @ self.features[part]
+        return self.gram - self.features[~part].T @ self.features[~part]
 
     def solved(self, share: float) -> np.ndarray:
         """Solve with a ridge of some share of the mean square of a feature."""

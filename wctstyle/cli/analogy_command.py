@@ -14,23 +14,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from wctstyle import images
 from wctstyle.analogies.recipe import DEFAULT_STRENGTH, AnalogyRecipe, check_suffix
 from wctstyle.cli import options
+from wctstyle.cli.clip_changes import ClipChange, is_clip
 from wctstyle.cli.console import Verbose, clean_exit, progress_bar, say, tell, waiting
 from wctstyle.cli.contents import expand_contents, is_pattern
+from wctstyle.cli.looks_command import given_options
 from wctstyle.cli.options import from_options, option_names
 from wctstyle.cli.outputs import check_free, check_writable, is_sink, plan_outputs, result_stem
-from wctstyle.cli.specs import Format, parse_styles
+from wctstyle.cli.specs import Format
 from wctstyle.cli.stylize_options import FolderFormat, Model
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import StyleSpec, read, read_style
-from wctstyle.settings import DEFAULT_MODEL, LARGEST_SIDE, MAX_SIDE, checked_number, checked_whole
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_MODEL, LARGEST_SIDE, MAX_SIDE, checked_number, checked_whole
 from wctstyle.sources import Source, public_name, style_sources
+from wctstyle.specs import parse_styles
+from wctstyle.video.making import content_of
 
 Pictures = Annotated[
     list[str],
     typer.Argument(
         metavar="[A A2] [B...]",
         show_default=False,
-        help="The pair to learn from, and the pictures and folders to filter; with --use, only the latter.",
+        help="The pair to learn from, and pictures, folders or one video to filter; with --use, the latter only.",
     ),
 ]
 Use = Annotated[
@@ -72,6 +76,7 @@ AsJson = Annotated[bool, options.output_option("--json", help="Print one JSON ob
 
 @clean_exit
 def analogy(
+    context: typer.Context,
     pictures: Pictures,
     use: Use = None,
     save: Save = None,
@@ -96,16 +101,28 @@ def analogy(
     wctstyle analogy before.jpg after.jpg --save filter.safetensors
 
     wctstyle analogy --use filter.safetensors photos/ -o filtered/
+
+    wctstyle analogy --use filter.safetensors clip.mp4 -o filtered.mp4
     """
     pair, rest = _split(pictures, use, save)
     _check(rest, align=align, use=use, paint=paint, strength=strength, size=size, quality=quality)
     styles = parse_styles(style, command="analogy") if style else []
     if any(spec.region for spec in styles):
         raise ConfigError("--style: an analogy has no regions; leave out the @REGION")
-    contents = expand_contents(rest) if rest else []
-    inputs = [*pair, *contents, *(spec.source for spec in styles), *([use] if use else [])]
+    sources = [*pair, *(spec.source for spec in styles), *([use] if use else [])]
+    clips, contents = _told_apart(rest)
+    inputs = [*sources, *contents]
     several = len(contents) > 1 or any(os.path.isdir(part) or is_pattern(part) for part in rest)
-    paths = _places(contents, output, format, several=several, overwrite=overwrite, inputs=inputs)
+    clip = None
+    if clips:
+        own = quality if given_options(context)("quality") else None  # videos have another one by default
+        clip = ClipChange.planned(
+            clips[0], output, made="filtered", inputs=sources, max_pixels=max_pixels, overwrite=overwrite, size=size,
+            quality=own, format=format,
+        )  # fmt: skip
+        paths = []
+    else:
+        paths = _places(contents, output, format, several=several, overwrite=overwrite, inputs=inputs)
     if save is not None:
         from_options(check_suffix, path=save)
         check_free([save], overwrite=overwrite, inputs=inputs, what="--save {path}", other="name")
@@ -115,10 +132,17 @@ def analogy(
         typer.echo(str(save))
     loaded = [read_style(spec.source, max_pixels) for spec in styles]
 
-    def recipe(content: str, picture: images.Picture, side: int) -> AnalogyRecipe:
+    def recipe(own: Source, side: int) -> AnalogyRecipe:
         sources = style_sources(styles, loaded, [None] * len(styles))
-        own = Source(public_name(content), picture.content_hash)
         return AnalogyRecipe(own, learned, side, align, paint, sources, strength, model)
+
+    def applied(rgb: Any) -> Any:
+        return _applied(made, rgb, styles, loaded, strength, model)
+
+    if clip is not None:
+        calm = DEFAULT_CALM if made.paint or styles else 0.0  # filters treat every frame alike
+        kept = recipe(content_of(clip.clip.source), max(clip.clip.height, clip.clip.width))
+        return clip.run(applied, kept.to_json(), calm=calm, as_json=as_json)
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with progress_bar(*columns) as progress:
@@ -127,10 +151,10 @@ def analogy(
             progress.update(task, description=content)
             full = read(content, max_pixels)
             picture = full if size is None else images.resize(full, long_side=size, enlarge=True)
-            rgb = _applied(made, images.fill_hidden(picture).rgb, styles, loaded, strength, model)
+            rgb = applied(images.fill_hidden(picture).rgb)
             images.make_folder(path.parent)
-            side = max(rgb.shape[:2])
-            images.save(path, rgb, picture.alpha, quality=quality, recipe=recipe(content, full, side).to_json())
+            kept = recipe(Source(public_name(content), full.content_hash), max(rgb.shape[:2]))
+            images.save(path, rgb, picture.alpha, quality=quality, recipe=kept.to_json())
             progress.update(task, advance=1)
             found = {"content": content, "output": str(path), "width": rgb.shape[1], "height": rgb.shape[0]}
             say(json.dumps(found) if as_json else str(path), progress)
@@ -151,6 +175,19 @@ def _split(pictures: Sequence[str], use: str | None, save: Path | None) -> tuple
     if len(pictures) == 2 and save is None:
         raise ConfigError("analogy: there is nothing to do; give pictures to filter after A and A2, or --save FILE")
     return list(pictures[:2]), list(pictures[2:])
+
+
+def _told_apart(rest: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell videos from pictures: there is one video and nothing else, or none.
+
+    Raises:
+        ConfigError: there is more beside a video.
+        ImageError: as `expand_contents`.
+    """
+    clips = [name for name in rest if is_clip(name)]
+    if clips and len(rest) > 1:
+        raise ConfigError(f"{clips[0]}: is a video, and videos are filtered one at a time; give it alone")
+    return clips, [] if clips or not rest else expand_contents(rest)
 
 
 def _check(

@@ -15,6 +15,7 @@ from rich.text import Text
 from wctstyle import __version__, samples
 from wctstyle.cli.analogy_command import analogy
 from wctstyle.cli.batch_command import batch
+from wctstyle.cli.clip_changes import is_clip
 from wctstyle.cli.compare_command import compare
 from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
 from wctstyle.cli.demo_command import demo
@@ -23,6 +24,7 @@ from wctstyle.cli.looks_command import looks_app
 from wctstyle.cli.lut_commands import lut_app
 from wctstyle.cli.mask_command import mask
 from wctstyle.cli.optimize_command import optimize
+from wctstyle.cli.serve_command import serve
 from wctstyle.cli.stylize_command import stylize
 from wctstyle.cli.suggest_command import suggest
 from wctstyle.cli.texture_command import texture
@@ -81,9 +83,9 @@ def recipe(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
+    if as_python and ("video" in found or is_clip(file)):
+        raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
     if "video" in found:
-        if as_python:
-            raise ConfigError(f"--python: {file} is a video, which only a command can make again; leave it out")
         typer.echo(VideoRecipe.from_json(found, source=file).command())
         return
     kind = kind_of(found)
@@ -124,6 +126,7 @@ app.command()(dream)
 app.command()(suggest)
 app.command()(mask)
 app.command()(demo)
+app.command()(serve)
 app.command()(train)
 app.add_typer(looks_app, name="looks")
 app.add_typer(lut_app, name="lut")

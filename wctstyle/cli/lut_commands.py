@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from wctstyle import images, lut
 from wctstyle.cli import options
-from wctstyle.cli.console import Verbose, clean_exit, warn
+from wctstyle.cli.clip_changes import ClipChange, is_clip
+from wctstyle.cli.console import Verbose, clean_exit
 from wctstyle.cli.contents import expand_contents
+from wctstyle.cli.looks_command import given_options
 from wctstyle.cli.options import option_names
 from wctstyle.cli.outputs import check_file, is_sink, plan_outputs
 from wctstyle.cli.specs import named_photo
-from wctstyle.cli.video_command import run_job, video_target
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import Sizes, Strokes, fit_parts, read_full, read_photo, read_style, style_sides
 from wctstyle.settings import DEFAULT_LOOK, DEFAULT_MODEL, ModelName, Settings
-from wctstyle.video.forms import CONTAINERS, form_of
-from wctstyle.video.frames import Frame
-from wctstyle.video.job import VideoJob
-from wctstyle.video.reading import open_clip
 
 lut_app = typer.Typer(help="Make 3D lookup tables (.cube) of a photo in a style, and apply them.")
 
@@ -72,6 +66,7 @@ def make(
 @lut_app.command("apply")
 @clean_exit
 def apply_table(
+    context: typer.Context,
     table: Table,
     pictures: Annotated[list[str], typer.Argument(show_default=False, help="Pictures and folders, or one video file.")],
     output: Out = None,
@@ -87,8 +82,13 @@ def apply_table(
     wctstyle lut apply dusk.cube clip.mp4 -o graded.mp4
     """
     change = lut.read(table)
-    if len(pictures) == 1 and Path(pictures[0]).suffix.lower() in CONTAINERS:
-        return _apply_to_video(change, pictures[0], output, max_pixels, overwrite=overwrite)
+    if len(pictures) == 1 and is_clip(pictures[0]):
+        own = quality if given_options(context)("quality") else None  # videos have another one by default
+        clip = ClipChange.planned(
+            pictures[0], output, made="graded", inputs=[str(table)], max_pixels=max_pixels, overwrite=overwrite,
+            quality=own,
+        )  # fmt: skip
+        return clip.run(change, {})
     found = expand_contents(pictures)
     several = len(found) > 1 or any(Path(name).is_dir() for name in pictures)
     paths = plan_outputs(found, into_folder=several, out=output, format=None, overwrite=overwrite, inputs=found)
@@ -100,34 +100,3 @@ def apply_table(
         images.make_folder(path.parent)
         images.save(path, change(picture.rgb), picture.alpha, quality=quality, kept=images.Kept(full.bits))
         typer.echo(str(path))
-
-
-@dataclass(frozen=True)
-class _Grader:
-    """Gives each frame of a video the colours of a table."""
-
-    table: lut.Lut
-
-    def frames(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            yield replace(frame, rgb=self.table(frame.rgb))
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Do nothing: a frame needs nothing of those before."""
-
-
-def _apply_to_video(change: lut.Lut, source: str, output: str | None, max_pixels: int, *, overwrite: bool) -> None:
-    if output is None:
-        raise ConfigError(f"{source}: is a video; name the one to write, as -o graded{Path(source).suffix}")
-    clip = open_clip(source, size=0, max_pixels=max_pixels)
-    form, lost = form_of(output, codec=None, format=None, quality=None, alpha=clip.has_alpha)
-    target = video_target(output, form, [source], resume=False, overwrite=overwrite)
-    if lost:
-        warn(f"-o {output}: {lost}")
-    made = run_job(VideoJob(clip, target, form, {}), lambda: _Grader(change), overwrite=True)
-    if made.stopped:
-        raise KeyboardInterrupt(f"Stopped after {made.frames} frames. {target} plays up to there.")
-    typer.echo(str(target))

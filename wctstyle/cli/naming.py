@@ -34,7 +34,7 @@ def template_of(name: str | None, format: Format | None, *, each_style: bool = F
         raise ConfigError(f"--name {name}: is no template: {error}; its fields are {', '.join(FIELDS)}") from error
     if wrong:
         raise ConfigError(f"--name {name}: there is no field {wrong[0]}; there are {', '.join(FIELDS)}")
-    if os.path.isabs(shown) or ".." in shown.split("/") or not os.path.basename(shown):
+    if os.path.isabs(shown) or ".." in shown.replace(os.sep, "/").split("/") or not os.path.basename(shown):
         raise ConfigError(f"--name {name}: leads out of the output folder or to none; give a name, the folder with -o")
     suffix = os.path.splitext(shown)[1]
     if not suffix:

@@ -20,19 +20,20 @@ from wctstyle.cli import optimize_options as slow
 from wctstyle.cli import options, specs
 from wctstyle.cli import stylize_options as own
 from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, say, waiting, warn
-from wctstyle.cli.looks_command import given_options, in_look
+from wctstyle.cli.looks_command import given_options
 from wctstyle.cli.optimize_run import load_optimizer
 from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from, style_option
 from wctstyle.cli.outputs import check_file, check_folder, check_writable
-from wctstyle.cli.setups import SETTINGS
-from wctstyle.cli.specs import NAME, Named, named_pictures
+from wctstyle.cli.specs import named_pictures
 from wctstyle.cli.video_optimize import FirstSteps, Optimize, Steps, optimisation_from
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Sizes, read_parts, read_style
+from wctstyle.looks import in_look
 from wctstyle.optimizer.settings import FRAME_STEPS
 from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_STRENGTH, Settings, checked_number
 from wctstyle.sources import mask_sources, style_sources
+from wctstyle.specs import NAME, SETTINGS, Named
 from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Clip, Cut, seconds_of
 from wctstyle.video.forms import DEFAULT_QUALITY, CodecName, Form, form_of
 from wctstyle.video.job import Made, Paints, Progress, VideoJob
@@ -194,7 +195,8 @@ def video(
     job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
     painter = partial(painting.painter, load_stylizer, load_optimizer)
     made = run_job(job, painter, resume=resume, overwrite=overwrite, as_json=as_json)
-    _tell(made, source, target, model, as_json=as_json)
+    goes_on = "; the same command with --resume goes on"
+    tell_made(made, source, target, as_json=as_json, goes_on=goes_on, model=model)
 
 
 def _settings(values: dict[str, Any]) -> tuple[Settings, dict[str, Track]]:
@@ -223,16 +225,18 @@ def _cut(start: str | None, end: str | None, every: int, *, calm: float, fps: fl
     return from_options(Cut, start=seconds_of("--start", start) or 0.0, end=seconds_of("--end", end), every=every)
 
 
-def _tell(made: Made, source: str, target: Path, model: str, *, as_json: bool) -> None:
-    """Say what came of a run."""
+def tell_made(made: Made, source: str, target: Path, *, as_json: bool, goes_on: str = "", **more: Any) -> None:
+    """Say what came of a run. goes_on: how one that was stopped is finished; more: what JSON says as well.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
     if made.broken:
         warn(f"{source}: {made.broken} damaged frames were repeated from the ones before")
     if made.stopped:
-        raise KeyboardInterrupt(
-            f"Stopped after {made.frames} frames. {target} plays up to there; the same command with --resume goes on."
-        )
+        raise KeyboardInterrupt(f"Stopped after {made.frames} frames. {target} plays up to there{goes_on}.")
     summary = {"output": str(target), "content": source, "frames": made.frames, "seconds": round(made.seconds, 3)}
-    typer.echo(json.dumps({**summary, "damaged": made.broken, "model": model}) if as_json else str(target))
+    typer.echo(json.dumps({**summary, "damaged": made.broken, **more}) if as_json else str(target))
 
 
 def run_job(

@@ -29,6 +29,7 @@ from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.sheets import chooser, duration
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.files import link_or_copy
 from wctstyle.inputs import Mask
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.optimizer.settings import MAX_STEPS
@@ -105,7 +106,7 @@ def take_clip(
         most = limits.video_bytes / MIB
         raise ImageError(f"This clip is too large, {size / MIB:.0f} MB. Clips may have up to {most:.0f} MB.")
     clip = Path(tempfile.mkdtemp(dir=export_folder)) / public_name(name or file.name)
-    os.link(file, clip)
+    link_or_copy(file, clip)
     if not keep:
         file.unlink(missing_ok=True)
     return clip

@@ -106,6 +106,11 @@ def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Pictur
 
     Raises:
         ConfigError: if `long_side` is not a whole number of at least 1.
+
+    Example:
+        >>> from wctstyle import images
+        >>> resize(images.load(np.zeros((300, 400, 3), np.uint8)), long_side=200).rgb.shape
+        (150, 200, 3)
     """
     if isinstance(long_side, bool) or not isinstance(long_side, int | np.integer) or long_side < 1:
         raise ConfigError(f"long side is {long_side!r}, must be a whole number of pixels, at least 1")
@@ -229,6 +234,12 @@ def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 
     """Lays a picture over a plain sRGB colour (white), so that nothing is transparent.
 
     ``alpha rgb + (1 - alpha) background`` on the encoded values, as browsers and editors do.
+
+    Example:
+        >>> from wctstyle import images
+        >>> half = images.load(np.full((1, 1, 4), 128, np.uint8))  # grey, half transparent
+        >>> flatten(half).rgb.round(2).ravel().tolist()
+        [0.75, 0.75, 0.75]
     """
     if picture.alpha is None:
         return picture

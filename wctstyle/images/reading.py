@@ -78,6 +78,10 @@ def load(
     Raises:
         ImageError: if it is missing, unreadable, no picture, damaged, or larger than `max_pixels`.
         ConfigError: if `max_pixels` is no whole number, or is negative.
+
+    Example:
+        >>> load(np.full((2, 3), 255, np.uint8)).rgb.shape  # a grey array; paths and bytes likewise
+        (2, 3, 3)
     """
     return load_raster(source, max_pixels=max_pixels).picture()
 

@@ -90,6 +90,10 @@ def encode(
     Raises:
         ImageError: if the array is no picture, the format is unknown or cannot hold it or the recipe.
         ConfigError: if the quality is out of range.
+
+    Example:
+        >>> encode(np.zeros((2, 2, 3)), format="png")[1:4]
+        b'PNG'
     """
     buffer = io.BytesIO()
     _encode(buffer, rgb, alpha, _format_of(format), quality, recipe, kept, "<array>")
@@ -113,6 +117,12 @@ def save(
     Raises:
         ImageError: if the suffix is unknown, the folder missing or the file not writable, and as `encode`.
         ConfigError: if the quality is out of range.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(Path(folder) / "black.png", np.zeros((2, 2, 3))).name
+        'black.png'
     """
     path = Path(path)
     kind = _format_of(path.suffix, path)

@@ -103,7 +103,13 @@ def _ending(code: int | None) -> str:
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: this one alone decides what it ends."""
+    """Start processes that Ctrl-C does not reach: this one alone decides what it ends.
+
+    Windows has no masks of signals; there the processes ignore it themselves, once they serve.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     resource_tracker.ensure_running()  # which would let the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -115,6 +121,7 @@ def _without_interrupts() -> Iterator[None]:
 def _serve(connection: Any, worker: Callable[[], Callable[[Any, str], Any]], threads: int) -> None:
     """Do what comes through the pipe until it is closed; the signal to end removes what is half written."""
     signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     share_machine(threads)
     with contextlib.suppress(EOFError, OSError, _Ended):
         do = worker()

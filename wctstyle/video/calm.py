@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from wctstyle import images
 from wctstyle.measuring import style_pixels
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_number
-from wctstyle.video.carrying import steadied
+from wctstyle.video.carrying import carried, memory_of, steadied
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow
 from wctstyle.video.frames import Frame
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
 
 Rgb = Float[np.ndarray, "h w 3"]
-
-MOST_MEMORY = 0.97
-"""Share of the frame before in the next at calm 1. More would let mistakes of the flow stay for seconds."""
-
-
-def memory_of(calm: float) -> float:
-    """Return the share of the frame before in the next, where it can be carried: `MOST_MEMORY` (1 - (1 - calm)^2)."""
-    return MOST_MEMORY * (1 - (1 - calm) ** 2)
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ class VideoStylizer:
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Paint frames; each comes out with its place, time and opacity. One frame is read ahead.
 
-        The flow of the next frame is sought beside the painting of this one.
+        The last result is carried along and the flow of the next frame is sought beside the painting of this one.
         """
         if not self._memory:
             for frame in frames:
@@ -87,7 +79,7 @@ class VideoStylizer:
             return
         waiting: Frame | None = None
         last, coming = None, None
-        with ThreadPoolExecutor(1, thread_name_prefix="wctstyle-flow") as beside:
+        with ThreadPoolExecutor(2, thread_name_prefix="wctstyle-flow") as beside:
             for following in chain(frames, [None]):
                 before, moved = last, coming
                 if following is not None:
@@ -97,7 +89,7 @@ class VideoStylizer:
                     assert moved is not None
                     if self._past is not None and before is not self._past.photo:  # the one before was an odd one
                         moved = beside.submit(_flow, self._past.photo, waiting.rgb)
-                    yield self._next(waiting, following, moved.result())
+                    yield self._next(waiting, following, moved.result(), beside)
                 waiting = following
 
     def state(self) -> dict[str, np.ndarray]:
@@ -112,7 +104,7 @@ class VideoStylizer:
         self._past = _Past(state["photo"], state["painted"]) if state else None
         self._painter.shot = shot_of(state) if state else None
 
-    def _next(self, frame: Frame, following: Frame | None, moved: Flow | None) -> Frame:
+    def _next(self, frame: Frame, following: Frame | None, moved: Flow | None, beside: Executor) -> Frame:
         """Paint a frame and blend it with the one before, unless it begins a shot."""
         past, ahead = self._past, None if following is None else following.rgb
         if past is not None and moved is not None:
@@ -121,10 +113,11 @@ class VideoStylizer:
                 return replace(frame, rgb=self._alone(frame))
             moved = None if found is Change.CUT else moved
         regions, settings = self._regions_at(frame), self._settings_at(frame.seconds)
-        painted = self._painter.paint(frame, regions, settings, moved)
-        last = None
+        coming = None
         if past is not None and moved is not None and not stays_photo(frame, regions, settings):
-            last = past.painted, moved
+            coming = beside.submit(carried, past.painted, moved)
+        painted = self._painter.paint(frame, regions, settings, moved)
+        last = None if coming is None or moved is None else (coming.result(), moved)
         painted = self._finished(frame, painted, regions, settings, last)
         self._past = _Past(frame.rgb, painted)
         return replace(frame, rgb=painted)
@@ -132,8 +125,11 @@ class VideoStylizer:
     def _finished(
         self, frame: Frame, painted: Rgb, regions: list[Region], settings: Settings, last: tuple[Rgb, Flow] | None
     ) -> Rgb:
-        """Make of a frame that is painted by itself what is shown. last: the result before it, and the flow from it."""
-        return painted if last is None else steadied(last[0], painted, frame.rgb, last[1], self._memory)
+        """Make of a frame that is painted by itself what is shown.
+
+        last: the result before it, carried along, and the flow from it.
+        """
+        return painted if last is None else steadied(last[0], painted, frame.rgb, last[1].confidence, self._memory)
 
     def _alone(self, frame: Frame) -> Rgb:
         content = frame.rgb if frame.alpha is None else images.Picture(frame.rgb, frame.alpha)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Float
 
 from wctstyle.texture import SIDE, field
 from wctstyle.video.extras import opencv
-from wctstyle.video.flow import Flow, grid, warped
+from wctstyle.video.flow import Flow, grid, largest, summed, warped
 
 Rgb = Float[np.ndarray, "h w 3"]
 
@@ -30,7 +31,7 @@ BROAD_CHANGE = 0.2
 what a figure's paint left on the ground beside it stays there for ten frames."""
 
 COARSER = 4
-"""Broad colour is blurred at so much smaller a size."""
+"""Broad colour is found at so much smaller a size."""
 
 PAINTED = 2 / 255
 """Change from the photo, in units of the range, at which a place counts as painted to 1 - 1/e."""
@@ -38,13 +39,23 @@ PAINTED = 2 / 255
 STRETCH = 2.0
 """How many times its area the carried noise may become larger or smaller before a place gets its own again."""
 
+MOST_MEMORY = 0.97
+"""Share of the frame before in the next at calm 1. More would let mistakes of the flow stay for seconds."""
 
-def _broad(difference: Rgb) -> Rgb:
+
+def memory_of(calm: float) -> float:
+    """Return the share of the frame before in the next, where it can be carried: `MOST_MEMORY` (1 - (1 - calm)^2)."""
+    return MOST_MEMORY * (1 - (1 - calm) ** 2)
+
+
+def _broad_change(difference: Rgb) -> Rgb:
+    """Return what of a difference is a change of broad colour b: b (1 - exp(-|b|^2 / `BROAD_CHANGE`^2))."""
     cv2 = opencv()
     height, width = difference.shape[:2]
     sides = max(1, width // COARSER), max(1, height // COARSER)
     small = cv2.resize(difference, sides, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), BROAD_RADIUS / COARSER)
+    small *= (1 - np.exp(-summed(small**2) / BROAD_CHANGE**2))[..., None]
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -58,7 +69,7 @@ def _refill(blended: Rgb, new: Rgb) -> Rgb:
     fine, wanted = (rgb - cv2.GaussianBlur(rgb, (0, 0), FINE_RADIUS) for rgb in (blended, new))
 
     def mean(product: Rgb) -> Float[np.ndarray, "h w"]:
-        return cv2.blur(product.mean(axis=-1), (FINE_WINDOW, FINE_WINDOW))
+        return cv2.blur(summed(product) / 3, (FINE_WINDOW, FINE_WINDOW))
 
     own, all_of_it, common = mean(fine * fine), mean(wanted * wanted) + FINE_FLOOR, mean(fine * wanted)
     lost = np.maximum(all_of_it - own - FINE_FLOOR, 0)
@@ -66,8 +77,14 @@ def _refill(blended: Rgb, new: Rgb) -> Rgb:
     return np.clip(share, 0, 1)[..., None] * wanted
 
 
-def steadied(last: Rgb, new: Rgb, photo: Rgb, flow: Flow, memory: float) -> Rgb:
-    """Blend a painted frame with the one before, carried along: new + memory confidence (carried - new).
+def carried(last: Rgb, flow: Flow) -> Rgb:
+    """Carry a painted frame along."""
+    moved = warped(last, flow.vectors, sharp=True)
+    return np.clip(moved, 0, 1, out=moved)
+
+
+def steadied(last: Rgb, new: Rgb, photo: Rgb, confidence: Float[np.ndarray, "h w"], memory: float) -> Rgb:
+    """Blend a painted frame with the one before, carried along (`last`): new + memory confidence (last - new).
 
     Where the broad colour of the two differs, that of `new` counts. Paintings of the same thing differ in their fine
     paint, and carrying blurs it, so a blend has less of it; as much of the new frame's is added. Strengthening the
@@ -75,11 +92,10 @@ def steadied(last: Rgb, new: Rgb, photo: Rgb, flow: Flow, memory: float) -> Rgb:
     is `new`.
     """
     cv2 = opencv()
-    painted = 1 - np.exp(-cv2.blur(np.abs(new - photo).max(axis=-1), (5, 5)) / PAINTED)
-    share = (memory * flow.confidence * painted)[..., None]
-    change = np.clip(warped(last, flow.vectors, sharp=True), 0, 1) - new
-    broad = _broad(change)
-    change -= broad * (1 - np.exp(-(broad**2).sum(axis=-1, keepdims=True) / BROAD_CHANGE**2))
+    painted = 1 - np.exp(-cv2.blur(largest(np.abs(new - photo)), (5, 5)) / PAINTED)
+    share = (memory * confidence * painted)[..., None]
+    change = last - new
+    change -= _broad_change(change)
     blended = new + share * change
     return np.clip(blended + share * _refill(blended, new), 0, 1).astype(np.float32)
 
@@ -131,10 +147,16 @@ def continued(carried: Rgb, new: Rgb, trust: Float[np.ndarray, "h w"]) -> Rgb:
 Places = Float[np.ndarray, "h w 3"]
 """Which place of the noise each pixel takes: across, down; and the logarithm of how much its area has shrunk."""
 
+SAMPLED = 4
+"""The median motion is that of every fourth pixel each way."""
 
+
+@functools.lru_cache(maxsize=2)
 def own_places(height: int, width: int) -> Places:
-    """Let each pixel take the noise of its own place."""
-    return np.concatenate([grid(height, width), np.zeros((height, width, 1), np.float32)], axis=-1)
+    """Let each pixel take the noise of its own place. The array is shared and cannot be changed."""
+    places = np.concatenate([grid(height, width), np.zeros((height, width, 1), np.float32)], axis=-1)
+    places.flags.writeable = False
+    return places
 
 
 def carried_places(places: Places, flow: Flow) -> Places:
@@ -147,13 +169,22 @@ def carried_places(places: Places, flow: Flow) -> Places:
     moved = warped(places, flow.vectors)
     moved[..., 2] += np.gradient(flow.vectors[..., 0], axis=1) + np.gradient(flow.vectors[..., 1], axis=0)
     kept = (flow.confidence > 0.5) & (np.abs(moved[..., 2]) < math.log(STRETCH))
-    if kept.any():
-        own[..., :2] += np.median((moved - own)[kept][:, :2], axis=0)
-    return np.where(kept[..., None], moved, own)
+    some = (slice(None, None, SAMPLED), slice(None, None, SAMPLED))
+    shift = np.zeros(3, np.float32)
+    if kept[some].any():
+        shift[:2] = np.median((moved[some] - own[some])[kept[some]][:, :2], axis=0)
+    moved[~kept] = own[~kept] + shift
+    return moved
+
+
+@functools.cache
+def _wide_field() -> Float[np.ndarray, "h w"]:
+    """Return the field with two pixels more on each side, which cubic interpolation sees."""
+    return np.pad(field(), 2, mode="wrap")
 
 
 def noise_at(places: Places) -> Float[np.ndarray, "h w"]:
     """Return the field of `wctstyle.texture` at such places."""
     cv2 = opencv()
-    wide = np.pad(field(), 2, mode="wrap")  # cubic interpolation sees two pixels beyond
-    return cv2.remap(wide, (places[..., :2] % SIDE + 2).astype(np.float32), None, cv2.INTER_CUBIC)
+    inside = places[..., :2] - np.float32(SIDE) * np.floor(places[..., :2] / np.float32(SIDE))
+    return cv2.remap(_wide_field(), inside + np.float32(2), None, cv2.INTER_CUBIC)

@@ -23,8 +23,7 @@ from wctstyle.measuring import texture_of
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_number, style_long_side
 from wctstyle.sizes import padded_side
-from wctstyle.video.calm import memory_of
-from wctstyle.video.carrying import steadied
+from wctstyle.video.carrying import carried, memory_of, steadied
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow, warped
 from wctstyle.video.frames import Frame
@@ -252,7 +251,7 @@ class LiveStylizer:
         painted = self._painter.paint(frame, self._regions, wanted.settings, moved)
         kept = stays_photo(frame, self._regions, wanted.settings)
         if same and wanted.memory and last is not None and moved is not None and not kept:
-            painted = steadied(last[1], painted, photo, moved, wanted.memory)
+            painted = steadied(carried(last[1], moved), painted, photo, moved.confidence, wanted.memory)
         self._painter.forget()
         self._now, self._last, self._count = wanted, (photo, painted), self._count + 1
         return painted, same and last is not None

@@ -17,9 +17,9 @@ from wctstyle.optimizer.settings import FRAME_STEPS, OptimizeSettings
 from wctstyle.recipe import slow_settings
 from wctstyle.regions import Region, shares, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_whole
-from wctstyle.video.calm import VideoStylizer, memory_of
-from wctstyle.video.carrying import continued
-from wctstyle.video.flow import Flow, motion_border, warped
+from wctstyle.video.calm import VideoStylizer
+from wctstyle.video.carrying import continued, memory_of
+from wctstyle.video.flow import Flow, motion_border
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track
 
@@ -96,8 +96,7 @@ class VideoOptimizer(VideoStylizer):
         if last is None:  # a term without weight, so that all frames run one program
             carried = Carried(painted, np.zeros(painted.shape[:2], np.float32), 0.0)
         else:
-            result, flow = last
-            moved = np.clip(warped(result, flow.vectors, sharp=True), 0, 1)
+            moved, flow = last
             carried = Carried(moved, flow.confidence * ~motion_border(flow.vectors), self._weight)
             start = continued(moved, painted, flow.confidence)
             goal = replace(goal, steps=self._steps, smallest=max(16, *painted.shape))  # one scale: it is nearly there

@@ -28,8 +28,8 @@ def _seen(rgb: Rgb) -> Float[np.ndarray, "h w"]:
     height, width = rgb.shape[:2]
     scale = SEEN_SIDE / max(height, width)
     sides = max(1, round(width * scale)), max(1, round(height * scale))
-    cv2 = opencv()
-    return cv2.resize(luma(rgb).astype(np.float32), sides, interpolation=cv2.INTER_AREA)
+    small = opencv().resize(rgb, sides, interpolation=opencv().INTER_AREA)
+    return luma(small).astype(np.float32)
 
 
 def alike(one: Rgb, other: Rgb) -> float:
