@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,8 +139,13 @@ def prepare(folder: Path) -> None:
     np.savez(folder / "vgg.npz", **tensors)  # pyright: ignore[reportArgumentType]
 
 
-def start(arguments: Sequence[str], folder: Path) -> int:
-    """Run a command in a fork of this process; returns its process id."""
+def start(
+    arguments: Sequence[str], folder: Path, *, log: Path | None = None, before: Callable[[], None] = lambda: None
+) -> int:
+    """Run a command in a fork of this process; returns its process id.
+
+    log: the file to which it speaks. before: is called in the fork.
+    """
     pid = os.fork()
     if pid:
         return pid
@@ -148,13 +153,14 @@ def start(arguments: Sequence[str], folder: Path) -> int:
     try:
         os.setsid()
         os.chdir(folder)
-        log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        spoken = os.open(log or "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(spoken, 1)
+        os.dup2(spoken, 2)
         os.environ["WCTSTYLE_HOME"] = str(folder / "home")
         sys.argv = ["wctstyle", *arguments]
         from wctstyle.cli import main as command
 
+        before()
         command()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
@@ -244,7 +250,7 @@ class Kills:
             self.after_files += 1
         code = ended(pid, moment)
         if code is not None:
-            self._check(folder, complete=code == 0)
+            self.check(folder, complete=code == 0)
             return True
         os.kill(pid, signal.SIGKILL)
         ended(pid, 10)
@@ -256,7 +262,7 @@ class Kills:
             os.kill(orphan, signal.SIGKILL)
         if left:
             self.findings.append(f"{len(left)} processes lived on for {LINGER:g} s after the command was killed")
-        self._check(folder, complete=False)
+        self.check(folder, complete=False)
         return all((folder / name).exists() for name in self.wanted)
 
     def _stirred(self, folder: Path, pid: int) -> float:
@@ -268,7 +274,7 @@ class Kills:
             time.sleep(0.0005)
         return 0.0
 
-    def _check(self, folder: Path, *, complete: bool) -> None:
+    def check(self, folder: Path, *, complete: bool) -> None:
         """Check that every result is whole or not there."""
         for name, data in self.wanted.items():
             file = folder / name
@@ -287,7 +293,7 @@ class Kills:
             if code != 0:
                 self.findings.append(f"again, it ended with {code}: {(folder / 'log.txt').read_text()[-400:]}")
                 return
-            self._check(folder, complete=True)
+            self.check(folder, complete=True)
             self.completions += 1
         self.left += sum(1 for path in folder.rglob(".wctstyle-*"))
 
@@ -311,9 +317,13 @@ def _state(folder: Path) -> list[tuple[str, int]]:
     return sorted(found)
 
 
-def measured(names: Sequence[str], times: int, seconds: float, seed: int) -> list[Kills]:
-    """Kill each command so many times; all in folders of their own, which are deleted."""
-    found = []
+@contextlib.contextmanager
+def prepared() -> Iterator[Path]:
+    """Give a folder with what commands read in its folder `inputs`, and import what all of them need.
+
+    Raises:
+        ConfigError: the files cannot be made.
+    """
     with tempfile.TemporaryDirectory(prefix="wctstyle-kills-") as name:
         base = Path(name)
         (base / "inputs").mkdir()
@@ -331,6 +341,13 @@ def measured(names: Sequence[str], times: int, seconds: float, seed: int) -> lis
             raise ConfigError("the files that commands read cannot be made")
         for module in LOADED:
             importlib.import_module(module)
+        yield base
+
+
+def measured(names: Sequence[str], times: int, seconds: float, seed: int) -> list[Kills]:
+    """Kill each command so many times; all in folders of their own, which are deleted."""
+    found = []
+    with prepared() as base:
         for name in names:
             kills = Kills(name, COMMANDS[name], base, random.Random(f"{seed}:{name}"))
             kills.run(times, time.monotonic() + seconds)

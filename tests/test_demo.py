@@ -1477,6 +1477,8 @@ def test_the_guard_passes_what_is_plain():
         ({"body": b'{"data": [{"path": "\\u0068ttp://x"}]}'}, 400),
         ({"body": b"[" * 100_000}, 400),
         ({"body": b"no json"}, 400),
+        ({"body": b"Infinity", "path": "/gradio_api/reset"}, 400),
+        ({"body": b'{"data": [NaN, 1e999]}'}, 400),
         ({"body": b'"' + b"x" * 2**20 + b'"'}, 413),
         ({"method": "GET", "path": "/gradio_api/file=http://127.0.0.1/"}, 403),
         ({"method": "GET", "path": "/gradio_api/file= HTTPS://x"}, 403),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
@@ -98,7 +99,7 @@ class Guard:
     def _checked(self, path: str, body: bytes) -> bytes:
         """Return a body that may pass; a call by place has all its arguments then."""
         try:
-            sent = json.loads(body) if body else None
+            sent = json.loads(body, parse_constant=_finite, parse_float=_finite) if body else None
             foreign = foreign_file(sent, self.folder)
         except (ValueError, RecursionError):
             raise Refused(400, "This request is no JSON.") from None
@@ -124,6 +125,14 @@ class Guard:
         except ConfigError as error:
             raise Refused(422, str(error)) from error
         return body  # of another form, which Gradio tells
+
+
+def _finite(text: str) -> float:
+    """Read a number of JSON; none is NaN or infinite there, though Python reads and writes such."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no number of JSON")
+    return value
 
 
 def _check_path(path: str) -> None:
