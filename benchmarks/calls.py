@@ -113,7 +113,7 @@ class Server:
         patience = WORK_SECONDS if call.begins else patience
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
         try:
-            connection.putrequest(call.method, _line(call.path), skip_host="Host" in call.headers,
+            connection.putrequest(call.method, line(call.path), skip_host="Host" in call.headers,
                                   skip_accept_encoding=True)  # fmt: skip
             for name, value in {"Content-Length": str(len(call.body)), **call.headers}.items():
                 connection.putheader(name, value.encode("latin-1", "replace"))
@@ -128,7 +128,7 @@ class Server:
             connection.close()
 
 
-def _line(path: str) -> str:
+def line(path: str) -> str:
     """Write a path so that it can stand in a request: what is no ASCII, space or control is encoded."""
     return "".join(char if "!" <= char <= "~" else f"%{ord(char) & 0xFF:02X}" for char in path)
 

@@ -157,6 +157,7 @@ def text_seeds(folder: Path) -> Iterator[Seed]:
     """Write recipes, looks, manifests and tables of colours."""
     for name, written in written_recipes().items():
         yield Seed("look", name, ".json", json.dumps(written, indent=1).encode())
+        yield Seed("look", f"{name} in png", ".png", images.encode(pixels(8, 8), format="png", recipe=written))
     steps = np.linspace(0, 1, 3, dtype=np.float32)
     table = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
     lut.Lut(table).write(folder / "table.cube")

@@ -117,7 +117,8 @@ class Work:
         """
         if not self.pieces:
             return {}
-        with self._sound(), np.load(self._state(len(self.pieces) - 1), allow_pickle=False) as arrays:
+        kept = self._state(len(self.pieces) - 1)
+        with self._sound(), kept.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
 
     def segment(self, number: int) -> Segment:

@@ -188,6 +188,6 @@ def _to_hwio(array: np.ndarray) -> np.ndarray:
 
 
 def _npz_entries(path: Path) -> _Entries:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         for key in file.files:
             yield key, f"encoder/{key}", lambda key=key: np.asarray(file[key])
