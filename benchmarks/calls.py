@@ -39,6 +39,9 @@ FAULTS = (b"Something went wrong", b"Internal Server Error", b"Traceback", b"sit
 OWN_FILES = re.compile(rb"[\w/.-]+/files/(exports/)?[\w/.-]+")
 """Uploads and results: Gradio names them by their whole path, and its clients need that."""
 
+SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example, HealthCheck.filter_too_much)
+"""Warnings of hypothesis that are about time alone."""
+
 EXAMPLES = 2
 """Findings of a kind that are told; hypothesis varies what it has drawn, so one fault comes often."""
 
@@ -320,7 +323,7 @@ class Calls:
         self.memory = [resident(self.server.process.pid)]
 
         @seed(number)
-        @settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=count, database=None, deadline=None, suppress_health_check=SLOW)
         @given(calls)
         def each(call: Call) -> None:
             if time.monotonic() < end and self.server.process.poll() is None:

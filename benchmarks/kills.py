@@ -228,7 +228,7 @@ class Kills:
             if code != 0:
                 raise ConfigError(f"{self.name} ended with {code}: {(folder / 'log.txt').read_text()[-500:]}")
             self.seconds = time.monotonic() - begun
-        self.wanted = {name: (folder / name).read_bytes() for name in self.command.results}
+            self.wanted = {name: (folder / name).read_bytes() for name in self.command.results}
 
     def run(self, times: int, until: float) -> None:
         """Kill the command so many times; now and then let it end."""

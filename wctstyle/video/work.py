@@ -82,7 +82,7 @@ class Work:
                 )
             self.remove()
         images.make_folder(self.folder)
-        replace_file(job, json.dumps({"key": self._key}).encode())
+        _write(job, json.dumps({"key": self._key}).encode())
 
     def _find(self) -> None:
         for number in range(1_000_000):
@@ -135,9 +135,9 @@ class Work:
         segment.path.rename(self._path(number))
         arrays = io.BytesIO()
         np.savez(arrays, **state)  # pyright: ignore[reportArgumentType] (no array is called allow_pickle)
-        replace_file(self._state(number), arrays.getvalue())
+        _write(self._state(number), arrays.getvalue())
         note = {"times": segment.times, "place": asdict(place)}
-        replace_file(self.folder / f"{number:06d}.json", json.dumps(note).encode())
+        _write(self.folder / f"{number:06d}.json", json.dumps(note).encode())
         self._state(number - 1).unlink(missing_ok=True)
         self.pieces.append(Piece(self._path(number), tuple(segment.times)))
         self.place = place
@@ -156,6 +156,18 @@ class Work:
 def work_folder(target: Path) -> Path:
     """Name the folder of a target."""
     return target.parent / f".{target.name}.wctstyle"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, all or nothing.
+
+    Raises:
+        OSError: it cannot be written; it names the file, which the system does not where a disk is full.
+    """
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _drop(path: Path) -> None:
