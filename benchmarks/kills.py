@@ -74,11 +74,14 @@ COMMANDS: dict[str, Command] = {
     "folder": Command(
         ("stylize", "photos", *STYLE, *SMALL, "-o", "out/"),
         tuple(f"out/{k}-stylized.png" for k in range(6)),
-        _when("out", "--overwrite"),
+        _when("out", "--skip-existing"),
         repeats=True,
     ),
     "batch": Command(
-        ("batch", "manifest.csv", "-o", "out", "--workers", "1"), tuple(f"out/{k}.png" for k in range(6)), repeats=True
+        ("batch", "manifest.csv", "-o", "out", "--workers", "1"),
+        tuple(f"out/{k}.png" for k in range(6)),
+        _when("out", "--skip-existing"),
+        repeats=True,
     ),
     "optimize": Command(
         ("optimize", "photo.png", *STYLE, *SMALL, "--steps", "40", "-o", "out.png"),

@@ -20,7 +20,7 @@ from narrow import NARROW, quick_compilation, random_tensors
 from starlette.testclient import TestClient
 
 from benchmarks import calls, fuzz, kills, mutations
-from wctstyle import images, looks, weights
+from wctstyle import images, looks, lut, weights
 from wctstyle.cli.manifest import read_manifest
 from wctstyle.demo.calls import typed
 from wctstyle.encoder import MODELS
@@ -207,3 +207,8 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     assert "out.safetensors" in done.stderr
     assert "Traceback" not in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "after.png"}
+
+
+def test_a_table_that_cannot_be_written_is_told_by_name(tmp_path):
+    with pytest.raises(ConfigError, match=r"x\.cube: cannot be written: No such file"):
+        lut.Lut(np.zeros((2, 2, 2, 3), np.float32)).write(tmp_path / "missing" / "x.cube")
