@@ -38,7 +38,6 @@ GUARDED = {
     ("jobs.processes", "os.sched_getaffinity"): "then the number of cores",
     ("jobs.processes", "signal.pthread_sigmask"): "then the processes ignore Ctrl-C themselves",
     ("files", "os.link"): "then a copy",
-    ("video.joining", "os.link"): "then a copy",
     ("video.work", ".rename"): "its target was dropped before",
     ("cli.outputs", "/dev/"): "only compared with what is given",
 }
