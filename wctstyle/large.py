@@ -79,8 +79,10 @@ def large_photo(content: Any, *, every: bool = False) -> images.Raster | None:
     if isinstance(content, images.Picture):
         return images.Raster.of(content) if max(content.height, content.width) > most else None
     if isinstance(content, ContentCode):
-        content = content.photo if content.cutout is None and every else None
-    if content is None or isinstance(content, Cutout):
+        content = (content.cutout or content.photo) if every else None
+    if isinstance(content, Cutout):
+        return images.Raster.of(content.picture()) if max(content.sides) > most else None
+    if content is None:
         return None
     shape = images.as_array(content, "content picture").shape
     if len(shape) != 3 or max(shape[:2]) <= most:
