@@ -202,8 +202,8 @@ class Recipe:
         assert self.optimisation is not None
         done = self.optimisation
         arguments = [*self._pictures(), f"--init={done.init}", *self._sizes(done.model)]
-        settings = [name for name in done.settings.as_json() if name != "init"]
-        return spelling.command("optimize", [*arguments, *done.settings.as_options(settings)])
+        settings = {name: value for name, value in done.settings.as_json().items() if name != "init"}
+        return spelling.command("optimize", [*arguments, *spelling.options(settings)])
 
     def _pictures(self) -> list[str]:
         arguments = [spelling.argument(self.content.name)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -177,19 +177,6 @@ class OptimizeSettings:
     def as_json(self) -> dict[str, Any]:
         """Return the settings as JSON types."""
         return dataclasses.asdict(self)
-
-    def as_options(self, names: Iterable[str]) -> list[str]:
-        """Write some of the settings as options of a command; today's defaults too, as defaults change."""
-        words = []
-        for name in names:
-            option, value = "--" + name.replace("_", "-"), getattr(self, name)
-            if value is True:
-                words.append(option)
-            elif isinstance(value, Mapping):
-                words += value and [option, ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
-            elif value is not None and value is not False:
-                words += [option, str(value)]
-        return words
 
 
 def _checked_layers(name: str, layers: Any) -> dict[str, float]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wctstyle import images
+from wctstyle import images, spelling
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import FRAME_STEPS, MAX_STEPS
 from wctstyle.recipe import Recipe
@@ -96,7 +96,7 @@ class VideoRecipe:
         if self.picture.optimisation:
             goal = self.picture.optimisation.settings
             words += ["--optimize", "--steps", str(self.steps), "--first-steps", str(goal.steps)]
-            words += goal.as_options(OPTIMIZED_BY)
+            words += spelling.options({name: getattr(goal, name) for name in OPTIMIZED_BY})
         for name, value in {**asdict(self.cut), "fps": self.fps}.items():
             if value is not None and value != getattr(Cut, name, None):
                 words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
