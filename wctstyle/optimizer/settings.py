@@ -13,12 +13,13 @@ from wctstyle.settings import (
     DEFAULT_KEEP_FACES,
     LARGEST,
     LEVELS,
+    MAX_SEED,
     BlendKind,
     ColorsKind,
     checked_choice,
     checked_number,
+    checked_switch,
     checked_whole,
-    plain,
 )
 
 OptimizerKind = Literal["lbfgs", "adam"]
@@ -130,7 +131,7 @@ class OptimizeSettings:
         wholes = {
             "steps": (1, MAX_STEPS),
             "smallest": (16, 1 << 20),
-            "seed": (0, 2**32 - 1),
+            "seed": (0, MAX_SEED),
             "history": (1, MAX_HISTORY),
         }
         for name, bounds in wholes.items():
@@ -147,9 +148,7 @@ class OptimizeSettings:
                 keep(name, checked_number(name, getattr(self, name), 0, most, open_low=True))
         if self.colors == "only":
             raise ConfigError("colors is 'only', which paints nothing to optimise; choose style, photo or match")
-        keep("normalize_gradients", plain(self.normalize_gradients))
-        if not isinstance(self.normalize_gradients, bool):
-            raise ConfigError(f"normalize_gradients is {self.normalize_gradients!r}, must be True or False")
+        keep("normalize_gradients", checked_switch("normalize_gradients", self.normalize_gradients))
         for name in ("content_layers", "style_layers"):
             keep(name, _checked_layers(name, getattr(self, name)))
         if not isinstance(self.dream, Mapping):
