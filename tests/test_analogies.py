@@ -215,6 +215,10 @@ def test_the_page_filters_its_photo_after_a_pair(service, session, panel, tmp_pa
     refused = panel._take(session, "after", {"path": str(tmp_path / "text.png"), "name": "text.png"})
     assert refused["text"].startswith("text.png: This file could not be read as a picture")
     assert session.pair["after"].pixels.shape[0] == 90
+    before = making.loaded.cache_info()
+    chosen("after", own)
+    assert "painted to 50%" in made(paint=0.5)[2][-1].text
+    assert making.loaded.cache_info() == before  # the server has a stylizer
     session.close()
     assert not session.pair
 

@@ -76,14 +76,16 @@ def make(
     own, goal = (images.flatten(picture.as_content(most)).rgb for picture in pair)
     shown = photo.as_content(recipe.size)
     try:
-        made = making.learn(own, goal, paint=recipe.paint, align=recipe.align, hear=hear)
+        made = making.learn(
+            own, goal, paint=recipe.paint, align=recipe.align, hear=hear, stylizer=service.backend.stylizer
+        )
         hear("Painting" if made.paint else "Filtering")
     except Stopped:
         return
     except ConfigError as error:
         raise ConfigError(str(error).replace(f" {ALIGN_OPTION}", "")) from error
     image, done = images.fill_hidden(shown).rgb.copy(), 0
-    for strip in made.rows(image.copy()):
+    for strip in made.rows(image.copy(), service.backend.stylizer):
         image[done : done + len(strip)] = strip
         done += len(strip)
         if stop.is_set() or session.closed.is_set():
