@@ -109,6 +109,11 @@ def _check_large(photo: images.Raster, settings: Settings, paints: bool) -> None
         )
 
 
+def _at_once(shape: tuple[int, int], settings: Settings) -> bool:
+    """Say whether the visible box of a large picture is so small that it is painted in one pass."""
+    return max(shape) <= MAX_SIDE and looks.small_sides(shape, settings.look) is None
+
+
 class Large(Measurer, abc.ABC):
     """Measures styles and photos, and paints photos that are too large to be rendered in one pass."""
 
@@ -137,7 +142,9 @@ class Large(Measurer, abc.ABC):
         return Optimizer(network, tensors=self._programs.encoder_tensors if network == self.model else None)
 
     @abc.abstractmethod
-    def stylize(self, content: Any, styles: Any, settings: Settings = ...) -> Result:
+    def stylize(
+        self, content: Any, styles: Any, settings: Settings = ..., *, refining: Callable[[int, int], None] = ...
+    ) -> Result:
         """Stylise a picture."""
 
     def stylize_large(
@@ -170,6 +177,12 @@ class Large(Measurer, abc.ABC):
             check_memory(self._optimizer, visible.shape, regions, settings)
             laps.end("refine")
         photo = Photo(visible, content.shape, at)
+        if paints and not settings.photo and _at_once(visible.shape, settings):
+            made = self.stylize(
+                visible.picture(), photo.small_regions(regions, *visible.shape), settings, refining=refining
+            )
+            photo.written(write)(made.image)
+            return replace(made, image=made.image[:0])
         height, width = small_sides(visible.shape, settings)
         photo, reduced, shrunken = photo.composed_at(height, width)
         if settings.strength and any(region.colors_in(settings) == "match" for region in regions):
