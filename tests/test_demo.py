@@ -30,7 +30,6 @@ from typer.testing import CliRunner
 
 from wctstyle import color, heaps, images, samples
 from wctstyle.cli import app
-from wctstyle.cli.specs import parse_style
 from wctstyle.demo import Limits, actions, choosing, downloads, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, read_palette
@@ -48,6 +47,7 @@ from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation, Recipe
 from wctstyle.settings import STROKE_SCALES, SUGGEST_SIDE, Settings, optimizer_model
+from wctstyle.specs import parse_style
 from wctstyle.stylizer import Stylizer
 
 LOOK = Composition(size=128)

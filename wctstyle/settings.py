@@ -230,6 +230,16 @@ def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_
     return max(round(scale * result_long_side), 64)
 
 
+RANGES: dict[str, tuple[float, float]] = {
+    "strength": (0, MAX_STRENGTH),
+    "detail": (0, 1),
+    "color": (0, 1),
+    "texture": (0, 1),
+    "keep_faces": (0, 1),
+}
+"""The dials of `Settings` that are numbers, with the least and the most they may be."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of a stylisation. Values are checked on creation.
@@ -273,8 +283,8 @@ class Settings:
         def keep(name: str, checked: Any) -> None:
             object.__setattr__(self, name, checked)
 
-        for name, most in (("strength", MAX_STRENGTH), ("detail", 1), ("color", 1), ("texture", 1), ("keep_faces", 1)):
-            keep(name, checked_number(name, getattr(self, name), 0, most))
+        for name, bounds in RANGES.items():
+            keep(name, checked_number(name, getattr(self, name), *bounds))
         checked_choice("transform", self.transform, TransformKind)
         checked_choice("blend", self.blend, BlendKind)
         checked_choice("colors", self.colors, ColorsKind)

@@ -14,12 +14,12 @@ from wctstyle import places
 from wctstyle.batch import Setup
 from wctstyle.cli.contents import why_unreadable
 from wctstyle.cli.outputs import check_suffix
-from wctstyle.cli.setups import PAINTING, SETTINGS, setup_from
-from wctstyle.cli.specs import parse_style
+from wctstyle.cli.setups import setup_from
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.inputs import STDIN
 from wctstyle.samples import PREFIX
 from wctstyle.sources import format_style
+from wctstyle.specs import PAINTING, SETTINGS, parse_style
 
 LISTS = ("styles", "weights", "mask", "style_mask", "region")
 """Columns with several values: a list in JSON, separated by semicolons in CSV."""

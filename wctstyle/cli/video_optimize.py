@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from wctstyle.cli.options import from_options, style_option
-from wctstyle.cli.specs import parse_layers
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import MAX_STEPS, OptimizeSettings
 from wctstyle.recipe import Optimisation, slow_settings
 from wctstyle.settings import Settings, checked_whole, optimizer_model
+from wctstyle.specs import parse_layers
 from wctstyle.spelling import option
 from wctstyle.video.recipe import OPTIMIZED_BY
 

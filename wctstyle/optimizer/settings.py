@@ -59,6 +59,25 @@ FRAME_STEPS = 20
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
 
+WHOLES = {"steps": (1, MAX_STEPS), "smallest": (16, 1 << 20), "seed": (0, MAX_SEED), "history": (1, MAX_HISTORY)}
+"""The settings that are whole numbers, with the least and the most they may be."""
+
+RANGES = {
+    "strength": (0, 1),
+    "color": (0, 1),
+    "keep_faces": (0, 1),
+    "content_weight": (0, LARGEST),
+    "style_weight": (0, LARGEST),
+    "tv_weight": (0, LARGEST),
+}
+"""The same for numbers."""
+
+BELOW = {"plateau": (0, 1), "average": (0, 1)}
+"""The same for numbers that stay below the most."""
+
+ABOVE = {"learning_rate": (0, 1.0), "time_budget": (0, LARGEST)}
+"""The same for numbers, if they are given, that stay above the least."""
+
 
 def _levels() -> dict[str, float]:
     return {f"relu{level}_1": 1.0 for level in LEVELS}
@@ -128,24 +147,16 @@ class OptimizeSettings:
             ("init", Start), ("colors", ColorsKind),
         ):  # fmt: skip
             checked_choice(name, getattr(self, name), kinds)
-        wholes = {
-            "steps": (1, MAX_STEPS),
-            "smallest": (16, 1 << 20),
-            "seed": (0, MAX_SEED),
-            "history": (1, MAX_HISTORY),
-        }
-        for name, bounds in wholes.items():
+        for name, bounds in WHOLES.items():
             if name != "smallest" or self.smallest is not None:
                 keep(name, checked_whole(name, getattr(self, name), *bounds))
-        for name in ("strength", "color", "keep_faces"):
-            keep(name, checked_number(name, getattr(self, name), 0, 1))
-        for name in ("content_weight", "style_weight", "tv_weight"):
-            keep(name, checked_number(name, getattr(self, name), 0))
-        for name in ("plateau", "average"):
-            keep(name, checked_number(name, getattr(self, name), 0, 1, open_high=True))
-        for name, most in (("learning_rate", 1.0), ("time_budget", LARGEST)):
+        for name, bounds in RANGES.items():
+            keep(name, checked_number(name, getattr(self, name), *bounds))
+        for name, bounds in BELOW.items():
+            keep(name, checked_number(name, getattr(self, name), *bounds, open_high=True))
+        for name, bounds in ABOVE.items():
             if getattr(self, name) is not None:
-                keep(name, checked_number(name, getattr(self, name), 0, most, open_low=True))
+                keep(name, checked_number(name, getattr(self, name), *bounds, open_low=True))
         if self.colors == "only":
             raise ConfigError("colors is 'only', which paints nothing to optimise; choose style, photo or match")
         keep("normalize_gradients", checked_switch("normalize_gradients", self.normalize_gradients))

@@ -36,6 +36,15 @@ OPTIMIZED_SIDE = 2048
 
 MAX_OPTIMIZE = 2000
 
+WHOLES = {
+    "width": (LEAST_SIDE, LARGEST_SIDE),
+    "height": (LEAST_SIDE, LARGEST_SIDE),
+    "style_size": (LEAST_STYLE_SIZE, MAX_SIDE),
+    "seed": (0, MAX_SEED),
+    "optimize": (0, MAX_OPTIMIZE),
+}
+"""The settings that are whole numbers, with the least and the most they may be."""
+
 
 @dataclass(frozen=True)
 class TextureSettings:
@@ -65,9 +74,7 @@ class TextureSettings:
         def keep(name: str, checked: Any) -> None:
             object.__setattr__(self, name, checked)
 
-        sides = {name: (LEAST_SIDE, LARGEST_SIDE) for name in ("width", "height")}
-        wholes = {**sides, "style_size": (LEAST_STYLE_SIZE, MAX_SIDE), "seed": (0, MAX_SEED)}
-        for name, bounds in {**wholes, "optimize": (0, MAX_OPTIMIZE)}.items():
+        for name, bounds in WHOLES.items():
             keep(name, checked_whole(name, getattr(self, name), *bounds))
         checked_choice("blend", self.blend, BlendKind)
         checked_choice("gradient", self.gradient, Gradient)
