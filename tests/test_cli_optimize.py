@@ -123,7 +123,11 @@ def rgb(path: str | Path) -> np.ndarray:
     [
         (("optimize", "sea.png"), "Error: no style given; add one or more pictures"),
         (("optimize", "gone.png", "--style", "waves.png"), "Error: gone.png: there is no such file"),
-        (("optimize", ".", "--style", "waves.png"), "Error: .: is a folder; one photo is optimised at a time"),
+        (("optimize", ".", "--style", "waves.png"), "Error: .: is a folder; `wctstyle optimize` takes one photo"),
+        (
+            ("lut", "make", ".", "--style", "waves.png", "-o", "x.cube"),
+            "Error: .: is a folder; `wctstyle lut make` takes one photo",
+        ),
         (("optimize", "sea.png", "--style", "waves.png:0"), "Error: --style: all weights are 0, so there is no style"),
         (("compare", "sea.png", "--style", "waves.png:0", "-o", "x"), "Error: --style: all weights are 0, so there is"),
         ((*STYLED, "--steps", "0"), "Error: --steps is 0, must be a whole number from 1"),

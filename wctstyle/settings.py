@@ -98,6 +98,25 @@ def checked_choice(name: str, value: Any, kinds: Any) -> str:
     return value
 
 
+def checked_switch(name: str, value: Any) -> bool:
+    """Return a truth value, as Python's own.
+
+    Raises:
+        ConfigError: it is none. The message begins with `name`.
+
+    Example:
+        >>> checked_switch("photo", True)
+        True
+        >>> checked_switch("photo", 1)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: photo is 1, must be True or False
+    """
+    own = plain(value)
+    if not isinstance(own, bool):
+        raise ConfigError(f"{name} is {own!r}, must be True or False")
+    return own
+
+
 def checked_model(value: Any) -> str:
     """Return the name of a model.
 
@@ -154,6 +173,9 @@ SUGGEST_SIDE = 256
 
 MAX_REFINE = 200
 """For more steps use `optimize`, which shows its progress and can be stopped and resumed."""
+
+MAX_SEED = 2**32 - 1
+"""Seeds have 32 bits."""
 
 MAX_SIDE = 4096
 """Longest side rendered in one piece: memory grows with the area. Larger results are painted tile by tile."""
@@ -271,9 +293,7 @@ class Settings:
         if not whole or not (self.look == 0 or LEAST_LOOK <= self.look <= MAX_SIDE):
             raise ConfigError(f"look is {self.look!r}, must be from {LEAST_LOOK} to {MAX_SIDE} pixels, or 0 for none")
         keep("refine", checked_whole("refine", self.refine, 0, MAX_REFINE, what="number of steps"))
-        keep("photo", plain(self.photo))
-        if not isinstance(self.photo, bool):
-            raise ConfigError(f"photo is {self.photo!r}, must be True or False")
+        keep("photo", checked_switch("photo", self.photo))
         if self.refine and self.photo:
             raise ConfigError(f"refine is {self.refine}, and with photo nothing is painted; give 0 steps")
         if self.refine and self.colors == "only":

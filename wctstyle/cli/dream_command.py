@@ -236,7 +236,7 @@ def _draw(settings: DreamSettings, model: str | None, path: Path, quality: int |
     from wctstyle.dreams.sheet import BATCH, cells, laid_out
 
     layer = settings.layers[0]
-    count = len(settings.channels) or dreamer.ascent.widths[layer]
+    count = len(settings.channels) or dreamer.ascent.width(layer)
     made = list(_watched(cells(dreamer, settings), -(-count // BATCH)))
     return _save(path, laid_out(made), None, quality, DreamRecipe(None, settings, dreamer.model))
 

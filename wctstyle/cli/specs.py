@@ -61,7 +61,7 @@ def named_photo(command: str, content: str, *others: Any) -> Named:
     """
     named = named_pictures(command, [content], *others)
     if named.contents != [content]:
-        raise ConfigError(f"{content}: is {kind_of_several(content)}; one photo is optimised at a time")
+        raise ConfigError(f"{content}: is {kind_of_several(content)}; `wctstyle {command}` takes one photo")
     if not any(style.weight for style in named.styles):
-        raise ConfigError("--style: all weights are 0, so there is no style to optimise for; give one above 0")
+        raise ConfigError("--style: all weights are 0, so there is no style left; give one above 0")
     return named

@@ -8,7 +8,7 @@ from typing import Any
 
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import LAYERS
-from wctstyle.settings import checked_number, checked_whole
+from wctstyle.settings import MAX_SEED, checked_number, checked_whole
 
 USUAL_SIZE = 768
 """Long side, in pixels, to which larger photos are shrunk unless a size is given."""
@@ -28,7 +28,6 @@ MAX_SECONDS = 600.0
 MAX_OCTAVES, MAX_STEPS, MAX_STRENGTH, MAX_JITTER = 12, 500, 4.0, 512
 OCTAVE_SCALES = (1.1, 3.0)
 MAX_CHANNEL = 1 << 16
-MAX_SEED = 2**32 - 1
 
 WHOLES = {"octaves": (1, MAX_OCTAVES), "steps": (1, MAX_STEPS), "jitter": (0, MAX_JITTER), "seed": (0, MAX_SEED)}
 """The settings that are whole numbers, with the least and the most they may be."""

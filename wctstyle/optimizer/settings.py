@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,12 +13,13 @@ from wctstyle.settings import (
     DEFAULT_KEEP_FACES,
     LARGEST,
     LEVELS,
+    MAX_SEED,
     BlendKind,
     ColorsKind,
     checked_choice,
     checked_number,
+    checked_switch,
     checked_whole,
-    plain,
 )
 
 OptimizerKind = Literal["lbfgs", "adam"]
@@ -58,7 +59,7 @@ FRAME_STEPS = 20
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
 
-WHOLES = {"steps": (1, MAX_STEPS), "smallest": (16, 1 << 20), "seed": (0, 2**32 - 1), "history": (1, MAX_HISTORY)}
+WHOLES = {"steps": (1, MAX_STEPS), "smallest": (16, 1 << 20), "seed": (0, MAX_SEED), "history": (1, MAX_HISTORY)}
 """The settings that are whole numbers, with the least and the most they may be."""
 
 RANGES = {
@@ -158,9 +159,7 @@ class OptimizeSettings:
                 keep(name, checked_number(name, getattr(self, name), *bounds, open_low=True))
         if self.colors == "only":
             raise ConfigError("colors is 'only', which paints nothing to optimise; choose style, photo or match")
-        keep("normalize_gradients", plain(self.normalize_gradients))
-        if not isinstance(self.normalize_gradients, bool):
-            raise ConfigError(f"normalize_gradients is {self.normalize_gradients!r}, must be True or False")
+        keep("normalize_gradients", checked_switch("normalize_gradients", self.normalize_gradients))
         for name in ("content_layers", "style_layers"):
             keep(name, _checked_layers(name, getattr(self, name)))
         if not isinstance(self.dream, Mapping):
@@ -188,19 +187,6 @@ class OptimizeSettings:
     def as_json(self) -> dict[str, Any]:
         """Return the settings as JSON types."""
         return dataclasses.asdict(self)
-
-    def as_options(self, names: Iterable[str]) -> list[str]:
-        """Write some of the settings as options of a command; today's defaults too, as defaults change."""
-        words = []
-        for name in names:
-            option, value = "--" + name.replace("_", "-"), getattr(self, name)
-            if value is True:
-                words.append(option)
-            elif isinstance(value, Mapping):
-                words += value and [option, ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
-            elif value is not None and value is not False:
-                words += [option, str(value)]
-        return words
 
 
 def _checked_layers(name: str, layers: Any) -> dict[str, float]:

@@ -9,11 +9,12 @@ from wctstyle.errors import ConfigError
 from wctstyle.settings import (
     LARGEST_AREA,
     LARGEST_SIDE,
+    MAX_SEED,
     MAX_SIDE,
     BlendKind,
     checked_choice,
+    checked_switch,
     checked_whole,
-    plain,
 )
 
 Gradient = Literal["none", "horizontal", "vertical", "radial"]
@@ -34,8 +35,6 @@ OPTIMIZED_SIDE = 2048
 """Longest side of a texture that is optimised: it is done in one piece."""
 
 MAX_OPTIMIZE = 2000
-
-MAX_SEED = 2**32 - 1
 
 WHOLES = {
     "width": (LEAST_SIDE, LARGEST_SIDE),
@@ -79,9 +78,7 @@ class TextureSettings:
             keep(name, checked_whole(name, getattr(self, name), *bounds))
         checked_choice("blend", self.blend, BlendKind)
         checked_choice("gradient", self.gradient, Gradient)
-        keep("tileable", plain(self.tileable))
-        if not isinstance(self.tileable, bool):
-            raise ConfigError(f"tileable is {self.tileable!r}, must be True or False")
+        keep("tileable", checked_switch("tileable", self.tileable))
         if self.width * self.height > LARGEST_AREA:
             raise ConfigError(
                 f"size is {self.width} x {self.height}, at most {LARGEST_AREA // 10**6} megapixels are made"
