@@ -155,6 +155,10 @@ def in_browser(address: str, moves: int, *, beside: bool) -> dict[str, Any]:
     return figures
 
 
+WATCH_SECONDS = 2
+"""Seconds between two looks at the server's memory."""
+
+
 class Crowd:
     """Visitors that move sliders as the page does, without browsers: the page's own requests, one at a time each."""
 
@@ -226,7 +230,7 @@ def crowd(address: str, pid: int, users: int, seconds: float) -> dict[str, Any]:
     memory, over = [resident(pid)], threading.Event()
 
     def watch() -> None:
-        while not over.wait(2):
+        while not over.wait(WATCH_SECONDS):
             memory.append(resident(pid))
 
     watcher = threading.Thread(target=watch)
@@ -248,6 +252,7 @@ def crowd(address: str, pid: int, users: int, seconds: float) -> dict[str, Any]:
             "end": memory[-1],
             "max": max(memory),
         },
+        "memory_each_minute": memory[:: 60 // WATCH_SECONDS],
     }
     report.say(f"crowd: {figures}")
     return figures

@@ -47,11 +47,15 @@ def make_photo(source: str, megapixels: float, path: Path) -> None:
             writer.write(np.clip(rgb + grain, 0, 1))
 
 
+def long_side(photo: Path, megapixels: float) -> int:
+    """Return the long side of a photo's copy of so many megapixels."""
+    whole = images.load_raster(photo, max_pixels=0)
+    return round((megapixels * 1e6 / whole.height / whole.width) ** 0.5 * max(whole.shape))
+
+
 def paint(photo: Path, style: str, model: str, output: Path, megapixels: float) -> dict[str, Any]:
     """Paint a photo at so many megapixels, as the command line does with `--size`, in a process of its own."""
-    whole = images.load_raster(photo, max_pixels=0)
-    ratio = (megapixels * 1e6 / whole.height / whole.width) ** 0.5
-    sizes = Sizes(round(ratio * max(whole.shape)), max_pixels=0, most=LARGEST_SIDE)
+    sizes = Sizes(long_side(photo, megapixels), max_pixels=0, most=LARGEST_SIDE)
     clock, cpu = time.perf_counter(), time.process_time()
     setup = Setup((StyleSpec(style),), model=model, sizes=sizes)
     made = Batch(setup, warn=print).make(str(photo), str(output))

@@ -1,5 +1,6 @@
 """Filters learned from a pair of pictures: known ones are found again on photos that the learning has not seen."""
 
+import asyncio
 import threading
 
 import numpy as np
@@ -13,7 +14,9 @@ from wctstyle.analogies import files, filters, making, painting
 from wctstyle.analogies.recipe import AnalogyRecipe
 from wctstyle.analogies.sampling import decibels
 from wctstyle.cli.commands import app
-from wctstyle.demo import analogies, analogy_panel
+from wctstyle.demo import analogies, analogy_panel, sheets
+from wctstyle.demo.extras import Progress
+from wctstyle.demo.runs import Run
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 
 service, session = SERVICE_FIXTURES
@@ -212,6 +215,10 @@ def test_the_page_filters_its_photo_after_a_pair(service, session, panel, tmp_pa
     refused = panel._take(session, "after", {"path": str(tmp_path / "text.png"), "name": "text.png"})
     assert refused["text"].startswith("text.png: This file could not be read as a picture")
     assert session.pair["after"].pixels.shape[0] == 90
+    before = making.loaded.cache_info()
+    chosen("after", own)
+    assert "painted to 50%" in made(paint=0.5)[2][-1].text
+    assert making.loaded.cache_info() == before  # the server has a stylizer
     session.close()
     assert not session.pair
 
@@ -227,6 +234,32 @@ def test_a_stopped_analogy_ends_between_the_parts_of_its_learning(service, sessi
     assert not list(analogies.make(service, session, (own, own), own, recipe, tmp_path, stop, tell))
     assert len(told) == 1
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_panel_shows_the_file_of_a_run_again_or_why_there_is_none(panel, session, tmp_path):
+    def shown(run):
+        async def endings():
+            return [news async for news in panel._ending(session, run)]
+
+        ((report, bar),) = asyncio.run(endings())
+        assert bar == sheets.NO_RUN
+        return report, panel._lasts(run)
+
+    file = tmp_path / "analogy.png"
+    run = Run(session, work=lambda stop: iter(()), kind="analogy", state="ended")
+    assert shown(run) == (sheets.STOPPED, False)
+    run.progress = Progress(1, 1, "Done: 8 × 8 pixels", file=file)
+    assert not panel._lasts(run)
+    file.write_bytes(b"")
+    report, lasts = shown(run)
+    assert "Done: 8 × 8 pixels" in report
+    assert "analogy.png" in report
+    assert lasts
+    run.error = "The file could not be written <here>."
+    assert shown(run)[0] == sheets.failed(run.error)
+    panel.stopped = sheets.STOPPED_EARLY
+    run.error, run.progress = "", None
+    assert "Stopped before it began" in shown(run)[0]
 
 
 def test_a_clip_is_filtered_like_its_frames_with_its_sound(tmp_path, monkeypatch):

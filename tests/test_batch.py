@@ -21,9 +21,9 @@ from wctstyle import cli, images, places
 from wctstyle.batch import Batch
 from wctstyle.cli import batch_command, contents, naming, outputs
 from wctstyle.cli.manifest import COLUMNS, read_manifest
-from wctstyle.cli.setups import PAINTING
 from wctstyle.errors import ConfigError, WeightsError
 from wctstyle.inputs import StyleSpec
+from wctstyle.specs import PAINTING
 
 
 def invoke(*args: object) -> Any:

@@ -28,9 +28,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import wctstyle
-from wctstyle import cli, color, fitting, images, inputs, recipe, samples, sources
+from wctstyle import cli, color, fitting, images, inputs, recipe, samples, sources, specs
 from wctstyle.batch import CONTENT_SIZE, Batch, Setup
-from wctstyle.cli import console, contents, outputs, specs
+from wctstyle.cli import console, contents, outputs
+from wctstyle.cli import specs as cli_specs
 from wctstyle.errors import ConfigError, ImageError, NonFiniteError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation
@@ -150,7 +151,7 @@ def test_constants_agree_with_the_rooms_they_mirror():
 
     assert get_args(settings.ModelName) == tuple(encoder.MODELS)
     assert set(get_args(settings.TransformKind)) == set(transforms.TRANSFORMS)
-    assert get_args(specs.Preprocessing) == get_args(weights.Preprocessing)
+    assert get_args(cli_specs.Preprocessing) == get_args(weights.Preprocessing)
 
 
 def test_defaults_are_those_of_the_package():

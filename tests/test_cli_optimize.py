@@ -18,8 +18,8 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from wctstyle import cli, images, weights
-from wctstyle.cli import comparison, optimize_options, optimize_run, specs
+from wctstyle import cli, images, optimization, specs, weights
+from wctstyle.cli import comparison, optimize_run
 from wctstyle.encoder import MODELS
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.inputs import RegionSpecs, Sizes, Strokes, StyleSpec
@@ -123,7 +123,11 @@ def rgb(path: str | Path) -> np.ndarray:
     [
         (("optimize", "sea.png"), "Error: no style given; add one or more pictures"),
         (("optimize", "gone.png", "--style", "waves.png"), "Error: gone.png: there is no such file"),
-        (("optimize", ".", "--style", "waves.png"), "Error: .: is a folder; one photo is optimised at a time"),
+        (("optimize", ".", "--style", "waves.png"), "Error: .: is a folder; `wctstyle optimize` takes one photo"),
+        (
+            ("lut", "make", ".", "--style", "waves.png", "-o", "x.cube"),
+            "Error: .: is a folder; `wctstyle lut make` takes one photo",
+        ),
         (("optimize", "sea.png", "--style", "waves.png:0"), "Error: --style: all weights are 0, so there is no style"),
         (("compare", "sea.png", "--style", "waves.png:0", "-o", "x"), "Error: --style: all weights are 0, so there is"),
         ((*STYLED, "--steps", "0"), "Error: --steps is 0, must be a whole number from 1"),
@@ -187,7 +191,7 @@ def _environment() -> dict[str, str]:
 
 
 def test_options_are_those_of_the_settings():
-    assert set(get_args(kinds.Start)) == {*optimize_options.STARTS, "image"}
+    assert set(get_args(kinds.Start)) == {*optimization.STARTS, "image"}
     commands: Any = get_command(cli.app)
     defaults = {option.name: option.default for option in commands.commands["optimize"].params}
     plain = OptimizeSettings()
@@ -351,7 +355,7 @@ def test_strokes_grow_with_the_result(here: Path, options: tuple[object, ...], s
     strokes = Strokes(given.get("--style-size"), given.get("--stroke-scale"))
     named = specs.Named(["sea.png"], [StyleSpec("waves.png")], RegionSpecs())
     sizes = Sizes(given.get("--size"), strokes, max_pixels=0)
-    request = optimize_run.read_request(optimize_run.Wanted(named, OptimizeSettings(), "fast", "medium", sizes))
+    request = optimize_run.read_request(optimization.Wanted(named, OptimizeSettings(), "fast", "medium", sizes))
     assert (request.content.width, request.regions[0].styles[0][0].picture.shape[0]) == sides
     fast = request.recipe.fast
     assert (fast.model, fast.optimisation) == (DEFAULT_MODEL, None)

@@ -186,6 +186,17 @@ def test_an_encoded_cut_out_is_painted_like_the_picture(stylizer, photo, style):
         np.testing.assert_array_equal(stylizer.stylize(code, style, settings).image, direct)
 
 
+@pytest.mark.parametrize("opacity", [None, ellipse()], ids=["box", "ellipse"])
+def test_a_cut_out_stays_a_photo_as_its_picture_does(stylizer, photo, style, opacity):
+    canvas, _ = on_canvas(photo, 0.25, opacity)
+    left = np.zeros(canvas.rgb.shape[:2], np.float32)
+    left[:, :60] = 1
+    regions, settings = [Region(left, style), Region(None, style, strength=0.3)], Settings(photo=True)
+    direct = stylizer.stylize(canvas, regions, settings).image
+    for given in (cut_out(canvas), stylizer.content(canvas)):
+        np.testing.assert_array_equal(stylizer.stylize(given, regions, settings).image, direct)
+
+
 @pytest.mark.parametrize("opacity", [0.0, 1.0])
 def test_all_or_nothing_visible(stylizer, photo, style, opacity):
     canvas = images.Picture(photo, np.full((HEIGHT, WIDTH), opacity, np.float32))

@@ -30,7 +30,6 @@ from typer.testing import CliRunner
 
 from wctstyle import color, heaps, images, samples
 from wctstyle.cli import app
-from wctstyle.cli.specs import parse_style
 from wctstyle.demo import Limits, actions, choosing, downloads, optimising, pictures, results, sheets, steps
 from wctstyle.demo.backend import Backend, Priority, installed
 from wctstyle.demo.composition import DEFAULTS, MAX_SCREEN_SIZE, QUALITIES, Composition, compose, read_palette
@@ -48,6 +47,7 @@ from wctstyle.errors import ConfigError, ImageError, WeightsError
 from wctstyle.optimizer import OptimizeSettings
 from wctstyle.recipe import Optimisation, Recipe
 from wctstyle.settings import STROKE_SCALES, SUGGEST_SIDE, Settings, optimizer_model
+from wctstyle.specs import parse_style
 from wctstyle.stylizer import Stylizer
 
 LOOK = Composition(size=128)
@@ -1477,10 +1477,16 @@ def test_the_guard_passes_what_is_plain():
         ({"body": b'{"data": [{"path": "\\u0068ttp://x"}]}'}, 400),
         ({"body": b"[" * 100_000}, 400),
         ({"body": b"no json"}, 400),
+        ({"body": b"Infinity", "path": "/gradio_api/reset"}, 400),
+        ({"body": b'{"data": [NaN, 1e999]}'}, 400),
         ({"body": b'"' + b"x" * 2**20 + b'"'}, 413),
         ({"method": "GET", "path": "/gradio_api/file=http://127.0.0.1/"}, 403),
         ({"method": "GET", "path": "/gradio_api/file= HTTPS://x"}, 403),
         ({"method": "GET", "path": "/gradio_api/proxy=https://x.hf.space/"}, 403),
+        ({"method": "GET", "path": "/gradio_api/proxy=\0"}, 403),
+        ({"method": "GET", "path": "/static/" + "a" * 256}, 404),
+        ({"method": "GET", "path": "/gradio_api/file=a\nb"}, 404),
+        ({"method": "GET", "path": "/a" * 1001}, 404),
     ],
 )
 def test_the_guard_refuses(request_, status):

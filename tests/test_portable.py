@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from test_rooms import Source, imports, names_used, package_sources
 from wctstyle import files, heaps
 from wctstyle.jobs import processes
 from wctstyle.optimizer import memory
+from wctstyle.web import check_address
 
 ONLY_POSIX = re.compile(
     r"os\.(fork\w*|get[eu]?[ug]id|set\w*[igs]id|killpg|getpg\w+|kill|wait\w*|nice|sync|mkfifo|mknod|l?chown|fch\w+|chroot"
@@ -38,7 +40,6 @@ GUARDED = {
     ("jobs.processes", "os.sched_getaffinity"): "then the number of cores",
     ("jobs.processes", "signal.pthread_sigmask"): "then the processes ignore Ctrl-C themselves",
     ("files", "os.link"): "then a copy",
-    ("video.joining", "os.link"): "then a copy",
     ("video.work", ".rename"): "its target was dropped before",
     ("cli.outputs", "/dev/"): "only compared with what is given",
 }
@@ -116,6 +117,21 @@ def test_a_link_that_cannot_be_made_is_a_copy(tmp_path, monkeypatch) -> None:
     files.link_or_copy(tmp_path / "a", tmp_path / "c")
     assert (tmp_path / "c").read_bytes() == b"clip"
     assert not (tmp_path / "a").samefile(tmp_path / "c")
+
+
+@pytest.mark.parametrize(("system", "shared"), [("posix", 1), ("nt", 0)])
+def test_a_port_is_probed_without_sharing_it_on_windows(system, shared, monkeypatch) -> None:
+    asked = []
+
+    class Probe(socket.socket):
+        def setsockopt(self, *option) -> None:
+            asked.append(option)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", Probe)
+        patch.setattr(os, "name", system)
+        check_address("127.0.0.1", None)
+    assert asked == shared * [(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)]
 
 
 def test_workers_start_where_signals_have_no_masks(monkeypatch) -> None:

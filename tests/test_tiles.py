@@ -29,6 +29,7 @@ from wctstyle.moments import Moments, measure, pool
 from wctstyle.optimizer import Optimizer, OptimizeSettings, memory, tiled
 from wctstyle.optimizer.objective import moved_targets, moves_to_target
 from wctstyle.regions import Region, Style
+from wctstyle.rendering import Renderer
 from wctstyle.settings import FINE_SIDE, LARGEST_SIDE, MAX_SIDE, Settings
 from wctstyle.sizes import padded_side
 from wctstyle.stylizer import Stylizer
@@ -176,6 +177,23 @@ def test_cut_outs_are_the_whole(stylizers, photo, style):
     got, wanted = both(stylizers, cut, style, Settings(**SMALL))
     assert levels(got[alpha > 0], wanted[alpha > 0]) < 0.1
     assert (got[:50] == 1).all()  # the border is white
+
+
+@pytest.mark.parametrize(("side", "times"), [(150, 1), (170, 2)])
+def test_a_small_cut_out_on_a_large_canvas_is_painted_once(stylizers, photo, style, monkeypatch, side, times):
+    """As on a canvas that just holds it: up to 1.25 times the look, which is 128."""
+    alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+    alpha[70 : 70 + side, 40:130] = 255
+    alpha[90:110, 60:90] = 128
+    regions = [Region(HALF, style, strength=0.7), Region(None, picture(200, 256, seed=5))]
+    passes, blended = [], Renderer._blended
+    monkeypatch.setattr(
+        Renderer, "_blended", lambda self, *args, **more: passes.append(self) or blended(self, *args, **more)
+    )
+    got, wanted = both(stylizers, images.Raster(photo.pixels, alpha), regions, Settings(**SMALL))
+    assert [passes.count(stylizer._renderer) for stylizer in stylizers] == [times, times]
+    assert levels(got, wanted) < 1
+    assert (got[alpha == 0] == 1).all()
 
 
 def test_faces_are_the_whole(stylizers, photo, style, monkeypatch):

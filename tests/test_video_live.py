@@ -140,8 +140,7 @@ def test_the_first_frame_is_painted_as_a_picture_is(stylizer, calm):
 
 def test_frames_are_made_smaller_and_never_larger(stylizer):
     painter = LiveStylizer(stylizer, STYLES, calm=0)
-    assert painter.size is None
-    assert painter.start == 64
+    assert painter.size == 64
     assert painter.frame(picture(96, 128)).shape == (48, 64, 3)
     assert painter.frame(picture(24, 32)).shape == (24, 32, 3)
     assert painter.frame(picture(128, 96)).shape == (64, 48, 3)  # the camera was turned
@@ -273,7 +272,7 @@ class Still:
         """Send frames at the size that was told, or as the camera has them; returns their last long side."""
         self.pace = pace
         for _ in range(count):
-            longest = min(self.painter.size or self.painter.start if told else 10_000, max(self.camera))
+            longest = min(self.painter.size if told else 10_000, max(self.camera))
             sides = sides_at(self.camera, longest)
             made = self.painter.frame(np.zeros((*sides, 3), np.float32))
         return max(made.shape)

@@ -76,6 +76,18 @@ class Setup:
             raise ConfigError(f"depth is {self.depth}, must be 8 or 16 bits")
 
 
+def each_alone(blend: Setup) -> list[Setup]:
+    """Return a setup for each style of a blend.
+
+    Raises:
+        ConfigError: a style belongs to a region.
+    """
+    if blend.regions.masks or blend.regions.dials or any(spec.region for spec in blend.styles):
+        raise ConfigError("--each-style: paints whole photos; leave out --mask, --region and the @REGION of styles")
+    alone = [replace(spec, weight=1.0) for spec in blend.styles]
+    return [replace(blend, styles=(spec,)) for spec in dict.fromkeys(alone)]
+
+
 def load_stylizer(model: str) -> Stylizer:
     """Load a model."""
     from wctstyle.stylizer import Stylizer  # here, as it imports JAX, and mistakes are told before

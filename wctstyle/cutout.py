@@ -64,6 +64,11 @@ class Cutout:
         whole[self.box] = image
         return whole
 
+    def picture(self) -> images.Picture:
+        """Return the canvas as a picture that is transparent outside the box."""
+        opacity = np.ones(self.sides, np.float32) if self.opacity is None else self.opacity
+        return images.Picture(self.pasted(self.rgb), self.pasted(opacity, outside=0.0))
+
     def alone(self) -> Cutout:
         """Return what is inside the box as a canvas of its own."""
         return replace(self, box=(slice(None), slice(None)), canvas=self.sides)

@@ -79,8 +79,10 @@ def large_photo(content: Any, *, every: bool = False) -> images.Raster | None:
     if isinstance(content, images.Picture):
         return images.Raster.of(content) if max(content.height, content.width) > most else None
     if isinstance(content, ContentCode):
-        content = content.photo if content.cutout is None and every else None
-    if content is None or isinstance(content, Cutout):
+        content = (content.cutout or content.photo) if every else None
+    if isinstance(content, Cutout):
+        return images.Raster.of(content.picture()) if max(content.sides) > most else None
+    if content is None:
         return None
     shape = images.as_array(content, "content picture").shape
     if len(shape) != 3 or max(shape[:2]) <= most:
@@ -105,6 +107,11 @@ def _check_large(photo: images.Raster, settings: Settings, paints: bool) -> None
             f"{photo.source}: look=0 takes the picture in one piece, up to {MAX_SIDE} pixels a side, and this would "
             f"become {photo.width} x {photo.height}; make it smaller, or leave out look"
         )
+
+
+def _at_once(shape: tuple[int, int], settings: Settings) -> bool:
+    """Say whether the visible box of a large picture is so small that it is painted in one pass."""
+    return max(shape) <= MAX_SIDE and looks.small_sides(shape, settings.look) is None
 
 
 class Large(Measurer, abc.ABC):
@@ -135,7 +142,9 @@ class Large(Measurer, abc.ABC):
         return Optimizer(network, tensors=self._programs.encoder_tensors if network == self.model else None)
 
     @abc.abstractmethod
-    def stylize(self, content: Any, styles: Any, settings: Settings = ...) -> Result:
+    def stylize(
+        self, content: Any, styles: Any, settings: Settings = ..., *, refining: Callable[[int, int], None] = ...
+    ) -> Result:
         """Stylise a picture."""
 
     def stylize_large(
@@ -168,6 +177,12 @@ class Large(Measurer, abc.ABC):
             check_memory(self._optimizer, visible.shape, regions, settings)
             laps.end("refine")
         photo = Photo(visible, content.shape, at)
+        if paints and not settings.photo and _at_once(visible.shape, settings):
+            made = self.stylize(
+                visible.picture(), photo.small_regions(regions, *visible.shape), settings, refining=refining
+            )
+            photo.written(write)(made.image)
+            return replace(made, image=made.image[:0])
         height, width = small_sides(visible.shape, settings)
         photo, reduced, shrunken = photo.composed_at(height, width)
         if settings.strength and any(region.colors_in(settings) == "match" for region in regions):

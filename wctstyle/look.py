@@ -39,7 +39,8 @@ second pass."""
 CLOSE = 0.5
 """Standard deviation in pixels of a painting at twice the look, of which the larger picture takes all that is as broad.
 
-Thumbnails of that size then differ by 4 levels of 255, and by 24 without (docs/notes/large.md)."""
+It falls to 0 in results that are hardly larger than that painting, which leave no room for finer paint. Thumbnails of
+that size then differ by 4 levels of 255, and by 24 without all this (docs/notes/large.md)."""
 
 
 def small_sides(shape: Sequence[int], look: int, *, margin: float = MARGIN) -> tuple[int, int] | None:
@@ -106,7 +107,7 @@ class Broad:
     def __init__(self, small: Rgb, shape: tuple[int, int], *, close: bool = False) -> None:
         self._small, self._shape = small, shape
         radius = min(BROAD * max(small.shape[:2]), FINE * max(small.shape[:2]) / max(shape))
-        self._radius = CLOSE if close else radius
+        self._radius = CLOSE * min(1.0, max(shape) / max(small.shape[:2]) - 1) if close else radius
         self._thin = np.empty((shape[0], small.shape[1], 3), np.float32)  # the rows so far, as narrow as the small one
         self._apart = np.zeros_like(small)
         self._fed = self._shrunk = 0

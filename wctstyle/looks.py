@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from typing import Any
 from wctstyle import images, samples
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.files import replace_file, user_folder
-from wctstyle.recipe import Recipe
-from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, Settings
-from wctstyle.sources import Source, StyleSource
+from wctstyle.recipe import Recipe, slow_settings
+from wctstyle.settings import DEFAULT_MODEL, DEFAULT_STROKE_SCALE, Settings, optimizer_model
+from wctstyle.sources import Source, StyleSource, format_style, public_name
 
 SUFFIX = ".json"
 MAX_BYTES = 2**20
@@ -210,3 +211,45 @@ def describe(look: Look) -> str:
     if len(names) == 1 or not total:
         return ", ".join(names)
     return ", ".join(f"{name} {style.weight / total:.0%}" for name, style in zip(names, look.styles, strict=True))
+
+
+def in_look(
+    name: str | None, values: dict[str, Any], given: Callable[[str], bool], *, slow: bool = False
+) -> dict[str, Any]:
+    """Return the values of options, those not given as the look of --use-look has them; `slow`: for an optimisation.
+
+    Raises:
+        ConfigError: there is no such look, or a style of it is not at hand.
+    """
+    if name is None:
+        return values
+    look = find(name)
+    dials: Mapping[str, Any] = {
+        **(slow_settings(look.settings) if slow else dataclasses.asdict(look.settings)),
+        "model": optimizer_model(look.model) if slow else look.model,
+        "stroke_scale": None if given("style_size") else look.stroke_scale,
+    }
+    chosen = {option: value if given(option) else dials.get(option, value) for option, value in values.items()}
+    return chosen if given("style") else {**chosen, "style": _styles(look, name)}
+
+
+def _styles(look: Look, name: str) -> list[str]:
+    """Write a look's styles as --style takes them; files lie in the current folder or beside the look's own file.
+
+    Folders that a look names do not count: it may be a stranger's.
+    """
+    written, missing = [], []
+    for style in look.styles:
+        own = public_name(style.name)
+        places = [own, os.path.join(os.path.dirname(name), own)]
+        source = own if own.startswith(samples.PREFIX) else next(filter(os.path.isfile, places), None)
+        if source is None:
+            missing.append(own)
+        else:
+            written.append(format_style(source, style.weight))
+    if missing:
+        raise ConfigError(
+            f"--use-look {name}: needs {' and '.join(missing)}, which the current folder does not have; put "
+            f"{'it' if len(missing) == 1 else 'them'} there, or give --style"
+        )
+    return written

@@ -59,6 +59,9 @@ class Lut:
         """Write the table as a `.cube` file. Red changes fastest there.
 
         Source: Adobe, Cube LUT Specification 1.0 (2013).
+
+        Raises:
+            ConfigError: it cannot be written; what was there is untouched.
         """
         name = "".join(char for char in title if char.isprintable() and char != '"')
         lines = [
@@ -69,7 +72,11 @@ class Lut:
         ]
         colors = self.table.transpose(2, 1, 0, 3).reshape(-1, 3)
         lines += [f"{red:.6f} {green:.6f} {blue:.6f}" for red, green, blue in colors.tolist()]
-        replace_file(Path(path), ("\n".join(lines) + "\n").encode())
+        try:
+            replace_file(Path(path), ("\n".join(lines) + "\n").encode())
+        except OSError as error:
+            why = error.strerror or error
+            raise ConfigError(f"{path}: cannot be written: {why}; give another place or name") from error
 
 
 def check_points(points: int) -> None:

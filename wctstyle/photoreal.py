@@ -47,11 +47,6 @@ class LocalAffine:
 
     planes: Float[np.ndarray, "h w 3 4"]
 
-    def __call__(self, rgb: Rgb) -> Rgb:
-        """Map a picture of any size, clipped to [0, 1]."""
-        height, width = rgb.shape[:2]
-        return graded(rgb, [self.widened(width)], [None], slice(0, height), height)
-
     def widened(self, width: int) -> Planes:
         """Interpolate the planes along the rows, for `graded`."""
         height = len(self.planes)

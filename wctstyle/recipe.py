@@ -22,7 +22,7 @@ from wctstyle.settings import (
     checked_whole,
     style_long_side,
 )
-from wctstyle.sources import MaskSource, Source, StyleSource, format_style, reading_recipe, style_masks, texts
+from wctstyle.sources import MaskSource, Source, StyleSource, format_style, known, reading_recipe, style_masks, texts
 
 START = "start.png"
 """What a command calls the fast picture that an optimisation starts from, where that picture has dials of its own."""
@@ -202,8 +202,8 @@ class Recipe:
         assert self.optimisation is not None
         done = self.optimisation
         arguments = [*self._pictures(), f"--init={done.init}", *self._sizes(done.model)]
-        settings = [name for name in done.settings.as_json() if name != "init"]
-        return spelling.command("optimize", [*arguments, *done.settings.as_options(settings)])
+        settings = {name: value for name, value in done.settings.as_json().items() if name != "init"}
+        return spelling.command("optimize", [*arguments, *spelling.options(settings)])
 
     def _pictures(self) -> list[str]:
         arguments = [spelling.argument(self.content.name)]
@@ -253,22 +253,16 @@ def _read(written: Mapping[str, Any]) -> Recipe:
         stroke_scale=scale,
         masks=tuple(MaskSource.from_json(mask) for mask in written.get("masks", ())),
         feather=RegionSpecs(feather=written["feather"]).feather if "feather" in written else DEFAULT_FEATHER,
-        dials={name: _dials(dials) for name, dials in written.get("regions", {}).items()},
+        dials={name: RegionSpec(**known(RegionSpec, own)) for name, own in written.get("regions", {}).items()},
         optimisation=None if optimised is None else _optimisation(optimised),
         version=str(written.get("version")),
     )
 
 
-def _dials(written: Mapping[str, Any]) -> RegionSpec:
-    return RegionSpec(**{name: written[name] for name in dataclasses.asdict(RegionSpec()) if name in written})
-
-
 def _optimisation(written: Mapping[str, Any]) -> Optimisation:
-    names = {field.name for field in dataclasses.fields(OptimizeSettings)}
-    chosen = {name: value for name, value in written["settings"].items() if name in names}
     stopped = written.get("stopped")
     return Optimisation(
-        settings=OptimizeSettings(**chosen),
+        settings=OptimizeSettings(**known(OptimizeSettings, written["settings"])),
         model=checked_model(written["model"]),
         init=texts(written, "init")["init"],
         stopped=None if stopped is None else checked_whole("stopped", stopped, 1),

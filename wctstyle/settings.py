@@ -98,6 +98,25 @@ def checked_choice(name: str, value: Any, kinds: Any) -> str:
     return value
 
 
+def checked_switch(name: str, value: Any) -> bool:
+    """Return a truth value, as Python's own.
+
+    Raises:
+        ConfigError: it is none. The message begins with `name`.
+
+    Example:
+        >>> checked_switch("photo", True)
+        True
+        >>> checked_switch("photo", 1)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: photo is 1, must be True or False
+    """
+    own = plain(value)
+    if not isinstance(own, bool):
+        raise ConfigError(f"{name} is {own!r}, must be True or False")
+    return own
+
+
 def checked_model(value: Any) -> str:
     """Return the name of a model.
 
@@ -155,6 +174,9 @@ SUGGEST_SIDE = 256
 MAX_REFINE = 200
 """For more steps use `optimize`, which shows its progress and can be stopped and resumed."""
 
+MAX_SEED = 2**32 - 1
+"""Seeds have 32 bits."""
+
 MAX_SIDE = 4096
 """Longest side rendered in one piece: memory grows with the area. Larger results are painted tile by tile."""
 
@@ -208,6 +230,16 @@ def style_long_side(result_long_side: int, stroke_scale: float = DEFAULT_STROKE_
     return max(round(scale * result_long_side), 64)
 
 
+RANGES: dict[str, tuple[float, float]] = {
+    "strength": (0, MAX_STRENGTH),
+    "detail": (0, 1),
+    "color": (0, 1),
+    "texture": (0, 1),
+    "keep_faces": (0, 1),
+}
+"""The dials of `Settings` that are numbers, with the least and the most they may be."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of a stylisation. Values are checked on creation.
@@ -251,8 +283,8 @@ class Settings:
         def keep(name: str, checked: Any) -> None:
             object.__setattr__(self, name, checked)
 
-        for name, most in (("strength", MAX_STRENGTH), ("detail", 1), ("color", 1), ("texture", 1), ("keep_faces", 1)):
-            keep(name, checked_number(name, getattr(self, name), 0, most))
+        for name, bounds in RANGES.items():
+            keep(name, checked_number(name, getattr(self, name), *bounds))
         checked_choice("transform", self.transform, TransformKind)
         checked_choice("blend", self.blend, BlendKind)
         checked_choice("colors", self.colors, ColorsKind)
@@ -261,9 +293,7 @@ class Settings:
         if not whole or not (self.look == 0 or LEAST_LOOK <= self.look <= MAX_SIDE):
             raise ConfigError(f"look is {self.look!r}, must be from {LEAST_LOOK} to {MAX_SIDE} pixels, or 0 for none")
         keep("refine", checked_whole("refine", self.refine, 0, MAX_REFINE, what="number of steps"))
-        keep("photo", plain(self.photo))
-        if not isinstance(self.photo, bool):
-            raise ConfigError(f"photo is {self.photo!r}, must be True or False")
+        keep("photo", checked_switch("photo", self.photo))
         if self.refine and self.photo:
             raise ConfigError(f"refine is {self.refine}, and with photo nothing is painted; give 0 steps")
         if self.refine and self.colors == "only":

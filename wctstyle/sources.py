@@ -32,6 +32,12 @@ def reading_recipe(source: str, *, what: str = "its recipe", remedy: str = "see 
         raise ConfigError(f"{source}: {what} cannot be used: {why}; {remedy}") from error
 
 
+def known(kind: Any, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a recipe has of the fields of a dataclass; all else in it is of another version."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in written.items() if name in names}
+
+
 def public_name(source: str) -> str:
     """Leave out the folders: they are private when the picture is passed on."""
     if source == STDIN:

@@ -16,9 +16,14 @@ def option(name: str) -> str:
 
 
 def options(values: Mapping[str, Any]) -> list[str]:
-    """Write settings as options with values; None is left out, True is the option alone, and False is left out."""
+    """Write settings as options with values, a mapping as name=number,name=number.
+
+    None, False and an empty mapping are left out; True is the option alone.
+    """
     found: list[str] = []
     for name, value in values.items():
+        if isinstance(value, Mapping):
+            value = ",".join(f"{key}={number!r}" for key, number in value.items()) or None
         if value is not None and value is not False:
             found += [option(name)] if value is True else [option(name), str(value)]
     return found

@@ -40,12 +40,12 @@ class Analogy:
         """Apply it to a picture of any size."""
         return np.concatenate(list(self.rows(rgb)))
 
-    def rows(self, rgb: Rgb) -> Iterator[Rgb]:
-        """Apply it from top to bottom, some rows at a time; with paint, at once."""
+    def rows(self, rgb: Rgb, stylizer: Callable[[str], Stylizer] = loaded) -> Iterator[Rgb]:
+        """Apply it from top to bottom, some rows at a time; with paint, at once. `stylizer` returns that of a model."""
         if self.plan is None or not self.paint:
             yield from self.filter.rows(rgb)
             return
-        painted = self.plan(loaded(self.plan.model), rgb)
+        painted = self.plan(stylizer(self.plan.model), rgb)
         yield painted if self.paint == 1 else (1 - self.paint) * self.filter(rgb) + self.paint * painted
 
     @property
@@ -67,13 +67,19 @@ class Analogy:
 
 
 def learn(
-    own: Rgb, goal: Rgb, *, paint: float | None = None, align: bool = False,
+    own: Rgb,
+    goal: Rgb,
+    *,
+    paint: float | None = None,
+    align: bool = False,
     hear: Callable[[str], None] = lambda text: None,
-) -> Analogy:  # fmt: skip
+    stylizer: Callable[[str], Stylizer] = loaded,
+) -> Analogy:
     """Learn the analogy of a pair.
 
     paint: how much of the result is painted; None: all where the filter does not explain the pair and lacks its fine
-    contrast (strokes), else nothing. `hear` is told what is begun, and may raise to end it.
+    contrast (strokes), else nothing. `hear` is told what is begun, and may raise to end it. `stylizer` returns
+    that of a model.
 
     Raises:
         ConfigError: `paint` is out of range, or one picture is moved against the other.
@@ -89,7 +95,7 @@ def learn(
     if not paint:
         return Analogy(made)
     hear("Learning strokes")
-    return Analogy(made, paint, learn_paint(loaded(PAINTER), own, goal))
+    return Analogy(made, paint, learn_paint(stylizer(PAINTER), own, goal))
 
 
 def repainted(analogy: Analogy, paint: float | None) -> Analogy:

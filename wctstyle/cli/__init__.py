@@ -7,8 +7,9 @@ input or a picture that failed, 130 stopped by Ctrl-C, 141 nobody reads the resu
 
 The modules import only downwards: commands, dream_command, lut_commands, analogy_command, clip_changes, video_command,
 video_optimize, texture_command, stylize_command, batch_command, optimize_command, compare_command, suggest_command,
-demo_command, server_options, train_command, weights_commands, mask_command, optimize_run, painting, manifest, setups,
-looks_command, stylize_options, optimize_options, naming, comparison, outputs, specs, contents, options, console.
+demo_command, serve_command, server_options, train_command, weights_commands, mask_command, optimize_run, painting,
+manifest, setups, looks_command, stylize_options, optimize_options, naming, comparison, outputs, specs, contents,
+options, console.
 """
 
 from __future__ import annotations

@@ -20,12 +20,13 @@ from wctstyle.cli.contents import expand_contents, is_pattern
 from wctstyle.cli.looks_command import given_options
 from wctstyle.cli.options import from_options, option_names
 from wctstyle.cli.outputs import check_free, check_writable, is_sink, plan_outputs, result_stem
-from wctstyle.cli.specs import Format, parse_styles
+from wctstyle.cli.specs import Format
 from wctstyle.cli.stylize_options import FolderFormat, Model
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import StyleSpec, read, read_style
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_MODEL, LARGEST_SIDE, MAX_SIDE, checked_number, checked_whole
 from wctstyle.sources import Source, public_name, style_sources
+from wctstyle.specs import parse_styles
 from wctstyle.video.making import content_of
 
 Pictures = Annotated[

@@ -24,6 +24,7 @@ from wctstyle.cli.looks_command import looks_app
 from wctstyle.cli.lut_commands import lut_app
 from wctstyle.cli.mask_command import mask
 from wctstyle.cli.optimize_command import optimize
+from wctstyle.cli.serve_command import serve
 from wctstyle.cli.stylize_command import stylize
 from wctstyle.cli.suggest_command import suggest
 from wctstyle.cli.texture_command import texture
@@ -125,6 +126,7 @@ app.command()(dream)
 app.command()(suggest)
 app.command()(mask)
 app.command()(demo)
+app.command()(serve)
 app.command()(train)
 app.add_typer(looks_app, name="looks")
 app.add_typer(lut_app, name="lut")

@@ -19,9 +19,6 @@ from wctstyle.cli.comparison import Entry, report_page, sheet
 from wctstyle.cli.console import Verbose, clean_exit, waiting
 from wctstyle.cli.optimize_options import DEFAULTS
 from wctstyle.cli.optimize_run import (
-    Request,
-    Wanted,
-    ended_recipe,
     load_optimizer,
     optimizer_for,
     paint_fast,
@@ -33,6 +30,7 @@ from wctstyle.cli.outputs import check_folder, check_free
 from wctstyle.cli.specs import named_photo
 from wctstyle.errors import ImageError, WeightsError
 from wctstyle.files import replace_file
+from wctstyle.optimization import Request, Wanted, ended_recipe
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_OPTIMIZER_MODEL
 from wctstyle.sources import public_name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +16,14 @@ from wctstyle.cli.contents import expand_contents, kind_of_several
 from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from
 from wctstyle.cli.outputs import is_sink, plan_outputs, result_stem, write_to
 from wctstyle.cli.video_command import video_target
+from wctstyle.dreams.reading import DreamPictures, read_dream
 from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.dreams.settings import FPS, SHEET, USUAL_SIZE, DreamSettings, check_layer, frame_count, parse_channels
 from wctstyle.errors import ConfigError
-from wctstyle.inputs import RegionSpecs, Sizes, feathered, read, read_masks, read_photo
+from wctstyle.inputs import RegionSpecs
 from wctstyle.masks import PREFIX, split_color
 from wctstyle.optimizer.settings import LAYERS
 from wctstyle.settings import DEFAULT_FEATHER, ModelName
-from wctstyle.sources import Source, public_name
 from wctstyle.video.forms import form_of
 
 if TYPE_CHECKING:
@@ -151,33 +150,23 @@ def dream(
     elif photo is None:
         raise ConfigError("no photo given; name one, or give --sheet LAYER to see the channels of a layer")
     else:
-        pictures = _Pictures(photo, guide, mask, feather, sizes_from(size, None, None, max_pixels))
+        pictures = DreamPictures(photo, guide, mask, feather, sizes_from(size, None, None, max_pixels))
         image = _dream(pictures, settings, zoom, model, output, quality, overwrite=overwrite)
     if not is_sink(str(image)):
         typer.echo(str(image))
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """The pictures that a dream names, none of them read yet."""
+def _files(named: DreamPictures) -> list[str]:
+    """Return every file that is read.
 
-    photo: str
-    guide: str | None
-    mask: str | None
-    feather: float
-    sizes: Sizes
-
-    def files(self) -> list[str]:
-        """Return every file that is read.
-
-        Raises:
-            ConfigError: the photo is several.
-        """
-        if expand_contents([self.photo]) != [self.photo]:
-            raise ConfigError(f"{self.photo}: is {kind_of_several(self.photo)}; give one photo")
-        from_options(RegionSpecs, feather=self.feather)
-        mask = [] if self.mask is None or self.mask.startswith(PREFIX) else [split_color(self.mask)[0]]
-        return [self.photo, *([self.guide] if self.guide else []), *mask]
+    Raises:
+        ConfigError: the photo is several.
+    """
+    if expand_contents([named.photo]) != [named.photo]:
+        raise ConfigError(f"{named.photo}: is {kind_of_several(named.photo)}; give one photo")
+    from_options(RegionSpecs, feather=named.feather)
+    mask = [] if named.mask is None or named.mask.startswith(PREFIX) else [split_color(named.mask)[0]]
+    return [named.photo, *([named.guide] if named.guide else []), *mask]
 
 
 def _checked_layers(option: str, layers: list[str] | tuple[str, ...]) -> tuple[str, ...]:
@@ -208,7 +197,7 @@ def _dreamer(model: str | None) -> Dreamer:
 
 
 def _dream(
-    named: _Pictures,
+    named: DreamPictures,
     settings: DreamSettings,
     zoom: float | None,
     model: str | None,
@@ -218,27 +207,17 @@ def _dream(
     overwrite: bool,
 ) -> Path:
     """Dream of a photo, and write the picture or the video."""
-    inputs, form = named.files(), None
+    inputs, form = _files(named), None
     if zoom is None:
         path = _picture_path(named.photo, output, inputs, overwrite=overwrite)
     else:
         from_options(frame_count, zoom=zoom)
         form, _ = form_of(output, codec=None, format=None, quality=quality, alpha=False)
         path = video_target(output, form, inputs, resume=False, overwrite=overwrite)
+    dreamer = _dreamer(model)
     with option_names():
-        full, photo = read_photo(named.photo, named.sizes, usual=USUAL_SIZE)
-    limit = named.sizes.max_pixels
-    guide = None if named.guide is None else images.fill_hidden(read(named.guide, limit))
-    mask = None if named.mask is None else read_masks({"mask": named.mask}, limit)["mask"]
-    plane = None if mask is None else feathered(mask.on(photo), photo, named.feather)
-    rgb, dreamer = images.fill_hidden(photo).rgb, _dreamer(model)
-    recipe = DreamRecipe(
-        content=Source(public_name(named.photo), full.content_hash), settings=settings, model=dreamer.model,
-        size=max(photo.height, photo.width), feather=named.feather, zoom=zoom,
-        guide=None if guide is None else Source(public_name(named.guide or ""), guide.content_hash),
-        mask=None if mask is None else Source(public_name(mask.source), mask.hash),
-    )  # fmt: skip
-    more: dict[str, Any] = {"guide": None if guide is None else guide.rgb, "mask": plane}
+        request = read_dream(named, settings, dreamer.model, zoom=zoom)
+    photo, rgb, more, recipe = request.photo, request.rgb, request.how, request.recipe
     if form is None or zoom is None:
         steps = dreamer.steps(rgb, settings, **more)
         total = settings.steps * len(settings.sizes(*rgb.shape[:2]))
@@ -257,7 +236,7 @@ def _draw(settings: DreamSettings, model: str | None, path: Path, quality: int |
     from wctstyle.dreams.sheet import BATCH, cells, laid_out
 
     layer = settings.layers[0]
-    count = len(settings.channels) or dreamer.ascent.widths[layer]
+    count = len(settings.channels) or dreamer.ascent.width(layer)
     made = list(_watched(cells(dreamer, settings), -(-count // BATCH)))
     return _save(path, laid_out(made), None, quality, DreamRecipe(None, settings, dreamer.model))
 

@@ -14,12 +14,12 @@ from wctstyle import places
 from wctstyle.batch import Setup
 from wctstyle.cli.contents import why_unreadable
 from wctstyle.cli.outputs import check_suffix
-from wctstyle.cli.setups import PAINTING, SETTINGS, setup_from
-from wctstyle.cli.specs import parse_style
+from wctstyle.cli.setups import setup_from
 from wctstyle.errors import ConfigError, ImageError, WctStyleError
 from wctstyle.inputs import STDIN
 from wctstyle.samples import PREFIX
 from wctstyle.sources import format_style
+from wctstyle.specs import PAINTING, SETTINGS, parse_style
 
 LISTS = ("styles", "weights", "mask", "style_mask", "region")
 """Columns with several values: a list in JSON, separated by semicolons in CSV."""
@@ -97,7 +97,7 @@ def _lines(path: str) -> Iterator[tuple[int, Any]]:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return ConfigError(f"is no JSON: {error}")
 
 

@@ -15,12 +15,10 @@ from wctstyle import images
 from wctstyle.cli import optimize_options as own
 from wctstyle.cli import options
 from wctstyle.cli.console import Verbose, clean_exit, tell, warn
-from wctstyle.cli.looks_command import given_options, in_look
-from wctstyle.cli.optimize_options import DEFAULTS, STARTS
+from wctstyle.cli.looks_command import given_options
+from wctstyle.cli.optimize_options import DEFAULTS
 from wctstyle.cli.optimize_run import (
-    Wanted,
     describe,
-    ended_recipe,
     optimizer_for,
     paint_fast,
     read_request,
@@ -29,11 +27,14 @@ from wctstyle.cli.optimize_run import (
 )
 from wctstyle.cli.options import from_options, sizes_from
 from wctstyle.cli.outputs import check_free, is_sink, plan_outputs, result_stem
-from wctstyle.cli.specs import named_photo, parse_layers
+from wctstyle.cli.specs import named_photo
 from wctstyle.cutout import visible_sides
 from wctstyle.errors import ConfigError, ImageError
+from wctstyle.looks import in_look
+from wctstyle.optimization import STARTS, Wanted, ended_recipe
 from wctstyle.optimizer.settings import OptimizeSettings
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_OPTIMIZER_MODEL
+from wctstyle.specs import parse_layers
 
 if TYPE_CHECKING:
     from wctstyle.optimizer import Iterate

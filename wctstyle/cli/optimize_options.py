@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wctstyle.cli.options import output_option, result_file, result_size, style_option
+from wctstyle.optimization import OPTIMIZE_SIZE, STARTS
 from wctstyle.optimizer.settings import (
     LEARNING_RATE,
     LEARNING_RATE_GIVEN,
@@ -20,12 +21,6 @@ from wctstyle.optimizer.settings import (
     Statistic,
 )
 from wctstyle.settings import BlendKind, ModelName
-
-OPTIMIZE_SIZE = 512
-"""Long side, in pixels, to which larger photos are shrunk unless --size says otherwise."""
-
-STARTS = ("fast", "content", "noise", "style")
-"""What --init names; anything else is a file."""
 
 DEFAULTS = OptimizeSettings()
 

@@ -13,6 +13,7 @@ import typer
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Sizes, Strokes
 from wctstyle.settings import DEFAULT_STROKE_SCALE, MAX_SIDE, ColorsKind
+from wctstyle.spelling import option
 
 _T = TypeVar("_T")
 
@@ -141,7 +142,7 @@ def option_names() -> Iterator[None]:
 
 def with_option_names(text: str) -> str:
     """Write `size=0` in an error as `--size 0`."""
-    return _GIVEN.sub(lambda found: f"{_option(found[1])} ", text)
+    return _GIVEN.sub(lambda found: f"{option(found[1])} ", text)
 
 
 def from_options(checked: Callable[..., _T], **values: Any) -> _T:
@@ -155,11 +156,7 @@ def from_options(checked: Callable[..., _T], **values: Any) -> _T:
             return checked(**values)
     except ConfigError as error:
         name, _, rest = str(error).partition(" ")
-        raise ConfigError(f"{_option(name)} {rest}" if name in values else str(error)) from error
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+        raise ConfigError(f"{option(name)} {rest}" if name in values else str(error)) from error
 
 
 def sizes_from(

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from wctstyle import images, inputs
-from wctstyle.batch import Setup
+from wctstyle.batch import Setup, each_alone
 from wctstyle.cli import options
 from wctstyle.cli import stylize_options as own
 from wctstyle.cli.console import Verbose, clean_exit, tell, waiting, warn
@@ -20,11 +20,12 @@ from wctstyle.cli.naming import named, template_of
 from wctstyle.cli.options import option_names
 from wctstyle.cli.outputs import STDOUT, is_sink, plan_outputs
 from wctstyle.cli.painting import Way, paint_all
-from wctstyle.cli.setups import PAINTING, each_alone, setup_from
-from wctstyle.cli.specs import Format, Named
+from wctstyle.cli.setups import setup_from
+from wctstyle.cli.specs import Format
 from wctstyle.errors import ConfigError
 from wctstyle.jobs.work import Job, Painter
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, Settings
+from wctstyle.specs import PAINTING, Named
 
 DEFAULTS = Settings()
 

@@ -20,15 +20,13 @@ from wctstyle.cli import options
 from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, tell, waiting
 from wctstyle.cli.options import from_options, option_names, size_option, style_option
 from wctstyle.cli.outputs import is_sink, plan_outputs, result_stem
-from wctstyle.cli.specs import Named, parse_masks, parse_style_masks, parse_styles
 from wctstyle.cli.stylize_options import Blend, Model
 from wctstyle.errors import ConfigError
-from wctstyle.inputs import RegionSpecs, fit_parts, read_masks, read_parts, read_style
-from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, MAX_SIDE, optimizer_model
-from wctstyle.sources import mask_sources, style_sources
-from wctstyle.textures.recipe import TextureRecipe
+from wctstyle.inputs import RegionSpecs
+from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, optimizer_model
+from wctstyle.specs import Named, parse_masks, parse_style_masks, parse_styles
+from wctstyle.textures.reading import read_texture
 from wctstyle.textures.settings import Gradient, TextureSettings
-from wctstyle.textures.transitions import named_parts, parts_of
 
 DEFAULTS = TextureSettings()
 
@@ -111,7 +109,8 @@ def texture(
     regions = from_options(RegionSpecs, masks=parse_masks(mask, specs), feather=feather)
     named = Named([], parse_style_masks(style_mask, specs), regions)
     path = _planned(named, output, overwrite=overwrite)
-    recipe, parts = _read(named, settings, model, max_pixels)
+    with option_names():
+        recipe, parts = read_texture(named, settings, model, max_pixels)
     began = time.perf_counter()
     images.make_folder(path.parent)
     with images.saving(path, settings.shape, quality=quality, recipe=recipe.to_json()) as writer:
@@ -151,28 +150,6 @@ def _planned(named: Named, output: str | None, *, overwrite: bool) -> Path:
         names=[f"{result_stem(first)}-texture.png"],
     )  # fmt: skip
     return path
-
-
-@option_names()
-def _read(named: Named, settings: TextureSettings, model: str, max_pixels: int) -> tuple[TextureRecipe, Sequence[Any]]:
-    """Read the pictures; returns the recipe and the regions.
-
-    Raises:
-        ConfigError: what `parts_of` refuses, or a mask that is found in photos.
-        ImageError: one cannot be read.
-    """
-    masks, specs = read_masks(named.regions.masks, max_pixels), named.styles
-    for name, mask in masks.items():
-        if mask.plane is None:
-            raise ConfigError(f"--mask {name}={mask.source}: is found in a photo, and here is none; give a file")
-    own = read_parts(specs, max_pixels)
-    pictures = [read_style(spec.source, max_pixels) for spec in specs]
-    fitted = fit_parts(pictures, specs, own, [(settings.style_size, MAX_SIDE)] * len(specs))
-    styles = [(style, weight, spec.region) for (style, weight), spec in zip(fitted, specs, strict=True)]
-    regions = named_parts(styles, {name: mask.plane for name, mask in masks.items()}, settings, named.regions.feather)
-    parts_of(regions, settings)  # here, so that what is wrong is told before JAX is imported
-    sources = style_sources(specs, pictures, own)
-    return TextureRecipe(sources, settings, model, mask_sources(masks), named.regions.feather), regions
 
 
 def _made(regions: Sequence[Any], settings: TextureSettings, model: str) -> Iterator[Float[np.ndarray, "h w 3"]]:

@@ -20,19 +20,20 @@ from wctstyle.cli import optimize_options as slow
 from wctstyle.cli import options, specs
 from wctstyle.cli import stylize_options as own
 from wctstyle.cli.console import Stop, Verbose, clean_exit, progress_bar, say, waiting, warn
-from wctstyle.cli.looks_command import given_options, in_look
+from wctstyle.cli.looks_command import given_options
 from wctstyle.cli.optimize_run import load_optimizer
 from wctstyle.cli.options import from_options, option_names, output_option, result_size, sizes_from, style_option
 from wctstyle.cli.outputs import check_file, check_folder, check_writable
-from wctstyle.cli.setups import SETTINGS
-from wctstyle.cli.specs import NAME, Named, named_pictures
+from wctstyle.cli.specs import named_pictures
 from wctstyle.cli.video_optimize import FirstSteps, Optimize, Steps, optimisation_from
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.inputs import Sizes, read_parts, read_style
+from wctstyle.looks import in_look
 from wctstyle.optimizer.settings import FRAME_STEPS
 from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_STRENGTH, Settings, checked_number
 from wctstyle.sources import mask_sources, style_sources
+from wctstyle.specs import NAME, SETTINGS, Named
 from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Clip, Cut, seconds_of
 from wctstyle.video.forms import DEFAULT_QUALITY, CodecName, Form, form_of
 from wctstyle.video.job import Made, Paints, Progress, VideoJob

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from wctstyle.cli.options import from_options, style_option
-from wctstyle.cli.specs import parse_layers
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import MAX_STEPS, OptimizeSettings
 from wctstyle.recipe import Optimisation, slow_settings
 from wctstyle.settings import Settings, checked_whole, optimizer_model
+from wctstyle.specs import parse_layers
+from wctstyle.spelling import option
 from wctstyle.video.recipe import OPTIMIZED_BY
 
 Optimize = Annotated[
@@ -40,20 +41,16 @@ def optimisation_from(
     chosen = {name: values[name] for name in OPTIMIZED_BY if given(name)}
     if not values["optimize"]:
         for name in (*chosen, *filter(given, ("steps", "first_steps"))):
-            raise ConfigError(f"{_option(name)}: has no effect without --optimize; give that too, or leave it out")
+            raise ConfigError(f"{option(name)}: has no effect without --optimize; give that too, or leave it out")
         return None
     if settings.refine:
         raise ConfigError(f"--refine {settings.refine}: has no effect with --optimize; give --refine 0")
     if settings.photo:
         raise ConfigError("--photo: leaves nothing to optimise; leave out --photo or --optimize")
     for name in ("steps", "first_steps"):
-        checked_whole(_option(name), values[name], 1, MAX_STEPS)
+        checked_whole(option(name), values[name], 1, MAX_STEPS)
     for name in ("content_layers", "style_layers"):
         if name in chosen:
-            chosen[name] = parse_layers(_option(name), chosen[name])
+            chosen[name] = parse_layers(option(name), chosen[name])
     goal = from_options(OptimizeSettings, **{**slow_settings(settings), **chosen, "steps": values["first_steps"]})
     return Optimisation(goal, optimizer_model(model))
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from wctstyle import images
 from wctstyle.analogies import making
 from wctstyle.analogies.filters import ALIGN_OPTION, checked_pair
 from wctstyle.analogies.recipe import AnalogyRecipe
 from wctstyle.demo.actions import Service
-from wctstyle.demo.downloads import write
-from wctstyle.demo.extras import Progress, Stopped
+from wctstyle.demo.extras import Progress, Stopped, finished
 from wctstyle.demo.optimising import GIVE_WAY_SECONDS
 from wctstyle.demo.pictures import StoredPicture
 from wctstyle.demo.recipes import recipe_name
-from wctstyle.demo.runs import Run
+from wctstyle.demo.runs import Run, telling
 from wctstyle.demo.sessions import Session
-from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError
 from wctstyle.settings import checked_number
 from wctstyle.sources import Source
@@ -81,32 +76,32 @@ def make(
     own, goal = (images.flatten(picture.as_content(most)).rgb for picture in pair)
     shown = photo.as_content(recipe.size)
     try:
-        made = making.learn(own, goal, paint=recipe.paint, align=recipe.align, hear=hear)
+        made = making.learn(
+            own, goal, paint=recipe.paint, align=recipe.align, hear=hear, stylizer=service.backend.stylizer
+        )
         hear("Painting" if made.paint else "Filtering")
     except Stopped:
         return
     except ConfigError as error:
         raise ConfigError(str(error).replace(f" {ALIGN_OPTION}", "")) from error
     image, done = images.fill_hidden(shown).rgb.copy(), 0
-    for strip in made.rows(image.copy()):
+    for strip in made.rows(image.copy(), service.backend.stylizer):
         image[done : done + len(strip)] = strip
         done += len(strip)
         if stop.is_set() or session.closed.is_set():
             return
         yield Progress(done, len(image), f"Filtered {done} of {len(image)} rows", image.copy())
         service.backend.priority.give_way(GIVE_WAY_SECONDS)
-    file = write(Path(tempfile.mkdtemp(dir=folder)) / "analogy.png", image, shown.alpha, quality=100, recipe=recipe)
-    yield Progress(1, 1, _told(made, image, time.monotonic() - began), image, file)
+    yield finished("analogy.png", image, shown.alpha, recipe, folder, began=began, more=_told(made))
 
 
-def _told(made: making.Analogy, image: np.ndarray, seconds: float) -> str:
-    """Say what was made, and what was learned for it."""
-    height, width = image.shape[:2]
+def _told(made: making.Analogy) -> str:
+    """Say what was learned."""
     how = f"painted to {made.paint:.0%}" if made.paint else f"learned {made.filter.name}"
     doubt = ""
     if made.doubtful:
         doubt = " The filter explains little: check that both pictures show the same thing at the same place."
-    return f"Done: {width} × {height} pixels in {duration(seconds)}, {how}.{doubt}"
+    return f", {how}.{doubt}"
 
 
 def submit(
@@ -117,6 +112,5 @@ def submit(
     Raises:
         ConfigError: too many are waiting.
     """
-    make_it = partial(make, service, session, pair, photo, recipe, folder)
-    run = Run(session, work=lambda stop: make_it(stop, lambda now: run.tell(progress=now)), kind="analogy")
+    run = telling(session, "analogy", partial(make, service, session, pair, photo, recipe, folder))
     return service.queue.submit(run, most=service.limits.queue_size)

@@ -128,7 +128,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return any(_fits(value, part) for part in parts)
     if kind in (int, float):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and (kind is float or float(value).is_integer())
+        return number and (kind is float or isinstance(value, int) or value.is_integer())
     return isinstance(value, kind)
 
 

@@ -25,7 +25,7 @@ from wctstyle.demo.limits import MIB, Limits
 from wctstyle.demo.optimising import GIVE_WAY_SECONDS, check_painted
 from wctstyle.demo.pictures import address, public_name, thumbnail, uploaded
 from wctstyle.demo.recipes import recipe_for
-from wctstyle.demo.runs import Run
+from wctstyle.demo.runs import Run, telling
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.sheets import chooser, duration
 from wctstyle.errors import ConfigError, ImageError
@@ -269,10 +269,5 @@ def submit(
     """
     asked = partial(painting_of, session, composition, clip, calm, steps)
     asked()  # checks it now; it is made again when its turn comes, so that its pictures are not held while it waits
-    run = Run(
-        session,
-        work=lambda stop: paint(service, session, asked, stop, lambda now: run.tell(progress=now)),
-        kind="video",
-        folder=Path(clip.source).parent,
-    )
+    run = telling(session, "video", partial(paint, service, session, asked), folder=Path(clip.source).parent)
     return service.queue.submit(run, most=service.limits.queue_size)

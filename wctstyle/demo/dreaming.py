@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -15,13 +14,11 @@ import numpy as np
 from wctstyle import images
 from wctstyle.demo.actions import Service
 from wctstyle.demo.composition import Composition
-from wctstyle.demo.downloads import write
-from wctstyle.demo.extras import Progress
+from wctstyle.demo.extras import Progress, finished
 from wctstyle.demo.optimising import GIVE_WAY_SECONDS
 from wctstyle.demo.recipes import recipe_for
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
-from wctstyle.demo.sheets import duration
 from wctstyle.dreams.recipe import DreamRecipe
 from wctstyle.dreams.settings import SHEET, DreamSettings
 from wctstyle.dreams.sheet import cells, laid_out
@@ -87,10 +84,8 @@ def make(
     assert image is not None
     if recipe.content is not None:
         alpha = service.backend.content(session.picture(composition.content), recipe.size or 0).alpha
-    name = f"channels-{recipe.settings.layers[0]}" if recipe.content is None else "dream"
-    file = write(Path(tempfile.mkdtemp(dir=folder)) / f"{name}.png", image, alpha, quality=100, recipe=recipe)
-    height, width = image.shape[:2]
-    yield Progress(1, 1, f"Done: {width} × {height} pixels in {duration(time.monotonic() - began)}.", image, file)
+    name = f"channels-{recipe.settings.layers[0]}.png" if recipe.content is None else "dream.png"
+    yield finished(name, image, alpha, recipe, folder, began=began)
 
 
 def _dream(service: Service, session: Session, composition: Composition, recipe: DreamRecipe) -> Iterator[Progress]:

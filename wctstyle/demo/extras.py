@@ -6,7 +6,8 @@ A new one is a subclass of `ExtraPanel` in a file of its own, named in `page.EXT
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator
+import tempfile
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any, ClassVar
 import gradio as gr
 import numpy as np
 
+from wctstyle.analogies.recipe import AnalogyRecipe
 from wctstyle.demo import sheets
-from wctstyle.demo.layout import Layout
+from wctstyle.demo.downloads import write
 from wctstyle.demo.pictures import address, thumbnail
-from wctstyle.demo.run_panel import RunPanel
-from wctstyle.demo.runs import Run
-from wctstyle.demo.sessions import Session
+from wctstyle.demo.run_panel import FilePanel
+from wctstyle.demo.sheets import duration
+from wctstyle.dreams.recipe import DreamRecipe
+from wctstyle.textures.recipe import TextureRecipe
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,35 @@ class Progress:
         return "" if self.image is None else address(self.image)
 
 
+def finished(
+    name: str,
+    image: np.ndarray,
+    alpha: np.ndarray | None,
+    recipe: TextureRecipe | DreamRecipe | AnalogyRecipe,
+    folder: Path,
+    *,
+    began: float,
+    more: str = ".",
+    repeated: bool = False,
+) -> Progress:
+    """Write what was made into a new folder, and say how large it is and how long it took.
+
+    began: when it was, by the monotonic clock. more: how the sentence ends.
+
+    Raises:
+        ImageError: the file cannot be written.
+    """
+    file = write(Path(tempfile.mkdtemp(dir=folder)) / name, image, alpha, quality=100, recipe=recipe)
+    height, width = image.shape[:2]
+    text = f"Done: {width} × {height} pixels in {duration(time.monotonic() - began)}{more}"
+    return Progress(1, 1, text, image, file, repeated)
+
+
 class Stopped(Exception):
     """Raised within a work that is to end, and caught by who began it."""
 
 
-class ExtraPanel(RunPanel):
+class ExtraPanel(FilePanel):
     """A panel of the tab Extras: an accordion with a sentence, controls, two buttons and the result.
 
     title, sentence, button: what it says. opened: whether it is open at first. Its elements have ids that begin with
@@ -63,10 +90,7 @@ class ExtraPanel(RunPanel):
     sentence: ClassVar[str]
     button: ClassVar[str]
     opened: ClassVar[bool] = False
-
-    def __init__(self, page: Layout, upload_folder: str, export_folder: Path) -> None:
-        super().__init__(page)
-        self.upload_folder, self.export_folder = upload_folder, export_folder
+    stopped = sheets.STOPPED
 
     @abc.abstractmethod
     def build(self) -> list[Any]:
@@ -92,16 +116,9 @@ class ExtraPanel(RunPanel):
         """Return events besides the click that start a run."""
         return []
 
-    def _lasts(self, run: Run) -> bool:
-        now = run.progress
-        return now is not None and now.file is not None and now.file.is_file()
-
     def _told(self, now: Progress) -> str:
         return sheets.working(now.step, now.steps, now.text, now.shown)
 
-    async def _ending(self, session: Session, run: Run) -> AsyncIterator[list[Any]]:
-        now = run.progress
-        if run.error or now is None or now.file is None:
-            yield [sheets.failed(run.error) if run.error else sheets.STOPPED, sheets.NO_RUN]
-        else:
-            yield [sheets.made(now.text, now.file, repeated=now.repeated), sheets.NO_RUN]
+    def _made(self, now: Progress) -> str:
+        assert now.file is not None
+        return sheets.made(now.text, now.file, repeated=now.repeated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from wctstyle.errors import ConfigError
 
 BODY_BYTES = MIB
 """Most bytes of a JSON body: settings and names, never pictures, which come as uploads."""
+
+NAME_BYTES, PATH_CHARACTERS = 255, 2000
+"""What a file's name and a path hold at most; operating systems fail at longer ones."""
 
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' data: blob:; object-src 'none'; "
@@ -69,25 +73,33 @@ class Guard:
             await self.app(scope, receive, send)
             return
         try:
-            if re.search(r"(file|stream|proxy)=\s*[a-z][a-z0-9+.-]*:/", scope["path"], re.IGNORECASE):
-                raise Refused(403, "Files of other servers are not fetched here.")
+            _check_path(scope["path"])
             if scope["method"] == "POST" and not _is_upload(scope):
                 receive = _again(self._checked(scope["path"], await _read(receive)), receive)
         except Refused as refused:
             await _refuse(send, *refused.args)
             return
 
+        begun = False
+
         async def with_headers(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        try:
+            await self.app(scope, receive, with_headers)
+        except TypeError:  # so Gradio tells that a field of an upload is no file
+            if begun or not _is_upload(scope):
+                raise
+            await _refuse(send, 400, 'This form has no files; send them in the field "files", each with a filename.')
 
     def _checked(self, path: str, body: bytes) -> bytes:
         """Return a body that may pass; a call by place has all its arguments then."""
         try:
-            sent = json.loads(body) if body else None
+            sent = json.loads(body, parse_constant=_finite, parse_float=_finite) if body else None
             foreign = foreign_file(sent, self.folder)
         except (ValueError, RecursionError):
             raise Refused(400, "This request is no JSON.") from None
@@ -113,6 +125,27 @@ class Guard:
         except ConfigError as error:
             raise Refused(422, str(error)) from error
         return body  # of another form, which Gradio tells
+
+
+def _finite(text: str) -> float:
+    """Read a number of JSON; none is NaN or infinite there, though Python reads and writes such."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no number of JSON")
+    return value
+
+
+def _check_path(path: str) -> None:
+    """Refuse paths that lead to other servers, and those that no file can have.
+
+    Raises:
+        Refused: it is one.
+    """
+    if re.search(r"(file|stream)=\s*[a-z][a-z0-9+.-]*:/|/proxy=", path, re.IGNORECASE):
+        raise Refused(403, "Files of other servers are not fetched here.")
+    parts = path.encode(errors="replace").split(b"/")
+    if re.search(r"[\0-\x1f\x7f]", path) or max(map(len, parts)) > NAME_BYTES or len(path) > PATH_CHARACTERS:
+        raise Refused(404, "There is nothing of this name.")
 
 
 def _is_upload(scope: MutableMapping[str, Any]) -> bool:

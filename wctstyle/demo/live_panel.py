@@ -60,7 +60,7 @@ class LivePanel:
             stream = self.service.streams.open(session, composition, calm, request.session_hash or "")
         except WctStyleError as error:
             return {"text": str(error), "serial": time.time()}
-        return {"stream": stream.id, "size": stream.live.start, "serial": time.time()}
+        return {"stream": stream.id, "size": stream.live.size, "serial": time.time()}
 
     @handler
     def _end(self, request: gr.Request, palette: Any, *values: Any) -> dict[str, Any]:

@@ -49,8 +49,7 @@ class OptimisePanel(RunPanel):
         """Show the two results side by side, then their figures, which take a moment."""
         now = run.progress
         if run.error or now is None or now.kept is None:
-            text = sheets.failed(run.error) if run.error else sheets.STOPPED_EARLY
-            yield [text, sheets.NO_RUN, *self.untouched]
+            yield [self._nothing(run), sheets.NO_RUN, *self.untouched]
             return
         a, b = now.fast.id, now.kept.id
         stage = results.pair(session, a, b) if session.moves == run.moves else gr.skip()

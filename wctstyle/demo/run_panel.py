@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -20,10 +21,15 @@ LOOK_SECONDS = 0.2
 
 
 class RunPanel(abc.ABC):
-    """A tab with runs of one kind. untouched: what sets none of the components that `connect_run` calls shown."""
+    """A tab with runs of one kind.
+
+    untouched: what sets none of the components that `connect_run` calls shown. stopped: what is told of a run that was
+    stopped and left nothing.
+    """
 
     kind: ClassVar[RunKind]
     untouched: ClassVar[list[Any]] = []
+    stopped: ClassVar[str] = sheets.STOPPED_EARLY
 
     def __init__(self, page: Layout) -> None:
         self.page, self.service = page, page.service
@@ -121,6 +127,10 @@ class RunPanel(abc.ABC):
     def _ending(self, session: Session, run: Run) -> AsyncIterator[list[Any]]:
         """Tell how a run ended."""
 
+    def _nothing(self, run: Run) -> str:
+        """Say why a run made nothing."""
+        return sheets.failed(run.error) if run.error else self.stopped
+
     def _report(self, run: Run) -> str:
         if run.state == "waiting":
             return sheets.waiting(self.service.queue.ahead(run))
@@ -150,3 +160,24 @@ class RunPanel(abc.ABC):
             return gr.skip()
         run.stop()
         return sheets.STOPPED_EARLY if run.state == "ended" else sheets.STOPPING[self.kind]
+
+
+class FilePanel(RunPanel):
+    """A tab whose runs end in a file, which a page that is loaded again shows too. Their progress has a `file`."""
+
+    def __init__(self, page: Layout, upload_folder: str, export_folder: Path) -> None:
+        super().__init__(page)
+        self.upload_folder, self.export_folder = upload_folder, export_folder
+
+    def _lasts(self, run: Run) -> bool:
+        now = run.progress
+        return now is not None and now.file is not None and now.file.is_file()
+
+    async def _ending(self, session: Session, run: Run) -> AsyncIterator[list[Any]]:
+        now = run.progress
+        failed = run.error or now is None or now.file is None
+        yield [self._nothing(run) if failed else self._made(now), sheets.NO_RUN]
+
+    @abc.abstractmethod
+    def _made(self, now: Any) -> Any:
+        """Return what shows the file."""

@@ -66,6 +66,18 @@ class Run:
         self.tell(**({"state": "ended"} if self.state == "waiting" else {}))
 
 
+def telling(
+    session: Owner,
+    kind: RunKind,
+    make: Callable[[threading.Event, Callable[[Any], None]], Iterator[Any]],
+    *,
+    folder: Path | None = None,
+) -> Run:
+    """Return a run of work that tells of its progress between what it yields too, by what it is given after `stop`."""
+    run = Run(session, work=lambda stop: make(stop, lambda now: run.tell(progress=now)), kind=kind, folder=folder)
+    return run
+
+
 class Queue:
     """Does one run at a time, in the order they were asked for, whether or not a page is there to see it."""
 

@@ -48,7 +48,7 @@ class StreamRoute:
             frame = await self._frame(scope, receive)
             loop = asyncio.get_running_loop()
             painted, stream = await loop.run_in_executor(self._workers, self._streams.paint, found["id"], frame)
-            size = stream.live.size or max(stream.shape)
+            size = stream.live.size
             told = [(SIZE_HEADER, str(size)), (RATE_HEADER, f"{stream.fps:.2f}"), ("cache-control", "no-store")]
             await _answer(send, 200, painted, [("content-type", "image/jpeg"), *told])
         except Refused as refused:

@@ -11,7 +11,8 @@ from wctstyle.demo.extras import ExtraPanel
 from wctstyle.demo.layout import QUIET
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
-from wctstyle.textures.settings import DEFAULT_SIDE, MAX_SEED, TextureSettings
+from wctstyle.settings import MAX_SEED
+from wctstyle.textures.settings import DEFAULT_SIDE, TextureSettings
 
 SIZES = (256, 512, 768, 1024, 2048)
 """Sides in pixels that the page offers."""

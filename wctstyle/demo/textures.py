@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +13,10 @@ from typing import Any
 from wctstyle.demo.actions import Service
 from wctstyle.demo.backend import part_of
 from wctstyle.demo.composition import Composition
-from wctstyle.demo.downloads import write
-from wctstyle.demo.extras import Progress, Stopped
+from wctstyle.demo.extras import Progress, Stopped, finished
 from wctstyle.demo.optimising import GIVE_WAY_SECONDS, check_weights
 from wctstyle.demo.recipes import recipe_for
-from wctstyle.demo.runs import Run
+from wctstyle.demo.runs import Run, telling
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.sheets import duration
 from wctstyle.errors import ConfigError
@@ -99,10 +97,8 @@ def make(
         return
     if image is None or stop.is_set() or session.closed.is_set():
         return
-    path = Path(tempfile.mkdtemp(dir=folder)) / f"texture-{settings.seed}.png"
-    file = write(path, image, None, quality=100, recipe=recipe)
-    text = f"Done: {settings.width} × {settings.height} pixels in {duration(time.monotonic() - began)}."
-    yield Progress(1, 1, text, image, file, settings.tileable)
+    name = f"texture-{settings.seed}.png"
+    yield finished(name, image, None, recipe, folder, began=began, repeated=settings.tileable)
 
 
 def _pictures(session: Session, composition: Composition, recipe: TextureRecipe) -> Iterator[Any]:
@@ -120,6 +116,5 @@ def submit(service: Service, session: Session, composition: Composition, recipe:
     Raises:
         ConfigError: too many are waiting.
     """
-    make_it = partial(make, service, session, composition, recipe, folder)
-    run = Run(session, work=lambda stop: make_it(stop, lambda now: run.tell(progress=now)), kind="texture")
+    run = telling(session, "texture", partial(make, service, session, composition, recipe, folder))
     return service.queue.submit(run, most=service.limits.queue_size)

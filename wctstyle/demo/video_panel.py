@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from wctstyle.demo import clips, sheets
 from wctstyle.demo.friendly import handler
-from wctstyle.demo.layout import QUIET, Layout
-from wctstyle.demo.run_panel import RunPanel
+from wctstyle.demo.layout import QUIET
+from wctstyle.demo.run_panel import FilePanel
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import WctStyleError
 
 
-class VideoPanel(RunPanel):
+class VideoPanel(FilePanel):
     """The handlers of the tab Video."""
 
     kind = "video"
-
-    def __init__(self, page: Layout, upload_folder: str, export_folder: Path) -> None:
-        super().__init__(page)
-        self.upload_folder, self.export_folder = upload_folder, export_folder
 
     def connect(self, opened: Any) -> None:
         """Connect the buttons, and show the clip and the video that a page had before it was loaded again."""
@@ -74,16 +68,9 @@ class VideoPanel(RunPanel):
         opened = clips.open_upload(self.service.limits, clip, size)
         return clips.estimate(self.service, self.page._composition(palette, *values), opened, steps)
 
-    def _lasts(self, run: Run) -> bool:
-        now = run.progress
-        return now is not None and now.file is not None and now.file.is_file()
-
     def _told(self, now: clips.Progress) -> str:
         return sheets.frames(now.step, now.steps, now.text, now.pair)
 
-    async def _ending(self, session: Session, run: Run) -> AsyncIterator[list[Any]]:
-        now = run.progress
-        if run.error or now is None or now.file is None:
-            yield [sheets.failed(run.error) if run.error else sheets.STOPPED_EARLY, sheets.NO_RUN]
-        else:
-            yield [sheets.player(now.text, now.file), sheets.NO_RUN]
+    def _made(self, now: clips.Progress) -> str:
+        assert now.file is not None
+        return sheets.player(now.text, now.file)

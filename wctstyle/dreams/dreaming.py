@@ -11,13 +11,13 @@ from jaxtyping import Float
 
 from wctstyle import images
 from wctstyle import weights as weight_files
-from wctstyle.compilation import check_device, enable_compilation_cache
+from wctstyle.compilation import enable_compilation_cache
 from wctstyle.cutout import Rgb
 from wctstyle.dreams.settings import GUIDE_SIDE, LEAST_SIDE, DreamSettings
-from wctstyle.encoder import MODELS
 from wctstyle.optimizer.ascent import Ascent, checked
+from wctstyle.optimizer.network import encoder_of
 from wctstyle.regions import fitted
-from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, checked_model
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL
 from wctstyle.weights.models import VGG19_ENCODER
 
 
@@ -63,13 +63,10 @@ class Dreamer:
     def __init__(
         self, model: str = DEFAULT_OPTIMIZER_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        checked_model(model)
-        check_device()
-        enable_compilation_cache()
-        if tensors is None:
-            tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
-        self.ascent = Ascent(MODELS[model], tensors)
+        encoder = encoder_of(model, tensors)
+        enable_compilation_cache()
+        self.ascent = Ascent(*encoder)
 
     def forget(self) -> None:
         """Drop what is compiled; it is made again when it is needed."""

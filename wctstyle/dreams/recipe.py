@@ -12,7 +12,7 @@ from wctstyle.dreams.settings import DreamSettings, format_channels
 from wctstyle.errors import ConfigError
 from wctstyle.inputs import RegionSpecs
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_OPTIMIZER_MODEL, checked_model, checked_number, checked_whole
-from wctstyle.sources import Source, reading_recipe
+from wctstyle.sources import Source, known, reading_recipe
 
 KEY = "dream"
 """What the settings are called in JSON, by which the recipe is known."""
@@ -62,12 +62,11 @@ class DreamRecipe:
             ConfigError: something is missing, has the wrong type or is out of range; it begins with `source`.
         """
         with reading_recipe(source):
-            names = {field.name for field in dataclasses.fields(DreamSettings)}
             sources = {name: Source.from_json(written[name]) if name in written else None for name in _PICTURES}
             size, zoom = written.get("size"), written.get("zoom")
             return DreamRecipe(
                 **sources,
-                settings=DreamSettings(**{name: value for name, value in written[KEY].items() if name in names}),
+                settings=DreamSettings(**known(DreamSettings, written[KEY])),
                 model=checked_model(written["model"]),
                 size=checked_whole("size", size, 1) if sources["content"] else None,
                 feather=RegionSpecs(feather=written.get("feather", DEFAULT_FEATHER)).feather,

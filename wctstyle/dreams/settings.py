@@ -8,7 +8,7 @@ from typing import Any
 
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer.settings import LAYERS
-from wctstyle.settings import checked_number, checked_whole
+from wctstyle.settings import MAX_SEED, checked_number, checked_whole
 
 USUAL_SIZE = 768
 """Long side, in pixels, to which larger photos are shrunk unless a size is given."""
@@ -28,7 +28,12 @@ MAX_SECONDS = 600.0
 MAX_OCTAVES, MAX_STEPS, MAX_STRENGTH, MAX_JITTER = 12, 500, 4.0, 512
 OCTAVE_SCALES = (1.1, 3.0)
 MAX_CHANNEL = 1 << 16
-MAX_SEED = 2**32 - 1
+
+WHOLES = {"octaves": (1, MAX_OCTAVES), "steps": (1, MAX_STEPS), "jitter": (0, MAX_JITTER), "seed": (0, MAX_SEED)}
+"""The settings that are whole numbers, with the least and the most they may be."""
+
+RANGES = {"octave_scale": OCTAVE_SCALES, "strength": (0, MAX_STRENGTH)}
+"""The same for numbers."""
 
 
 def check_layer(name: str, layer: Any) -> None:
@@ -77,13 +82,10 @@ class DreamSettings:
         keep("channels", tuple(sorted({checked_whole("channels", c, 0, MAX_CHANNEL) for c in self.channels})))
         if self.channels and len(self.layers) > 1:
             raise ConfigError(f"channels is {', '.join(map(str, self.channels))}, which takes one layer; name one")
-        wholes = {
-            "octaves": (1, MAX_OCTAVES), "steps": (1, MAX_STEPS), "jitter": (0, MAX_JITTER), "seed": (0, MAX_SEED)
-        }  # fmt: skip
-        for name, bounds in wholes.items():
+        for name, bounds in WHOLES.items():
             keep(name, checked_whole(name, getattr(self, name), *bounds))
-        keep("octave_scale", checked_number("octave_scale", self.octave_scale, *OCTAVE_SCALES))
-        keep("strength", checked_number("strength", self.strength, 0, MAX_STRENGTH))
+        for name, bounds in RANGES.items():
+            keep(name, checked_number(name, getattr(self, name), *bounds))
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of each octave, the smallest first; the last is that of the picture."""

@@ -44,7 +44,7 @@ def cells(dreamer: Dreamer, settings: DreamSettings = SHEET) -> Iterator[Cells]:
         NonFiniteError: a picture is not finite.
     """
     (layer, *_), ascent = settings.layers, dreamer.ascent
-    total = settings.channels or tuple(range(ascent.widths[layer]))
+    total = settings.channels or tuple(range(ascent.width(layer)))
     sizes = settings.sizes(CELL, CELL)
     noise = np.random.default_rng(settings.seed).normal(0.5, NOISE, (*sizes[0], 3)).astype(np.float32)
     noise = np.clip(noise, 0, 1)

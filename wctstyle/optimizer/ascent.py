@@ -16,7 +16,7 @@ from wctstyle.encoder import ModelConfig
 from wctstyle.errors import ImageError, NonFiniteError
 from wctstyle.optimizer import memory
 from wctstyle.optimizer.network import Network, Parameters, features, parameters
-from wctstyle.optimizer.objective import chosen_channels
+from wctstyle.optimizer.objective import chosen_channels, width_of
 from wctstyle.optimizer.terms import DreamTerm, Objective, values, weights
 from wctstyle.recent import Recent
 
@@ -68,10 +68,6 @@ class Ascent:
 
     def __init__(self, config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> None:
         self.params = jax.device_put(parameters(config, tensors))
-        self.widths = {
-            f"relu{name.removeprefix('conv')}": kernel.shape[3] for name, (kernel, *_) in self.params.items()
-        }
-        """The number of channels by layer."""
         self.traces = 0
         self._compiled: Recent[Any] = Recent(KEPT)
 
@@ -79,9 +75,13 @@ class Ascent:
         """Drop all programs."""
         self._compiled.clear()
 
+    def width(self, layer: str) -> int:
+        """Return the number of channels of a layer."""
+        return width_of(self.params, layer)
+
     def chosen(self, layer: str, channels: Sequence[int]) -> Float[np.ndarray, " c"]:
         """Return which channels of a layer count, as `objective.chosen_channels`."""
-        return chosen_channels(layer, channels, self.widths[layer])
+        return chosen_channels(self.params, layer, channels)
 
     @transferring
     def terms(
@@ -94,7 +94,7 @@ class Ascent:
                 np.float32(1 / len(layers)),
                 layer,
                 chosen=self.chosen(layer, channels),
-                guide=None if guide is None else found[layer].reshape(-1, self.widths[layer]),
+                guide=None if guide is None else found[layer].reshape(-1, self.width(layer)),
                 scale=jnp.mean(found[layer] ** 2) + 1e-12,
             )
             for layer in layers

@@ -10,9 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wctstyle import weights as weight_files
+from wctstyle.compilation import check_device
 from wctstyle.convolution import correlate_same
-from wctstyle.encoder import SIZE_MULTIPLE, ModelConfig, forward
+from wctstyle.encoder import MODELS, SIZE_MULTIPLE, ModelConfig, forward
 from wctstyle.optimizer.settings import Border, level_of
+from wctstyle.settings import checked_model
 from wctstyle.types import Features, Image
 
 Parameters = dict[str, tuple[Any, Any, Any]]
@@ -35,6 +38,20 @@ PLAIN = Network()
 
 MEAN_RGB = np.array([123.68, 116.779, 103.939], np.float32) / 255
 """Mean colour of the original VGG-19's training pictures, which its zero padding represents."""
+
+
+def encoder_of(model: str, tensors: Mapping[str, np.ndarray] | None = None) -> tuple[ModelConfig, Mapping[str, Any]]:
+    """Return a model's configuration and the tensors of its encoder, which are loaded unless they are given.
+
+    Raises:
+        ConfigError: `model` is not in the table.
+        WeightsError: its encoder is missing or damaged.
+    """
+    checked_model(model)
+    check_device()
+    if tensors is None:
+        tensors, _ = weight_files.load(model, parts=("encoder",))
+    return MODELS[model], tensors
 
 
 def parameters(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> Parameters:

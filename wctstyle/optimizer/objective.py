@@ -59,12 +59,18 @@ def dream_layers(settings: OptimizeSettings) -> tuple[str, ...]:
     return tuple(dream_part(part)[0] for part in settings.dream)
 
 
-def chosen_channels(layer: str, channels: Sequence[int], width: int) -> Float[np.ndarray, " c"]:
+def width_of(params: Parameters, layer: str) -> int:
+    """Return the number of channels of a layer."""
+    return params["conv" + layer.removeprefix("relu")][0].shape[3]
+
+
+def chosen_channels(params: Parameters, layer: str, channels: Sequence[int]) -> Float[np.ndarray, " c"]:
     """Return 1 for each of these channels of a layer and 0 for others; without channels 1 for all.
 
     Raises:
         ConfigError: the layer does not have one of them.
     """
+    width = width_of(params, layer)
     if beyond := [channel for channel in channels if channel >= width]:
         raise ConfigError(
             f"channel {beyond[0]} of {layer}: there is none, as it has {width} here; give numbers from 0 to {width - 1}"
@@ -85,7 +91,7 @@ def dream_terms(settings: OptimizeSettings, params: Parameters, scales: Mapping[
         DreamTerm(
             np.float32(weight),
             layer,
-            chosen=chosen_channels(layer, channels, params["conv" + layer.removeprefix("relu")][0].shape[3]),
+            chosen=chosen_channels(params, layer, channels),
             scale=scales[layer],
         )
         for layer, channels, weight in parts

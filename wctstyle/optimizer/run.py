@@ -17,22 +17,20 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wctstyle import __version__, feature_metrics, pixel_metrics
-from wctstyle import weights as weight_files
-from wctstyle.compilation import check_device, transferring
+from wctstyle.compilation import transferring
 from wctstyle.cutout import Content, pixels_of
-from wctstyle.encoder import MODELS
 from wctstyle.errors import NonFiniteError, WeightsError
 from wctstyle.losses import content_error
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent
 from wctstyle.optimizer.job import Carried, Job, Rgb
-from wctstyle.optimizer.network import Network
+from wctstyle.optimizer.network import Network, encoder_of
 from wctstyle.optimizer.programs import Programs, dials_of
 from wctstyle.optimizer.settings import Border, OptimizeSettings, share_out
 from wctstyle.optimizer.terms import Objective, report, weighing
 from wctstyle.recent import Recent
 from wctstyle.regions import Region
-from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, LEVELS, checked_model, checked_whole
+from wctstyle.settings import DEFAULT_OPTIMIZER_MODEL, LEVELS, checked_whole
 
 CHUNK_SECONDS = 1.5
 """How long a call of the program is to take: between calls iterates are shown and a run can be cancelled."""
@@ -90,12 +88,8 @@ class Optimizer:
     def __init__(
         self, model: str = DEFAULT_OPTIMIZER_MODEL, *, tensors: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        checked_model(model)
-        check_device()
-        if tensors is None:
-            tensors, _ = weight_files.load(model, parts=("encoder",))
         self.model = model
-        self.programs = Programs(MODELS[model], tensors)
+        self.programs = Programs(*encoder_of(model, tensors))
         self._probes: Recent[tuple[float, float]] = Recent(16)
 
     # ------------------------------------------------------------------------------------------------ what is asked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,12 +13,13 @@ from wctstyle.settings import (
     DEFAULT_KEEP_FACES,
     LARGEST,
     LEVELS,
+    MAX_SEED,
     BlendKind,
     ColorsKind,
     checked_choice,
     checked_number,
+    checked_switch,
     checked_whole,
-    plain,
 )
 
 OptimizerKind = Literal["lbfgs", "adam"]
@@ -57,6 +58,25 @@ FRAME_STEPS = 20
 
 MAX_STEPS = 1_000_000
 MAX_HISTORY = 100
+
+WHOLES = {"steps": (1, MAX_STEPS), "smallest": (16, 1 << 20), "seed": (0, MAX_SEED), "history": (1, MAX_HISTORY)}
+"""The settings that are whole numbers, with the least and the most they may be."""
+
+RANGES = {
+    "strength": (0, 1),
+    "color": (0, 1),
+    "keep_faces": (0, 1),
+    "content_weight": (0, LARGEST),
+    "style_weight": (0, LARGEST),
+    "tv_weight": (0, LARGEST),
+}
+"""The same for numbers."""
+
+BELOW = {"plateau": (0, 1), "average": (0, 1)}
+"""The same for numbers that stay below the most."""
+
+ABOVE = {"learning_rate": (0, 1.0), "time_budget": (0, LARGEST)}
+"""The same for numbers, if they are given, that stay above the least."""
 
 
 def _levels() -> dict[str, float]:
@@ -127,29 +147,19 @@ class OptimizeSettings:
             ("init", Start), ("colors", ColorsKind),
         ):  # fmt: skip
             checked_choice(name, getattr(self, name), kinds)
-        wholes = {
-            "steps": (1, MAX_STEPS),
-            "smallest": (16, 1 << 20),
-            "seed": (0, 2**32 - 1),
-            "history": (1, MAX_HISTORY),
-        }
-        for name, bounds in wholes.items():
+        for name, bounds in WHOLES.items():
             if name != "smallest" or self.smallest is not None:
                 keep(name, checked_whole(name, getattr(self, name), *bounds))
-        for name in ("strength", "color", "keep_faces"):
-            keep(name, checked_number(name, getattr(self, name), 0, 1))
-        for name in ("content_weight", "style_weight", "tv_weight"):
-            keep(name, checked_number(name, getattr(self, name), 0))
-        for name in ("plateau", "average"):
-            keep(name, checked_number(name, getattr(self, name), 0, 1, open_high=True))
-        for name, most in (("learning_rate", 1.0), ("time_budget", LARGEST)):
+        for name, bounds in RANGES.items():
+            keep(name, checked_number(name, getattr(self, name), *bounds))
+        for name, bounds in BELOW.items():
+            keep(name, checked_number(name, getattr(self, name), *bounds, open_high=True))
+        for name, bounds in ABOVE.items():
             if getattr(self, name) is not None:
-                keep(name, checked_number(name, getattr(self, name), 0, most, open_low=True))
+                keep(name, checked_number(name, getattr(self, name), *bounds, open_low=True))
         if self.colors == "only":
             raise ConfigError("colors is 'only', which paints nothing to optimise; choose style, photo or match")
-        keep("normalize_gradients", plain(self.normalize_gradients))
-        if not isinstance(self.normalize_gradients, bool):
-            raise ConfigError(f"normalize_gradients is {self.normalize_gradients!r}, must be True or False")
+        keep("normalize_gradients", checked_switch("normalize_gradients", self.normalize_gradients))
         for name in ("content_layers", "style_layers"):
             keep(name, _checked_layers(name, getattr(self, name)))
         if not isinstance(self.dream, Mapping):
@@ -177,19 +187,6 @@ class OptimizeSettings:
     def as_json(self) -> dict[str, Any]:
         """Return the settings as JSON types."""
         return dataclasses.asdict(self)
-
-    def as_options(self, names: Iterable[str]) -> list[str]:
-        """Write some of the settings as options of a command; today's defaults too, as defaults change."""
-        words = []
-        for name in names:
-            option, value = "--" + name.replace("_", "-"), getattr(self, name)
-            if value is True:
-                words.append(option)
-            elif isinstance(value, Mapping):
-                words += value and [option, ",".join(f"{layer}={weight!r}" for layer, weight in value.items())]
-            elif value is not None and value is not False:
-                words += [option, str(value)]
-        return words
 
 
 def _checked_layers(name: str, layers: Any) -> dict[str, float]:

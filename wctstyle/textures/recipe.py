@@ -10,7 +10,7 @@ from typing import Any
 from wctstyle import __version__, spelling
 from wctstyle.inputs import RegionSpecs
 from wctstyle.settings import DEFAULT_FEATHER, DEFAULT_MODEL, checked_model
-from wctstyle.sources import MaskSource, StyleSource, format_style, reading_recipe, style_masks
+from wctstyle.sources import MaskSource, StyleSource, format_style, known, reading_recipe, style_masks
 from wctstyle.textures.settings import TextureSettings
 
 KEY = "new_texture"
@@ -52,10 +52,9 @@ class TextureRecipe:
             ConfigError: something is missing, has the wrong type or is out of range; it begins with `source`.
         """
         with reading_recipe(source):
-            names = {field.name for field in dataclasses.fields(TextureSettings)}
             return TextureRecipe(
                 styles=tuple(StyleSource.from_json(style) for style in written["styles"]),
-                settings=TextureSettings(**{name: value for name, value in written[KEY].items() if name in names}),
+                settings=TextureSettings(**known(TextureSettings, written[KEY])),
                 model=checked_model(written["model"]),
                 masks=tuple(MaskSource.from_json(mask) for mask in written.get("masks", ())),
                 feather=RegionSpecs(feather=written.get("feather", DEFAULT_FEATHER)).feather,

@@ -9,11 +9,12 @@ from wctstyle.errors import ConfigError
 from wctstyle.settings import (
     LARGEST_AREA,
     LARGEST_SIDE,
+    MAX_SEED,
     MAX_SIDE,
     BlendKind,
     checked_choice,
+    checked_switch,
     checked_whole,
-    plain,
 )
 
 Gradient = Literal["none", "horizontal", "vertical", "radial"]
@@ -35,7 +36,14 @@ OPTIMIZED_SIDE = 2048
 
 MAX_OPTIMIZE = 2000
 
-MAX_SEED = 2**32 - 1
+WHOLES = {
+    "width": (LEAST_SIDE, LARGEST_SIDE),
+    "height": (LEAST_SIDE, LARGEST_SIDE),
+    "style_size": (LEAST_STYLE_SIZE, MAX_SIDE),
+    "seed": (0, MAX_SEED),
+    "optimize": (0, MAX_OPTIMIZE),
+}
+"""The settings that are whole numbers, with the least and the most they may be."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +74,11 @@ class TextureSettings:
         def keep(name: str, checked: Any) -> None:
             object.__setattr__(self, name, checked)
 
-        sides = {name: (LEAST_SIDE, LARGEST_SIDE) for name in ("width", "height")}
-        wholes = {**sides, "style_size": (LEAST_STYLE_SIZE, MAX_SIDE), "seed": (0, MAX_SEED)}
-        for name, bounds in {**wholes, "optimize": (0, MAX_OPTIMIZE)}.items():
+        for name, bounds in WHOLES.items():
             keep(name, checked_whole(name, getattr(self, name), *bounds))
         checked_choice("blend", self.blend, BlendKind)
         checked_choice("gradient", self.gradient, Gradient)
-        keep("tileable", plain(self.tileable))
-        if not isinstance(self.tileable, bool):
-            raise ConfigError(f"tileable is {self.tileable!r}, must be True or False")
+        keep("tileable", checked_switch("tileable", self.tileable))
         if self.width * self.height > LARGEST_AREA:
             raise ConfigError(
                 f"size is {self.width} x {self.height}, at most {LARGEST_AREA // 10**6} megapixels are made"

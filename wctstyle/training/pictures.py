@@ -8,7 +8,6 @@ decoder learns these pictures: one costs the teacher half a second on two cores 
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from wctstyle.moments import Affine, Moments, measure
 from wctstyle.training.data import Crops
 from wctstyle.transforms import ABSOLUTE_FLOOR, EIGENVALUE_FLOOR, affine
 from wctstyle.weights import folding
+from wctstyle.weights.convert import DAMAGE
 from wctstyle.weights.files import shape_problems
 
 TASK = np.dtype([("content", "i4"), ("styles", "i4", 2), ("share", "f4"), ("strength", "f4")])
@@ -81,7 +81,7 @@ def load_painter(path: str | Path) -> dict[str, np.ndarray]:
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             tensors = {name: file[name].astype(np.float32) for name in file.files}
         expected = teacher_shapes(widths(tensors))
-    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zipfile.BadZipFile) as error:
+    except (*DAMAGE, ValueError) as error:
         raise WeightsError([f"{path}: cannot be used as a painting teacher: {error}"]) from error
     if problems := shape_problems({name: tensors[name] for name in expected if name in tensors}, expected):
         raise WeightsError([f"{path}: cannot be used as a painting teacher: {problem}" for problem in problems])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from wctstyle import images
 from wctstyle.measuring import style_pixels
 from wctstyle.regions import Region, Style, regions_of, weighted_styles
 from wctstyle.settings import DEFAULT_CALM, Settings, checked_number
-from wctstyle.video.carrying import carried, memory_of, steadied
+from wctstyle.video.carrying import Past, carried, memory_of, steadied
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import Flow, flow
 from wctstyle.video.frames import Frame
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
     from wctstyle.stylizer import Stylizer
 
 Rgb = Float[np.ndarray, "h w 3"]
-
-
-@dataclass(frozen=True)
-class _Past:
-    """The frame before, odd ones left out: its photo, and how it was painted."""
-
-    photo: Rgb
-    painted: Rgb
 
 
 class VideoStylizer:
@@ -66,7 +58,7 @@ class VideoStylizer:
         self._settings_at(0.0)
         self._regions = self._measured(styles)
         self._painter = Painter(stylizer, calm)
-        self._past: _Past | None = None
+        self._past: Past | None = None  # odd frames are left out
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Paint frames; each comes out with its place, time and opacity. One frame is read ahead.
@@ -97,11 +89,11 @@ class VideoStylizer:
         shot = self._painter.shot
         if self._past is None or shot is None:
             return {}
-        return {"photo": self._past.photo, "painted": self._past.painted, **shot.arrays()}
+        return {**self._past.state(), **shot.arrays()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on where another `VideoStylizer` of the same styles and settings gave this `state`, to the same frames."""
-        self._past = _Past(state["photo"], state["painted"]) if state else None
+        self._past = Past.of(state)
         self._painter.shot = shot_of(state) if state else None
 
     def _next(self, frame: Frame, following: Frame | None, moved: Flow | None, beside: Executor) -> Frame:
@@ -115,11 +107,11 @@ class VideoStylizer:
         regions, settings = self._regions_at(frame), self._settings_at(frame.seconds)
         coming = None
         if past is not None and moved is not None and not stays_photo(frame, regions, settings):
-            coming = beside.submit(carried, past.painted, moved)
+            coming = beside.submit(carried, past.made, moved)
         painted = self._painter.paint(frame, regions, settings, moved)
         last = None if coming is None or moved is None else (coming.result(), moved)
         painted = self._finished(frame, painted, regions, settings, last)
-        self._past = _Past(frame.rgb, painted)
+        self._past = Past(frame.rgb, painted)
         return replace(frame, rgb=painted)
 
     def _finished(

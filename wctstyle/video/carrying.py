@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -41,6 +43,23 @@ STRETCH = 2.0
 
 MOST_MEMORY = 0.97
 """Share of the frame before in the next at calm 1. More would let mistakes of the flow stay for seconds."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """The frame before: as it was, and as it became."""
+
+    photo: Rgb
+    made: Rgb
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return it as arrays by name."""
+        return {"photo": self.photo, "made": self.made}
+
+    @classmethod
+    def of(cls, state: Mapping[str, np.ndarray]) -> Past | None:
+        """Take what `state` gave; None of an empty one, before the first frame."""
+        return cls(state["photo"], state["made"]) if state else None
 
 
 def memory_of(calm: float) -> float:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
 from wctstyle import images
 from wctstyle.settings import checked_number
-from wctstyle.video.carrying import carried, memory_of, steadied
+from wctstyle.video.carrying import Past, carried, memory_of, steadied
 from wctstyle.video.extras import opencv
 from wctstyle.video.flow import flow
 from wctstyle.video.frames import Frame
 from wctstyle.video.shots import Change, change
 
 Rgb = Float[np.ndarray, "h w 3"]
-
-
-@dataclass(frozen=True)
-class _Past:
-    """The frame before: as it was, and as it became."""
-
-    photo: Rgb
-    made: Rgb
 
 
 class Changer:
@@ -42,7 +34,7 @@ class Changer:
         self._made_of, self._memory = made_of, memory_of(checked_number("calm", calm, 0, 1))
         if self._memory:
             opencv()
-        self._past: _Past | None = None
+        self._past: Past | None = None
 
     def frames(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Change frames; each comes out with its place, time and opacity."""
@@ -51,11 +43,11 @@ class Changer:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what the next frame needs of the one before, by name."""
-        return {} if self._past is None else {"photo": self._past.photo, "made": self._past.made}
+        return {} if self._past is None else self._past.state()
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a state."""
-        self._past = _Past(state["photo"], state["made"]) if state else None
+        self._past = Past.of(state)
 
     def _changed(self, frame: Frame) -> Rgb:
         photo = frame.rgb
@@ -69,5 +61,5 @@ class Changer:
             moved = flow(past.photo, photo)
             if change(past.photo, photo, None, moved) is Change.GOES_ON:
                 made = steadied(carried(past.made, moved), made, photo, moved.confidence, self._memory)
-        self._past = _Past(photo, made)
+        self._past = Past(photo, made)
         return made

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wctstyle import images
 from wctstyle.errors import ImageError
-from wctstyle.files import replacing, temporary_name
+from wctstyle.files import link_or_copy, replacing, temporary_name
 from wctstyle.video.extras import av_errors, pyav, tag
 from wctstyle.video.forms import Form
 from wctstyle.video.reading import opened
@@ -85,10 +85,7 @@ def _fill_folder(pieces: Sequence[Piece], target: Path) -> None:
         for file in sorted(piece.path.iterdir()):
             partial = target / f".wctstyle-{file.name}"
             partial.unlink(missing_ok=True)
-            try:
-                os.link(file, partial)
-            except OSError:
-                partial.write_bytes(file.read_bytes())
+            link_or_copy(file, partial)
             os.replace(partial, target / file.name)
 
 

@@ -176,14 +176,9 @@ class LiveStylizer:
         self.change(styles, settings, calm=calm)
 
     @property
-    def start(self) -> int:
-        """Long side in pixels of the first frames."""
-        return first(self._sizes)
-
-    @property
-    def size(self) -> int | None:
-        """Long side in pixels at which frames are painted now; None before the first."""
-        return None if self._ladder is None else self._ladder.size
+    def size(self) -> int:
+        """Long side in pixels at which the next frame is painted, unless the frame is smaller."""
+        return first(self._sizes) if self._ladder is None else self._ladder.size
 
     def change(
         self,

@@ -192,7 +192,7 @@ def opened(source: str) -> InputContainer:
     """
     av = pyav()
     try:
-        box = av.open(f"file:{source}", options={"protocol_whitelist": "file"})
+        box = av.open(f"file:{source}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise ImageError(f"{source}: {_why_closed(source, error)}") from error
     return box

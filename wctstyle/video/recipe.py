@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wctstyle import images
+from wctstyle import images, spelling
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.optimizer.settings import FRAME_STEPS, MAX_STEPS
 from wctstyle.recipe import Recipe
 from wctstyle.settings import checked_number, checked_whole
+from wctstyle.sources import reading_recipe
 from wctstyle.video import joining
 from wctstyle.video.clips import Cut, pictures_in
 from wctstyle.video.forms import CONTAINERS
@@ -63,8 +64,9 @@ class VideoRecipe:
         Raises:
             ConfigError: something is missing, has the wrong type or is out of range; it begins with `source`.
         """
-        picture, own = Recipe.from_json(written, source=source), written["video"]
-        try:
+        picture = Recipe.from_json(written, source=source)
+        with reading_recipe(source):
+            own = written["video"]
             end, fps = own["end"], own["fps"]
             cut = Cut(
                 checked_number("start", own["start"], 0),
@@ -79,8 +81,6 @@ class VideoRecipe:
             fps = None if fps is None else checked_number("fps", fps, 0)
             steps = checked_whole("steps", own.get("steps", FRAME_STEPS), 1, MAX_STEPS)
             return VideoRecipe(picture, calm, cut, fps, weights, tracks, steps)
-        except (AttributeError, ConfigError, KeyError, TypeError) as error:
-            raise ConfigError(f"{source}: its recipe cannot be used: {error}; see it with --json") from error
 
     def command(self) -> str:
         """Write the command that makes the video, without its output."""
@@ -96,7 +96,7 @@ class VideoRecipe:
         if self.picture.optimisation:
             goal = self.picture.optimisation.settings
             words += ["--optimize", "--steps", str(self.steps), "--first-steps", str(goal.steps)]
-            words += goal.as_options(OPTIMIZED_BY)
+            words += spelling.options({name: getattr(goal, name) for name in OPTIMIZED_BY})
         for name, value in {**asdict(self.cut), "fps": self.fps}.items():
             if value is not None and value != getattr(Cut, name, None):
                 words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]

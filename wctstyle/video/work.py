@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import shutil
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +24,19 @@ from wctstyle.video.clips import Place
 from wctstyle.video.forms import Form
 from wctstyle.video.joining import Piece
 from wctstyle.video.writing import Segment
+
+DAMAGE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What JSON and NumPy raise on notes and states that are damaged."""
 
 
 class Work:
@@ -48,12 +64,15 @@ class Work:
         """
         job = self.folder / "job.json"
         if job.is_file() and resume:
-            if json.loads(job.read_text(encoding="utf-8")).get("key") != self._key:
+            with self._sound():
+                key = json.loads(job.read_text(encoding="utf-8")).get("key")
+            if key != self._key:
                 raise ConfigError(
                     f"--resume: what is done in {self.folder} is of another video or other settings; give the same "
                     "command, or --overwrite without --resume to start again"
                 )
-            self._find()
+            with self._sound():
+                self._find()
             return
         if self.folder.exists():
             if not overwrite and job.is_file():
@@ -63,7 +82,7 @@ class Work:
                 )
             self.remove()
         images.make_folder(self.folder)
-        replace_file(job, json.dumps({"key": self._key}).encode())
+        _write(job, json.dumps({"key": self._key}).encode())
 
     def _find(self) -> None:
         for number in range(1_000_000):
@@ -74,13 +93,32 @@ class Work:
             self.pieces.append(Piece(self._path(number), tuple(found["times"])))
             self.place = Place(**found["place"])
         if self.pieces and not self._state(len(self.pieces) - 1).is_file():
-            raise ConfigError(f"--resume: {self.folder} is damaged; give --overwrite without --resume to start again")
+            raise LookupError(f"the state after segment {len(self.pieces)} is missing")
+
+    @contextlib.contextmanager
+    def _sound(self) -> Iterator[None]:
+        """Tell of a file in the folder that is not as it was written.
+
+        Raises:
+            ConfigError: it is damaged.
+        """
+        try:
+            yield
+        except DAMAGE as error:
+            raise ConfigError(
+                f"--resume: {self.folder} is damaged ({error}); give --overwrite without --resume to start again"
+            ) from error
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the state kept after the last segment."""
+        """Return the state kept after the last segment.
+
+        Raises:
+            ConfigError: it is damaged.
+        """
         if not self.pieces:
             return {}
-        with np.load(self._state(len(self.pieces) - 1), allow_pickle=False) as arrays:
+        kept = self._state(len(self.pieces) - 1)
+        with self._sound(), kept.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
 
     def segment(self, number: int) -> Segment:
@@ -97,9 +135,9 @@ class Work:
         segment.path.rename(self._path(number))
         arrays = io.BytesIO()
         np.savez(arrays, **state)  # pyright: ignore[reportArgumentType] (no array is called allow_pickle)
-        replace_file(self._state(number), arrays.getvalue())
+        _write(self._state(number), arrays.getvalue())
         note = {"times": segment.times, "place": asdict(place)}
-        replace_file(self.folder / f"{number:06d}.json", json.dumps(note).encode())
+        _write(self.folder / f"{number:06d}.json", json.dumps(note).encode())
         self._state(number - 1).unlink(missing_ok=True)
         self.pieces.append(Piece(self._path(number), tuple(segment.times)))
         self.place = place
@@ -118,6 +156,18 @@ class Work:
 def work_folder(target: Path) -> Path:
     """Name the folder of a target."""
     return target.parent / f".{target.name}.wctstyle"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, all or nothing.
+
+    Raises:
+        OSError: it cannot be written; it names the file, which the system does not where a disk is full.
+    """
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _drop(path: Path) -> None:

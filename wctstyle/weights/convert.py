@@ -27,7 +27,17 @@ _PROVENANCE = {
 _ABOVE = re.compile(r"(.*/)?((block5_conv|conv5_)[234]|fc[1-8]|predictions)/.*|(features\.3[024]|classifier\.\d)\..*")
 """Keys of the layers above conv5_1, which are not ours to read."""
 
-_DAMAGE = (SafetensorError, zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, LookupError, TypeError)
+DAMAGE = (
+    SafetensorError,
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+)
 """What h5py, safetensors and NumPy raise on damaged files, beside ValueError."""
 
 
@@ -135,7 +145,7 @@ def _read(
                 tensors[name] = read()
             elif not _ABOVE.fullmatch(key):
                 problems.append(f"{key} is surplus; VGG-19 in the {layout} layout has no such tensor")
-    except (*_DAMAGE, ValueError) as error:
+    except (*DAMAGE, ValueError) as error:
         raise WeightsError(f"{path}: damaged, or not readable in the {layout} layout: {error}") from error
     problems += shape_problems(tensors, expected) + value_problems(tensors)
     if problems:
@@ -178,6 +188,6 @@ def _to_hwio(array: np.ndarray) -> np.ndarray:
 
 
 def _npz_entries(path: Path) -> _Entries:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         for key in file.files:
             yield key, f"encoder/{key}", lambda key=key: np.asarray(file[key])

@@ -127,7 +127,7 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any], list[str]]:
             header = (file.metadata() or {}).get(_HEADER_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
         metadata = None if header is None else json.loads(header)
-    except (SafetensorError, OSError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, RecursionError, TypeError, ValueError) as error:
         return {}, {}, [f"damaged, or no safetensors file: {error}"]
     if header is None:
         remedy = "this package did not write it. To take VGG-19 from it, run `wctstyle weights import FILE`"

@@ -87,7 +87,7 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any], list[str]]:
         return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]), []
     except FileNotFoundError:
         return {}, ["there is no manifest, so no file can be checked; install wctstyle again"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, RecursionError, TypeError) as error:
         return {}, [f"the manifest is damaged: {error!r}; install wctstyle again"]
 
 
