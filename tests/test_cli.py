@@ -648,7 +648,7 @@ def test_every_option_has_help():
         return [leaf for child in below.values() for leaf in leaves(child)] if below else [command]
 
     commands = leaves(get_command(cli.app))
-    assert len(commands) == 22
+    assert len(commands) == 23
     for command in commands:
         assert command.help, command.name
         assert [p.name for p in command.params if not getattr(p, "help", "") and p.name != "help"] == []
