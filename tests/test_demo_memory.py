@@ -64,9 +64,10 @@ def visit(host, browser):
         return visitors[-1]
 
     yield arrive
+    problems = [problem for visitor in visitors for problem in visitor.problems]
     for visitor in visitors:
         visitor.close()
-    assert [problem for visitor in visitors for problem in visitor.problems] == []
+    assert problems == []
 
 
 def work(somebody, folder):
@@ -113,14 +114,14 @@ def test_a_page_loaded_anew_is_as_it_was_left(visit, tmp_path):
     somebody = visit()
     page = somebody.page
     left = work(somebody, tmp_path)
-    page.reload()
+    somebody.reload()
     expect_back(somebody, *left)
     somebody.shot("reloaded")
     page.wait_for_timeout(2500)  # longer than it takes a result to settle: nothing was made, so nothing is new
     expect_back(somebody, *left)
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.4))
     somebody.until_history(left[1] + 1 if left[1] < SMALL.history else left[1])
-    page.reload()
+    somebody.reload()
     expect(page.locator("#wct-strength input[type=range]")).to_have_value("0.4")
     expect(somebody.chosen()).to_have_text("mine.png")
 
@@ -128,7 +129,7 @@ def test_a_page_loaded_anew_is_as_it_was_left(visit, tmp_path):
 def test_a_move_just_before_the_page_is_loaded_anew_is_kept_too(visit):
     somebody = visit()
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.3))
-    somebody.page.reload()
+    somebody.reload()
     expect(somebody.page.locator("#wct-strength input[type=range]")).to_have_value("0.3")
     somebody.until_history(2)
     assert "strength 0.3" in somebody.page.locator(".wct-open").first.get_attribute("title")
@@ -137,7 +138,8 @@ def test_a_move_just_before_the_page_is_loaded_anew_is_kept_too(visit):
 def test_a_page_that_was_left_and_come_back_to_is_as_it_was(visit, tmp_path):
     somebody = visit()
     left = work(somebody, tmp_path)
-    somebody.page.goto("about:blank")
+    with somebody.leaving():
+        somebody.page.goto("about:blank")
     somebody.page.go_back()
     expect_back(somebody, *left)
 
@@ -149,7 +151,8 @@ def test_a_closed_page_is_let_go_from_memory_and_comes_back_from_disk(host, visi
     key = somebody.page.evaluate("window.wctKey")
     assert key in host.sessions._items
     somebody.page.wait_for_timeout(500)
-    somebody.page.goto("about:blank")
+    with somebody.leaving():
+        somebody.page.goto("about:blank")
     until(lambda: key not in host.sessions._items and key not in host.sessions._leaving)
     somebody.page.go_back()
     expect_back(somebody, *left)
@@ -161,7 +164,7 @@ def test_a_restarted_server_has_everything(host, visit, tmp_path):
     work(other, tmp_path)
     host.stop()
     host.start()
-    somebody.page.reload()
+    somebody.reload()
     expect_back(somebody, *left)
     # The other page stays as it is, and goes on with its own photo.
     other.after(lambda: other.slide("#wct-strength input[type=range]", 0.5))
@@ -199,7 +202,7 @@ def test_a_new_tab_and_a_copy_of_a_tab_are_fresh(visit):
     assert len(keys) == 3
     assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
     somebody.page = first
-    first.reload()
+    somebody.reload()
     expect(first.locator("#wct-strength input[type=range]")).to_have_value("0.7")
     assert first.evaluate("window.wctKey") in keys
 

@@ -320,7 +320,7 @@ def test_what_a_restored_recipe_lacks_is_shown_as_far_as_the_page_has_seen_it(vi
     expect(note.locator("img")).to_have_attribute("src", thumb)
     expect(note.locator("img")).to_have_attribute("alt", "photo.png")
     somebody.shot("missing")
-    page.reload()  # from then on it does not know how it looks
+    somebody.reload()  # from then on it does not know how it looks
     page.wait_for_selector(".wct-strip li")
     somebody.after(lambda: give(somebody, ".wct-photos", tmp_path / "made.png"))
     expect(note).to_contain_text("Not here: photo.png")

@@ -156,7 +156,7 @@ def test_a_region_is_painted_mended_named_kept_and_deleted(visit):
     # A page that is loaded anew has it all.
     kept = page.locator(".wct-open[title*='Wall: marbling']").first
     expect(kept).to_be_visible()
-    page.reload()
+    somebody.reload()
     page.wait_for_selector(".wct-stage[data-shown]")
     expect(chips(somebody)).to_have_text(["Everything else", "Wall"])
     chips(somebody).nth(1).click()

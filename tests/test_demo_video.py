@@ -346,7 +346,7 @@ def test_a_clip_is_chosen_painted_and_played(visit, tmp_path, monkeypatch):
     page.locator("#wct-video-steps").get_by_text("Optimised", exact=True).click()
     expect(page.locator("#wct-video-time")).to_contain_text("About 60 s for 10 frames at 64 × 48")
     somebody.shot("video")
-    page.reload()
+    somebody.reload()
     somebody.tab("Video")
     expect(player).to_be_visible()
     expect(page.locator("#wct-clip")).to_contain_text("clip.mp4, 2 s, 10 frames")
