@@ -563,7 +563,7 @@ def test_options_become_an_exposure(command, tmp_path):
         ("--allow-origin a.example", "--allow-origin is 'a.example'"),
         ("--rate -1", "--rate is -1"),
         ("--stop-after -1", "--stop-after is -1"),
-        ("--token short", "--token has 5 characters"),
+        ("--token short", "the token (--token, --token-file or WCTSTYLE_TOKEN) has 5 characters, must be at least 16"),
         ("--token-file nowhere", "--token-file nowhere: cannot be read: No such file or directory; give a file"),
         ("--password 'x' --password-file y", "--password and --password-file contradict each other"),
     ],

@@ -170,6 +170,8 @@ OTHER = {
     "--allowed-hosts": "--allowed-host",
     "--allowed-origins": "--allow-origin",
     "--stop-seconds": "--stop-after",
+    "--password": "the password (--password, --password-file or WCTSTYLE_PASSWORD)",
+    "--token": "the token (--token, --token-file or WCTSTYLE_TOKEN)",
 }
 
 
