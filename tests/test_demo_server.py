@@ -19,7 +19,7 @@ from gradio_client.exceptions import AppError
 from narrow import picture
 
 from wctstyle import images, samples
-from wctstyle.demo import server
+from wctstyle.demo import mailboxes, server
 from wctstyle.demo.composition import Composition, PageRegion
 from wctstyle.demo.masking import hold_mask
 from wctstyle.demo.recipes import recipe_for
@@ -504,6 +504,63 @@ def test_gradio_forgets_a_closed_page_too(served, monkeypatch):
     assert all(key in items for items in kept)
     visitor.close()
     until(lambda: not any(key in items for items in kept))
+
+
+def test_results_that_nobody_reads_are_thrown_away(served, http, monkeypatch):
+    queue = served[0].blocks._queue
+    posted = http.post("/gradio_api/call/v2/stylize", json={"content": "sample:cat", "styles": ["sample:peacock"]})
+    key = posted.json()["event_id"]
+    until(lambda: not queue.event_ids_to_events)
+    assert key in queue.pending_messages_per_session
+    monkeypatch.setattr(mailboxes, "SWEEP_EVERY", 0)
+    monkeypatch.setattr(mailboxes, "READ_WITHIN", 0.1)
+
+    def gone():
+        http.get("/config")
+        return key not in queue.pending_messages_per_session and key not in queue.pending_event_ids_session
+
+    until(gone)
+    assert call(http, "samples")[-1][0] == "complete"
+
+
+def boxes_of(**unread):
+    """A queue's mailboxes by key, each with so many messages."""
+    boxes = {key: SimpleNamespace(qsize=lambda count=count: count) for key, count in unread.items()}
+    pending = {key: {f"event of {key}"} if count else set() for key, count in unread.items()}
+    queue = SimpleNamespace(
+        pending_messages_per_session=boxes, pending_event_ids_session=pending, event_ids_to_events={}
+    )
+    return SimpleNamespace(_queue=queue)
+
+
+def test_a_mailbox_that_changes_or_works_is_kept(monkeypatch):
+    monkeypatch.setattr(mailboxes, "READ_WITHIN", 10)
+    blocks = boxes_of(left=1, used=1, works=1, read=0)
+    boxes = blocks._queue.pending_messages_per_session
+    blocks._queue.event_ids_to_events["event of works"] = SimpleNamespace(session_hash="works")
+    swept = mailboxes.Mailboxes(None, blocks)
+    swept.sweep(0)
+    blocks._queue.pending_event_ids_session["used"] = {"its next event"}
+    swept.sweep(9)
+    assert boxes.keys() == {"left", "used", "works", "read"}
+    swept.sweep(10)
+    assert boxes.keys() == blocks._queue.pending_event_ids_session.keys() == {"used", "works"}
+    blocks._queue.event_ids_to_events.clear()
+    swept.sweep(19)
+    assert boxes.keys() == {"works"}
+    swept.sweep(29)
+    assert not boxes
+
+
+def test_of_many_unread_results_the_oldest_go(monkeypatch):
+    monkeypatch.setattr(mailboxes, "UNREAD", 2)
+    blocks = boxes_of(first=1, read=0)
+    queue = blocks._queue
+    swept = mailboxes.Mailboxes(None, blocks)
+    for now, key in enumerate(("first", "second", "third")):
+        queue.pending_messages_per_session[key] = SimpleNamespace(qsize=lambda: 1)
+        swept.sweep(now)
+    assert queue.pending_messages_per_session.keys() == {"read", "second", "third"}
 
 
 def test_a_page_that_comes_back_in_time_keeps_its_session(served, http, monkeypatch):

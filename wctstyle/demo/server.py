@@ -17,6 +17,7 @@ from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # it counts 10,000 calls else, though nobody asks for them
 os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn leaves proxies to `wctstyle.web`
 
 import gradio as gr
@@ -25,7 +26,7 @@ from starlette.middleware import Middleware
 
 from wctstyle import heaps
 from wctstyle.codes import codes_cache
-from wctstyle.demo import actions
+from wctstyle.demo import actions, mailboxes
 from wctstyle.demo.actions import Service
 from wctstyle.demo.api import Endpoints
 from wctstyle.demo.backend import CODE_BYTES, Backend
@@ -34,6 +35,7 @@ from wctstyle.demo.composition import Composition
 from wctstyle.demo.exposed import finish, protected
 from wctstyle.demo.guard import Guard
 from wctstyle.demo.limits import Limits
+from wctstyle.demo.mailboxes import Mailboxes
 from wctstyle.demo.page import Page
 from wctstyle.demo.registry import Storage
 from wctstyle.demo.store import Store
@@ -129,7 +131,7 @@ def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Await
     """Let go of all that is held for a page that was closed, here and in Gradio; one that comes back in time keeps it.
 
     Gradio calls this when a page's connection ends, which a closed lid does too. It ends the jobs of a page that does
-    not listen any more by itself, but keeps what was last shown until many others have come, and the mailbox for good.
+    not listen any more by itself, but keeps what was last shown until many others have come.
     All runs on Gradio's own event loop, so nothing comes in between; the mailbox of a job that still runs is left for
     the next time. A run goes on without its page, and is waited for; so is a page that still sends camera frames.
     """
@@ -149,11 +151,9 @@ def _forget(service: Service, blocks: gr.Blocks) -> Callable[[gr.Request], Await
             return
         gone.add(key)
         service.sessions.close(key)
-        queue, states = blocks._queue, blocks.state_holder
-        at_work = {event.session_hash for event in queue.event_ids_to_events.values()}
+        at_work, states = mailboxes.at_work(blocks), blocks.state_holder
         for key in gone - at_work:
-            queue.pending_messages_per_session.pop(key, None)
-            queue.pending_event_ids_session.pop(key, None)
+            mailboxes.forget(blocks, key)
             with states.lock:
                 states.session_data.pop(key, None)
                 states.time_last_used.pop(key, None)
@@ -212,6 +212,7 @@ def _serve(demo: Demo, exposure: Exposure, port: int | None, stopping: Stopping,
     """Start the server; returns its address."""
     service = demo.service
     inner = [  # frames are no JSON, so the guard does not see them
+        Middleware(Mailboxes, demo.blocks),
         Middleware(StreamRoute, service.streams, service.limits.live_bytes),
         Middleware(Guard, demo.folder / "files", demo.calls),
     ]
