@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wctstyle.errors import ConfigError
+from wctstyle.regions import NAME
 from wctstyle.settings import LARGEST, checked_number
 
 KEYFRAME = re.compile(r"\s*([^=]*?)\s*s\s*=\s*([^=]*?)\s*")
+
+IN_STYLE = re.compile(rf"(.+):([^:@]*=[^:@]*)((?:@{NAME.pattern})?)")
+"""A style whose weight is keyframes."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +89,24 @@ def _number(text: str, item: str, name: str, low: float, high: float) -> float:
 def at(value: float | Track, seconds: float) -> float:
     """Return a number at a time, whether or not it changes."""
     return value.at(seconds) if isinstance(value, Track) else value
+
+
+def fixed_weights(
+    styles: Sequence[str], *, exists: Callable[[str], bool] = os.path.exists
+) -> tuple[list[str], dict[int, Track]]:
+    """Take the keyframes out of styles, written `PATH:KEYFRAMES[@REGION]`; a file that exists under a whole text wins.
+
+    Returns the styles with their first weights, and the tracks by place.
+
+    Raises:
+        ConfigError: keyframes cannot be read.
+    """
+    tracks: dict[int, Track] = {}
+    fixed = []
+    for place, text in enumerate(styles):
+        found = None if exists(text) else IN_STYLE.fullmatch(text)
+        if found:
+            tracks[place] = parse_track(found[2], f"--style {found[1]}:")
+            text = f"{found[1]}:{tracks[place].at(0.0)!r}{found[3]}"
+        fixed.append(text)
+    return fixed, tracks
