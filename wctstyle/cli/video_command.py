@@ -79,6 +79,7 @@ Start = Annotated[
 ]
 End = Annotated[str | None, typer.Option(metavar="TIME", show_default="the clip's end", help="End before this.")]
 Every = Annotated[int, typer.Option(metavar="N", help="Take every Nth frame; the speed stays.")]
+Sound = Annotated[bool, typer.Option("--sound/--no-sound", help="Take the clip's sound along.")]
 Fps = Annotated[
     float | None,
     typer.Option(show_default=f"{DEFAULT_FPS:g}", help="Frames per second of a folder of frames."),
@@ -147,6 +148,7 @@ def video(
     start: Start = None,
     end: End = None,
     every: Every = 1,
+    sound: Sound = True,
     fps: Fps = None,
     size: Annotated[int | None, result_size(USUAL_SIZE)] = None,
     look: own.Look = DEFAULTS.look,
@@ -190,7 +192,7 @@ def video(
             clip, named, settings, calm=calm, model=model, sizes=sizes, weights=weights, tracks=tracks
         )
     painting = replace(painting, picture=replace(painting.picture, optimisation=optimisation), steps=steps)
-    job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
+    job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None, sound=sound)
     painter = partial(painting.painter, load_stylizer, load_optimizer)
     made = run_job(job, painter, resume=resume, overwrite=overwrite, as_json=as_json)
     goes_on = "; the same command with --resume goes on"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,6 @@ from dataclasses import dataclass
 from wctstyle.errors import ConfigError
 from wctstyle.regions import NAME
 from wctstyle.settings import LARGEST, checked_number
-
-KEYFRAME = re.compile(r"\s*([^=]*?)\s*s\s*=\s*([^=]*?)\s*")
-
-IN_STYLE = re.compile(rf"(.+):([^:@]*=[^:@]*)((?:@{NAME.pattern})?)")
-"""A style whose weight is keyframes."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +61,11 @@ def parse_track(text: str, name: str, low: float = 0.0, high: float = LARGEST) -
         return Track((0.0,), (_number(text, text, f"{name} {text}", low, high),))
     times, values = [], []
     for item in text.split(","):
-        match = KEYFRAME.fullmatch(item)
-        if match is None:
+        time, _, value = (part.strip() for part in item.partition("="))  # what strangers write is no regex's to read
+        if not time.endswith("s") or "=" in value:
             raise ConfigError(f"{name} {text}: {item!r} is no keyframe; write SECONDSs=VALUE, as in 0s=1,4s=0")
-        times.append(_number(match[1], item, f"{name} {text}: the time of {item.strip()}", 0.0, LARGEST))
-        values.append(_number(match[2], item, f"{name} {text}: the value of {item.strip()}", low, high))
+        times.append(_number(time[:-1].rstrip(), item, f"{name} {text}: the time of {item.strip()}", 0.0, LARGEST))
+        values.append(_number(value, item, f"{name} {text}: the value of {item.strip()}", low, high))
     try:
         return Track(tuple(times), tuple(values))
     except ConfigError as error:
@@ -104,9 +98,10 @@ def fixed_weights(
     tracks: dict[int, Track] = {}
     fixed = []
     for place, text in enumerate(styles):
-        found = None if exists(text) else IN_STYLE.fullmatch(text)
-        if found:
-            tracks[place] = parse_track(found[2], f"--style {found[1]}:")
-            text = f"{found[1]}:{tracks[place].at(0.0)!r}{found[3]}"
+        source, _, rest = text.rpartition(":")
+        keys, at, region = rest.partition("@")
+        if source and is_track(keys) and (not at or NAME.fullmatch(region)) and not exists(text):
+            tracks[place] = parse_track(keys, f"--style {source}:")
+            text = f"{source}:{tracks[place].at(0.0)!r}{at}{region}"
         fixed.append(text)
     return fixed, tracks
