@@ -27,7 +27,7 @@ from wctstyle.service.jobs import Job
 from wctstyle.service.kinds import prepared
 from wctstyle.video.recipe import VideoRecipe, read_recipe
 
-CLIPS = replace(SMALL, upload_bytes=2**18, video_bytes=2**20, video_seconds=2.0, video_size=64)
+CLIPS = replace(SMALL, upload_bytes=2**18, video_bytes=2**20, video_seconds=2.0, video_size=64, gif_pixels=8 * 64 * 48)
 
 VIDEO = {"kind": "video", "style": "sample:marbling", "keep_faces": "0"}
 
@@ -203,6 +203,9 @@ def test_what_a_server_grants_holds_for_clips(client, desk, tmp_path):
     )["what"]  # fmt: skip
     job = asked(client, {**VIDEO, "end": "0.3", "calm": "0"}, sent)
     assert (job["result"]["width"], job["result"]["frames"]) == (64, 3)
+    found = error(client.post("/v1/jobs", data={**VIDEO, "end": "1", "format": "gif"}, files=sent), 422)
+    assert found["what"].startswith("format is gif, which has up to 8 frames of 64 x 48 here")
+    assert found["field"] == "format"
     error(client.post("/v1/jobs", data=VIDEO, files=[("file", ("long.mp4", data))]), 413)
     error(client.post("/v1/jobs", data=VIDEO, files=[("content", ("big.mp4", b"0" * 2**20 + b"0"))]), 413)
 

@@ -34,10 +34,7 @@ SLACK = 0.5
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a request asks for: the clip, what is named, settings, the tracks of weights and settings, and the target.
-
-    seconds: most that the clip may have.
-    """
+    """What a request asks for: a clip, what is named, settings, tracks of weights and settings, and the target."""
 
     clip: Clip
     named: Named
@@ -47,7 +44,7 @@ class _Asked:
     sizes: Sizes
     target: Path
     form: Target
-    seconds: float
+    limits: Limits
 
 
 def video(studio: Studio, limits: Limits, form: Form, values: Values, format: str) -> Work:
@@ -64,7 +61,7 @@ def video(studio: Studio, limits: Limits, form: Form, values: Values, format: st
     clip = _opened(form, values["content"], sizes, cut)
     target = result_path(form, "result", format)
     kept, lost = form_of(str(target), codec=None, format=None, quality=values["quality"], alpha=clip.has_alpha)
-    asked = _Asked(clip, named, settings, weights, tracks, sizes, target, kept, limits.video_seconds)
+    asked = _Asked(clip, named, settings, weights, tracks, sizes, target, kept, limits)
     _check_length(asked, clip.total or 0)
 
     def do(tell: Teller) -> list[Made]:
@@ -111,13 +108,20 @@ def _check_length(asked: _Asked, frames: int) -> None:
 
     Raises:
         ImageError: it is.
+        ConfigError: it is so for a GIF.
     """
-    clip = asked.clip
+    clip, limits = asked.clip, asked.limits
     long = frames * clip.cut.every / float(clip.rate)
-    if long > asked.seconds + SLACK:
+    if long > limits.video_seconds + SLACK:
         raise ImageError(
-            f"{clip.source}: has {long:.1f} seconds or more; up to {asked.seconds:g} are painted here, so cut it with "
-            "start and end"
+            f"{clip.source}: has {long:.1f} seconds or more; up to {limits.video_seconds:g} are painted here, so cut "
+            "it with start and end"
+        )
+    most = limits.gif_pixels // (clip.height * clip.width)
+    if asked.form.container == "animation" and frames > most:
+        raise ConfigError(
+            f"format is gif, which has up to {most} frames of {clip.width} x {clip.height} here; take mp4, a smaller "
+            "size, or fewer frames"
         )
 
 
