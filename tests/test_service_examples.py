@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -51,6 +52,13 @@ def desk(tmp_path_factory) -> Path:
     for seed, name in enumerate(("photo.jpg", "painting.jpg", "landscape.jpg")):
         images.save(folder / name, narrow.picture(64, 80, seed=seed))
     images.save(folder / "sky.png", np.tri(64, 80, dtype=np.float32))
+    before = narrow.picture(64, 64, seed=3)
+    images.save(folder / "before.png", before)
+    images.save(folder / "after.png", 1 - before)
+    if importlib.util.find_spec("av") is not None:
+        from test_video_io import write  # which skips all tests where PyAV is not installed
+
+        write(folder / "clip.mp4", [narrow.picture(64, 80, seed=seed) for seed in range(3)])
     return folder
 
 
@@ -60,6 +68,9 @@ def test_an_example_runs(language, code, server, desk, tiny_weights):
     runner = RUNNERS[language]
     if shutil.which(runner[0]) is None or (language == "bash" and shutil.which("curl") is None):
         pytest.skip(f"{runner[0]} or curl is not installed, so the example in {language} is not run")
+    if "kind=video" in code:
+        pytest.importorskip("av", reason="videos need PyAV: pip install 'wctstyle[video]'")
+        pytest.importorskip("cv2", reason="calm videos need OpenCV: pip install 'wctstyle[video]'")
     command = [*runner, code.replace("http://127.0.0.1:8000", server.rstrip("/"))]
     for left in desk.glob("result*"):
         left.unlink()

@@ -807,6 +807,10 @@ def test_the_command_paints_and_its_recipe_repeats_it(clip: Path, one_model: Any
     again = invoke(*words[1:], "-o", "again.mp4")
     assert again.exit_code == 0, again.output
     same_frames(Path("out.mp4"), Path("again.mp4"))
+    assert invoke(*words[1:], "--no-sound", "-o", "mute.mp4").exit_code == 0
+    for name, tracks in (("out.mp4", 1), ("mute.mp4", 0)):
+        with av.open(name) as box:
+            assert len(box.streams.audio) == tracks
     assert not np.allclose(frames_of("out.mp4")[0].rgb, frames_of("clip.mp4")[0].rgb, atol=0.1)
     assert invoke("recipe", "out.mp4", "--python").exit_code == 2
 

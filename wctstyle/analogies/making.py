@@ -112,6 +112,12 @@ def repainted(analogy: Analogy, paint: float | None) -> Analogy:
     return replace(analogy, paint=paint)
 
 
-def styled(rgb: Rgb, styles: Sequence[tuple[Rgb, float]], strength: float, model: str) -> Rgb:
-    """Stylise what an analogy made, by some strength."""
-    return loaded(model).stylize(rgb, list(styles), Settings(strength=strength)).image
+def styled(
+    rgb: Rgb,
+    styles: Sequence[tuple[Rgb, float]],
+    strength: float,
+    model: str,
+    stylizer: Callable[[str], Stylizer] = loaded,
+) -> Rgb:
+    """Stylise what an analogy made, by some strength. `stylizer` returns that of a model."""
+    return stylizer(model).stylize(rgb, list(styles), Settings(strength=strength)).image

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,19 +26,15 @@ from wctstyle.cli.outputs import check_file, check_folder, check_writable
 from wctstyle.cli.specs import named_pictures
 from wctstyle.cli.video_optimize import FirstSteps, Optimize, Steps, optimisation_from
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.inputs import Sizes, read_parts, read_style
 from wctstyle.looks import in_look
 from wctstyle.optimizer.settings import FRAME_STEPS
-from wctstyle.recipe import Recipe
 from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, DEFAULT_MODEL, MAX_STRENGTH, Settings, checked_number
-from wctstyle.sources import mask_sources, style_sources
-from wctstyle.specs import NAME, SETTINGS, Named
-from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Clip, Cut, seconds_of
+from wctstyle.specs import SETTINGS
+from wctstyle.video.clips import DEFAULT_FPS, USUAL_SIZE, Cut, seconds_of
 from wctstyle.video.forms import DEFAULT_QUALITY, CodecName, Form, form_of
 from wctstyle.video.job import Made, Paints, Progress, VideoJob
-from wctstyle.video.keyframes import Track, is_track, parse_track
-from wctstyle.video.making import Painting, content_of
-from wctstyle.video.masks import read_region_masks
+from wctstyle.video.keyframes import Track, fixed_weights, is_track, parse_track
+from wctstyle.video.making import read_painting
 from wctstyle.video.reading import open_clip
 from wctstyle.video.work import work_folder
 
@@ -84,6 +79,7 @@ Start = Annotated[
 ]
 End = Annotated[str | None, typer.Option(metavar="TIME", show_default="the clip's end", help="End before this.")]
 Every = Annotated[int, typer.Option(metavar="N", help="Take every Nth frame; the speed stays.")]
+Sound = Annotated[bool, typer.Option("--sound/--no-sound", help="Take the clip's sound along.")]
 Fps = Annotated[
     float | None,
     typer.Option(show_default=f"{DEFAULT_FPS:g}", help="Frames per second of a folder of frames."),
@@ -152,6 +148,7 @@ def video(
     start: Start = None,
     end: End = None,
     every: Every = 1,
+    sound: Sound = True,
     fps: Fps = None,
     size: Annotated[int | None, result_size(USUAL_SIZE)] = None,
     look: own.Look = DEFAULTS.look,
@@ -179,7 +176,7 @@ def video(
     cut = _cut(start, end, every, calm=calm, fps=fps, source=source)
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; give one of them")
-    fixed, weights = _fixed_weights(style)
+    fixed, weights = fixed_weights(style or ())
     named = named_pictures("video", [], fixed, mask, style_mask, region, feather, mask_map)
     opened = partial(open_clip, source, cut=cut, fps=fps or DEFAULT_FPS, max_pixels=max_pixels)
     with option_names():
@@ -190,9 +187,12 @@ def video(
     target = video_target(output, form, [source, *named.files], resume=resume, overwrite=overwrite)
     if lost:
         warn(f"-o {output}: {lost}")
-    painting = _painting(clip, named, weights, tracks, settings, calm, model, sizes)
+    with waiting("reading"):
+        painting = read_painting(
+            clip, named, settings, calm=calm, model=model, sizes=sizes, weights=weights, tracks=tracks
+        )
     painting = replace(painting, picture=replace(painting.picture, optimisation=optimisation), steps=steps)
-    job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None)
+    job = painting.job(target, form, (fps or DEFAULT_FPS) if os.path.isdir(source) else None, sound=sound)
     painter = partial(painting.painter, load_stylizer, load_optimizer)
     made = run_job(job, painter, resume=resume, overwrite=overwrite, as_json=as_json)
     goes_on = "; the same command with --resume goes on"
@@ -268,53 +268,6 @@ def _described(now: Progress) -> dict[str, Any]:
     return {
         "frame": now.frames, "frames": now.total, "frames_per_second": round(now.per_second, 3), "seconds_left": left
     }  # fmt: skip
-
-
-def _painting(
-    clip: Clip,
-    named: Named,
-    weights: dict[int, Track],
-    tracks: dict[str, Track],
-    settings: Settings,
-    calm: float,
-    model: str,
-    sizes: Sizes,
-) -> Painting:
-    """Read the pictures that are named, and put together how the clip is painted."""
-    masks, videos = read_region_masks(named.regions.masks, clip, sizes.max_pixels)
-    parts = read_parts(named.styles, sizes.max_pixels)
-    pictures = [read_style(spec.source, sizes.max_pixels) for spec in named.styles]
-    with waiting("reading"):
-        content = content_of(clip.source)
-    picture = Recipe(
-        content=content,
-        styles=style_sources(named.styles, pictures, parts),
-        size=max(clip.height, clip.width),
-        settings=settings,
-        model=model,
-        style_size=sizes.strokes.style_size,
-        stroke_scale=sizes.strokes.stroke_scale,
-        masks=mask_sources(masks),
-        feather=named.regions.feather,
-        dials=named.regions.dials,
-    )
-    return Painting(clip, picture, pictures, parts, calm, masks, videos, weights, tracks)
-
-
-_KEYFRAMES = re.compile(rf"(.+):([^:@]*=[^:@]*)((?:@{NAME.pattern})?)")
-
-
-def _fixed_weights(styles: Sequence[str] | None) -> tuple[list[str] | None, dict[int, Track]]:
-    """Take the keyframes out of styles; returns the styles with their first weights, and the tracks by place."""
-    tracks: dict[int, Track] = {}
-    fixed = []
-    for at, text in enumerate(styles or ()):
-        found = None if os.path.exists(text) else _KEYFRAMES.fullmatch(text)
-        if found:
-            tracks[at] = parse_track(found[2], f"--style {found[1]}:")
-            text = f"{found[1]}:{tracks[at].at(0.0)!r}{found[3]}"
-        fixed.append(text)
-    return fixed or None, tracks
 
 
 def video_target(output: str, form: Form, inputs: Sequence[str], *, resume: bool, overwrite: bool) -> Path:

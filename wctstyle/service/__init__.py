@@ -1,7 +1,7 @@
 """The API for programs: pictures at once, slow work as jobs, over HTTP (FastAPI).
 
-The modules import only downwards: running, app, description, service, kinds, extras, painting, pictures, studio, jobs,
-forms, arguments, refusals, limits. `Limits` alone imports neither JAX nor FastAPI.
+The modules import only downwards: running, app, description, service, kinds, clips, extras, painting, pictures, studio,
+jobs, forms, arguments, refusals, limits. `Limits` alone imports neither JAX nor FastAPI.
 """
 
 from __future__ import annotations

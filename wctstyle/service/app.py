@@ -67,9 +67,9 @@ class Routes:
         add("/v1/jobs/{id}", self.cancel, methods=["DELETE"], tags=["jobs"],
             summary="Cancel a job, or delete its result", responses={200: job, **words.MISSING})  # fmt: skip
         add("/v1/jobs/{id}/result", self.result, methods=["GET"], tags=["jobs"], summary="The result of a job",
-            responses={200: words.PICTURE, 409: early, **words.MISSING})  # fmt: skip
+            responses={200: words.FILE, 409: early, **words.MISSING})  # fmt: skip
         add("/v1/jobs/{id}/result/{name}", self.one_result, methods=["GET"], tags=["jobs"],
-            summary="One file of a batch", responses={200: words.PICTURE, **words.MISSING})  # fmt: skip
+            summary="One file of a job", responses={200: words.FILE, **words.MISSING})  # fmt: skip
         add("/v1/jobs/{id}/events", self.events, methods=["GET"], tags=["jobs"],
             summary="The job, again and again as it changes (server-sent events)",
             responses={200: events, **words.MISSING})  # fmt: skip
@@ -127,7 +127,7 @@ class Routes:
         return JSONResponse(self._told(request, job) if not job.over or job.state == "cancelled" else _gone(job))
 
     async def result(self, request: Request, id: str) -> Response:
-        """Answer with the picture; of a batch, with a list, or a ZIP if the client accepts application/zip."""
+        """Answer with the picture or video; of a batch, with a list, or a ZIP if the client accepts application/zip."""
         job = self.jobs.find(id)
         made = self._done(job)
         if not job.work.several:
@@ -138,7 +138,7 @@ class Routes:
         return JSONResponse(self._told(request, job)["result"], headers=PRIVATE)
 
     async def one_result(self, id: str, name: str) -> Response:
-        """Answer with a file of a batch by its name; `all.zip` has all of them."""
+        """Answer with a file of a job by its name; `all.zip` has all of a batch."""
         made = self._done(self.jobs.find(id))
         found = next((one for one in made if one.name == name and one.path is not None), None)
         if found is None or found.path is None:

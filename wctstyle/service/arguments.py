@@ -10,12 +10,14 @@ from types import NoneType
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from wctstyle import images, looks
+from wctstyle.analogies.recipe import DEFAULT_STRENGTH
 from wctstyle.dreams import settings as dream
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import settings as slow
 from wctstyle.service.limits import Limits
 from wctstyle.service.refusals import Refused
 from wctstyle.settings import (
+    DEFAULT_CALM,
     DEFAULT_OPTIMIZER_MODEL,
     LARGEST,
     MAX_FEATHER,
@@ -30,11 +32,18 @@ from wctstyle.settings import (
 )
 from wctstyle.specs import PAINTING
 from wctstyle.textures import settings as texture
+from wctstyle.video.keyframes import is_track, parse_track
 
-Sort = Literal["picture", "text", "number", "whole", "switch", "choice"]
+Sort = Literal["picture", "clip", "file", "text", "number", "track", "whole", "switch", "choice"]
 
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 """What results can be, with the content types."""
+
+CLIPS = {"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"}
+"""What videos can be."""
+
+MEDIA = {"picture": "image/*", "clip": "video/*", "file": "*/*"}
+"""What arguments are that take files."""
 
 SWITCH = {"true": True, "on": True, "1": True, "yes": True, "false": False, "off": False, "0": False, "no": False}
 
@@ -50,7 +59,7 @@ class Models(Protocol):
 class Argument:
     """An argument: its name, what it takes, its default and its range.
 
-    several: it may be given more than once. needed: it has to be given.
+    A track is a number, or keyframes as 0s=1,4s=0. several: it may be given more than once. needed: it has to be given.
     """
 
     name: str
@@ -75,9 +84,11 @@ class Argument:
             return SWITCH[text.strip().lower()]
         if self.sort == "choice":
             return checked_choice(self.name, text[:80], Literal[self.choices])
-        if self.sort not in ("number", "whole"):
+        if self.sort not in ("number", "track", "whole"):
             return text
         least, most = self.least or 0, self.most
+        if self.sort == "track" and is_track(text):
+            return parse_track(text, self.name, least, LARGEST if most is None else most)
         if self.sort == "whole":
             return checked_whole(self.name, _number(text, int), int(least), None if most is None else int(most))
         return checked_number(self.name, _number(text, float), least, LARGEST if most is None else most)
@@ -93,7 +104,7 @@ class Argument:
 
     def schema(self) -> dict[str, Any]:
         """Describe it as OpenAPI does."""
-        kinds = {"number": "number", "whole": "integer", "switch": "boolean"}
+        kinds = {"number": "number", "track": ["number", "string"], "whole": "integer", "switch": "boolean"}
         found: dict[str, Any] = {"type": kinds.get(self.sort, "string")}
         if self.least is not None:
             found["minimum"] = self.least
@@ -101,8 +112,8 @@ class Argument:
             found["maximum"] = self.most
         if self.choices:
             found["enum"] = list(self.choices)
-        if self.sort == "picture":
-            found = {"anyOf": [{"type": "string", "contentMediaType": "image/*"}, {"type": "string"}]}
+        if self.sort in MEDIA:
+            found = {"anyOf": [{"type": "string", "contentMediaType": MEDIA[self.sort]}, {"type": "string"}]}
         if self.several:
             return {"type": "array", "items": found, "description": self.about}
         if self.default is not None:
@@ -182,6 +193,13 @@ ABOUT = {
 _TWO_SIDES = f"Long side in pixels, up to {MAX_SIDE}; 0: their own."
 
 
+KEYFRAMES = "Or over time, as 0s=1,4s=0."
+
+
+def _weight() -> Argument:
+    return Argument("weight", "number", "The share of each style in the blend, in their order.", several=True, least=0)
+
+
 def _pictures(*, several: bool = False) -> list[Argument]:
     content = "Photos" if several else "The photo"
     return [
@@ -190,7 +208,7 @@ def _pictures(*, several: bool = False) -> list[Argument]:
             "style", "picture", "A style: a file, sample:NAME, or NAME[:WEIGHT][@REGION] of a file in `file`.",
             several=True,
         ),
-        Argument("weight", "number", "The share of each style in the blend, in their order.", several=True, least=0),
+        _weight(),
         Argument(
             "mask", "picture", "A region for styles with @NAME: NAME=FILE or NAME=ready:KIND; of a file, its name.",
             several=True,
@@ -215,9 +233,12 @@ def _sizes(models: Models, model: str, most: int) -> list[Argument]:
     ]  # fmt: skip
 
 
-def _outputs() -> list[Argument]:
-    quality = Argument("quality", "whole", "Of JPEG and WebP.", images.DEFAULT_QUALITY, 1, 100)
-    return [Argument("format", "choice", "Of the result; else by Accept, or PNG.", choices=tuple(FORMATS)), quality]
+def _outputs(formats: Mapping[str, str] = FORMATS, quality: int | None = images.DEFAULT_QUALITY) -> list[Argument]:
+    about = f"Of the result; else by Accept, or {next(iter(formats)).upper()}."
+    return [
+        Argument("format", "choice", about, choices=tuple(formats)),
+        Argument("quality", "whole", "Of formats that lose something, from 1 to 100, the best.", quality, 1, 100),
+    ]  # fmt: skip
 
 
 def _look() -> Argument:
@@ -271,7 +292,7 @@ def texturing(limits: Limits, models: Models) -> list[Argument]:
     pictures = [one for one in _pictures() if one.name not in ("content", "weight", "mask_map", "region")]
     return [
         *pictures,
-        next(one for one in _pictures() if one.name == "weight"),
+        _weight(),
         *_of_fields(texture.TextureSettings, {**texture.WHOLES, **sides}),
         Argument("model", "choice", "The network.", models.model, choices=models.offered),
         *_outputs(),
@@ -295,6 +316,47 @@ def dreaming(limits: Limits, models: Models) -> list[Argument]:
         *own,
         Argument("model", "choice", "The network that dreams.", model, choices=models.offered),
         Argument("size", "whole", "Long side of the result in pixels; 0: the photo's own.", None, 0, most),
+        *_outputs(),
+    ]  # fmt: skip
+
+
+def filming(limits: Limits, models: Models) -> list[Argument]:
+    """Return the arguments of `video`."""
+    changing = {"strength", "texture"}
+    settings = [
+        replace(one, sort="track", about=f"{one.about} {KEYFRAMES}") if one.name in changing else one
+        for one in _of_fields(Settings, {**RANGES, "refine": (0, MAX_REFINE)})
+    ]
+    clip = Argument("content", "clip", f"The clip: a file, of up to {limits.video_seconds:g} seconds.", needed=True)
+    own = {"content": clip, "weight": replace(_weight(), sort="track", about=f"{_weight().about} {KEYFRAMES}")}
+    return [
+        *(own.get(one.name, one) for one in _pictures()),
+        _look(),
+        *settings,
+        Argument("calm", "number", "How calm the video is: 0 paints every frame by itself.", DEFAULT_CALM, 0, 1),
+        *_sizes(models, models.model, min(limits.max_size, limits.video_size)),
+        Argument("start", "text", "Where to begin: seconds, or h:m:s."),
+        Argument("end", "text", "Where to end, as start."),
+        Argument("every", "whole", "Take every so many frames; the speed stays.", 1, 1, 1000),
+        Argument("sound", "switch", "Take the clip's sound along.", True),
+        *_outputs(CLIPS, None),
+    ]  # fmt: skip
+
+
+def filtering(limits: Limits, models: Models) -> list[Argument]:
+    """Return the arguments of `analogy`."""
+    return [
+        Argument("before", "picture", "A, the first of the pair to learn from: a file, or sample:NAME."),
+        Argument("after", "picture", "A2, what A became; of the same size."),
+        Argument("use", "file", "A filter that was kept before, instead of a pair."),
+        *(one for one in _pictures() if one.name in ("content", "style", "weight", "file")),
+        Argument("align", "switch", "Cut a pair whose pictures are moved to what both show.", False),
+        Argument("paint", "number", "From the filtered picture (0) to the one painted as A2 is (1); else as the pair "
+                 "needs it.", None, 0, 1),
+        Argument("strength", "number", "Of the styles on top.", DEFAULT_STRENGTH, 0, 1),
+        Argument("model", "choice", "The network of the styles on top.", models.model, choices=models.offered),
+        Argument("size", "whole", "Long side of the result in pixels; else the photo's own.", None, 1, limits.max_size),
+        Argument("save", "switch", "Give the filter as well, as a file for use.", False),
         *_outputs(),
     ]  # fmt: skip
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from wctstyle.service.arguments import FORMATS, Argument
+from wctstyle.service.arguments import CLIPS, FORMATS, Argument, Sort
 
 ERROR: dict[str, Any] = {
     "type": "object",
@@ -38,8 +39,8 @@ JOB: dict[str, Any] = {
         "error": {"anyOf": [ERROR["properties"]["error"], {"type": "null"}]},
         "result": {
             "type": "object",
-            "description": "The file: name, type, bytes, width, height, recipe and url; or `files` of a batch, with "
-            "all.zip, and `failed`.",
+            "description": "The file: name, type, bytes, width, height, recipe and url, with `more` files where "
+            "there are some; or `files` of a batch, with all.zip, and `failed`.",
         },
     },
 }
@@ -51,6 +52,11 @@ def answer(about: str, schema: dict[str, Any] | None = None, type: str = "applic
 
 
 PICTURE = {"description": "The picture, with its recipe inside.", "content": {type: {} for type in FORMATS.values()}}
+
+FILE = {
+    "description": "The file, with its recipe inside.",
+    "content": {type: {} for type in (*FORMATS.values(), *CLIPS.values())},
+}
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     413: answer("The request, or a file of it, is too large.", ERROR),
@@ -79,8 +85,30 @@ def body(arguments: Sequence[Argument], example: dict[str, Any]) -> dict[str, An
 
 
 def merged(kinds: Sequence[Sequence[Argument]], names: Sequence[str]) -> list[Argument]:
-    """Return the arguments of all kinds of jobs, each once, with that of the kind."""
-    found = {argument.name: argument for arguments in reversed(kinds) for argument in arguments}
+    """Return the arguments of all kinds of jobs, each once; one that several take has all that any of them takes."""
+    found: dict[str, list[Argument]] = {}
+    for arguments in kinds:
+        for argument in arguments:
+            found.setdefault(argument.name, []).append(argument)
     kind = Argument("kind", "choice", "What is made; see /v1/options for what each takes.", choices=tuple(names),
                     needed=True)  # fmt: skip
-    return [kind, *(found[name] for name in dict.fromkeys(one.name for arguments in kinds for one in arguments))]
+    return [kind, *(_joined(alike, everywhere=len(alike) == len(kinds)) for alike in found.values())]
+
+
+WIDER: tuple[Sort, ...] = ("track", "file")
+"""What takes all that a number takes, and what a picture or a clip does."""
+
+
+def _joined(alike: Sequence[Argument], *, everywhere: bool) -> Argument:
+    """Describe arguments of one name as one; `everywhere`: all kinds have it."""
+    sorts = {one.sort for one in alike}
+    sort = alike[0].sort if len(sorts) == 1 else next((one for one in WIDER if one in sorts), "file")
+    least, most = ([getattr(one, bound) for one in alike] for bound in ("least", "most"))
+    return replace(
+        alike[0],
+        sort=sort,
+        least=None if None in least else min(least),
+        most=None if None in most else max(most),
+        choices=tuple(dict.fromkeys(choice for one in alike for choice in one.choices)),
+        needed=everywhere and all(one.needed for one in alike),
+    )

@@ -146,15 +146,19 @@ async def read_form(request: Request, limits: Limits, folder: Path) -> Form:
 
 
 def _kept(sent: FormData, limits: Limits, folder: Path) -> Form:
-    form = Form(folder)
+    form, kind = Form(folder), sent.get("kind")
     for name, value in sent.multi_items():
         if isinstance(value, str):
             form.values.setdefault(name, []).append(value)
             continue
-        if (value.size or 0) > limits.upload_bytes:
-            raise _too_large(clean_name(value.filename), value.size or 0, limits.upload_bytes, name)
+        most = limits.video_bytes if (kind, name) == ("video", "content") else limits.upload_bytes
+        if (value.size or 0) > most:
+            raise _too_large(clean_name(value.filename), value.size or 0, most, name)
         if value.size:
             form.add(name, value)
+        elif value.filename:  # browsers send a file without a name where none was chosen
+            what = f"{clean_name(value.filename)}: is empty (0 bytes); export or download it again"
+            raise Refused(422, what, field=name)
     return form
 
 

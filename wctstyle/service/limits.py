@@ -16,9 +16,11 @@ class Limits:
 
     max_size: longest side of results, pixels. upload_bytes, upload_pixels: larger files are refused, the latter before
     decoding. request_bytes, files: most that one request may bring. styles: pictures in one blend. pictures: results of
-    one batch. queue_size: jobs that wait before newcomers are asked to come back. optimize_steps, optimize_size: most
-    that one optimisation may ask for. job_seconds: the time after which a job ends with an error. result_seconds: how
-    long a result is kept after its job ended; results, result_bytes: how many are kept, the oldest go first.
+    one batch. video_bytes, video_seconds: most that a clip may have; video_size: longest side it is painted at;
+    gif_pixels: most of all frames of a GIF together, as they are in memory at once. queue_size: jobs that wait before
+    newcomers are asked to come back. optimize_steps, optimize_size: most that one optimisation may ask for.
+    job_seconds: the time after which a job ends with an error. result_seconds: how long a result is kept after its job
+    ended; results, result_bytes: how many are kept, the oldest go first.
 
     Raises:
         ConfigError: a limit that leaves nothing to work with.
@@ -31,6 +33,10 @@ class Limits:
     files: int = 32
     styles: int = 6
     pictures: int = 64
+    video_bytes: int = 192 * MIB
+    video_seconds: float = 60.0
+    video_size: int = 1024
+    gif_pixels: int = 200_000_000
     queue_size: int = 64
     optimize_steps: int = 1000
     optimize_size: int = 1024

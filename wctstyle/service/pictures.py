@@ -21,7 +21,7 @@ from wctstyle.service.limits import Limits
 from wctstyle.service.refusals import Refused, refused
 from wctstyle.specs import Named, parse_dials, parse_masks, parse_style, parse_style_masks
 
-SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "tiff": "tif"}
+SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "tiff": "tif", "mp4": "mp4", "webm": "webm", "gif": "gif"}
 """How files of a format end."""
 
 Values = dict[str, Any]
@@ -93,8 +93,13 @@ def sizes_of(values: Values, limits: Limits, most: int) -> Sizes:
 
 def result_path(form: Form, name: str, format: str) -> Path:
     """Name the file of a result; its folder is made."""
-    path = form.folder / "results" / f"{name}.{SUFFIXES[format]}"
-    path.parent.mkdir(exist_ok=True)
+    return result_folder(form) / f"{name}.{SUFFIXES[format]}"
+
+
+def result_folder(form: Form) -> Path:
+    """Make the folder of the results, if it is not there."""
+    path = form.folder / "results"
+    path.mkdir(exist_ok=True)
     return path
 
 

@@ -105,7 +105,8 @@ def told(jobs: Jobs, job: Job, root: str = "") -> dict[str, Any]:
             failed = [{"name": one.name, "error": {"what": one.error}} for one in job.made if one.path is None]
             written["result"] = {"url": result, "files": files, "failed": failed}
         else:
-            written["result"] = {**_file(job.made[0]), "url": result}
+            more = [{**_file(one), "url": f"{result}/{one.name}"} for one in job.made[1:]]
+            written["result"] = {**_file(job.made[0]), "url": result, **({"more": more} if more else {})}
     return written
 
 

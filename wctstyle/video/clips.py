@@ -13,11 +13,14 @@ import numpy as np
 
 from wctstyle import images
 from wctstyle.errors import ConfigError, ImageError
-from wctstyle.settings import MAX_SIDE, checked_whole
+from wctstyle.settings import MAX_SIDE, checked_number, checked_whole
 from wctstyle.video.frames import Frame
 
 USUAL_SIZE = 1024
 """Long side, in pixels, to which larger clips are shrunk unless a size is given: that of `wctstyle stylize`."""
+
+LATEST = 1e7
+"""Seconds, more than any clip has; files count in finer units, in 64 bits."""
 
 DEFAULT_FPS = 24.0
 """Frames per second of a folder of pictures."""
@@ -30,7 +33,7 @@ def seconds_of(name: str, text: str | None) -> float | None:
     """Read seconds, or hours, minutes and seconds with colons.
 
     Raises:
-        ConfigError: it is neither; the message begins with `name`.
+        ConfigError: it is neither, or too large; the message begins with `name`.
     """
     if text is None:
         return None
@@ -38,7 +41,7 @@ def seconds_of(name: str, text: str | None) -> float | None:
     if not found:
         raise ConfigError(f"{name} is {text!r}, must be seconds, as 12.5, or h:m:s, as 1:02:03")
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return 3600 * hours + 60 * minutes + seconds
+    return checked_number(name, 3600 * hours + 60 * minutes + seconds, 0, LATEST)
 
 
 @dataclass(frozen=True)

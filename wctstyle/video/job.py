@@ -67,12 +67,16 @@ class Made:
 
 @dataclass(frozen=True)
 class VideoJob:
-    """A clip and what is to be made of it. recipe: kept in the target, and what tells the job from others."""
+    """A clip and what is to be made of it.
+
+    recipe: kept in the target, and what tells the job from others. sound: that of the clip goes along.
+    """
 
     clip: Clip
     target: Path
     form: Form
     recipe: Mapping[str, Any]
+    sound: bool = True
 
     def run(
         self,
@@ -117,7 +121,7 @@ class VideoJob:
 
     def _join(self, pieces: list[Piece], place: Place, stopped: bool, warn: Callable[[str], None]) -> None:
         clip, sound = self.clip, None
-        if clip.origin is not None and self.form.is_video:
+        if self.sound and clip.origin is not None and self.form.is_video:
             cut = place.end if stopped else None if clip.cut.end is None else clip.cut.end - clip.cut.start
             end = None if cut is None else clip.origin + cut
             sound = Origin(clip.source, clip.origin, end, whole_start=not clip.cut.start)

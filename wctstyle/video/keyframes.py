@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
+import os
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wctstyle.errors import ConfigError
+from wctstyle.regions import NAME
 from wctstyle.settings import LARGEST, checked_number
-
-KEYFRAME = re.compile(r"\s*([^=]*?)\s*s\s*=\s*([^=]*?)\s*")
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ def parse_track(text: str, name: str, low: float = 0.0, high: float = LARGEST) -
         return Track((0.0,), (_number(text, text, f"{name} {text}", low, high),))
     times, values = [], []
     for item in text.split(","):
-        match = KEYFRAME.fullmatch(item)
-        if match is None:
+        time, _, value = (part.strip() for part in item.partition("="))  # what strangers write is no regex's to read
+        if not time.endswith("s") or "=" in value:
             raise ConfigError(f"{name} {text}: {item!r} is no keyframe; write SECONDSs=VALUE, as in 0s=1,4s=0")
-        times.append(_number(match[1], item, f"{name} {text}: the time of {item.strip()}", 0.0, LARGEST))
-        values.append(_number(match[2], item, f"{name} {text}: the value of {item.strip()}", low, high))
+        times.append(_number(time[:-1].rstrip(), item, f"{name} {text}: the time of {item.strip()}", 0.0, LARGEST))
+        values.append(_number(value, item, f"{name} {text}: the value of {item.strip()}", low, high))
     try:
         return Track(tuple(times), tuple(values))
     except ConfigError as error:
@@ -83,3 +83,25 @@ def _number(text: str, item: str, name: str, low: float, high: float) -> float:
 def at(value: float | Track, seconds: float) -> float:
     """Return a number at a time, whether or not it changes."""
     return value.at(seconds) if isinstance(value, Track) else value
+
+
+def fixed_weights(
+    styles: Sequence[str], *, exists: Callable[[str], bool] = os.path.exists
+) -> tuple[list[str], dict[int, Track]]:
+    """Take the keyframes out of styles, written `PATH:KEYFRAMES[@REGION]`; a file that exists under a whole text wins.
+
+    Returns the styles with their first weights, and the tracks by place.
+
+    Raises:
+        ConfigError: keyframes cannot be read.
+    """
+    tracks: dict[int, Track] = {}
+    fixed = []
+    for place, text in enumerate(styles):
+        source, _, rest = text.rpartition(":")
+        keys, at, region = rest.partition("@")
+        if source and is_track(keys) and (not at or NAME.fullmatch(region)) and not exists(text):
+            tracks[place] = parse_track(keys, f"--style {source}:")
+            text = f"{source}:{tracks[place].at(0.0)!r}{at}{region}"
+        fixed.append(text)
+    return fixed, tracks

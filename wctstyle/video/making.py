@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wctstyle import images
-from wctstyle.inputs import Mask, RegionSpecs, Strokes, StyleSpec, fit_parts, style_sides
+from wctstyle.inputs import Mask, RegionSpecs, Sizes, Strokes, StyleSpec, fit_parts, read_parts, read_style, style_sides
 from wctstyle.optimizer.settings import FRAME_STEPS
 from wctstyle.recipe import Recipe
-from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER
-from wctstyle.sources import Source, public_name
+from wctstyle.settings import DEFAULT_CALM, DEFAULT_FEATHER, Settings
+from wctstyle.sources import Source, mask_sources, public_name, style_sources
+from wctstyle.specs import Named
 from wctstyle.video.clips import Clip
 from wctstyle.video.extras import opencv
 from wctstyle.video.forms import Form
 from wctstyle.video.job import VideoJob
 from wctstyle.video.keyframes import Track
-from wctstyle.video.masks import MaskVideo, moving_regions
+from wctstyle.video.masks import MaskVideo, moving_regions, read_region_masks
 from wctstyle.video.recipe import VideoRecipe, hash_of
 
 if TYPE_CHECKING:
@@ -60,12 +61,12 @@ class Painting:
         if self.calm:
             opencv()
 
-    def job(self, target: Path, form: Form, fps: float | None = None) -> VideoJob:
-        """Return the job that paints it into a target. fps: of a folder of frames."""
+    def job(self, target: Path, form: Form, fps: float | None = None, *, sound: bool = True) -> VideoJob:
+        """Return the job that paints it into a target. fps: of a folder of frames. sound: goes along."""
         texts = {str(place): str(track) for place, track in self.weights.items()}
         tracks = {name: str(track) for name, track in self.tracks.items()}
         recipe = VideoRecipe(self.picture, self.calm, self.clip.cut, fps, texts, tracks, self.steps)
-        return VideoJob(self.clip, target, form, recipe.to_json())
+        return VideoJob(self.clip, target, form, recipe.to_json(), sound)
 
     def painter(
         self,
@@ -91,3 +92,40 @@ class Painting:
             return VideoStylizer(made, wanted, picture.settings, **how)
         goal, network = picture.optimisation.settings, optimizer(picture.optimisation.model)
         return VideoOptimizer(made, network, wanted, picture.settings, goal, steps=self.steps, stop=stop, **how)
+
+
+def read_painting(
+    clip: Clip,
+    named: Named,
+    settings: Settings,
+    *,
+    calm: float,
+    model: str,
+    sizes: Sizes,
+    weights: Mapping[int, Track],
+    tracks: Mapping[str, Track],
+) -> Painting:
+    """Read the styles and masks that are named, and put together how a clip is painted.
+
+    weights, tracks: as in `Painting`; those of which there are tracks have their first value in `named` and `settings`.
+
+    Raises:
+        ConfigError: OpenCV is needed and not installed.
+        ImageError: a picture or the clip cannot be read.
+    """
+    masks, videos = read_region_masks(named.regions.masks, clip, sizes.max_pixels)
+    parts = read_parts(named.styles, sizes.max_pixels)
+    pictures = [read_style(spec.source, sizes.max_pixels) for spec in named.styles]
+    picture = Recipe(
+        content=content_of(clip.source),
+        styles=style_sources(named.styles, pictures, parts),
+        size=max(clip.height, clip.width),
+        settings=settings,
+        model=model,
+        style_size=sizes.strokes.style_size,
+        stroke_scale=sizes.strokes.stroke_scale,
+        masks=mask_sources(masks),
+        feather=named.regions.feather,
+        dials=named.regions.dials,
+    )
+    return Painting(clip, picture, pictures, parts, calm, masks, videos, weights, tracks)
