@@ -45,8 +45,8 @@ def _has_avx512() -> bool:
 
 
 STEADY_X264 = (("x264-params", "asm=avx2"),) if _has_avx512() else ()
-"""What keeps x264 (core 165) from its code for AVX-512, which reads memory that was never written where it weighs blocks
-by what refers to them (mbtree): equal frames became other bytes now and then (docs/notes/faults.md)."""
+"""What keeps x264 (core 165) from its code for AVX-512. Where blocks are weighed by what refers to them (mbtree), that
+reads memory which was never written: equal frames became other bytes now and then (docs/notes/faults.md)."""
 
 #: CRF ranges by eye and by each encoder's own advice: quality 75 is 18 in H.264, which is called visually lossless.
 CODECS: dict[CodecName, Codec] = {
