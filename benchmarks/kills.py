@@ -241,7 +241,7 @@ class Kills:
             for _ in range(min(ROUND, times - self.kills)):
                 if self._kill(folder):
                     break
-            self._complete(folder)
+            self.complete(folder)
 
     def _kill(self, folder: Path) -> bool:
         """Kill one run; returns whether it had ended before, or all is there."""
@@ -286,7 +286,7 @@ class Kills:
             elif complete and not file.exists():
                 self.findings.append(f"{name} is missing, though the command ended well")
 
-    def _complete(self, folder: Path) -> None:
+    def complete(self, folder: Path) -> None:
         """Let the command end, and compare what it made."""
         if self.command.repeats or not all((folder / name).exists() for name in self.wanted):
             code = ended(pid := start((*self.command.arguments, *self.command.again(folder)), folder), LONGEST)

@@ -10,6 +10,7 @@ import struct
 import tempfile
 import wave
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -243,7 +244,8 @@ NOTES = {".job": "job.json", ".note": "000000.json", ".npz": "state-000000.npz"}
 
 def _work_seeds(folder: Path) -> Iterator[Seed]:
     """Write what a stopped run of a video leaves: its job, a note of a segment and the state behind it."""
-    _resumable(folder).begin(resume=False, overwrite=False)
+    with closing(_resumable(folder)) as begun:
+        begun.begin(resume=False, overwrite=False)
     state = io.BytesIO()
     np.savez(state, last=pixels())
     note = json.dumps({"times": [0.0, 0.04], "place": asdict(Place())}).encode()
@@ -425,9 +427,9 @@ def _work(path: Path) -> None:
     work.mkdir()
     for suffix, data in {**sound, path.suffix: path.read_bytes()}.items():
         (work / NOTES[suffix]).write_bytes(data)
-    resumed = _resumable(path.parent)
-    resumed.begin(resume=True, overwrite=False)
-    resumed.state()
+    with closing(_resumable(path.parent)) as resumed:
+        resumed.begin(resume=True, overwrite=False)
+        resumed.state()
 
 
 READERS: Mapping[str, Callable[[Path], Any]] = {

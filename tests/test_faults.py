@@ -187,6 +187,7 @@ def test_a_killed_command_leaves_nothing_half(tmp_path, name):
     assert not result.exists()
     assert list(tmp_path.rglob(".wctstyle-*"))
     assert run("-m", "wctstyle") == 0
+    assert not list(tmp_path.rglob(".wctstyle-*"))
     if name == "look":
         assert looks.read(result).name == "mine"
     else:

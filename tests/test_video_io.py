@@ -727,8 +727,7 @@ def same_frames(one: Path, other: Path) -> None:
     pairs = list(zip(frames_of(one), frames_of(other), strict=True))
     assert [a.seconds for a, _ in pairs] == [b.seconds for _, b in pairs]
     for a, b in pairs:
-        # x264 may code equal frames a little differently on a busy machine; neighbouring frames are 0.25 apart
-        assert np.abs(a.rgb - b.rgb).mean() < 0.01
+        np.testing.assert_array_equal(a.rgb, b.rgb)
 
 
 def test_a_run_that_is_stopped_leaves_what_plays_and_goes_on(long: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import functools
 import itertools
 import json
 import os
-import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from wctstyle.cli.console import EXIT_INPUT, fail, progress_bar, say, tell, warn
 from wctstyle.cli.options import option_names, with_option_names
 from wctstyle.cli.outputs import STDOUT, check_free, check_suffix, is_sink, write_to
 from wctstyle.errors import ConfigError
+from wctstyle.files import temporary_name
 from wctstyle.jobs.cluster import Cluster
 from wctstyle.jobs.processes import Processes
 from wctstyle.jobs.scheduling import TRIES, Lost, run
@@ -118,12 +118,11 @@ def _done(
         return
     size = None if way.workers is None else min(way.workers, len(jobs))
     pool = Processes(size or 1) if way.ray is None else Cluster(way.ray or None, size)
-    token = secrets.token_hex(6)
     yield from run(
         jobs,
         pool,
         sent=(lambda job: job) if way.ray is None else Job.anywhere,
-        name=lambda number, count: f".wctstyle-{token}-{number}-{count}.tmp",
+        name=lambda number, count: temporary_name(),
         discard=lambda job, temporary: places.discard(job.output, temporary),
         lost=lambda job, why: warn(f"{job.content}: the worker that painted it {why}"),
     )

@@ -7,7 +7,6 @@ import contextlib
 import functools
 import os
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -41,6 +40,7 @@ from wctstyle.demo.registry import Storage
 from wctstyle.demo.store import Store
 from wctstyle.demo.stream_route import StreamRoute
 from wctstyle.demo.theme import HEAD, asset, theme
+from wctstyle.files import temporary_folder
 from wctstyle.settings import DEFAULT_MODEL
 from wctstyle.stylizer import Stylizer
 from wctstyle.web import Exposure, Stopping, check_address, write_logs
@@ -105,7 +105,7 @@ def build(
     limits = limits or Limits()
     store = Store.of_user(limits) if keep is True else keep or None
     service = Service.make(backend or Backend(Stylizer(model, cache=codes_cache(CODE_BYTES))), limits, store)
-    folder = Path(tempfile.mkdtemp(prefix="wctstyle-demo-"))
+    folder = temporary_folder("wctstyle-demo-")
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
     exports = folder / "files" / "exports"
     exports.mkdir(parents=True)

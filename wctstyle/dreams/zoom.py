@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -16,6 +16,7 @@ from wctstyle import images
 from wctstyle.cutout import Rgb
 from wctstyle.dreams.dreaming import Dreamer
 from wctstyle.dreams.settings import FPS, DreamSettings, frame_count
+from wctstyle.files import temporary_folder
 from wctstyle.video.forms import Form
 from wctstyle.video.frames import Frame
 from wctstyle.video.joining import Piece, join
@@ -72,8 +73,9 @@ def write(
         OSError: there is no space or no permission.
     """
     rate, tick = Fraction(FPS), fine_tick(Fraction(1, FPS))
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wctstyle-") as folder:
-        segment = Segment(Path(folder) / f"zoom{form.suffix if form.is_video else ''}", form, rate=rate, tick=tick)
+    folder = temporary_folder(within=target.parent)
+    try:
+        segment = Segment(folder / f"zoom{form.suffix if form.is_video else ''}", form, rate=rate, tick=tick)
         try:
             for number, rgb in enumerate(made):
                 segment.add(Frame(number, number / FPS, rgb))
@@ -84,4 +86,6 @@ def write(
         piece = Piece(segment.path, tuple(segment.times))
         end = len(piece.times) / FPS
         join([piece], target, form, end=end, tick=tick, sound=None, recipe=dict(recipe), warn=warn)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return len(piece.times)

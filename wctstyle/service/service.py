@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wctstyle import __version__, looks, samples
+from wctstyle.files import temporary_folder
 from wctstyle.service.forms import Form
 from wctstyle.service.jobs import Job, Jobs
 from wctstyle.service.kinds import KINDS, prepared
@@ -28,7 +28,7 @@ class Service:
 
     def __init__(self, studio: Studio, limits: Limits | None = None) -> None:
         self.studio, self.limits = studio, limits or Limits()
-        self.folder = Path(tempfile.mkdtemp(prefix="wctstyle-serve-"))
+        self.folder = temporary_folder("wctstyle-serve-")
         self.jobs = Jobs(self.limits, self.folder)
 
     @contextlib.contextmanager

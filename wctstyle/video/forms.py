@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from wctstyle import images
 from wctstyle.errors import ConfigError, ImageError
 from wctstyle.images.animations import KINDS as ANIMATIONS
@@ -35,9 +37,20 @@ class Codec:
         return options
 
 
+def _has_avx512() -> bool:
+    """Say whether this processor has AVX-512, by what NumPy found; its names for that have changed."""
+    known = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    names = [*known.get("baseline", ()), *known.get("found", ())]
+    return any(name.startswith("AVX512") or name == "X86_V4" for name in names)
+
+
+STEADY_X264 = (("x264-params", "asm=avx2"),) if _has_avx512() else ()
+"""What keeps x264 (core 165) from its code for AVX-512. Where blocks are weighed by what refers to them (mbtree), that
+reads memory which was never written: equal frames became other bytes now and then (docs/notes/faults.md)."""
+
 #: CRF ranges by eye and by each encoder's own advice: quality 75 is 18 in H.264, which is called visually lossless.
 CODECS: dict[CodecName, Codec] = {
-    "h264": Codec("libx264", "yuv420p", crf=(10, 40), options=(("preset", "medium"),)),
+    "h264": Codec("libx264", "yuv420p", crf=(10, 40), options=(("preset", "medium"), *STEADY_X264)),
     "h265": Codec("libx265", "yuv420p", crf=(12, 42), options=(("preset", "medium"), ("x265-params", "log-level=0"))),
     "vp9": Codec("libvpx-vp9", "yuv420p", "yuva420p", (18, 55), (("b", "0"), ("deadline", "good"), ("cpu-used", "4"))),
     "av1": Codec("libsvtav1", "yuv420p", crf=(18, 58), options=(("preset", "8"),)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -94,28 +95,29 @@ class VideoJob:
         each frame; the target then holds those done, and `resume` goes on.
 
         Raises:
-            ConfigError: work is left from another run.
+            ConfigError: work is left from another run, or one is writing this target now.
             ImageError: the clip cannot be read, or the target not be written.
         """
         sides = [self.clip.height, self.clip.width]
         tick = fine_tick(self.clip.tick)
         work = Work(self.target, self.form, {**self.recipe, "sides": sides}, rate=self.clip.rate, tick=tick)
-        work.begin(resume=resume, overwrite=overwrite)
-        notes = [*self.clip.notes]
-        for note in notes:
-            warn(f"{self.clip.source}: {note}")
-        try:
-            rest, place, stopped = self._painted(work, painter, stop, told, warn)
-        except BaseException:
-            if not work.pieces:  # there is nothing to go on with
+        with closing(work):
+            work.begin(resume=resume, overwrite=overwrite)
+            notes = [*self.clip.notes]
+            for note in notes:
+                warn(f"{self.clip.source}: {note}")
+            try:
+                rest, place, stopped = self._painted(work, painter, stop, told, warn)
+            except BaseException:
+                if not work.pieces:  # there is nothing to go on with
+                    work.remove()
+                raise
+            for note in self.clip.notes[len(notes) :]:  # what reading to the end has shown
+                warn(f"{self.clip.source}: {note}")
+            pieces = [*work.pieces, *rest]
+            self._join(pieces, place, stopped, warn)
+            if not stopped:
                 work.remove()
-            raise
-        for note in self.clip.notes[len(notes) :]:  # what reading to the end has shown
-            warn(f"{self.clip.source}: {note}")
-        pieces = [*work.pieces, *rest]
-        self._join(pieces, place, stopped, warn)
-        if not stopped:
-            work.remove()
         frames = sum(len(piece.times) for piece in pieces)
         return Made(frames, place.end, place.broken, stopped)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wctstyle import images
 from wctstyle.errors import ImageError
-from wctstyle.files import link_or_copy, replacing, temporary_name
+from wctstyle.files import link_or_copy, replacing, sweep, temporary_name
 from wctstyle.video.extras import av_errors, pyav, tag
 from wctstyle.video.forms import Form
 from wctstyle.video.reading import opened
@@ -81,12 +81,13 @@ def join(
 def _fill_folder(pieces: Sequence[Piece], target: Path) -> None:
     """Put the frames into the folder; links where there can be some, as the segments may still be needed."""
     images.make_folder(target)
+    sweep(target)
     for piece in pieces:
         for file in sorted(piece.path.iterdir()):
-            partial = target / f".wctstyle-{file.name}"
-            partial.unlink(missing_ok=True)
+            partial = target / temporary_name()
             link_or_copy(file, partial)
             os.replace(partial, target / file.name)
+            partial.unlink(missing_ok=True)  # two names of one file both stay
 
 
 def _mux(

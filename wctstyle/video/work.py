@@ -19,7 +19,7 @@ import numpy as np
 
 from wctstyle import images
 from wctstyle.errors import ConfigError
-from wctstyle.files import replace_file
+from wctstyle.files import Held, Lock, replace_file
 from wctstyle.video.clips import Place
 from wctstyle.video.forms import Form
 from wctstyle.video.joining import Piece
@@ -49,6 +49,8 @@ class Work:
 
     def __init__(self, target: Path, form: Form, made_of: Mapping[str, Any], *, rate: Fraction, tick: Fraction) -> None:
         self.folder = work_folder(target)
+        self._job = self.folder / "job.json"
+        self._lock: Lock | None = None
         self._form, self._rate, self._tick = form, rate, tick
         text = json.dumps({**made_of, "form": asdict(form)}, sort_keys=True)
         self._key = hashlib.sha256(text.encode()).hexdigest()
@@ -56,13 +58,38 @@ class Work:
         self.place = Place()
 
     def begin(self, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder, or find what is done in it.
+        """Make the folder, or find what is done in it; it is this run's alone until `close` or `remove`.
 
         Raises:
-            ConfigError: it is there and neither is asked for, or it is of another job.
+            ConfigError: another run writes in it now, it is there and neither is asked for, or it is of another job.
             ImageError: it cannot be made.
         """
-        job = self.folder / "job.json"
+        self._take()
+        try:
+            self._begin(resume=resume, overwrite=overwrite)
+        except BaseException:
+            self.close() if self._job.is_file() else self.remove()
+            raise
+
+    def _take(self) -> None:
+        """Make the folder and lock it.
+
+        Raises:
+            ConfigError: another run has it.
+        """
+        while self._lock is None:
+            images.make_folder(self.folder)
+            try:
+                self._lock = Lock(self.folder / "lock")
+            except Held as held:
+                raise ConfigError(
+                    f"{self.folder}: another run is writing this output now; wait for its end, or give another output"
+                ) from held
+            except FileNotFoundError:  # that other run has just ended, and took the folder away
+                continue
+
+    def _begin(self, *, resume: bool, overwrite: bool) -> None:
+        job = self._job
         if job.is_file() and resume:
             with self._sound():
                 key = json.loads(job.read_text(encoding="utf-8")).get("key")
@@ -74,14 +101,12 @@ class Work:
             with self._sound():
                 self._find()
             return
-        if self.folder.exists():
-            if not overwrite and job.is_file():
-                raise ConfigError(
-                    f"{self.folder}: is left from a run that did not end; give --resume to go on, or --overwrite to "
-                    "start again"
-                )
-            self.remove()
-        images.make_folder(self.folder)
+        if not overwrite and job.is_file():
+            raise ConfigError(
+                f"{self.folder}: is left from a run that did not end; give --resume to go on, or --overwrite to "
+                "start again"
+            )
+        self._clear()
         _write(job, json.dumps({"key": self._key}).encode())
 
     def _find(self) -> None:
@@ -142,9 +167,26 @@ class Work:
         self.pieces.append(Piece(self._path(number), tuple(segment.times)))
         self.place = place
 
+    def close(self) -> None:
+        """Let other runs have the folder."""
+        if self._lock is not None:
+            self._lock.release()
+
     def remove(self) -> None:
         """Delete the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._clear()
+        if self._lock is not None:
+            self._lock.release(delete=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _clear(self) -> None:
+        """Delete all in the folder but the lock; what says that there is something to go on with first."""
+        self._job.unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if self._lock is None or path != self._lock.path:
+                _drop(path)
 
     def _path(self, number: int, more: str = "") -> Path:
         return self.folder / f"{number:06d}{more}{self._form.suffix if self._form.is_video else ''}"
