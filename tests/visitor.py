@@ -122,7 +122,7 @@ class Visitor:
 
     @contextlib.contextmanager
     def leaving(self):
-        """Go from a page: it may say that its connection broke, as its open requests end with it. That is no problem."""
+        """Go from a page: it may say that its connection broke, as its open requests end with it. That is fine."""
         known = len(self.problems)
         yield
         self.problems[known:] = [problem for problem in self.problems[known:] if BROKEN not in problem]
