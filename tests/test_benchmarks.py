@@ -2,6 +2,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
-from narrow import NARROW, VGG_WIDTHS, random_vgg
+from narrow import NARROW, VGG_WIDTHS, quick_compilation, random_vgg
 from original import ORIGINAL, needs_original
 from PIL import Image
 
@@ -33,6 +34,12 @@ def photo(seed: int, height: int = SIZE, width: int = SIZE) -> np.ndarray:
     smooth = scipy.ndimage.gaussian_filter(noise, (3, 3, 0), mode="wrap")
     smooth = (smooth - smooth.min()) / np.ptp(smooth)
     return (smooth * 255).round().astype(np.float32) / 255
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with quick_compilation():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import importlib.util
 import re
 import runpy
@@ -125,10 +127,22 @@ def _prepare(words: list[str]) -> list[str]:
     return words
 
 
+def _shared(kind: Any) -> Any:
+    """Return what gives the same object to all who name the same model and ask for nothing else."""
+    known = functools.cache(kind)
+    return lambda *model, **more: kind(*model, **more) if more else known(*model)
+
+
 @pytest.fixture(scope="module")
 def quick() -> Iterator[None]:
-    """Compile each program once for all commands, and little: what they paint matters to other tests."""
-    with quick_compilation():
+    """Compile each program once for all commands, and little: what they paint matters to other tests.
+
+    Commands in this process share their models, so that no program is traced twice. Those of other processes are new.
+    """
+    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
+        for place, name in (("wctstyle.stylizer", "Stylizer"), ("wctstyle.optimizer", "Optimizer")):
+            module = importlib.import_module(place)
+            patch.setattr(module, name, _shared(getattr(module, name)))
         yield
 
 

@@ -45,13 +45,22 @@ def fit_heads(student: Levels, teacher: Levels, crops: np.ndarray) -> list[jax.A
     for i in range(0, len(crops), CHUNK):
         chunk = crops[i : i + CHUNK]
         for k, (s, t) in enumerate(zip(student(chunk), teacher(chunk), strict=True)):
-            x, y = s.reshape(-1, s.shape[-1]), t.reshape(-1, t.shape[-1])
-            normals[k] = normals.get(k, 0.0) + x.T @ x
-            products[k] = products.get(k, 0.0) + x.T @ y
-    return [
-        jnp.linalg.solve(n + 1e-4 * jnp.trace(n) / len(n) * jnp.eye(len(n)), p)
-        for n, p in zip(normals.values(), products.values(), strict=True)
-    ]
+            normal, product = _sums(s, t)
+            normals[k] = normals.get(k, 0.0) + normal
+            products[k] = products.get(k, 0.0) + product
+    return [_solution(n, p) for n, p in zip(normals.values(), products.values(), strict=True)]
+
+
+@jax.jit
+def _sums(student: Features, teacher: Features) -> tuple[jax.Array, jax.Array]:
+    x, y = (f.reshape(-1, f.shape[-1]) for f in (student, teacher))
+    return x.T @ x, x.T @ y
+
+
+@jax.jit
+def _solution(normal: jax.Array, product: jax.Array) -> jax.Array:
+    ridge = 1e-4 * jnp.trace(normal) / len(normal)
+    return jnp.linalg.solve(normal + ridge * jnp.eye(len(normal)), product)
 
 
 def distillation_losses(student: tuple[Any, ...], teacher: tuple[Any, ...], heads: list[jax.Array]) -> Parts:
@@ -119,5 +128,6 @@ def train_encoder(
 
 def dead_channels(encoder: Encoder, crops: np.ndarray) -> dict[str, int]:
     """Count, per ReLU, the channels that are zero everywhere on `crops`."""
-    acts = encoder.activations(jnp.asarray(crops))
+    graphdef, params = nnx.split(encoder)
+    acts = jax.jit(lambda p, x: nnx.merge(graphdef, p).activations(x))(params, crops)
     return {k: int((v.max(axis=(0, 1, 2)) <= 0).sum()) for k, v in acts.items()}
