@@ -44,6 +44,24 @@ class Stylizer(Large):
     Raises:
         ConfigError: `model` is not in the table.
         WeightsError: its weights are missing or damaged.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> painter = Stylizer("slim")
+        >>> made = painter.stylize(photo, [(style, 2.0)], Settings(keep_faces=0.0))
+        >>> made.image.shape, sorted(made.seconds)
+        ((64, 64, 3), ['blend', 'encode', 'render'])
+        >>> np.array_equal(painter.stylize(photo, style, Settings(strength=0.0)).image, photo)  # exactly the photo
+        True
+        >>> content, moments = painter.content(photo), painter.style(style).moments
+        >>> painter.render(content, painter.plan(content, moments)).shape, painter.reconstruct(photo).shape
+        ((64, 64, 3), (64, 64, 3))
+        >>> other = painter.apart()  # the same model, with a cache of its own
+        >>> painter.forget_photos()
+        >>> painter.forget()
+        >>> other.cache is painter.cache, painter.cache.total, other.cache.total
+        (False, 0, 0)
     """
 
     def __init__(
