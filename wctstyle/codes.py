@@ -34,7 +34,7 @@ def codes_cache(capacity: int = CODES_BYTES) -> Recent[Any]:
     Example:
         >>> from wctstyle import Stylizer
         >>> cache = codes_cache(64 * 2**20)  # 64 MiB
-        >>> [Stylizer(model, cache=cache).cache is cache for model in ("slim", "medium")]
+        >>> [Stylizer("slim", cache=cache).cache is cache for _ in range(2)]
         [True, True]
     """
     return Recent(capacity, lambda code: int(code.nbytes))

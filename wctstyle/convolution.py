@@ -170,8 +170,8 @@ def conv3x3(
 
     Example:
         >>> x, kernel = jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1))
-        >>> conv3x3(x, kernel, jnp.ones(1))[0, :, :, 0].tolist()
-        [[10.0, 10.0, 10.0], [10.0, 10.0, 10.0], [10.0, 10.0, 10.0]]
+        >>> jax.jit(conv3x3)(x, kernel, jnp.ones(1)).ravel().tolist()
+        [10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0]
     """
 
     def reflect_columns(z: Array) -> Array:

@@ -182,8 +182,8 @@ class Conv(nnx.Module):
     Example:
         >>> conv = Conv(1, 2)  # without `rngs` the kernel is 0
         >>> conv.bias[...] = jnp.array([0.25, 0.5])
-        >>> conv(jnp.ones((1, 16, 16, 1)))[0, 0, 0].tolist(), conv.kernel.shape
-        ([0.25, 0.5], (3, 3, 1, 2))
+        >>> jax.jit(conv)(jnp.ones((1, 2, 1, 1))).tolist(), conv.kernel.shape
+        ([[[[0.25, 0.5]], [[0.25, 0.5]]]], (3, 3, 1, 2))
     """
 
     def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs | None = None) -> None:
@@ -208,8 +208,8 @@ class Encoder(nnx.Module):
         >>> image = jnp.full((1, 16, 16, 3), 0.75)
         >>> [features.shape for features in jax.eval_shape(encoder, image)]  # computes nothing
         [(1, 16, 16, 1), (1, 8, 8, 1), (1, 4, 4, 1), (1, 2, 2, 1), (1, 1, 1, 1)]
-        >>> list(encoder.activations(image, upto="conv1_1")), encoder.conv("conv1_1").kernel.shape
-        (['relu1_1'], (3, 3, 3, 1))
+        >>> jax.eval_shape(encoder.activations, image)["relu3_4"].shape, encoder.conv("conv1_1").kernel.shape
+        ((1, 4, 4, 1), (3, 3, 3, 1))
         >>> jax.jit(encoder.code)(image)[0, 0, 0].tolist()  # without weights relu4_1 is 0; the colour follows
         [0.0, 1.0, 1.0, 1.0]
     """

@@ -42,12 +42,7 @@ def painted_rows(
 
 @dataclass(frozen=True)
 class Stage:
-    """How far a texture is that is optimised: done steps of steps, 0 where it is painted, with the picture so far.
-
-    Example:
-        >>> Stage(step=10, steps=40, image=np.zeros((32, 32, 3))).seconds_left
-        0.0
-    """
+    """How far a texture is that is optimised: done steps of steps, 0 where it is painted, with the picture so far."""
 
     step: int
     steps: int
@@ -66,14 +61,6 @@ def stages(
     """Paint a texture and optimise it, as the settings say; yields about once a second, the last one being the result.
 
     Arguments and errors as in `make`; `painting` as in `painted_rows`.
-
-    Example:
-        >>> from wctstyle import Stylizer, samples
-        >>> style = samples.picture("marbling").rgb[:64, :64]
-        >>> settings = TextureSettings(width=32, height=32, style_size=64)
-        >>> found = stages(Stylizer("slim"), style, settings, lambda: Optimizer("slim"))
-        >>> [(stage.step, stage.steps, stage.image.shape) for stage in found]  # painted, and not optimised
-        [(0, 0, (32, 32, 3))]
     """
     regions = parts_of(styles, settings)
     image = np.concatenate(list(Plane(measurer, regions, settings).rows(painting)))
@@ -112,9 +99,9 @@ def make(
     Example:
         >>> from wctstyle import Stylizer, samples
         >>> style, painter = samples.picture("marbling").rgb[:64, :64], Stylizer("slim")
-        >>> one, same, other = (make(painter, style, TextureSettings(32, 32, 64, seed=seed)) for seed in (0, 0, 1))
-        >>> one.shape, np.array_equal(one, same), np.array_equal(one, other)
-        ((32, 32, 3), True, False)
+        >>> one, other = (make(painter, style, TextureSettings(32, 32, 64, seed=seed)) for seed in (0, 1))
+        >>> one.shape, np.array_equal(one, other)  # another seed gives another texture
+        ((32, 32, 3), False)
     """
 
     def made() -> Optimizer:
