@@ -188,6 +188,11 @@ class Batch:
 
         `format`: of the file, by its suffix if not given. `write` takes the file's bytes, instead of saving.
         `refining`, `painting`: see `Stylizer.stylize` and `Stylizer.stylize_large`.
+
+        Raises:
+            ImageError: the photo cannot be read, is too large, or the result cannot be written.
+            WeightsError: the model's weights are missing or damaged.
+            NonFiniteError: the result is not finite.
         """
         laps = Laps(*LAPS)
         laps.began, laps.seconds["read"], self._reading = laps.began - self._reading, self._reading, 0.0

@@ -105,7 +105,11 @@ class Stylizer(Large):
             self._optimizer.forget()
 
     def reconstruct(self, image: Rgb) -> Rgb:
-        """Encode and decode with nothing mapped: what the decoder alone makes of a picture."""
+        """Encode and decode with nothing mapped: what the decoder alone makes of a picture, "h w 3" in [0, 1].
+
+        Raises:
+            ImageError: a picture of the wrong shape, type or range.
+        """
         content = self.content(image, texture=0.0)
         return np.clip(self._programs.decoded(content.code), 0, 1)[0, : content.height, : content.width]
 

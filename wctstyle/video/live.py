@@ -218,7 +218,12 @@ class LiveStylizer:
         self._wanted = _Wanted(blend, settings, memory), stylizer or same
 
     def frame(self, rgb: Rgb) -> Rgb:
-        """Paint a frame, RGB in [0, 1], at the present size."""
+        """Paint a frame, RGB in [0, 1], at the present size.
+
+        Raises:
+            ImageError: a picture of the wrong shape, type or range.
+            NonFiniteError: the result is not finite.
+        """
         began = self._clock()
         waited = began - self._ended
         photo = images.checked_rgb(rgb, "frame")
