@@ -58,6 +58,14 @@ class Setup:
 
     Raises:
         ConfigError: there is no such model, or the quality or depth is out of range.
+
+    Example:
+        >>> setup = Setup((StyleSpec("sample:marbling"),), Settings(strength=0.8))
+        >>> setup.model, setup.quality, setup.sizes.size
+        ('slim', 92, None)
+        >>> Setup((), depth=12)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: depth is 12, must be 8 or 16 bits
     """
 
     styles: tuple[StyleSpec, ...]
@@ -81,6 +89,11 @@ def each_alone(blend: Setup) -> list[Setup]:
 
     Raises:
         ConfigError: a style belongs to a region.
+
+    Example:
+        >>> both = Setup((StyleSpec("sample:marbling", 2.0), StyleSpec("sample:tapestry")))
+        >>> [[(style.source, style.weight) for style in setup.styles] for setup in each_alone(both)]
+        [[('sample:marbling', 1.0)], [('sample:tapestry', 1.0)]]
     """
     if blend.regions.masks or blend.regions.dials or any(spec.region for spec in blend.styles):
         raise ConfigError("--each-style: paints whole photos; leave out --mask, --region and the @REGION of styles")
@@ -103,6 +116,15 @@ class Batch:
 
     Raises:
         ImageError: a style or mask cannot be read.
+
+    Example:
+        >>> setup = Setup((StyleSpec("sample:marbling"),), Settings(keep_faces=0.0), sizes=Sizes(size=64))
+        >>> batch = Batch(setup, warn=print)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     done = batch.make("sample:cat", f"{folder}/cat.png")
+        ...     made = [batch.made(name, f"{folder}/cat.png") for name in ("sample:cat", "sample:coffee")]
+        >>> done["width"], done["height"], made
+        (64, 43, [True, False])
     """
 
     def __init__(
@@ -166,6 +188,11 @@ class Batch:
 
         `format`: of the file, by its suffix if not given. `write` takes the file's bytes, instead of saving.
         `refining`, `painting`: see `Stylizer.stylize` and `Stylizer.stylize_large`.
+
+        Raises:
+            ImageError: the photo cannot be read, is too large, or the result cannot be written.
+            WeightsError: the model's weights are missing or damaged.
+            NonFiniteError: the result is not finite.
         """
         laps = Laps(*LAPS)
         laps.began, laps.seconds["read"], self._reading = laps.began - self._reading, self._reading, 0.0

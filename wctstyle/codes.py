@@ -29,13 +29,27 @@ CODES_BYTES = 256 * 2**20
 
 
 def codes_cache(capacity: int = CODES_BYTES) -> Recent[Any]:
-    """Make a cache of encoded photos and styles, and of what painting them needs; it may serve several models."""
+    """Make a cache of encoded photos and styles, and of what painting them needs; it may serve several models.
+
+    Example:
+        >>> from wctstyle import Stylizer
+        >>> cache = codes_cache(64 * 2**20)  # 64 MiB
+        >>> [Stylizer("slim", cache=cache).cache is cache for _ in range(2)]
+        [True, True]
+    """
     return Recent(capacity, lambda code: int(code.nbytes))
 
 
 @dataclass(frozen=True)
 class StyleCode:
-    """A measured style picture: its moments, its pixels for `refine`, and the part of it that counts (None: all)."""
+    """A measured style picture: its moments, its pixels for `refine`, and the part of it that counts (None: all).
+
+    Example:
+        >>> from wctstyle import Stylizer, samples
+        >>> code = Stylizer("slim").style(samples.picture("marbling").rgb[:64, :64])
+        >>> code.pixels.shape, code.moments.mean.shape, code.nbytes
+        ((64, 64, 3), (131,), 117796)
+    """
 
     moments: Moments
     pixels: Rgb
@@ -69,6 +83,16 @@ class ContentCode:
     The code is computed with `texture` added to plain areas; the pixels are without it. `cutout` is set where the
     picture has transparency: all else here is of what is inside its box. `find_faces` gives the map of a photo's faces;
     in a video they are tracked.
+
+    Example:
+        >>> from wctstyle import Stylizer, samples
+        >>> code = Stylizer("slim").content(samples.picture("cat").rgb[:64, :48])
+        >>> code.photo.shape, code.pixels.shape, code.code.shape, code.nbytes
+        ((64, 48, 3), (1, 64, 64, 3), (1, 8, 8, 131), 82688)
+        >>> np.allclose(code.mean_color(None), code.photo.mean(axis=(0, 1)), atol=1e-5), code.faces
+        (True, None)
+        >>> code.padded(np.ones((64, 48))).shape, code.counted()  # nothing is transparent, so all pixels count
+        ((64, 64), None)
     """
 
     code: Features
@@ -130,7 +154,15 @@ class ContentCode:
 
 @dataclass(frozen=True)
 class Part:
-    """A region ready to paint: plan, share of each pixel (None: everywhere), and its dials."""
+    """A region ready to paint: plan, share of each pixel (None: everywhere), and its dials.
+
+    Example:
+        >>> from wctstyle import Settings, Stylizer, samples
+        >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> (part,) = Stylizer("slim").stylize(photo, style, Settings(keep_faces=0.0)).parts
+        >>> part.plan.affine.matrix.shape, part.share, part.dials == Dials()
+        ((131, 131), None, True)
+    """
 
     plan: Plan
     share: Float[np.ndarray, "1 H W 1"] | None = None
@@ -148,6 +180,13 @@ class Result:
     """A stylised picture, its parts with their plans (none without a style) and the seconds each step took.
 
     first_of_size: whether programs had to be compiled, or read from the cache on disk, for its size.
+
+    Example:
+        >>> from wctstyle import Settings, Stylizer, samples
+        >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> made = Stylizer("slim").stylize(photo, style, Settings(keep_faces=0.0))
+        >>> made.image.dtype.name, len(made.parts), list(made.seconds), made.first_of_size
+        ('float32', 1, ['encode', 'blend', 'render'], True)
     """
 
     image: Rgb

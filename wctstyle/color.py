@@ -173,7 +173,13 @@ def original_colors(
 
 
 class Colors(NamedTuple):
-    """Mean and covariance of a picture's R, G and B."""
+    """Mean and covariance of a picture's R, G and B.
+
+    Example:
+        >>> found = colors_of(np.array([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]))  # a red pixel and a black one
+        >>> found.mean.tolist(), found.covariance[0].tolist()
+        ([0.5, 0.0, 0.0], [0.25, 0.0, 0.0])
+    """
 
     mean: Float[np.ndarray, "3"]
     covariance: Float[np.ndarray, "3 3"]

@@ -100,6 +100,11 @@ def correlate(
     products (`THIN_ROW`) on one core: 256x256x32 takes 12 ms, on two cores 6.7 ms. A convolution with more output rows
     than input rows is not passed on; XLA's own code then uses all cores. So extra rows are computed and cropped.
     Large convolutions between many channels need only a quarter of the products (`winograd`).
+
+    Example:
+        >>> x, kernel = jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1))
+        >>> correlate(x, kernel, ((0, 0), (0, 0))).ravel().tolist()
+        [9.0]
     """
     if not on_cpu():
         return _convolution(x, kernel, pads, stride)
@@ -140,7 +145,13 @@ _correlate_wide.defvjp(_wide_forward, _wide_backward)
 
 
 def correlate_same(x: Array, kernel: Array) -> Array:
-    """Cross-correlate with a 3x3 kernel over zero padding; between few channels, several columns at a time."""
+    """Cross-correlate with a 3x3 kernel over zero padding; between few channels, several columns at a time.
+
+    Example:
+        >>> x, kernel = jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1))
+        >>> correlate_same(x, kernel)[0, :, :, 0].tolist()
+        [[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]
+    """
     if not on_cpu():
         return _convolution(x, kernel, _SAME, 1)
     wide = next((columns for most, columns in WIDE if _products(kernel) <= most), 1)
@@ -156,6 +167,11 @@ def conv3x3(
 
     On a CPU this computes a zero-padded convolution and overwrites its four border strips, which is two to five times
     as fast as padding the whole array first.
+
+    Example:
+        >>> x, kernel = jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1))
+        >>> jax.jit(conv3x3)(x, kernel, jnp.ones(1)).ravel().tolist()
+        [10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0]
     """
 
     def reflect_columns(z: Array) -> Array:
@@ -186,5 +202,11 @@ def conv3x3(
 def conv3x3_zero(
     x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"], bias: Float[Array, " c_out"]
 ) -> Float[Array, "n h w c_out"]:
-    """Cross-correlate with a 3x3 kernel over zero padding, as the original does; a quarter cheaper on a CPU."""
+    """Cross-correlate with a 3x3 kernel over zero padding, as the original does; a quarter cheaper on a CPU.
+
+    Example:
+        >>> x, kernel = jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1))
+        >>> conv3x3_zero(x, kernel, jnp.ones(1))[0, :, :, 0].tolist()
+        [[5.0, 7.0, 5.0], [7.0, 10.0, 7.0], [5.0, 7.0, 5.0]]
+    """
     return correlate_same(x, kernel) + bias[None, None, None]

@@ -27,6 +27,19 @@ class Cutout:
 
     rgb, opacity: inside the box; None where all of it is opaque. box: its rows and columns. canvas: height and width of
     the whole picture.
+
+    Example:
+        >>> alpha = np.zeros((6, 8), np.float32)
+        >>> alpha[1:3, 2:7] = 1
+        >>> cutout = cut_out(images.Picture(np.full((6, 8, 3), 0.5, np.float32), alpha))
+        >>> cutout.sides, cutout.box, cutout.canvas
+        ((2, 5), (slice(1, 3, None), slice(2, 7, None)), (6, 8))
+        >>> cutout.inside(alpha, "map").min().item(), cutout.regions([Region(alpha, [])])[0].mask.shape
+        (1.0, (2, 5))
+        >>> cutout.pasted(cutout.rgb).mean(axis=-1)[1].tolist()  # white outside
+        [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0]
+        >>> cutout.picture().rgb.shape, cutout.alone().canvas, cutout.resized(4, 10).sides
+        ((6, 8, 3), (2, 5), (4, 10))
     """
 
     rgb: Rgb
@@ -84,7 +97,15 @@ Content = Rgb | images.Picture | Cutout
 
 
 def cut_out(picture: Any) -> Cutout | None:
-    """Cut out what is visible of a `Picture`; None for anything without transparency."""
+    """Cut out what is visible of a `Picture`; None for anything without transparency.
+
+    Example:
+        >>> alpha = np.zeros((6, 8), np.float32)
+        >>> alpha[1:3, 2:7] = 0.5
+        >>> cutout = cut_out(images.Picture(np.ones((6, 8, 3), np.float32), alpha))
+        >>> cutout.rgb.shape, float(cutout.opacity.max()), cut_out(cutout.rgb)
+        ((2, 5, 3), 0.5, None)
+    """
     if isinstance(picture, Cutout):
         return picture
     if not isinstance(picture, images.Picture) or picture.alpha is None:
@@ -100,12 +121,25 @@ _cut: WeakKeyDictionary[images.Picture, Cutout] = WeakKeyDictionary()
 
 
 def pixels_of(picture: Any) -> Any:
-    """Return the array of a `Picture` or `Cutout`, and anything else as it is."""
+    """Return the array of a `Picture` or `Cutout`, and anything else as it is.
+
+    Example:
+        >>> rgb = np.zeros((2, 3, 3), np.float32)
+        >>> pixels_of(images.Picture(rgb)) is rgb, pixels_of(rgb) is rgb
+        (True, True)
+    """
     return picture.rgb if isinstance(picture, images.Picture | Cutout) else picture
 
 
 def visible_sides(picture: Content | images.Raster) -> tuple[int, int]:
-    """Return height and width of the visible part of a picture, in pixels: what sizes of strokes are relative to."""
+    """Return height and width of the visible part of a picture, in pixels: what sizes of strokes are relative to.
+
+    Example:
+        >>> alpha = np.zeros((6, 8), np.float32)
+        >>> alpha[1:3, 2:7] = 1
+        >>> visible_sides(images.Picture(np.ones((6, 8, 3), np.float32), alpha))
+        (2, 5)
+    """
     if isinstance(picture, images.Picture | images.Raster):
         rows, columns = images.visible_box(picture)
         return rows.stop - rows.start, columns.stop - columns.start

@@ -17,7 +17,12 @@ from wctstyle.types import Features, Image
 
 
 def upsample(x: Features) -> Features:
-    """Double height and width by repeating each position."""
+    """Double height and width by repeating each position.
+
+    Example:
+        >>> upsample(jnp.array([[[[1.0], [2.0]]]]))[0, :, :, 0].tolist()
+        [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
+    """
     n, h, w, c = x.shape
     return jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c)).reshape(n, 2 * h, 2 * w, c)
 
@@ -30,6 +35,12 @@ def upsampled_conv3x3(
     After doubling, a 3x3 window holds only two different values along each axis. So each of the four outputs of a
     position is a 2x2 convolution of `x` with its own kernel (after Shi et al. 2016, "Is the deconvolution layer the
     same as a convolutional layer?"). Reflecting the doubled picture is the same as repeating the edge of `x`.
+
+    Example:
+        >>> x, kernel, bias = jnp.ones((1, 2, 2, 1)), jnp.arange(9.0).reshape(3, 3, 1, 1), jnp.ones(1)
+        >>> made = jax.jit(upsampled_conv3x3)(x, kernel, bias)
+        >>> made.shape, made.min().item(), made.max().item()  # 0 + 1 + ... + 8, and the bias
+        ((1, 4, 4, 1), 37.0, 37.0)
     """
     n, height, width, c_in = x.shape
     c_out = kernel.shape[3]
@@ -50,7 +61,18 @@ def upsampled_conv3x3(
 
 
 class Decoder(nnx.Module):
-    """Four stages of convolutions from a code to RGB; conv k_i mirrors the encoder's convolution of that name."""
+    """Four stages of convolutions from a code to RGB; conv k_i mirrors the encoder's convolution of that name.
+
+    Example:
+        >>> decoder = Decoder(ModelConfig("tiny", (1, 1, 1, 1, 1), (1, 1, 1)))
+        >>> decoder.conv("conv1_1").bias[...] = jnp.array([0.25, 0.5, 0.75])
+        >>> code = jnp.ones((1, 2, 2, 4))
+        >>> image = jax.jit(decoder)(code)
+        >>> image.shape, image[0, 0, 0].tolist()  # without weights: the bias alone
+        ((1, 16, 16, 3), [0.25, 0.5, 0.75])
+        >>> jax.eval_shape(decoder.activations, code)["conv2_1"].shape  # halfway, at half the size
+        (1, 8, 8, 1)
+    """
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs | None = None) -> None:
         self.config = config

@@ -37,7 +37,13 @@ SIZE_MULTIPLE = 16
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One row of the model table: name, widths of the encoder's five stages, widths of the decoder's three."""
+    """One row of the model table: name, widths of the encoder's five stages, widths of the decoder's three.
+
+    Example:
+        >>> config = MODELS["slim"]
+        >>> config.code_width, config.convs()[:2], config.convs("decoder")[-1]
+        (131, [('conv1_1', 3, 16), ('conv1_2', 16, 16)], ('conv1_1', 16, 3))
+    """
 
     name: str
     channels: tuple[int, int, int, int, int]
@@ -84,7 +90,12 @@ PADDINGS = {"reflect": conv3x3, "zero": conv3x3_zero}
 
 @jax.custom_vjp
 def max_pool(x: Features) -> Features:
-    """Take the maximum of each 2x2 cell; height and width must be even. Equal maxima share the gradient."""
+    """Take the maximum of each 2x2 cell; height and width must be even. Equal maxima share the gradient.
+
+    Example:
+        >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1)).ravel().tolist()
+        [5.0, 7.0, 13.0, 15.0]
+    """
     n, h, w, c = x.shape
     rows = x.reshape(n, h // 2, 2, w // 2, 2 * c)
     pairs = jnp.maximum(rows[:, :, 0], rows[:, :, 1])
@@ -110,7 +121,12 @@ max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def avg_pool(x: Features) -> Features:
-    """Average each 2x2 cell; height and width must be even."""
+    """Average each 2x2 cell; height and width must be even.
+
+    Example:
+        >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1)).ravel().tolist()
+        [2.5, 4.5, 10.5, 12.5]
+    """
     n, h, w, c = x.shape
     return x.reshape(n, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
 
@@ -133,6 +149,11 @@ def forward(
     `convolve(name, x)` applies the convolution with its bias and chooses the border; `stage` is the stage of `x`.
     The result holds `keep(layer, activation)` by layer ("relu3_1"), unless that is None. With `checkpointed`, the
     backward pass recomputes each stage instead of storing it: slower, but with less memory.
+
+    Example:
+        >>> found = forward(["conv1_1", "conv2_1"], lambda name, x: x - 1, jnp.arange(4.0).reshape(1, 2, 2, 1))
+        >>> {layer: x.ravel().tolist() for layer, x in found.items()}
+        {'relu1_1': [0.0, 0.0, 1.0, 2.0], 'relu2_1': [1.0]}
     """
     found: dict[str, Features] = {}
 
@@ -156,7 +177,14 @@ def forward(
 
 
 class Conv(nnx.Module):
-    """A 3x3 convolution with reflected borders: He initialisation, or zeros to be filled later if `rngs` is None."""
+    """A 3x3 convolution with reflected borders: He initialisation, or zeros to be filled later if `rngs` is None.
+
+    Example:
+        >>> conv = Conv(1, 2)  # without `rngs` the kernel is 0
+        >>> conv.bias[...] = jnp.array([0.25, 0.5])
+        >>> jax.jit(conv)(jnp.ones((1, 2, 1, 1))).tolist(), conv.kernel.shape
+        ([[[[0.25, 0.5]], [[0.25, 0.5]]]], (3, 3, 1, 2))
+    """
 
     def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs | None = None) -> None:
         shape = (3, 3, c_in, c_out)
@@ -173,7 +201,18 @@ class Conv(nnx.Module):
 
 
 class Encoder(nnx.Module):
-    """VGG-19 up to relu5_1 at the widths of `config`."""
+    """VGG-19 up to relu5_1 at the widths of `config`.
+
+    Example:
+        >>> encoder = Encoder(ModelConfig("tiny", (1, 1, 1, 1, 1), (1, 1, 1)))
+        >>> image = jnp.full((1, 16, 16, 3), 0.75)
+        >>> [features.shape for features in jax.eval_shape(encoder, image)]  # computes nothing
+        [(1, 16, 16, 1), (1, 8, 8, 1), (1, 4, 4, 1), (1, 2, 2, 1), (1, 1, 1, 1)]
+        >>> jax.eval_shape(encoder.activations, image)["relu3_4"].shape, encoder.conv("conv1_1").kernel.shape
+        ((1, 4, 4, 1), (3, 3, 3, 1))
+        >>> jax.jit(encoder.code)(image)[0, 0, 0].tolist()  # without weights relu4_1 is 0; the colour follows
+        [0.0, 1.0, 1.0, 1.0]
+    """
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs | None = None) -> None:
         self.config = config

@@ -6,19 +6,47 @@ from collections.abc import Sequence
 
 
 class WctStyleError(Exception):
-    """Base class of every error that this package raises on bad input."""
+    """Base class of every error that this package raises on bad input.
+
+    Example:
+        >>> from wctstyle import Settings
+        >>> try:
+        ...     Settings(strength=9)
+        ... except WctStyleError as error:
+        ...     print(error)
+        strength is 9, must be between 0 and 1.5
+    """
 
 
 class ConfigError(WctStyleError):
-    """An option or argument has an invalid value."""
+    """An option or argument has an invalid value.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> samples.names("photo")
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: kind of sample: got 'photo', must be 'content' or 'style'; choose one of the two
+    """
 
 
 class ImageError(WctStyleError):
-    """A picture cannot be read, is too large, or cannot be written."""
+    """A picture cannot be read, is too large, or cannot be written.
+
+    Example:
+        >>> from wctstyle import images
+        >>> images.load("no-such-file.png")
+        Traceback (most recent call last):
+        wctstyle.errors.ImageError: no-such-file.png: there is no such file; check the name and the folder
+    """
 
 
 class WeightsError(WctStyleError):
-    """A weights file is missing, damaged or has the wrong shape. Lists all problems at once."""
+    """A weights file is missing, damaged or has the wrong shape. Lists all problems at once.
+
+    Example:
+        >>> WeightsError(["a.safetensors: damaged", "b.safetensors: missing"]).problems
+        ('a.safetensors: damaged', 'b.safetensors: missing')
+    """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
@@ -26,7 +54,13 @@ class WeightsError(WctStyleError):
 
 
 class NonFiniteError(WctStyleError):
-    """A computation produced NaN or infinity. Names the level (1..5) where it occurred, if known."""
+    """A computation produced NaN or infinity. Names the level (1..5) where it occurred, if known.
+
+    Example:
+        >>> error = NonFiniteError("the code is not finite", level=4)
+        >>> str(error), error.level
+        ('the code is not finite (at relu4_1)', 4)
+    """
 
     def __init__(self, message: str, *, level: int | None = None) -> None:
         self.level = level
@@ -34,4 +68,9 @@ class NonFiniteError(WctStyleError):
 
 
 class WorkerError(WctStyleError):
-    """The processes that do the work cannot be started, or end at once."""
+    """The processes that do the work cannot be started, or end at once.
+
+    Example:
+        >>> isinstance(WorkerError("the cluster cannot be reached"), WctStyleError)
+        True
+    """

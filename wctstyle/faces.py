@@ -56,7 +56,12 @@ _lock = threading.Lock()
 
 
 class Face(NamedTuple):
-    """The ellipse of a face: centre and half axes, in pixels of the picture."""
+    """The ellipse of a face: centre and half axes, in pixels of the picture.
+
+    Example:
+        >>> round(Face(row=50, column=40, half_height=14, half_width=9.5).side, 1)
+        20.0
+    """
 
     row: float
     column: float
@@ -141,7 +146,14 @@ def _by_yunet(picture: PillowImage.Image, yunet: Any) -> list[Face]:
 
 
 def find_faces(rgb: Float[np.ndarray, "h w 3"]) -> list[Face]:
-    """List the faces of a picture in [0, 1], with YuNet if the extra `faces` is installed, else with the cascade."""
+    """List the faces of a picture in [0, 1], with YuNet if the extra `faces` is installed, else with the cascade.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> faces = find_faces(samples.picture("astronaut").rgb[:256, 128:320])
+        >>> len(faces), [40 < face.row < 160 and 50 < face.column < 140 for face in faces]
+        (1, [True])
+    """
     picture = PillowImage.fromarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
     with _lock:
         yunet = _yunet()
@@ -163,6 +175,14 @@ def face_map(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None
 
     With the extra `faces` it finds faces from frontal to profile, without it frontal faces (docs/notes/faces.md).
     `rgb` is in [0, 1].
+
+    Example:
+        >>> from wctstyle import samples
+        >>> mask = face_map(samples.picture("astronaut").rgb[:256, 128:320])
+        >>> mask.shape, bool(mask[110, 95] > 0.9), float(mask[-1].max())
+        ((256, 192), True, 0.0)
+        >>> face_map(np.zeros((64, 64, 3), np.float32)) is None
+        True
     """
     faces = find_faces(rgb)
     if not faces:

@@ -18,6 +18,14 @@ def fit_style(picture: images.Picture, side: int, result: int = MAX_SIDE) -> ima
 
     Where that is larger than the `result` and than `WHOLE_STYLE`, a sample of the style at this scale is as large as
     the larger of the two.
+
+    Raises:
+        ImageError: `side` is 0, the picture's own, and that is more than `MAX_SIDE`.
+
+    Example:
+        >>> painting = images.load(np.zeros((300, 400, 3), np.uint8))
+        >>> fit_style(painting, 100).rgb.shape
+        (75, 100, 3)
     """
     trimmed, most = images.trimmed(picture), max(result, WHOLE_STYLE)
     return images.flatten(_fit(trimmed, side, "style_size") if side <= most else _sampled(trimmed, side, most))
@@ -55,6 +63,15 @@ def fit_part(picture: images.Picture, side: int, result: int = MAX_SIDE, mask: n
 
     For a result that is larger than `FINE_SIDE`, the style is as for one of that size, so that the paint is as fine. It
     is to be enlarged where the result is composed (`Style.enlarged`).
+
+    Raises:
+        ImageError: as `fit_style`, or the mask has a wrong shape, type or range, or is black all over.
+
+    Example:
+        >>> painting, mask = images.load(np.zeros((300, 400, 3), np.uint8)), np.ones((30, 40))
+        >>> style = fit_part(painting, 100, mask=mask)
+        >>> style.picture.shape, style.mask.shape, style.enlarged
+        ((75, 100, 3), (75, 100), 1.0)
     """
     enlarged = max(1.0, result / FINE_SIDE) if side else 1.0
     side, result = round(side / enlarged), min(result, FINE_SIDE)

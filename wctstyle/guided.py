@@ -41,7 +41,15 @@ def guided(
 def fit(
     wanted: Float[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], *, radius: int, flatness: float
 ) -> Float[np.ndarray, "h w 4"]:
-    """Return the linear functions of colour of `guided`: three slopes and an offset at each place."""
+    """Return the linear functions of colour of `guided`: three slopes and an offset at each place.
+
+    Example:
+        >>> photo = np.zeros((16, 16, 3), np.float32)
+        >>> photo[:, 8:] = 1
+        >>> planes = fit(photo[..., 0], photo, radius=4, flatness=1e-4)
+        >>> planes.shape, np.allclose(applied(planes, photo), photo[..., 0], atol=0.01)
+        ((16, 16, 4), True)
+    """
     from scipy.ndimage import uniform_filter
 
     def mean(values: np.ndarray) -> np.ndarray:
@@ -57,5 +65,12 @@ def fit(
 
 
 def applied(planes: Float[np.ndarray, "h w 4"], rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """Return the values at the colours of a photo, limited to 0..1."""
+    """Return the values at the colours of a photo, limited to 0..1.
+
+    Example:
+        >>> planes = np.zeros((1, 2, 4), np.float32)
+        >>> planes[..., 0], planes[..., 3] = 0.5, 0.25  # half of red, and a quarter
+        >>> applied(planes, np.array([[[0.0] * 3, [1.0] * 3]], np.float32)).tolist()
+        [[0.25, 0.75]]
+    """
     return np.clip(np.einsum("hwc,hwc->hw", planes[..., :3], rgb) + planes[..., 3], 0, 1)

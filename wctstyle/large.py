@@ -115,7 +115,21 @@ def _at_once(shape: tuple[int, int], settings: Settings) -> bool:
 
 
 class Large(Measurer, abc.ABC):
-    """Measures styles and photos, and paints photos that are too large to be rendered in one pass."""
+    """Measures styles and photos, and paints photos that are too large to be rendered in one pass.
+
+    Example:
+        >>> from wctstyle import Stylizer, samples
+        >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> painter, rows = Stylizer("slim"), []
+        >>> made = painter.stylize_large(images.Raster(photo), style, Settings(keep_faces=0.0), rows.append)
+        >>> np.concatenate(rows).shape, made.image.shape  # the rows were given away
+        ((64, 64, 3), (0, 64, 3))
+        >>> np.array_equal(np.concatenate(rows), painter.stylize(photo, style, Settings(keep_faces=0.0)).image)
+        True
+        >>> (maps,) = painter.local_maps(photo, [Region(None, style)], Settings(photo=True))
+        >>> maps.planes.shape, painter.tiling_of((4000, 3000)).tile
+        ((64, 64, 3, 4), 1280)
+    """
 
     def __init__(
         self,

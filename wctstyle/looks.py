@@ -32,7 +32,16 @@ SHIPPED = Path(__file__).parent / "gallery" / "looks"
 
 @dataclass(frozen=True)
 class Look:
-    """A recipe without its photo and size: styles with weights, settings, model and size of the strokes."""
+    """A recipe without its photo and size: styles with weights, settings, model and size of the strokes.
+
+    Example:
+        >>> made = Recipe(Source("sea.jpg"), (StyleSource("waves.jpg"),), 512, Settings(strength=0.8))
+        >>> look = Look.of(made, "calm sea")
+        >>> look.recipe(Source("cat.jpg"), 256).command()[:60]
+        'wctstyle stylize cat.jpg --style waves.jpg --strength 0.8 --'
+        >>> Look.from_json(look.to_json()) == look
+        True
+    """
 
     name: str
     styles: tuple[StyleSource, ...]
@@ -89,6 +98,13 @@ def checked_name(name: Any) -> str:
 
     Raises:
         ConfigError: it is too long, or has other characters than letters, digits, spaces, - and _.
+
+    Example:
+        >>> checked_name("night-oil")
+        'night-oil'
+        >>> checked_name("a/b")
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: 'a/b' cannot be the name of a look; take up to 60 letters, digits, spaces, - and _
     """
     if not isinstance(name, str) or len(name) > MAX_NAME or not _NAME.fullmatch(name):
         raise ConfigError(
@@ -98,7 +114,12 @@ def checked_name(name: Any) -> str:
 
 
 def fitting_name(text: str) -> str:
-    """Make a name of any text, by leaving out what names do not have."""
+    """Make a name of any text, by leaving out what names do not have.
+
+    Example:
+        >>> fitting_name("sea & sky (2).jpg")
+        'sea  sky 2jpg'
+    """
     return checked_name(re.sub(r"[^\w -]", "", text)[:MAX_NAME].strip(" -") or "look")
 
 
@@ -121,6 +142,10 @@ def read(path: str | Path) -> Look:
 
     Raises:
         ConfigError: the file cannot be read, or there is no look in it.
+
+    Example:
+        >>> describe(read(SHIPPED / "night-oil.json"))
+        'impasto-night'
     """
     try:
         data = Path(path).read_bytes()
@@ -133,17 +158,38 @@ def read(path: str | Path) -> Look:
 
 
 def shipped() -> tuple[str, ...]:
-    """Name the looks that come along."""
+    """Name the looks that come along.
+
+    Example:
+        >>> shipped()[:3]
+        ('bright-glass', 'dusk-print', 'engraving')
+    """
     return _names(SHIPPED)
 
 
 def own() -> tuple[str, ...]:
-    """Name the looks that the user saved."""
+    """Name the looks that the user saved.
+
+    Example:
+        >>> save("my evening", SHIPPED / "night-oil.json").name
+        'my evening.json'
+        >>> own()  # no other is saved
+        ('my evening',)
+        >>> remove("my evening")
+    """
     return _names(_own_folder())
 
 
 def thumbnail(name: str) -> images.Picture:
-    """Return the small picture of a look that comes along."""
+    """Return the small picture of a look that comes along.
+
+    Raises:
+        ImageError: no look of this name comes along.
+
+    Example:
+        >>> thumbnail("night-oil").rgb.shape
+        (152, 152, 3)
+    """
     return images.load(SHIPPED / f"{name}.jpg")
 
 
@@ -152,6 +198,11 @@ def find(name: str) -> Look:
 
     Raises:
         ConfigError: there is none; the message lists all. Or the file is damaged.
+
+    Example:
+        >>> look = find("night-oil")
+        >>> look.name, [style.name for style in look.styles]
+        ('night-oil', ['sample:impasto-night'])
     """
     if not _NAME.fullmatch(name):
         return read(name)
@@ -169,6 +220,15 @@ def save(name: str, source: str | Path, *, overwrite: bool = False) -> Path:
 
     Raises:
         ConfigError: the name cannot be one or is taken, there is no look in the source, or it cannot be written.
+
+    Example:
+        >>> path = save("my night", SHIPPED / "night-oil.json")
+        >>> find("my night").styles == find("night-oil").styles
+        True
+        >>> remove("my night")
+        >>> save("night-oil", SHIPPED / "night-oil.json")
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: night-oil: is the name of a look that comes with wctstyle; choose another one
     """
     if checked_name(name) in shipped():
         raise ConfigError(f"{name}: is the name of a look that comes with wctstyle; choose another one")
@@ -189,6 +249,11 @@ def remove(name: str) -> None:
 
     Raises:
         ConfigError: there is none of this name.
+
+    Example:
+        >>> remove("night-oil")
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: night-oil: comes with wctstyle and stays; yours are none yet
     """
     if name not in own():
         why = "comes with wctstyle and stays" if name in shipped() else "you have no look of this name"
@@ -205,7 +270,13 @@ def _names(folder: Path) -> tuple[str, ...]:
 
 
 def describe(look: Look) -> str:
-    """Say in a few words which styles a look blends."""
+    """Say in a few words which styles a look blends.
+
+    Example:
+        >>> styles = StyleSource("sample:marbling", weight=3.0), StyleSource("sea.jpg", weight=1.0)
+        >>> describe(Look("two", styles, Settings(), "slim", 1.0))
+        'marbling 75%, sea.jpg 25%'
+    """
     names = [style.name.removeprefix(samples.PREFIX) for style in look.styles]
     total = sum(style.weight for style in look.styles)
     if len(names) == 1 or not total:

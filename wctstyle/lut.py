@@ -39,7 +39,19 @@ FIT_SIDE = 256
 
 @dataclass(frozen=True)
 class Lut:
-    """A table of sRGB colours: `table[r, g, b]` is what the colour (r, g, b) / (n - 1) becomes."""
+    """A table of sRGB colours: `table[r, g, b]` is what the colour (r, g, b) / (n - 1) becomes.
+
+    Example:
+        >>> import tempfile
+        >>> dark = Lut(np.zeros((2, 2, 2, 3), np.float32))
+        >>> dark.table[1, 1, 1] = 0.5  # white becomes grey, and what lies between is interpolated
+        >>> dark(np.array([[[1.0] * 3, [1.0, 1.0, 0.5]]]))[0, :, 0].tolist()
+        [0.5, 0.25]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     dark.write(f"{folder}/dark.cube", "half as light")
+        ...     Path(f"{folder}/dark.cube").read_text().splitlines()[:2]
+        ['TITLE "half as light"', 'LUT_3D_SIZE 2']
+    """
 
     table: Float[np.ndarray, "n n n 3"]
 
@@ -84,6 +96,12 @@ def check_points(points: int) -> None:
 
     Raises:
         ConfigError: it is out of range.
+
+    Example:
+        >>> check_points(33)
+        >>> check_points(1)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: points is 1, must be a whole number from 2 to 129
     """
     checked_whole("points", points, 2, MOST_POINTS)
 
@@ -93,6 +111,13 @@ def read(path: str | os.PathLike[str]) -> Lut:
 
     Raises:
         ConfigError: it cannot be read, or is no such table; the message names the line.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Lut(np.zeros((2, 2, 2, 3), np.float32)).write(f"{folder}/black.cube")
+        ...     read(f"{folder}/black.cube").table.shape
+        (2, 2, 2, 3)
     """
     try:
         lines = Path(path).read_text("utf-8-sig", errors="replace").splitlines()
@@ -137,6 +162,12 @@ def fit(photo: Rgb, goal: Rgb, points: int = POINTS) -> Lut:
 
     Least squares over all pixels, with small second differences. Colours that the photo lacks follow the global
     Monge-Kantorovich map (`color.with_colors`).
+
+    Example:
+        >>> photo = np.random.default_rng(0).uniform(size=(16, 16, 3)).astype(np.float32)
+        >>> table = fit(photo, 0.5 * photo, points=5)
+        >>> np.allclose(table(photo), 0.5 * photo, atol=0.01), table.table.shape
+        (True, (5, 5, 5, 3))
     """
     from scipy import sparse
     from scipy.sparse.linalg import cg

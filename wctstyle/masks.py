@@ -36,7 +36,12 @@ PREFIX = "ready:"
 
 
 def offered() -> tuple[str, ...]:
-    """Name the kinds of `READY` that can be found here: people need weights that do not come along."""
+    """Name the kinds of `READY` that can be found here: people need weights that do not come along.
+
+    Example:
+        >>> [kind for kind in offered() if kind != PERSON]  # people where the network is installed
+        ['face', 'sky', 'plain', 'light', 'dark']
+    """
     return tuple(kind for kind in READY if kind != PERSON or finding.person_network() is not None)
 
 
@@ -65,6 +70,12 @@ def ready(kind: str, picture: Rgb | images.Picture) -> Plane:
     Raises:
         ConfigError: as `checked_kind`.
         ImageError: the photo shows nothing of the kind.
+
+    Example:
+        >>> photo = np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32)[:, None], (64, 64, 3))  # dark to light
+        >>> mask = ready("light", photo)
+        >>> mask[32, [0, 63]].tolist()
+        [0.0, 1.0]
     """
     plane = found(kind, picture)
     if plane is None:
@@ -74,7 +85,15 @@ def ready(kind: str, picture: Rgb | images.Picture) -> Plane:
 
 
 def found(kind: str, picture: Rgb | images.Picture) -> Plane | None:
-    """Do as `ready`, but return None where the photo shows nothing of the kind."""
+    """Do as `ready`, but return None where the photo shows nothing of the kind.
+
+    Raises:
+        ConfigError: as `checked_kind`.
+
+    Example:
+        >>> found("light", np.full((64, 64, 3), 0.5, np.float32)) is None  # light and dark are alike
+        True
+    """
     find = _FINDERS[checked_kind(kind)]
     cutout = cut_out(picture)
     if cutout is None:
@@ -153,6 +172,13 @@ def hints_of(marks: images.Picture, rgb: Rgb) -> Int8[np.ndarray, "h w"]:
 
     Raises:
         ImageError: the picture has another shape than the photo.
+
+    Example:
+        >>> photo = np.full((4, 4, 3), 0.5, np.float32)
+        >>> drawn = photo.copy()
+        >>> drawn[0, 0], drawn[3, 3] = (0, 1, 0), (1, 0, 0)
+        >>> hints_of(images.load(drawn), photo).diagonal().tolist()
+        [1, 0, 0, -1]
     """
     height, width = rgb.shape[:2]
     if abs(marks.width / marks.height * height / width - 1) > 0.02:
@@ -229,6 +255,12 @@ def of_color(picture: images.Picture, color: str) -> Plane:
 
     Raises:
         ImageError: there is none of this name, or as `of_picture`.
+
+    Example:
+        >>> halves = np.zeros((64, 64, 3), np.float32)
+        >>> halves[:, :40, 2], halves[:, 40:, 0] = 1, 1
+        >>> float(of_color(images.load(halves), "red").mean())
+        0.375
     """
     parts = dict(of_picture(picture))
     if color not in parts:

@@ -12,7 +12,13 @@ from wctstyle.types import Features
 
 
 class Moments(NamedTuple):
-    """Weight (number of positions), mean and covariance of the features of one level."""
+    """Weight (number of positions), mean and covariance of the features of one level.
+
+    Example:
+        >>> found = Moments(jnp.array(2.0), jnp.array([1.0, 0.0]), jnp.eye(2))
+        >>> found.gram().tolist()
+        [[2.0, 0.0], [0.0, 1.0]]
+    """
 
     count: Float[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
     mean: Float[Array, " c"]

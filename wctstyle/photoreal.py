@@ -43,6 +43,12 @@ class LocalAffine:
     """An affine map of R, G and B for every place of a picture: out = rgb + planes @ (rgb, 1).
 
     planes: "h w 3 4", at the size at which it was fitted; between its pixels it is interpolated.
+
+    Example:
+        >>> planes = np.zeros((1, 2, 3, 4), np.float32)
+        >>> planes[:, 1, :, 3] = 1.0  # adds nothing at the left, 1 at the right
+        >>> LocalAffine(planes).widened(4)[0, 0, 3].tolist()
+        [0.0, 0.25, 0.75, 1.0]
     """
 
     planes: Float[np.ndarray, "h w 3 4"]
@@ -57,7 +63,15 @@ class LocalAffine:
 def graded(
     photo: Rgb, maps: Sequence[Planes], shares: Sequence[Float[np.ndarray, "h w 1"] | None], rows: slice, height: int
 ) -> Rgb:
-    """Map some rows of a picture of a height, each region by its map (`LocalAffine.widened`) and share; None is 1."""
+    """Map some rows of a picture of a height, each region by its map (`LocalAffine.widened`) and share; None is 1.
+
+    Example:
+        >>> planes = np.zeros((1, 1, 3, 4), np.float32)
+        >>> planes[..., 3] = 0.25  # a quarter lighter everywhere
+        >>> lighter, half = LocalAffine(planes).widened(2), np.full((1, 2, 1), 0.5, np.float32)
+        >>> graded(np.full((1, 2, 3), 0.5, np.float32), [lighter], [half], slice(0, 1), 1)[0, :, 0].tolist()
+        [0.625, 0.625]
+    """
     out = np.empty(photo.shape, np.float32)
 
     def run(top: int) -> None:
@@ -99,6 +113,12 @@ def fit(
     Source: ours. A regression in windows, as in He, Sun and Tang 2013, "Guided Image Filtering"
     (doi:10.1109/TPAMI.2012.213), needs the two pictures aligned to the pixel: strokes are not, so it loses contrast.
     Moments do not mind.
+
+    Example:
+        >>> photo = np.random.default_rng(0).uniform(0.2, 0.5, size=(32, 32, 3)).astype(np.float32)
+        >>> made = fit(photo, photo + 0.25)
+        >>> np.allclose(made.planes[..., :3], 0, atol=0.01), np.allclose(made.planes[..., 3], 0.25, atol=0.01)
+        (True, True)
     """
     counted = np.ones(photo.shape[:2], np.float32) if weights is None else np.maximum(weights, np.float32(1e-4))
     mean, covariance = _moments(photo, counted, radius)

@@ -109,6 +109,13 @@ def plain_places(rgb: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
 
     The standard deviation of luma in a window of 1/32 of the long side is at most 0.03 of the range. At least the
     plainest quarter counts, so that a busy picture has plain places too.
+
+    Example:
+        >>> picture = np.full((64, 64, 3), 0.5)
+        >>> picture[:, 32:] = np.random.default_rng(0).uniform(size=(64, 32, 3))  # noise at the right
+        >>> places = plain_places(picture)
+        >>> float(places[:, :30].mean()), round(float(places[:, 34:].mean()), 1)
+        (1.0, 0.0)
     """
     y, size = luma(rgb), _window(rgb, NARROW)
     variance = uniform_filter(y * y, size) - uniform_filter(y, size) ** 2
@@ -122,6 +129,13 @@ def broad_chroma(rgb: Float[np.ndarray, "h w 3"], where: Bool[np.ndarray, "h w"]
     F is the variance of Oklab a and b in windows of 1/32 of the long side, B that of the windows' means in windows of
     1/8; slower changes, as of a sky towards the horizon, count for neither. Both are means over `where`, and nothing
     outside it enters a window. u is 0.005: what nobody sees is no cloud.
+
+    Example:
+        >>> stripe = np.array([[0.6, 0.4, 0.4], [0.4, 0.4, 0.6]])
+        >>> dots, clouds = (np.tile(stripe[np.arange(64) // width % 2], (64, 1, 1)) for width in (1, 6))
+        >>> everywhere = np.ones((64, 64), bool)
+        >>> round(broad_chroma(dots, everywhere), 1), round(broad_chroma(clouds, everywhere), 1)
+        (0.1, 0.7)
     """
     weight = np.asarray(where, np.float64)
     narrow, wide = _window(rgb, NARROW), _window(rgb, WIDE)
@@ -150,6 +164,13 @@ def fog(
     Above 0 skies and lawns are filled with soft clouds of colour where the painting has strokes; below 0 the paint is
     more broken than the painting's. The part and not the amount of broad chroma is compared, as strokes bring broad
     variation too: by the amount, passes with fog and painted skies had the same figure. It sees colour alone, no soot.
+
+    Example:
+        >>> stripe = np.array([[0.6, 0.4, 0.4], [0.4, 0.4, 0.6]])
+        >>> dots, clouds = (np.tile(stripe[np.arange(64) // width % 2], (64, 1, 1)) for width in (1, 6))
+        >>> everywhere = np.ones((64, 64), bool)
+        >>> [round(fog(made, dots, everywhere, everywhere), 1) for made in (dots, clouds)]
+        [0.0, 0.6]
     """
     return broad_chroma(rgb, where) - broad_chroma(style, style_where)
 
@@ -159,6 +180,12 @@ def fine_luma(rgb: Float[np.ndarray, "h w 3"], where: Bool[np.ndarray, "h w"]) -
 
     The blur is Gaussian with a deviation of 1/512 of the long side, one pixel at least. Sizes are averaged, not their
     squares, as grain is everywhere: a few sharp edges, eyes in a face, are not to stand for it.
+
+    Example:
+        >>> canvas = 0.5 + 0.1 * (np.indices((16, 16)).sum(axis=0) % 2)[..., None] * np.ones(3)
+        >>> everywhere = np.ones((16, 16), bool)
+        >>> round(fine_luma(canvas, everywhere), 3), fine_luma(np.full((16, 16, 3), 0.5), everywhere) < 1e-9
+        (0.042, True)
     """
     lightness = rgb_to_oklab(np.asarray(rgb, np.float64))[..., 0]
     sigma = max(1.0, max(rgb.shape[:2]) / 512)
@@ -176,6 +203,12 @@ def grain(
 
     `stops` of `fine_luma`. `where` are the photo's plain places and its faces, `style_where` the painting's. High is
     grain, canvas and cracks on skin and skies; low is paint without brushwork.
+
+    Example:
+        >>> weave, everywhere = (np.indices((16, 16)).sum(axis=0) % 2)[..., None] * np.ones(3), np.ones((16, 16), bool)
+        >>> faint, strong = 0.5 + 0.1 * weave, 0.5 + 0.2 * weave
+        >>> [round(grain(made, faint, everywhere, everywhere), 1) for made in (faint, strong)]
+        [0.0, 0.9]
     """
     return stops(fine_luma(rgb, where), fine_luma(style, style_where), FINE_LUMA_FLOOR)
 
@@ -187,6 +220,10 @@ def stops(value: float, reference: float, floor: float) -> float:
     """Compare two amounts by doublings: log2((value + floor) / (reference + floor)); 0 same, +1 twice, -1 half.
 
     `floor`, in their units, is what hardly shows; it keeps the figure finite where there is nothing.
+
+    Example:
+        >>> stops(15.0, 7.0, 1.0), stops(7.0, 15.0, 1.0), stops(0.0, 0.0, 1.0)
+        (1.0, -1.0, 0.0)
     """
     return float(np.log2((value + floor) / (reference + floor)))
 
@@ -196,6 +233,11 @@ def colorfulness(rgb: Float[np.ndarray, "h w 3"]) -> float:
 
     |sd| + 0.3 |mean| of R - G and (R + G) / 2 - B (Hasler & Suesstrunk 2003, doi:10.1117/12.477378, their
     third measure).
+
+    Example:
+        >>> grey, red = np.full((2, 2, 3), 0.5), np.tile([1.0, 0.0, 0.0], (2, 2, 1))
+        >>> round(colorfulness(grey), 1), round(colorfulness(red), 1)
+        (0.0, 85.5)
     """
     r, g, b = np.moveaxis(np.asarray(rgb, np.float64) * 255, -1, 0)
     opponents = r - g, (r + g) / 2 - b
@@ -203,17 +245,35 @@ def colorfulness(rgb: Float[np.ndarray, "h w 3"]) -> float:
 
 
 def contrast(rgb: Float[np.ndarray, "h w 3"]) -> float:
-    """Measure the standard deviation of luma over the picture, in 8-bit levels (RMS contrast; Peli 1990)."""
+    """Measure the standard deviation of luma over the picture, in 8-bit levels (RMS contrast; Peli 1990).
+
+    Example:
+        >>> half = np.array([[[0.0] * 3, [1.0] * 3]])  # a black pixel beside a white one
+        >>> round(contrast(half), 1)
+        127.5
+    """
     return float(255 * luma(rgb).std())
 
 
 def colorfulness_change(rgb: Float[np.ndarray, "h w 3"], styles: Sequence[Float[np.ndarray, "_ _ 3"]]) -> float:
-    """Compare `colorfulness` with the mean of the styles' own, in stops: 0 same, -1 half as colourful (mud)."""
+    """Compare `colorfulness` with the mean of the styles' own, in stops: 0 same, -1 half as colourful (mud).
+
+    Example:
+        >>> red = np.tile([1.0, 0.0, 0.0], (2, 2, 1))
+        >>> round(colorfulness_change(0.5 * red, [red]), 1), colorfulness_change(red, [red])
+        (-0.9, 0.0)
+    """
     return stops(colorfulness(rgb), float(np.mean([colorfulness(s) for s in styles])), COLORFULNESS_FLOOR)
 
 
 def contrast_change(rgb: Float[np.ndarray, "h w 3"], styles: Sequence[Float[np.ndarray, "_ _ 3"]]) -> float:
-    """Compare `contrast` with the mean of the styles' own, in stops: 0 same, -1 half of it (flat)."""
+    """Compare `contrast` with the mean of the styles' own, in stops: 0 same, -1 half of it (flat).
+
+    Example:
+        >>> half = np.array([[[0.0] * 3, [1.0] * 3]])
+        >>> round(contrast_change(0.5 * half, [half]), 1), contrast_change(half, [half])
+        (-1.0, 0.0)
+    """
     return stops(contrast(rgb), float(np.mean([contrast(s) for s in styles])), CONTRAST_FLOOR)
 
 
@@ -221,7 +281,12 @@ def contrast_change(rgb: Float[np.ndarray, "h w 3"], styles: Sequence[Float[np.n
 
 
 def shifted(rgb: Float[np.ndarray, "h w 3"], pixels: int) -> Float[np.ndarray, "h w 3"]:
-    """Move a picture right and down by so many pixels; what comes in at the left and the top is reflected."""
+    """Move a picture right and down by so many pixels; what comes in at the left and the top is reflected.
+
+    Example:
+        >>> shifted(np.arange(9.0).reshape(3, 3, 1) * np.ones(3), 1)[..., 0].tolist()
+        [[4.0, 3.0, 4.0], [1.0, 0.0, 1.0], [4.0, 3.0, 4.0]]
+    """
     height, width = rgb.shape[:2]
     return np.pad(rgb, ((pixels, 0), (pixels, 0), (0, 0)), mode="reflect")[:height, :width]
 
@@ -235,6 +300,11 @@ def warping_error(rgb: Float[np.ndarray, "h w 3"], moved: Float[np.ndarray, "h w
 
     Raises:
         ImageError: the shapes differ, or a side has not more than `pixels`.
+
+    Example:
+        >>> result = np.random.default_rng(0).uniform(size=(8, 8, 3))
+        >>> warping_error(result, shifted(result, 2), 2), warping_error(result, result, 2)
+        (0.0, 1.0)
     """
     _check_same_shape(rgb, moved, "warping_error", pixels + 1)
     x, y = (np.asarray(image, np.float64) for image in (rgb, moved))

@@ -33,6 +33,13 @@ class Optimisation:
     """What the optimiser did: its settings, its network and what it started from (`init`: a `Start` or a file's name).
 
     stopped: the step at which a run over several scales was stopped, None otherwise. No command repeats such a run.
+
+    Example:
+        >>> done = Optimisation(OptimizeSettings(steps=80), "medium")
+        >>> done.ended(40, 1, "time").settings.steps, done.ended(40, 2, "time").stopped
+        (40, 40)
+        >>> done.ended(80, 2, "steps") == done
+        True
     """
 
     settings: OptimizeSettings
@@ -53,7 +60,12 @@ class Optimisation:
 
 
 def fast_settings(settings: OptimizeSettings) -> Settings:
-    """Return the settings of the fast picture that an optimisation starts from, as far as both have the same dials."""
+    """Return the settings of the fast picture that an optimisation starts from, as far as both have the same dials.
+
+    Example:
+        >>> fast_settings(OptimizeSettings(strength=0.8, colors="photo")) == Settings(strength=0.8, colors="photo")
+        True
+    """
     return Settings(
         strength=settings.strength,
         blend=settings.blend,
@@ -68,6 +80,11 @@ def slow_settings(settings: Settings) -> dict[str, Any]:
 
     It goes as far as the style at most. Detail raises the weight of the photo as it does for `refine`: four times as
     much at 1.
+
+    Example:
+        >>> made = slow_settings(Settings(strength=1.2, detail=0.5))
+        >>> made["strength"], made["content_weight"]
+        (1.0, 0.06)
     """
     return {
         "strength": min(settings.strength, 1.0),
@@ -92,6 +109,12 @@ class Recipe:
         >>> recipe = Recipe(content=Source("sea.jpg", "0"), styles=(StyleSource("waves.jpg", "1"),), size=512)
         >>> recipe.command()[:48]
         'wctstyle stylize sea.jpg --style waves.jpg --str'
+        >>> recipe.program("sea.png").splitlines()[-1]
+        "images.save('sea.png', image, photo.alpha)"
+        >>> recipe.fast == recipe, recipe.relative_strokes, recipe.has_regions
+        (True, 1.0, False)
+        >>> Recipe.from_json(recipe.to_json()) == recipe
+        True
     """
 
     content: Source

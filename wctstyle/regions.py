@@ -50,6 +50,17 @@ class Dials:
     """What a region has of its own. strength: a factor on the settings'. All else: as there, None for the settings'.
 
     In the optimiser, detail is how much more the photo weighs there, texture has no effect, and colors cannot be only.
+
+    Raises:
+        ConfigError: a value out of range, naming it.
+
+    Example:
+        >>> from wctstyle.settings import Settings
+        >>> dials = Dials(strength=0.5, colors="photo")
+        >>> dials.colors_in(Settings()), dials.photo_share(Settings()), dials.photo_share(Settings(colors="photo"))
+        ('photo', 1.0, 1.0)
+        >>> {name: value for name, value in dials.by_name().items() if value is not None}
+        {'strength': 0.5, 'colors': 'photo'}
     """
 
     strength: float = 1.0
@@ -95,6 +106,8 @@ class Region(Dials):
         >>> whole, part = Region(None, [np.ones((8, 8, 3))]), Region(left, [])  # the left stays as it is
         >>> [None if share is None else float(share.mean()) for share in shares([whole, part], 4, 8)]
         [0.5, 0.5]
+        >>> part.dials == Dials()
+        True
     """
 
     mask: Any
@@ -111,6 +124,14 @@ def regions_of(styles: Any) -> list[Region]:
 
     Raises:
         ConfigError: no styles, styles and regions together, or more than one region without a mask.
+
+    Example:
+        >>> picture = np.zeros((8, 8, 3), np.float32)
+        >>> [region.mask for region in regions_of([picture, (picture, 2.0)])]  # one region: all of the photo
+        [None]
+        >>> regions_of([])
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: no style given: give at least one
     """
     listed = styles if isinstance(styles, list | tuple) else [styles]
     found = [item for item in listed if isinstance(item, Region)]
@@ -131,6 +152,11 @@ def weighted_styles(styles: Any) -> list[tuple[Style, float]]:
 
     Raises:
         ConfigError: a tuple is no pair, or its weight is no number >= 0.
+
+    Example:
+        >>> picture = np.zeros((8, 8, 3), np.float32)
+        >>> [weight for _, weight in weighted_styles([picture, (picture, 2.0)])]
+        [1.0, 2.0]
     """
     if styles is None:
         return []
@@ -167,7 +193,13 @@ def blend_shares(weights: Sequence[float]) -> Float[np.ndarray, " n"] | None:
 
 
 def is_painted(region: Region) -> bool:
-    """Tell whether something becomes of a region, and it is not just the photo."""
+    """Tell whether something becomes of a region, and it is not just the photo.
+
+    Example:
+        >>> picture = np.zeros((8, 8, 3), np.float32)
+        >>> is_painted(Region(None, picture)), is_painted(Region(None, [(picture, 0.0)]))
+        (True, False)
+    """
     return region.strength > 0 and any(weight > 0 for _, weight in weighted_styles(region.styles))
 
 
@@ -196,6 +228,12 @@ def named_regions(
 
     `masks` and `dials` are by name. `faces` detects faces; it is called only if a style names them. A mask without a
     style keeps the photo there.
+
+    Example:
+        >>> sea, sky, mask = np.zeros((8, 8, 3)), np.ones((8, 8, 3)), np.ones((4, 4))
+        >>> made = named_regions([(sea, 1.0, ""), (sky, 2.0, "sky")], {"sky": mask}, faces=lambda: None)
+        >>> [(region.mask is mask, [weight for _, weight in region.styles]) for region in made]
+        [(False, [1.0]), (True, [2.0])]
     """
     names = dict.fromkeys([name or REST for *_, name in styles] + list(masks))
     planes: dict[str, Any] = {**masks, REST: None}
@@ -211,7 +249,12 @@ def named_regions(
 
 
 def mask_of(picture: images.Picture) -> Float[np.ndarray, "h w"]:
-    """Convert a picture to a mask: 1 where it is white, 0 where it is black or transparent."""
+    """Convert a picture to a mask: 1 where it is white, 0 where it is black or transparent.
+
+    Example:
+        >>> mask_of(images.load(np.array([[[255, 255, 255], [0, 0, 0]]], np.uint8))).tolist()
+        [[1.0, 0.0]]
+    """
     plane = luma(picture.rgb).astype(np.float32)
     return np.clip(plane if picture.alpha is None else plane * picture.alpha, 0, 1)
 
@@ -224,6 +267,11 @@ def shares(regions: Sequence[Region], height: int, width: int) -> list[Float[np.
 
     Raises:
         ImageError: a mask of the wrong shape, type or range.
+
+    Example:
+        >>> left = np.array([[1.0, 0.0]])
+        >>> [share.tolist() for share in shares([Region(left, []), Region(None, [])], 1, 2)]
+        [[[1.0, 0.0]], [[0.0, 1.0]]]
     """
     return divided([None if region.mask is None else fitted(region.mask, height, width) for region in regions])
 

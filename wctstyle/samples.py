@@ -78,6 +78,10 @@ def path(name: str) -> Path:
     Raises:
         ConfigError: if no sample has the name; the message lists all samples and suggests the closest.
         ImageError: if the installed package lacks the file.
+
+    Example:
+        >>> path("marbling").name, path("cat").name
+        ('marbling.jpg', 'chelsea.png')
     """
     sample = _sample(name)
     found = (_photos() if sample.kind == "content" else _styles()) / sample.file
@@ -109,6 +113,10 @@ def describe(name: str) -> str:
 
     Raises:
         ConfigError: if no sample has the name.
+
+    Example:
+        >>> describe("coffee")
+        'A cup of coffee; Rachel Michetti, CC0'
     """
     return _sample(name).text
 
@@ -135,6 +143,13 @@ def export(folder: str | Path) -> tuple[Path, ...]:
     Raises:
         ConfigError: if a folder or file cannot be written.
         ImageError: if the installed packages lack a file; nothing is written in that case.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     copies = export(folder)
+        ...     len(copies) == len(names("content")) + len(names("style")), copies[0].relative_to(folder).as_posix()
+        (True, 'content/astronaut.png')
     """
     sources = {name: path(name) for name in _SAMPLES}
     copies = []

@@ -44,6 +44,24 @@ class Stylizer(Large):
     Raises:
         ConfigError: `model` is not in the table.
         WeightsError: its weights are missing or damaged.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> painter = Stylizer("slim")
+        >>> made = painter.stylize(photo, [(style, 2.0)], Settings(keep_faces=0.0))
+        >>> made.image.shape, sorted(made.seconds)
+        ((64, 64, 3), ['blend', 'encode', 'render'])
+        >>> np.array_equal(painter.stylize(photo, style, Settings(strength=0.0)).image, photo)  # exactly the photo
+        True
+        >>> content, moments = painter.content(photo), painter.style(style).moments
+        >>> painter.render(content, painter.plan(content, moments)).shape, painter.reconstruct(photo).shape
+        ((64, 64, 3), (64, 64, 3))
+        >>> other = painter.apart()  # the same model, with a cache of its own
+        >>> painter.forget_photos()
+        >>> painter.forget()
+        >>> other.cache is painter.cache, painter.cache.total, other.cache.total
+        (False, 0, 0)
     """
 
     def __init__(
@@ -87,7 +105,11 @@ class Stylizer(Large):
             self._optimizer.forget()
 
     def reconstruct(self, image: Rgb) -> Rgb:
-        """Encode and decode with nothing mapped: what the decoder alone makes of a picture."""
+        """Encode and decode with nothing mapped: what the decoder alone makes of a picture, "h w 3" in [0, 1].
+
+        Raises:
+            ImageError: a picture of the wrong shape, type or range.
+        """
         content = self.content(image, texture=0.0)
         return np.clip(self._programs.decoded(content.code), 0, 1)[0, : content.height, : content.width]
 

@@ -36,7 +36,13 @@ WINDOW = 5
 
 @functools.cache
 def field() -> Float[np.ndarray, "512 512"]:
-    """Return the noise: mean 0, standard deviation 1, periodic, so that tiles meet without a seam."""
+    """Return the noise: mean 0, standard deviation 1, periodic, so that tiles meet without a seam.
+
+    Example:
+        >>> noise = field()
+        >>> noise.shape, round(abs(float(noise.mean())), 3), round(float(noise.std()), 3)
+        ((512, 512), 0.0, 1.0)
+    """
     frequencies = np.fft.fftfreq(SIDE)
     squared = frequencies[:, None] ** 2 + frequencies[None, :] ** 2
     rng = np.random.default_rng(0)
@@ -59,6 +65,13 @@ def plainness(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
     """Return how plain the surroundings of each pixel are: 1 in an even area, 0 where there is detail.
 
     exp(-v / `PLAIN`^2), with the local variance v of luma.
+
+    Example:
+        >>> picture = np.full((64, 64, 3), 0.5, np.float32)
+        >>> picture[:, 32:] = np.random.default_rng(0).uniform(size=(64, 32, 3))
+        >>> found = plainness(picture)
+        >>> found[32, [8, 56]].round(2).tolist()
+        [1.0, 0.0]
     """
     from scipy.ndimage import uniform_filter
 
@@ -74,7 +87,13 @@ def plainness(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
 
 @dataclass(frozen=True)
 class Amounts:
-    """An amount of texture for each pixel; the same ones are equal."""
+    """An amount of texture for each pixel; the same ones are equal.
+
+    Example:
+        >>> left = np.repeat([[1.0, 0.0]], 2, axis=0).astype(np.float32)
+        >>> Amounts(left) == Amounts(left.copy()), Amounts(left) == Amounts(0 * left)
+        (True, False)
+    """
 
     plane: Float[np.ndarray, "h w"] = having(compare=False)
     key: str = having(init=False)
@@ -93,6 +112,11 @@ def textured(
     """Add `amount` of the field to the plain areas of a picture, equally in R, G and B; clip to [0, 1].
 
     `noise` takes the place of the field, as in a video, where it moves with what is seen.
+
+    Example:
+        >>> grey = np.full((512, 512, 3), 0.5, np.float32)
+        >>> round(float(textured(grey, 1.0).std()), 2), textured(grey, 0.0) is grey
+        (0.06, True)
     """
     if not amount:
         return rgb

@@ -41,23 +41,45 @@ def reach(convs: list[tuple[str, int, int]]) -> int:
     """Return how many pixels to each side a run of 3x3 convolutions sees, in whole cells of a code.
 
     A convolution of stage k sees one position to each side, 2^(k - 1) pixels.
+
+    Example:
+        >>> reach([("conv1_1", 3, 16), ("conv1_2", 16, 16), ("conv2_1", 16, 32)])  # 1 + 1 + 2 pixels
+        8
     """
     pixels = sum(2 ** (int(name[4]) - 1) for name, _, _ in convs)
     return -(-pixels // CELL) * CELL
 
 
 def encoder_reach(config: ModelConfig) -> int:
-    """Return how many pixels around a cell its code depends on."""
+    """Return how many pixels around a cell its code depends on.
+
+    Example:
+        >>> from wctstyle.encoder import MODELS
+        >>> encoder_reach(MODELS["slim"])
+        32
+    """
     return reach([conv for conv in config.convs() if conv[0] <= f"conv{CODE_LEVEL}_1"])
 
 
 def decoder_reach(config: ModelConfig) -> int:
-    """Return how many pixels around a pixel there are codes on which it depends."""
+    """Return how many pixels around a pixel there are codes on which it depends.
+
+    Example:
+        >>> from wctstyle.encoder import MODELS
+        >>> decoder_reach(MODELS["slim"])
+        32
+    """
     return reach(config.convs("decoder"))
 
 
 class Span(NamedTuple):
-    """One side of a tile: what is computed, within the padded picture, and what of it is used, within the picture."""
+    """One side of a tile: what is computed, within the padded picture, and what of it is used, within the picture.
+
+    Example:
+        >>> span = Span(window=slice(64, 192), core=slice(96, 160))
+        >>> span.inside
+        slice(32, 96, None)
+    """
 
     window: slice
     core: slice
@@ -73,6 +95,10 @@ def spans(side: int, tile: int, halo: int) -> list[Span]:
 
     Each core lies `halo` pixels or more inside its window, except at the picture's borders. `tile` and `halo` are
     multiples of `CELL`, and so is all but the end of the last core.
+
+    Example:
+        >>> [(span.window.start, span.window.stop, span.core.start, span.core.stop) for span in spans(300, 128, 32)]
+        [(0, 128, 0, 96), (64, 192, 96, 160), (128, 256, 160, 224), (192, 320, 224, 300)]
     """
     whole = padded_side(side)
     if whole <= tile:
@@ -119,7 +145,13 @@ def cells_used(tile: Tile, shape: tuple[int, int]) -> Float[np.ndarray, "1 h w 1
 
 
 class Faded(NamedTuple):
-    """One side of a tile that overlaps its neighbours: its pixels, and how much each of them counts, 0..1."""
+    """One side of a tile that overlaps its neighbours: its pixels, and how much each of them counts, 0..1.
+
+    Example:
+        >>> left, right = faded(6, 4, 2)
+        >>> left.window, right.window, [round(float(weight), 2) for weight in left.weights]
+        (slice(0, 4, None), slice(2, 6, None), [1.0, 1.0, 0.85, 0.15])
+    """
 
     window: slice
     weights: Float[np.ndarray, " n"]
@@ -129,6 +161,13 @@ def faded(side: int, tile: int, overlap: int) -> list[Faded]:
     """Cover a side by windows of `tile` pixels that overlap by `overlap` pixels or more.
 
     Towards a neighbour the weights of a window fade out smoothly; those of all windows add up to one at every pixel.
+
+    Example:
+        >>> total = np.zeros(10)
+        >>> for one in faded(10, 4, 2):
+        ...     total[one.window] += one.weights
+        >>> total.round(6).tolist()
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
     tile = min(tile, side)
     count = 1 + max(0, -(-(side - tile) // max(1, tile - overlap)))
@@ -145,7 +184,13 @@ def faded(side: int, tile: int, overlap: int) -> list[Faded]:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a picture is cut: sides of the windows that are painted and measured, and how many of these at most."""
+    """How a picture is cut: sides of the windows that are painted and measured, and how many of these at most.
+
+    Example:
+        >>> from wctstyle.encoder import MODELS
+        >>> Tiling.of(MODELS["slim"], (2000, 1500)).tile, Tiling.of(MODELS["slim"], (4000, 3000)).tile
+        (32768, 1280)
+    """
 
     tile: int
     piece: int = PIECE

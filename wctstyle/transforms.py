@@ -165,6 +165,12 @@ class Barycenters(NamedTuple):
     with the first style as centre), at the centre, and at each style. For blends of three and four paintings that are
     0.4 to 0.7 apart, the error is 0.002 to 0.007 of a style's spread. It costs two matrix products; the fixed point
     takes an `eigh` and an SVD per style and step.
+
+    Example:
+        >>> parts = [Moments(jnp.ones(()), jnp.zeros(1), jnp.array([[s]])) for s in (1.0, 9.0)]
+        >>> known = barycenters(parts)
+        >>> [round(step.item(), 2) for step in known.maps], round(known.at(jnp.array([0.0, 1.0])).covariance.item(), 2)
+        ([1.0, 3.0], 9.0)
     """
 
     parts: tuple[Moments, ...]

@@ -30,7 +30,19 @@ loaded = cache(Stylizer)
 
 @dataclass(frozen=True)
 class Analogy:
-    """What was learned from a pair. paint: 0 is the filtered picture, 1 the one that the decoder paints by the plan."""
+    """What was learned from a pair. paint: 0 is the filtered picture, 1 the one that the decoder paints by the plan.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo, other = (samples.picture(name).rgb[:64, :64] for name in ("cat", "coffee"))
+        >>> analogy = learn(photo, 1 - photo, paint=0.0)  # a negative
+        >>> float(abs(analogy(other) - (1 - other)).max()) < 0.05
+        True
+        >>> analogy.told, analogy.doubtful
+        ('learned an affine map; 100.0 dB from A2 where it was tested (A itself: 10.8)', False)
+        >>> np.concatenate(list(analogy.rows(other))).shape
+        (64, 64, 3)
+    """
 
     filter: Filter
     paint: float = 0.0
@@ -84,6 +96,13 @@ def learn(
     Raises:
         ConfigError: `paint` is out of range, or one picture is moved against the other.
         ImageError: their sizes differ, or are too small.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo = samples.picture("cat").rgb[:64, :64]
+        >>> darker = learn(photo, 0.5 * photo, paint=0.0)
+        >>> np.allclose(darker(photo), 0.5 * photo, atol=0.02), darker.paint, darker.plan
+        (True, 0.0, None)
     """
     if paint is not None:
         paint = checked_number("paint", paint, 0, 1)
@@ -103,6 +122,13 @@ def repainted(analogy: Analogy, paint: float | None) -> Analogy:
 
     Raises:
         ConfigError: it is out of range, or the analogy has no plan to paint by.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo = samples.picture("cat").rgb[:64, :64]
+        >>> repainted(learn(photo, 0.5 * photo, paint=0.0), 0.5)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: paint is 0.5, but this filter was saved without paint; learn it with paint above 0
     """
     if paint is None:
         return analogy

@@ -22,14 +22,27 @@ from wctstyle.weights.models import VGG19_ENCODER
 
 
 def usual_model() -> str:
-    """Return the network that dreams unless another is chosen: VGG-19 where it is installed, else `medium`."""
+    """Return the network that dreams unless another is chosen: VGG-19 where it is installed, else `medium`.
+
+    Example:
+        >>> usual_model()  # VGG-19 is not installed
+        'medium'
+    """
     installed = (weight_files.user_dir() / VGG19_ENCODER).is_file()
     return "vgg19" if installed else DEFAULT_OPTIMIZER_MODEL
 
 
 @dataclass(frozen=True)
 class Dreamt:
-    """How far a dream is: `step` of `steps` over all octaves, and the size of this octave in pixels."""
+    """How far a dream is: `step` of `steps` over all octaves, and the size of this octave in pixels.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo = samples.picture("cat").rgb[:32, :32]
+        >>> first, last = Dreamer("slim").steps(photo, DreamSettings(layers=("relu1_1",), octaves=1, steps=2))
+        >>> (first.step, first.done), (last.step, last.done), last.image.shape, (last.height, last.width)
+        ((1, False), (2, True), (32, 32, 3), (32, 32))
+    """
 
     step: int
     steps: int
@@ -58,6 +71,18 @@ class Dreamer:
     Raises:
         ConfigError: `model` is not in the table.
         WeightsError: its encoder is missing or damaged.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo = samples.picture("cat").rgb[:32, :32]
+        >>> dreamer = Dreamer("slim")
+        >>> usual = DreamSettings(layers=("relu1_1",), octaves=1, steps=2)
+        >>> dreamer.dream(photo, usual).shape, [dreamt.step for dreamt in dreamer.steps(photo, usual)]
+        ((32, 32, 3), [1, 2])
+        >>> still = dreamer.dream(photo, DreamSettings(layers=("relu1_1",), octaves=1, steps=2, strength=0.0))
+        >>> np.allclose(still, photo, atol=1e-6)
+        True
+        >>> dreamer.forget()
     """
 
     def __init__(

@@ -57,6 +57,11 @@ class DreamSettings:
 
     Raises:
         ConfigError: a value out of range, naming it.
+
+    Example:
+        >>> settings = DreamSettings(layers=("relu4_1",), channels=(17, 3), octaves=3, octave_scale=2.0)
+        >>> settings.channels, settings.sizes(256, 128)
+        ((3, 17), [(64, 32), (128, 64), (256, 128)])
     """
 
     layers: tuple[str, ...] = ("relu5_1",)
@@ -111,6 +116,10 @@ def frame_count(zoom: float) -> int:
 
     Raises:
         ConfigError: the length is out of range.
+
+    Example:
+        >>> frame_count(2.0)
+        30
     """
     return max(1, round(FPS * checked_number("zoom", zoom, 1 / FPS, MAX_SECONDS)))
 
@@ -120,6 +129,10 @@ def parse_channels(text: str) -> tuple[int, ...]:
 
     Raises:
         ConfigError: it is none of these.
+
+    Example:
+        >>> parse_channels("3,17,20-22"), parse_channels("all")
+        ((3, 17, 20, 21, 22), ())
     """
     if text.strip() in ("", "all"):
         return ()
@@ -135,7 +148,12 @@ def parse_channels(text: str) -> tuple[int, ...]:
 
 
 def format_channels(channels: tuple[int, ...]) -> str:
-    """Write channels, in ascending order, as `parse_channels` reads them."""
+    """Write channels, in ascending order, as `parse_channels` reads them.
+
+    Example:
+        >>> format_channels((3, 17, 20, 21, 22))
+        '3,17,20-22'
+    """
     spans: list[list[int]] = []
     for channel in channels:
         if spans and channel == spans[-1][1] + 1:

@@ -29,7 +29,19 @@ ANIMATED = ("GIF", "PNG", "WebP", "AVIF")
 
 @dataclass(frozen=True)
 class Animation:
-    """An opened animated picture; a still one is a single frame."""
+    """An opened animated picture; a still one is a single frame.
+
+    Example:
+        >>> import tempfile
+        >>> dark, light = (Image.new("RGB", (4, 2), color) for color in ("black", "white"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     dark.save(f"{folder}/blink.gif", save_all=True, append_images=[light], duration=200)
+        ...     opened = animation(f"{folder}/blink.gif")
+        >>> (opened.width, opened.height, opened.count)
+        (4, 2, 2)
+        >>> [(float(picture.rgb.mean()), seconds) for picture, seconds in opened.frames()]
+        [(0.0, 0.2), (1.0, 0.2)]
+    """
 
     name: str
     width: int
@@ -58,6 +70,12 @@ def animation(path: str, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Animation:
 
     Raises:
         ImageError: it is missing, no such picture, damaged, or larger than `max_pixels` (0: no limit).
+
+    Example:
+        >>> from wctstyle import samples
+        >>> opened = animation(str(samples.path("astronaut")))  # a still PNG is a single frame
+        >>> opened.count, opened.width, opened.height
+        (1, 512, 512)
     """
     data, kind = read_encoded(path, path)
     if kind not in ANIMATED:
@@ -99,6 +117,17 @@ def save_animation(
 
     Raises:
         ImageError: Pillow cannot write it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     files = [Path(folder) / f"{number}.png" for number in range(2)]
+        ...     for number, file in enumerate(files):
+        ...         Image.new("RGB", (4, 2), (255 * number, 0, 0)).save(file)
+        ...     save_animation(Path(folder) / "blink.webp", files, [200, 300], quality=90, recipe={"size": 4})
+        ...     opened = animation(f"{folder}/blink.webp")
+        >>> opened.count, [seconds for _, seconds in opened.frames()]
+        (2, [0.2, 0.3])
     """
     kind = KINDS[path.suffix.lower()]
     options: dict[str, Any] = {"duration": list(milliseconds), "loop": 0, **_recipe_options(recipe, kind, str(path))}

@@ -25,6 +25,13 @@ class Picture:
         rgb: sRGB in [0, 1], upright; under full transparency it is whatever the file holds.
         alpha: opacity in [0, 1], not premultiplied into `rgb`; None when every pixel is opaque.
         source: what messages call it: the path as given, or ``<bytes>``, ``<array>``, ``<image>``.
+
+    Example:
+        >>> grey = Picture(np.full((2, 3, 3), 0.5, np.float32), source="grey")
+        >>> grey.height, grey.width, grey.alpha is None
+        (2, 3, True)
+        >>> grey.content_hash == Picture(np.full((2, 3, 3), 0.5, np.float32)).content_hash  # the source does not count
+        True
     """
 
     rgb: Float[np.ndarray, "h w 3"]
@@ -122,7 +129,12 @@ def resize(picture: Picture, *, long_side: int, enlarge: bool = False) -> Pictur
 
 
 def scaled_sides(picture: HasOpacity, *, long_side: int) -> tuple[int, int]:
-    """Returns height and width at a longer side of `long_side` pixels, rounded half up; never below 1 pixel."""
+    """Returns height and width at a longer side of `long_side` pixels, rounded half up; never below 1 pixel.
+
+    Example:
+        >>> scaled_sides(Picture(np.zeros((300, 400, 3), np.float32)), long_side=200)
+        (150, 200)
+    """
     longest = max(picture.height, picture.width)
 
     def scaled(side: int) -> int:
@@ -132,7 +144,12 @@ def scaled_sides(picture: HasOpacity, *, long_side: int) -> tuple[int, int]:
 
 
 def resize_to(picture: Picture, *, height: int, width: int) -> Picture:
-    """Scales a picture to exactly `height` x `width` pixels, as `resize` does."""
+    """Scales a picture to exactly `height` x `width` pixels, as `resize` does.
+
+    Example:
+        >>> resize_to(Picture(np.zeros((30, 40, 3), np.float32)), height=10, width=8).rgb.shape
+        (10, 8, 3)
+    """
     if (picture.height, picture.width) == (height, width):
         return picture
     planes = resample(weighted(picture.rgb, picture.alpha), height=height, width=width)
@@ -173,6 +190,11 @@ def resample(
     """Scales planes of any values in float32, antialiased, unclipped. `kernel`: linear, cubic or lanczos.
 
     `box` is what of them becomes the result; pixels around it count where the kernel reaches them.
+
+    Example:
+        >>> row = np.array([[[0.0], [1.0]]], np.float32)  # 1 x 2 pixels of one channel
+        >>> resample(row, height=1, width=4, kernel="linear").ravel().tolist()
+        [0.0, 0.25, 0.75, 1.0]
     """
     scaled = (
         Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(
@@ -217,7 +239,13 @@ def resample_part(
 
 
 def resize_planes(planes: Float[np.ndarray, "h w c"], *, height: int, width: int) -> Float[np.ndarray, "H W c"]:
-    """Scales planes in [0, 1] to exactly `height` x `width` pixels, as `resize` does."""
+    """Scales planes in [0, 1] to exactly `height` x `width` pixels, as `resize` does.
+
+    Example:
+        >>> made = resize_planes(np.eye(8, dtype=np.float32)[..., None], height=4, width=4)
+        >>> made.shape, float(made.min()) >= 0  # no overshoot
+        ((4, 4, 1), True)
+    """
     if planes.shape[:2] == (height, width):
         return planes
     return np.clip(resample(planes, height=height, width=width), 0.0, 1.0)
@@ -247,7 +275,14 @@ def flatten(picture: Picture, *, background: tuple[float, float, float] = (1.0, 
 
 
 def visible_box(picture: HasOpacity) -> Part:
-    """Return the rows and columns of the smallest box that holds all visible pixels; all of them if there are none."""
+    """Return the rows and columns of the smallest box that holds all visible pixels; all of them if there are none.
+
+    Example:
+        >>> alpha = np.zeros((6, 8), np.float32)
+        >>> alpha[1:3, 2:7] = 1
+        >>> visible_box(Picture(np.ones((6, 8, 3), np.float32), alpha))
+        (slice(1, 3, None), slice(2, 7, None))
+    """
     box, alpha = [], picture.alpha
     least = 0 if alpha is None or alpha.dtype.kind != "f" else LEAST_OPACITY
     seen = None if alpha is None else alpha > least
@@ -258,7 +293,14 @@ def visible_box(picture: HasOpacity) -> Part:
 
 
 def trimmed(picture: Picture) -> Picture:
-    """Cut off a transparent border."""
+    """Cut off a transparent border.
+
+    Example:
+        >>> alpha = np.zeros((6, 8), np.float32)
+        >>> alpha[1:3, 2:7] = 1
+        >>> trimmed(Picture(np.ones((6, 8, 3), np.float32), alpha)).rgb.shape
+        (2, 5, 3)
+    """
     if picture.alpha is None:
         return picture
     box = visible_box(picture)
@@ -270,6 +312,11 @@ def fill_hidden(picture: Picture) -> Picture:
 
     What a file holds there is anything, and nobody sees it, but an encoder would. Nearly transparent pixels often
     show a background that was cut away, so colours come from pixels that are at least half opaque, where there are any.
+
+    Example:
+        >>> row = Picture(np.array([[[0.25] * 3, [0.5] * 3]], np.float32), np.array([[1.0, 0.0]], np.float32))
+        >>> fill_hidden(row).rgb[0, :, 0].tolist()  # the second pixel is hidden
+        [0.25, 0.25]
     """
     if picture.alpha is None:
         return picture

@@ -35,6 +35,22 @@ class Raster:
         source: what messages call it, as `Picture.source`.
         profile: the ICC profile of the file's colours where they are RGB; None for sRGB.
         dpi: pixels per inch across and down, where the file says.
+
+    Example:
+        >>> pixels = np.zeros((4, 6, 3), np.uint8)
+        >>> pixels[:, 3:] = 255
+        >>> raster = Raster(pixels)
+        >>> raster.shape, (raster.height, raster.width), raster.bits, list(raster.slabs())
+        ((4, 6), (4, 6), 8, [slice(0, 4, None)])
+        >>> right = (slice(0, 4), slice(3, 6))
+        >>> raster.rgb(right).mean().item(), raster.opacity(right), raster.trimmed(right).shape  # all is opaque
+        (1.0, None, (4, 3))
+        >>> raster.picture().rgb.dtype.name, raster.thinned(3).shape, raster.scaled(height=2, width=3).pixels.dtype.name
+        ('float32', (2, 3), 'uint8')
+        >>> raster.resized(height=2, width=3).rgb.shape, raster.resized_planes(2, 3, slice(0, 1)).shape
+        ((2, 3, 3), (1, 3, 3))
+        >>> Raster.of(raster.picture()).content_hash == raster.content_hash
+        True
     """
 
     pixels: np.ndarray

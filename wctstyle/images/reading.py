@@ -41,6 +41,11 @@ def is_image_file(path: str | Path) -> bool:
     """Says whether the path is a file with a suffix that `load` reads; does not look inside.
 
     False for the ``._name`` companions that macOS leaves on foreign disks.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> is_image_file(samples.path("cat")), is_image_file("no-such-file.png")
+        (True, False)
     """
     path = Path(path)
     return path.suffix.lower() in SUPPORTED_SUFFIXES and not path.name.startswith("._") and path.is_file()
@@ -87,7 +92,18 @@ def load(
 
 
 def load_raster(source: Source, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Raster:
-    """Decodes a picture as `load` does, and leaves 8 and 16 bits what they are: a quarter or half of the memory."""
+    """Decodes a picture as `load` does, and leaves 8 and 16 bits what they are: a quarter or half of the memory.
+
+    Raises:
+        ImageError, ConfigError: as `load`.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> Image.new("RGB", (3, 2), (255, 0, 51)).save(file, "PNG")
+        >>> raster = load_raster(file)
+        >>> raster.shape, raster.pixels[0, 0].tolist(), raster.bits
+        ((2, 3), [255, 0, 51], 8)
+    """
     limit = _checked_limit(max_pixels)
     if isinstance(source, Image.Image):
         name = name_of(source)

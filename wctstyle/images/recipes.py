@@ -33,6 +33,12 @@ def read_recipe(source: str | Path | bytes | BinaryStream) -> dict[str, Any] | N
 
     Raises:
         ImageError: if it is no readable picture, or its recipe is damaged.
+
+    Example:
+        >>> from wctstyle import images
+        >>> data = images.encode(np.zeros((1, 1, 3)), format="jpeg", recipe={"size": 512})
+        >>> read_recipe(data)
+        {'size': 512}
     """
     name = name_of(source)
     data, kind = read_encoded(source, name)

@@ -52,6 +52,12 @@ class Kept:
 
     bits: 8 or 16 per channel; JPEG and WebP hold 8. profile: an ICC profile of RGB, into which the pixels are converted
     from sRGB; None for sRGB. dpi: pixels per inch across and down.
+
+    Example:
+        >>> from wctstyle import images
+        >>> data = encode(np.full((1, 1, 3), 0.3), kept=Kept(bits=16, dpi=(300, 300)))
+        >>> images.load_raster(data).pixels.ravel().tolist(), [round(dots) for dots in images.load_raster(data).dpi]
+        ([19660, 19660, 19660], [300, 300])
     """
 
     bits: int = 8
@@ -144,6 +150,19 @@ def saving(
     """Writes a picture of a height and width to a file as `save` does, some rows at a time.
 
     PNG and TIFF are written as the rows come in, JPEG and WebP when all are there. `alpha`: rows have opacity.
+
+    Raises:
+        ImageError, ConfigError: as `save`.
+
+    Example:
+        >>> import tempfile
+        >>> from wctstyle import images
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with saving(Path(folder) / "grey.png", (4, 2)) as file:
+        ...         for _ in range(2):
+        ...             file.write(np.full((2, 2, 3), 0.5))
+        ...     images.load(Path(folder) / "grey.png").rgb.shape
+        (4, 2, 3)
     """
     path = Path(path)
     kind = _format_of(path.suffix, path)
@@ -209,7 +228,22 @@ def _format_of(name: str, path: Path | None = None) -> str:
 
 
 class RowWriter:
-    """Writes a picture to an open file some rows at a time; `format` and all else as in `saving`."""
+    """Writes a picture to an open file some rows at a time; `format` and all else as in `saving`.
+
+    Raises:
+        ImageError: the format is unknown, or cannot hold the size or the recipe; or the file cannot be written.
+        ConfigError: the quality is out of range.
+
+    Example:
+        >>> from wctstyle import images
+        >>> file = io.BytesIO()
+        >>> writer = RowWriter(file, (4, 2))
+        >>> for shade in (0.0, 1.0):
+        ...     writer.write(np.full((2, 2, 3), shade))
+        >>> writer.end()
+        >>> images.load(file).rgb[:, 0, 0].tolist()
+        [0.0, 0.0, 1.0, 1.0]
+    """
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ from wctstyle.errors import NonFiniteError, WeightsError
 from wctstyle.losses import content_error
 from wctstyle.optimizer import checkpoint as states
 from wctstyle.optimizer import descent
+from wctstyle.optimizer.iterate import Iterate
 from wctstyle.optimizer.job import Carried, Job, Rgb
 from wctstyle.optimizer.network import Network, encoder_of
 from wctstyle.optimizer.programs import Programs, dials_of
@@ -44,34 +45,6 @@ Before = tuple[tuple[int, int], descent.Carry]
 """Size and last state of the scale before."""
 
 
-@dataclass(frozen=True)
-class Iterate:
-    """A look at a run between two calls of its program.
-
-    step of steps: done, over all scales. scale of scales: from 1, coarsest first; width and height are the scale's.
-    losses: total (what is minimised at this scale), content, style, style_relu1_1.. (roots: relative Gram errors), tv.
-    seconds: since the start, those before a resume among them. steps_per_second: of the last call; seconds_left: by
-    that rate and the areas still to come. image: sRGB in [0, 1], float32, at the content's own size. done: nothing
-    follows; reason: why ("steps", "time" or "plateau"), empty before. unsaved: why the state could not be kept just
-    now, if so.
-    """
-
-    step: int
-    steps: int
-    scale: int
-    scales: int
-    width: int
-    height: int
-    losses: dict[str, float]
-    seconds: float
-    steps_per_second: float
-    seconds_left: float
-    image: Rgb
-    done: bool = False
-    reason: str = ""
-    unsaved: str = ""
-
-
 class Optimizer:
     """Optimises pictures with one model's encoder.
 
@@ -83,6 +56,22 @@ class Optimizer:
     Raises:
         ConfigError: `model` is not in the table.
         WeightsError: its encoder is missing or damaged.
+
+    Example:
+        >>> from wctstyle import samples
+        >>> photo, style = (samples.picture(name).rgb[:32, :32] for name in ("cat", "marbling"))
+        >>> layers = dict.fromkeys(("content_layers", "style_layers"), {"relu1_1": 1.0})
+        >>> settings = OptimizeSettings(steps=2, init="content", keep_faces=0.0, **layers)
+        >>> optimizer = Optimizer("slim")
+        >>> optimizer.check_memory(photo, settings)
+        >>> [iterate.step for iterate in optimizer.run(photo, [(style, 1.0)], settings, every=1)]
+        [1, 2]
+        >>> optimizer.estimate(photo.shape, dataclasses.replace(settings, time_budget=1e-3))
+        0.001
+        >>> found = optimizer.figures(photo, photo, [(photo, 1.0)])
+        >>> found["style"], found["content"], round(found["ssim"], 3), len(found["style_by_level"])
+        (0.0, 0.0, 1.0, 5)
+        >>> optimizer.forget()
     """
 
     def __init__(

@@ -111,6 +111,14 @@ class OptimizeSettings:
 
     Raises:
         ConfigError: a value out of range, naming it.
+
+    Example:
+        >>> settings = OptimizeSettings(steps=40, init="content")
+        >>> settings.scales(512, 768), settings.adam_rate(), settings.as_json()["steps"]
+        ([(128, 192), (256, 384), (512, 768)], 0.02, 40)
+        >>> OptimizeSettings(steps=0)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: steps is 0, must be a whole number from 1 to 1000000
     """
 
     steps: int = 80
@@ -205,6 +213,10 @@ def dream_part(text: Any) -> tuple[str, tuple[int, ...]]:
 
     Raises:
         ConfigError: it is neither.
+
+    Example:
+        >>> dream_part("relu4_1:3+17"), dream_part("relu5_1")
+        (('relu4_1', (3, 17)), ('relu5_1', ()))
     """
     found = re.fullmatch(r"(\w+)(?::(\d{1,5}(?:\+\d{1,5})*))?", text) if isinstance(text, str) else None
     if found is None or found[1] not in LAYERS:
@@ -215,7 +227,15 @@ def dream_part(text: Any) -> tuple[str, tuple[int, ...]]:
 
 
 def level_of(layer: str) -> int:
-    """Return the level (1..5) of a layer's name: 4 for relu4_2."""
+    """Return the level (1..5) of a layer's name: 4 for relu4_2.
+
+    Raises:
+        ConfigError: it is the name of none.
+
+    Example:
+        >>> level_of("relu4_2")
+        4
+    """
     found = re.fullmatch(r"relu([1-5])_\d", layer)
     if found is None:
         raise ConfigError(f"{layer!r} is no layer, must be one of {', '.join(LAYERS)}")
@@ -223,7 +243,12 @@ def level_of(layer: str) -> int:
 
 
 def pyramid(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
-    """Return the (height, width) of each scale, coarsest first: halved while the long side stays >= `smallest`."""
+    """Return the (height, width) of each scale, coarsest first: halved while the long side stays >= `smallest`.
+
+    Example:
+        >>> pyramid(512, 768, 192)
+        [(128, 192), (256, 384), (512, 768)]
+    """
     sizes = [(height, width)]
     while max(sizes[0]) >= 2 * smallest:
         sizes.insert(0, tuple(max(1, (side + 1) // 2) for side in sizes[0]))  # pyright: ignore[reportArgumentType]
@@ -231,6 +256,11 @@ def pyramid(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
 
 
 def share_out(steps: int, scales: int) -> list[int]:
-    """Split the steps over the scales, coarsest first; the finest scale gets the remainder."""
+    """Split the steps over the scales, coarsest first; the finest scale gets the remainder.
+
+    Example:
+        >>> share_out(80, 3)
+        [26, 26, 28]
+    """
     scales = max(1, scales)
     return [steps // scales] * (scales - 1) + [steps - steps // scales * (scales - 1)]

@@ -33,7 +33,17 @@ Found = Mapping[str, Float[Array, "1 h w c"]]
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of the loss, with its `weight`. `layer` names the features that it uses, "" for none."""
+    """One summand of the loss, with its `weight`. `layer` names the features that it uses, "" for none.
+
+    Example:
+        >>> class Dark(Term):
+        ...     name = "dark"
+        ...     def __call__(self, found, image):
+        ...         return image.mean()
+        >>> term = Dark(weight=0.1)
+        >>> term.name, term({}, jnp.full((1, 2, 2, 3), 0.25)).item()
+        ('dark', 0.25)
+    """
 
     weight: Any
     layer: str = field(default="", metadata={"static": True})
@@ -54,6 +64,12 @@ class ContentTerm(Term):
     """Distance of features from the photo's (`losses.standardized_error`); `emphasis` weighs positions.
 
     `counted` is the opacity of each position; None where nothing is transparent.
+
+    Example:
+        >>> photo, image = jnp.arange(8.0).reshape(1, 2, 2, 2), jnp.zeros((1, 2, 2, 3))
+        >>> term = ContentTerm(0.03, "relu4_2", target=photo, emphasis=1.0)
+        >>> term.name, [round(term({"relu4_2": x}, image).item(), 2) for x in (photo, -photo)]
+        ('content_relu4_2', [0.0, 4.0])
     """
 
     target: Any = None
@@ -75,6 +91,10 @@ class StyleTerm(Term):
     """Squared distance between the statistics of a region's features and the target's, relative to the target.
 
     `mask` weighs positions; None weighs all equally. `area` is the region's share of what is visible.
+
+    Example:
+        >>> StyleTerm(1.0, "relu3_1").name
+        'style_relu3_1'
     """
 
     target: Any = None
@@ -90,7 +110,14 @@ class StyleTerm(Term):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class GramTerm(StyleTerm):
-    """|G - G_t|^2 / |G_t|^2 of Gram matrices (Gatys et al. 2016); masked as in Gatys et al. 2017, section 4."""
+    """|G - G_t|^2 / |G_t|^2 of Gram matrices (Gatys et al. 2016); masked as in Gatys et al. 2017, section 4.
+
+    Example:
+        >>> term = GramTerm(1.0, "relu1_1", target={"gram": jnp.array([[4.0]]), "scale": 16.0})
+        >>> image = jnp.zeros((1, 2, 2, 3))
+        >>> [term({"relu1_1": jnp.full((1, 2, 2, 1), x)}, image).item() for x in (2.0, 1.0, 0.0)]
+        [0.0, 0.5625, 1.0]
+    """
 
     def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
         """Compare the layer's Gram matrix with the target's."""
@@ -108,6 +135,13 @@ class MomentsTerm(StyleTerm):
     """Squared Wasserstein distance of two Gaussians, divided by the target's mean square.
 
     |m - m_t|^2 + tr S + tr S_t - 2 tr (S_t^1/2 S S_t^1/2)^1/2.
+
+    Example:
+        >>> wanted = {"mean": jnp.ones(1), "root": jnp.array([[2.0]]), "trace": 4.0, "scale": 5.0}
+        >>> term = MomentsTerm(1.0, "relu1_1", target=wanted)
+        >>> image = jnp.zeros((1, 1, 2, 3))
+        >>> [round(term({"relu1_1": jnp.array([[[[1 - x], [1 + x]]]])}, image).item(), 2) for x in (2.0, 1.0)]
+        [0.0, 0.2]
     """
 
     def __call__(self, found: Found, image: Image) -> Float[Array, ""]:
@@ -121,7 +155,13 @@ class MomentsTerm(StyleTerm):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class VariationTerm(Term):
-    """Smooth total variation (`variation`)."""
+    """Smooth total variation (`variation`).
+
+    Example:
+        >>> term = VariationTerm(0.05)
+        >>> term.name, term({}, jnp.array([[[[0.5] * 3, [0.5] * 3]]])).item()
+        ('tv', 0.0)
+    """
 
     @property
     def name(self) -> str:
@@ -136,7 +176,13 @@ class VariationTerm(Term):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class RangeTerm(Term):
-    """Mean squared distance of the values from [0, 1] (`losses.out_of_range`)."""
+    """Mean squared distance of the values from [0, 1] (`losses.out_of_range`).
+
+    Example:
+        >>> term = RangeTerm(1.0)
+        >>> term.name, term({}, jnp.full((1, 2, 2, 3), 1.5)).item()
+        ('range', 0.25)
+    """
 
     @property
     def name(self) -> str:
@@ -154,6 +200,12 @@ class TemporalTerm(Term):
     """Mean of c (x - w)^2 with the last frame w, carried along, and how far each pixel of it counts, c.
 
     Ruder et al. 2016 (arXiv:1604.08610), eq. 7. There c is 0 or 1, and is here anything between.
+
+    Example:
+        >>> last, counted = jnp.zeros((1, 1, 2, 3)), jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1)
+        >>> term = TemporalTerm(0.25, target=last, counted=counted)
+        >>> term.name, term({}, jnp.ones((1, 1, 2, 3))).item()  # one pixel of two counts
+        ('temporal', 0.5)
     """
 
     target: Any = None
@@ -180,6 +232,12 @@ class DreamTerm(Term):
 
     chosen: 1 for each channel that counts, else 0. guide: features of the layer. scale: mean square of all channels in
     the photo, or in the guide.
+
+    Example:
+        >>> term = DreamTerm(0.1, "relu1_1", chosen=jnp.array([1.0, 0.0]))
+        >>> image = jnp.zeros((1, 2, 2, 3))
+        >>> term.name, [round(term({"relu1_1": jnp.full((1, 2, 2, 2), x)}, image).item(), 2) for x in (1.0, 2.0)]
+        ('dream_relu1_1', [-0.69, -1.61])
     """
 
     chosen: Any = None
@@ -234,7 +292,13 @@ _gram.defvjp(_gram_forward, _gram_backward)
 
 
 def variation(image: Image) -> Float[Array, ""]:
-    """Smooth total variation of the channels, plus `CHROMA_SHARE` times the variation of R - G and B - (R + G) / 2."""
+    """Smooth total variation of the channels, plus `CHROMA_SHARE` times the variation of R - G and B - (R + G) / 2.
+
+    Example:
+        >>> grey, red = jnp.array([[[[0.0] * 3, [0.5] * 3]]]), jnp.array([[[[0.0] * 3, [0.5, 0.0, 0.0]]]])
+        >>> round(variation(grey).item(), 2), round(variation(red).item(), 2)  # colour counts more
+        (0.48, 1.58)
+    """
     plain = smooth_variation(image)[0]
     if image.shape[3] == 1:
         return plain
@@ -282,6 +346,11 @@ def report(found: Float[np.ndarray, " terms"], objective: Objective) -> dict[str
     `feature_metrics.gram_errors`. Over several regions they are weighted by area. `style` and `content` are plain
     means over the layers that have a weight. `dream` is the mean square of what is raised, as a multiple of the
     layer's in the photo.
+
+    Example:
+        >>> terms = (GramTerm(1.0, "relu1_1"), VariationTerm(0.5))
+        >>> report(np.array([0.25, 0.1]), terms)
+        {'total': 0.3, 'content': 0.0, 'style': 0.5, 'style_relu1_1': 0.5, 'tv': 0.1}
     """
     wide = [float(value) for value in found]
     content = [v for v, term in zip(wide, objective, strict=True) if isinstance(term, ContentTerm) and term.weight > 0]

@@ -29,6 +29,13 @@ def painted_rows(
 
     Arguments and errors as in `make`; nothing is optimised. `painting` is told after each tile how many of how many are
     painted.
+
+    Example:
+        >>> from wctstyle import Stylizer, samples
+        >>> style = samples.picture("marbling").rgb[:64, :64]
+        >>> settings = TextureSettings(width=32, height=32, style_size=64)
+        >>> np.concatenate(list(painted_rows(Stylizer("slim"), style, settings))).shape
+        (32, 32, 3)
     """
     yield from Plane(measurer, parts_of(styles, settings), settings).rows(painting)
 
@@ -88,6 +95,13 @@ def make(
         ImageError: a picture or mask of the wrong shape, type or range, or a size that takes more memory to optimise
             than is free.
         NonFiniteError: the result is not finite.
+
+    Example:
+        >>> from wctstyle import Stylizer, samples
+        >>> style, painter = samples.picture("marbling").rgb[:64, :64], Stylizer("slim")
+        >>> one, other = (make(painter, style, TextureSettings(32, 32, 64, seed=seed)) for seed in (0, 1))
+        >>> one.shape, np.array_equal(one, other)  # another seed gives another texture
+        ((32, 32, 3), False)
     """
 
     def made() -> Optimizer:

@@ -59,6 +59,14 @@ class TextureSettings:
 
     Raises:
         ConfigError: a value out of range, naming it.
+
+    Example:
+        >>> settings = TextureSettings(width=512, height=256, style_size=256)
+        >>> settings.shape, settings.levels, settings.step
+        ((256, 512), 2, 32)
+        >>> TextureSettings(width=8)
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: width is 8, must be a whole number from 32 to 32768
     """
 
     width: int = DEFAULT_SIDE

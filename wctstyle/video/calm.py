@@ -38,6 +38,19 @@ class VideoStylizer:
 
     Raises:
         ConfigError: calm is out of 0..1, the styles are none that `Stylizer.stylize` takes, or OpenCV is missing.
+
+    Example:
+        >>> from wctstyle import Stylizer, samples
+        >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> clip = [Frame(number, number / 25, photo) for number in range(3)]
+        >>> model, settings = Stylizer("slim"), Settings(keep_faces=0.0)
+        >>> painter, later = (VideoStylizer(model, style, settings) for _ in range(2))
+        >>> before = list(painter.frames(clip[:2]))
+        >>> [(frame.index, frame.rgb.shape) for frame in before]
+        [(0, (64, 64, 3)), (1, (64, 64, 3))]
+        >>> later.restore(painter.state())  # goes on where the other stopped
+        >>> np.array_equal(next(later.frames(clip[2:])).rgb, next(painter.frames(clip[2:])).rgb)
+        True
     """
 
     def __init__(

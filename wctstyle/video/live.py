@@ -51,6 +51,11 @@ def fitting(styles: Any) -> Blend:
 
     Raises:
         ConfigError: there is none, or one is a region: masks of a photo do not fit a camera's frames.
+
+    Example:
+        >>> blend = fitting([np.zeros((90, 120, 3), np.float32)])
+        >>> [(style.picture.shape, weight) for style, weight in blend(48, 64)]
+        [((48, 64, 3), 1.0)]
     """
     regions = regions_of(styles)
     if regions[0].styles is not styles:
@@ -149,6 +154,16 @@ class LiveStylizer:
 
     Raises:
         ConfigError: calm or rate is out of range, there is no style, or OpenCV is missing.
+
+    Example:
+        >>> from wctstyle import Stylizer, samples
+        >>> frame, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> live = LiveStylizer(Stylizer("slim"), style, Settings(keep_faces=0.0), calm=0.0, most=64)
+        >>> live.size, live.frame(frame).shape
+        (64, (64, 64, 3))
+        >>> live.change(style, Settings(strength=0.0))
+        >>> np.array_equal(live.frame(frame), frame)
+        True
     """
 
     def __init__(
@@ -203,7 +218,12 @@ class LiveStylizer:
         self._wanted = _Wanted(blend, settings, memory), stylizer or same
 
     def frame(self, rgb: Rgb) -> Rgb:
-        """Paint a frame, RGB in [0, 1], at the present size."""
+        """Paint a frame, RGB in [0, 1], at the present size.
+
+        Raises:
+            ImageError: a picture of the wrong shape, type or range.
+            NonFiniteError: the result is not finite.
+        """
         began = self._clock()
         waited = began - self._ended
         photo = images.checked_rgb(rgb, "frame")

@@ -40,6 +40,10 @@ def temporal_weight(calm: float) -> float:
 
     The fast mode's mean of two pictures, in which the old one has the share m, is the least (x - new)^2 +
     m / (1 - m) (x - old)^2.
+
+    Example:
+        >>> temporal_weight(0.0), round(temporal_weight(0.5), 2), round(temporal_weight(1.0), 2)
+        (0.0, 0.67, 8.08)
     """
     memory = memory_of(calm)
     return TEMPORAL_WEIGHT * memory / (1 - memory)
@@ -60,6 +64,16 @@ class VideoOptimizer(VideoStylizer):
 
     Raises:
         ConfigError: as `VideoStylizer`, the steps are not a whole number from 1, or `settings` only recolour.
+
+    Example:
+        >>> from wctstyle import Optimizer, Stylizer, samples
+        >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
+        >>> layers = dict.fromkeys(("content_layers", "style_layers"), {"relu1_1": 1.0})
+        >>> goal, plain = OptimizeSettings(steps=2, keep_faces=0.0, **layers), Settings(keep_faces=0.0)
+        >>> painter = VideoOptimizer(Stylizer("slim"), Optimizer("slim"), style, plain, goal, steps=1)
+        >>> clip = [Frame(number, number / 25, photo) for number in range(2)]
+        >>> [(frame.index, frame.rgb.shape) for frame in painter.frames(clip)]
+        [(0, (64, 64, 3)), (1, (64, 64, 3))]
     """
 
     def __init__(

@@ -67,6 +67,18 @@ def import_vgg19(
         ConfigError: `preprocessing` makes no sense, or contradicts the layout.
         WeightsError: the file cannot be read, is a pickle, or lacks layers, has unknown, misshapen or non-finite ones
             (all problems together); or the result cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> shapes = expected_shapes(MODELS["vgg19"], "encoder")
+        >>> arrays = {name.removeprefix("encoder/"): np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/vgg19.npz", **arrays)
+        ...     import_vgg19(f"{folder}/vgg19.npz", f"{folder}/own.safetensors").name
+        'own.safetensors'
+        >>> import_vgg19("vgg19.pth")
+        Traceback (most recent call last):
+        wctstyle.errors.WeightsError: vgg19.pth: there is no such file
     """
     path = Path(path)
     config = MODELS["vgg19"]

@@ -66,6 +66,11 @@ def download_vgg19(
         ConfigError: `url` makes no sense.
         WeightsError: no network, the server does not have the file or keeps failing, the checksum is wrong (the
             download is then removed), or the disk is full.
+
+    Example:
+        >>> download_vgg19(url="vgg19.h5")
+        Traceback (most recent call last):
+        wctstyle.errors.ConfigError: url is 'vgg19.h5', must begin with http:// or https:// and name a server
     """
     address = urllib.parse.urlsplit(url)
     if address.scheme not in ("http", "https") or not address.hostname:

@@ -30,6 +30,12 @@ def expected_shapes(config: ModelConfig, part: str) -> dict[str, tuple[int, ...]
 
     Raises:
         ConfigError: `part` is neither `encoder` nor `decoder`.
+
+    Example:
+        >>> from wctstyle.encoder import MODELS
+        >>> shapes = expected_shapes(MODELS["slim"], "encoder")
+        >>> len(shapes), shapes["encoder/conv1_2/kernel"], shapes["encoder/conv1_2/bias"]
+        (26, (3, 3, 16, 16), (16,))
     """
     if part not in PARTS:
         raise ConfigError(f"weights: there is no part {part!r}; the parts are {', '.join(PARTS)}")
@@ -86,6 +92,14 @@ def save(
         ConfigError: `dtype` is another one.
         WeightsError: a tensor is not finite, too large for `dtype` or not of floating point numbers, the metadata is
             not JSON, or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tensors, metadata = {"scale": np.array([0.5])}, {"licence": "CC0"}
+        ...     file = save(f"{folder}/own.safetensors", tensors, metadata, dtype="float16")
+        ...     load_file(file)  # float32 in either case
+        ({'scale': array([0.5], dtype=float32)}, {'licence': 'CC0'})
     """
     path = Path(path)
     if dtype not in ("float16", "float32"):
@@ -111,6 +125,11 @@ def load_file(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
     Raises:
         WeightsError: the file is missing, damaged, not one of this package's, or holds values that are not finite; all
             problems together.
+
+    Example:
+        >>> load_file("no-such-file.safetensors")
+        Traceback (most recent call last):
+        wctstyle.errors.WeightsError: no-such-file.safetensors: there is no such file
     """
     tensors, metadata, problems = read(Path(path))
     if problems:

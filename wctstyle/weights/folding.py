@@ -38,6 +38,13 @@ def fold_preprocessing(tensors: Tensors, preprocessing: Preprocessing) -> Tensor
 
     Raises:
         ConfigError: there is no such preprocessing.
+
+    Example:
+        >>> tensors = {"encoder/conv1_1/kernel": np.zeros((3, 3, 3, 1)), "encoder/conv1_1/bias": np.zeros(1)}
+        >>> tensors["encoder/conv1_1/kernel"][1, 1, 0] = 1  # lets the first channel through, which is blue to Caffe
+        >>> folded = fold_preprocessing(tensors, "caffe")
+        >>> folded["encoder/conv1_1/kernel"][1, 1, :, 0].tolist(), round(folded["encoder/conv1_1/bias"].item(), 3)
+        ([0.0, 0.0, 255.0], -103.939)
     """
     if preprocessing not in _INPUTS:
         raise ConfigError(f"preprocessing is {preprocessing!r}, must be 'caffe' or 'torchvision'")
@@ -59,6 +66,15 @@ def normalise_levels(tensors: Tensors, config: ModelConfig, level_rms: Sequence[
 
     Raises:
         ConfigError: `level_rms` is not five finite numbers above zero.
+
+    Example:
+        >>> from wctstyle.encoder import MODELS
+        >>> from wctstyle.weights import expected_shapes
+        >>> config = MODELS["slim"]
+        >>> tensors = {name: np.ones(shape) for name, shape in expected_shapes(config, "encoder").items()}
+        >>> scaled = normalise_levels(tensors, config, (2.0, 1.0, 1.0, 1.0, 1.0))
+        >>> [float(scaled[f"encoder/{name}/kernel"].max()) for name in ("conv1_1", "conv1_2", "conv2_1")]
+        [0.5, 2.0, 1.0]
     """
     scales = [float(rms) for rms in level_rms]
     if len(scales) != len(config.channels) or not all(np.isfinite(s) and s > 0 for s in scales):

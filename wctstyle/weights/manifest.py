@@ -19,7 +19,12 @@ _QUOTED = ("licence", "source", "recipe", "version")
 
 @dataclass(frozen=True)
 class Report:
-    """What `verify` found out about one file."""
+    """What `verify` found out about one file.
+
+    Example:
+        >>> Report(Path("slim.safetensors")).ok, Report(Path("slim.safetensors"), ("is missing",)).ok
+        (True, False)
+    """
 
     file: Path
     problems: tuple[str, ...] = ()
@@ -38,6 +43,13 @@ def write_manifest(directory: str | Path) -> Path:
     Raises:
         WeightsError: there are no such files, or one would not load or does not state config, licence and source; all
             problems together, and no manifest is written.
+
+    Example:
+        >>> import shutil, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = shutil.copy(shipped_dir() / "slim.safetensors", folder)
+        ...     write_manifest(folder).name, [report.ok for report in verify(folder)]
+        ('manifest.json', [True, True])
     """
     folder = Path(directory)
     entries: dict[str, dict[str, Any]] = {}
@@ -66,6 +78,10 @@ def verify(directory: str | Path | None = None, *, check: bool = False) -> list[
 
     Raises:
         WeightsError: with `check`, all problems of all files together; without it, only if there is no folder.
+
+    Example:
+        >>> all(report.ok for report in verify()), [report.file.suffix for report in verify()][:2]
+        (True, ['.json', '.safetensors'])
     """
     folder = shipped_dir() if directory is None else Path(directory)
     if not folder.is_dir():

@@ -42,7 +42,13 @@ _PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """What of a model is on this machine."""
+    """What of a model is on this machine.
+
+    Example:
+        >>> slim = list_models()[0]
+        >>> slim.name, slim.available, [path.name for path in slim.where], slim.why_not
+        ('slim', True, ['slim.safetensors'], None)
+    """
 
     name: str
     available: bool
@@ -64,6 +70,10 @@ def shipped_dir() -> Path:
 
     Raises:
         WeightsError: there is none.
+
+    Example:
+        >>> (shipped_dir() / "slim.safetensors").is_file()
+        True
     """
     if override := os.environ.get("WCTSTYLE_WEIGHTS"):
         folder = Path(override).expanduser()
@@ -79,7 +89,12 @@ def shipped_dir() -> Path:
 
 
 def user_dir() -> Path:
-    """Name the folder of imported and downloaded weights (`files.user_folder`)."""
+    """Name the folder of imported and downloaded weights (`files.user_folder`).
+
+    Example:
+        >>> user_dir().name
+        'weights'
+    """
     return user_folder("weights")
 
 
@@ -104,6 +119,11 @@ def load(name: str, *, parts: Sequence[str] = PARTS) -> tuple[Tensors, dict[str,
     Raises:
         ConfigError: there is no such model or part.
         WeightsError: files are missing, damaged or of another model; all problems together.
+
+    Example:
+        >>> tensors, about = load("slim", parts=("encoder",))
+        >>> tensors["encoder/conv1_1/kernel"].shape, about["config"]["name"], list(about["parts"])
+        ((3, 3, 3, 16), 'slim', ['encoder'])
     """
     if name not in FILES:
         raise ConfigError(f"weights: there is no model {name!r}; the models are {', '.join(FILES)}")
@@ -178,7 +198,12 @@ def _pairing_problems(name: str, metadata: Mapping[str, Mapping[str, Any]]) -> l
 
 
 def list_models() -> list[ModelStatus]:
-    """Tell for every model whether it can be used on this machine; reports damaged files instead of raising."""
+    """Tell for every model whether it can be used on this machine; reports damaged files instead of raising.
+
+    Example:
+        >>> [status.name for status in list_models()]
+        ['slim', 'medium', 'vgg19']
+    """
     return [_status(name) for name in FILES]
 
 
