@@ -88,6 +88,11 @@ def test_light_and_dark_share_a_photo_out():
     light, dark = masks.ready("light", picture), masks.ready("dark", picture)
     assert overlap(light, np.arange(96)[None] >= np.full((64, 1), 40)) > 0.97
     np.testing.assert_allclose(light + dark, 1, atol=1e-6)
+    picture = np.full((64, 96, 3), 0.2, np.float32)
+    picture[:, 40:] = 0.8
+    two_tones = masks.ready("light", picture)
+    assert two_tones[0, 0] == 0
+    assert two_tones[0, -1] == 1
     with pytest.raises(ImageError, match="too alike to tell apart"):
         masks.ready("dark", np.full((64, 64, 3), 0.4, np.float32))
 

@@ -154,7 +154,9 @@ def light(rgb: Rgb) -> Plane | None:
     lightness = rgb_to_oklab(shrunk(rgb))[..., 0]
     if np.ptp(lightness) < LIGHTNESS_STEP:
         return None
-    share = np.clip((lightness - threshold_otsu(lightness)) / LIGHTNESS_STEP + 0.5, 0, 1)
+    below = lightness <= threshold_otsu(lightness)
+    between = (lightness[below].max() + lightness[~below].min()) / 2  # the threshold may be one of a few flat tones
+    share = np.clip((lightness - between) / LIGHTNESS_STEP + 0.5, 0, 1)
     return at_full_size(share.astype(np.float32), rgb)
 
 
