@@ -223,6 +223,11 @@ def test_command_and_python_are_copied(visit):
     somebody.tab("Download")
     page.get_by_role("button", name="Show as command and Python").click()
     page.wait_for_selector("text=--strength")
+    room = page.evaluate(
+        "(() => { const text = document.querySelector('.cm-content');"
+        " return text.parentNode.clientHeight - text.clientHeight; })()"
+    )
+    assert room < 40, "there is empty room below a command of several lines"
     for button, start in zip(page.get_by_label("Copy").all(), ("wctstyle stylize", "from wctstyle"), strict=True):
         button.click()
         page.wait_for_function(f"navigator.clipboard.readText().then((text) => text.startsWith('{start}'))")
