@@ -224,20 +224,20 @@ class Layout:
 
     def _build_optimise(self) -> None:
         gr.Markdown(
-            "## Optimise\nRefines the picture of this blend step by step (Gatys et al. 2016), and ends in a "
-            "comparison with the fast picture. It takes a minute or more and brings more texture."
+            "## Optimise\nRefines the picture of this blend step by step, which takes a minute or more and brings more "
+            "texture. At the end it is compared with the fast picture."
         )
         steps = min(OptimizeSettings.steps, self.service.limits.optimise_steps)
         self.steps = gr.Slider(
             1, self.service.limits.optimise_steps, steps, step=1, label="Steps", buttons=[], elem_id="wct-steps",
             info="More steps come closer to the style, and take longer.",
         )  # fmt: skip
-        with gr.Accordion("More", open=False, elem_id="wct-more-optimise"):
-            self._build_more_optimise()
         with gr.Row():
             self.start = gr.Button("Optimise", variant="primary", elem_id="wct-optimise")
             self.stop = gr.Button("Stop", elem_id="wct-stop")
             self.ask = gr.Button("How long?", elem_id="wct-estimate")
+        with gr.Accordion("More", open=False, elem_id="wct-more-optimise"):
+            self._build_more_optimise()
         self.progress = gr.HTML(sheets.IDLE, apply_default_css=False, elem_id="wct-progress", min_height=190)
 
     def _build_more_optimise(self) -> None:
