@@ -1164,6 +1164,12 @@ def test_one_result_cannot_be_compared(session):
         results.latest_pair(session)
 
 
+def test_sizes_of_files_are_in_units_that_say_something(tmp_path):
+    for held, told in ((0, "0 kB"), (1, "1 kB"), (24_000, "24 kB"), (2**20, "1.0 MB"), (3_670_016, "3.5 MB")):
+        (tmp_path / "file").write_bytes(bytes(held))
+        assert sheets.size(tmp_path / "file") == told
+
+
 def test_sheets_escape_and_draw():
     row = {"kind": "<b>", "seconds": 1, "content": 0.1, "ssim": None, "title": "<i>x"}
     html = sheets.figures([{**row, "style": None, "style_by_level": [], "losses": [(1, 10.0, 1), (2, 1.0, 1)]}], ["A"])

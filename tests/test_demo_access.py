@@ -66,6 +66,9 @@ def everything_open(somebody, name):
         expect(page.locator("#wct-size")).to_be_visible()
         page.get_by_role("button", name="Try all styles").click()
         expect(page.locator(".wct-tries .wct-waiting")).to_have_count(0)
+    if name == "Optimise":
+        page.locator("#wct-more-optimise > button").click()
+        expect(page.locator("#wct-method")).to_be_visible()
     if name == "Download":
         page.get_by_role("button", name="Show as command and Python").click()
         expect(page.get_by_text("--strength")).to_be_visible()

@@ -223,6 +223,11 @@ def test_command_and_python_are_copied(visit):
     somebody.tab("Download")
     page.get_by_role("button", name="Show as command and Python").click()
     page.wait_for_selector("text=--strength")
+    room = page.evaluate(
+        "(() => { const text = document.querySelector('.cm-content');"
+        " return text.parentNode.clientHeight - text.clientHeight; })()"
+    )
+    assert room < 40, "there is empty room below a command of several lines"
     for button, start in zip(page.get_by_label("Copy").all(), ("wctstyle stylize", "from wctstyle"), strict=True):
         button.click()
         page.wait_for_function(f"navigator.clipboard.readText().then((text) => text.startsWith('{start}'))")
@@ -607,6 +612,8 @@ def test_a_phone_has_one_column_and_the_picture_in_sight(visit):
     page = somebody.page
     somebody.shot("phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    first, last = (page.get_by_role("tab", name=name).bounding_box() for name in ("Blend", "Download"))
+    assert first["y"] == last["y"], "the tabs take two rows"
     with page.expect_file_chooser() as chooser:  # what is said does not lie under the tools on the picture
         page.get_by_role("button", name="Your photo").click()
     chooser.value.set_files({"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"text"})

@@ -333,7 +333,9 @@ def test_the_zoom_stays_for_pictures_of_the_same_shape(visit, put):
     before = stage.image
     put(somebody, shown(300, 451, seed=2))
     assert stage.image == pytest.approx(before)
-    put(somebody, shown(200, 301, seed=4))  # the same photo, smaller and rounded
+    expect(stage.status).to_contain_text("5 ms")
+    put(somebody, shown(200, 301, seed=4, milliseconds=6883))  # the same photo, smaller and rounded
+    expect(stage.status).to_contain_text("· 6.9 s")
     assert stage.image == pytest.approx(before, abs=3)
     put(somebody, shown(451, 300, seed=6))
     assert stage.fits

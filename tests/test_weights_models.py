@@ -94,6 +94,7 @@ def test_load_without_files_says_how_to_get_them(tmp_path):
     with pytest.raises(WeightsError) as caught:
         weights.load("vgg19", parts=["encoder"])
     assert len(caught.value.problems) == 2
+    assert caught.value.problems[0].startswith("VGG-19 is not installed: ")
     assert "vgg19_encoder.safetensors: there is no such file" in caught.value.problems[0]
     assert "wctstyle weights get vgg19" in str(caught.value)
     assert "wctstyle weights import FILE" in str(caught.value)

@@ -6,18 +6,19 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 from wctstyle import __version__, samples
 from wctstyle.cli.analogy_command import analogy
 from wctstyle.cli.batch_command import batch
 from wctstyle.cli.clip_changes import is_clip
 from wctstyle.cli.compare_command import compare
-from wctstyle.cli.console import Verbose, clean_exit, print_table, tell
+from wctstyle.cli.console import Verbose, clean_exit, in_plain_words, print_table, tell
 from wctstyle.cli.demo_command import demo
 from wctstyle.cli.dream_command import dream
 from wctstyle.cli.looks_command import looks_app
@@ -37,8 +38,24 @@ from wctstyle.recipe import Recipe
 from wctstyle.recipe_kinds import kind_of
 from wctstyle.video.recipe import VideoRecipe, read_recipe
 
+
+class Program(TyperGroup):
+    """The group of all commands, which says in its own words what is wrong with an option's value."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = in_plain_words(error)
+            raise
+
+
 app = typer.Typer(
-    help="Paint any photo in the style of any picture, or of a blend of several, in one pass.",
+    cls=Program,
+    help="Paint any photo in the style of any picture, or of a blend of several, in one pass.\n\n"
+    "wctstyle stylize photo.jpg --style painting.jpg\n\n"
+    "wctstyle demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -24,6 +24,9 @@ from wctstyle.errors import WctStyleError
 
 EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
 
+WANTED = {"float_parsing": "a number", "int_parsing": "a whole number", "int_from_float": "a whole number"}
+"""What an option takes, by the kind of fault that pydantic, which checks for typer, finds in its value."""
+
 SURROUNDINGS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO
 }  # fmt: skip
@@ -142,6 +145,17 @@ def clean_exit(command: _Command) -> _Command:
             fail(text + hint, EXIT_FAULT, traced=verbose >= 2)
 
     return run  # pyright: ignore[reportReturnType]
+
+
+def in_plain_words(error: typer.BadParameter) -> str:
+    """Say what is wrong with a value, without the words of the library that checks it."""
+    found: Any = getattr(error.__cause__, "errors", list)()
+    if not found:
+        return error.message
+    given, wanted = found[0]["input"], WANTED.get(found[0]["type"])
+    if wanted:
+        return f"{given!r} is not {wanted}."
+    return error.message.removeprefix("Value error, ").replace("Input should be", f"{given} is given, it has to be")
 
 
 def fail(message: str, code: int, *, traced: bool) -> None:

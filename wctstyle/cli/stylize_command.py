@@ -97,7 +97,7 @@ def stylize(
         for one in setups:
             painter.batch(one)  # here, so that what is wrong with a style is told at once
     several = len(found.contents) > 1 or any(os.path.isdir(part) or is_pattern(part) for part in content)
-    with waiting("looking for results"):  # among those of many photos that takes a while
+    with waiting("looking for earlier results"):  # among those of many photos that takes a while
         jobs = _plan(
             found, setups, painter, template, into_folder=several or template is not None, out=output, format=format,
             overwrite=overwrite, skip_existing=skip_existing,

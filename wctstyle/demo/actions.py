@@ -79,7 +79,7 @@ def live(service: Service, session: Session, composition: Composition) -> dict[s
     # The history shows its time, so not one with compiling in it.
     session.latest = None if made.first_of_size else (composition, made.image, made.seconds)
     height, width = made.image.shape[:2]
-    note = "first picture at this size and quality" if made.first_of_size else ""
+    note = "first at this size" if made.first_of_size else ""
     stage: dict[str, Any] = {
         "after": address(made.image, opacity(service, session, composition)),
         "width": width,

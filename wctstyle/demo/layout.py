@@ -45,7 +45,7 @@ SLOW_DIALS = ("size", "look", "stroke_scale")
 COLORS = [("Style", "style"), ("Photo", "photo"), ("Matched", "match"), ("Colors only", "only")]
 """What the page calls the ways of colors."""
 
-BEST_MISSING = "Best needs VGG-19 on this machine: wctstyle weights get vgg19"
+BEST_MISSING = "Best needs VGG-19: run “wctstyle weights get vgg19” on the computer that serves this page."
 
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -224,8 +224,8 @@ class Layout:
 
     def _build_optimise(self) -> None:
         gr.Markdown(
-            "## Optimise\nRefines the picture of this blend step by step (Gatys et al. 2016), and ends in a "
-            "comparison with the fast picture. It takes a minute or more and brings more texture."
+            "## Optimise\nRefines the picture of this blend step by step, which takes a minute or more and brings more "
+            "texture. At the end it is compared with the fast picture."
         )
         steps = min(OptimizeSettings.steps, self.service.limits.optimise_steps)
         self.steps = gr.Slider(
@@ -236,7 +236,11 @@ class Layout:
             self.start = gr.Button("Optimise", variant="primary", elem_id="wct-optimise")
             self.stop = gr.Button("Stop", elem_id="wct-stop")
             self.ask = gr.Button("How long?", elem_id="wct-estimate")
+        with gr.Accordion("More", open=False, elem_id="wct-more-optimise"):
+            self._build_more_optimise()
         self.progress = gr.HTML(sheets.IDLE, apply_default_css=False, elem_id="wct-progress", min_height=190)
+
+    def _build_more_optimise(self) -> None:
         with gr.Row():
             self.method = gr.Radio(
                 [("L-BFGS", "lbfgs"), ("Adam", "adam")], value="lbfgs", label="Method", elem_id="wct-method",
@@ -247,9 +251,9 @@ class Layout:
                 info="The blend on screen needs the fewest steps.", elem_id="wct-start-from",
             )  # fmt: skip
         gr.Markdown(
-            "Weights, Strength (up to 1), Detail, Colors, Color amount, Faces and Stroke size act as in the blend, but "
-            "Colors only and Keep it a photo leave nothing to optimise. Texture, How the style is matched and Composed "
-            "at act on the picture it starts from, so not from Photo or Noise."
+            "Most dials of the blend count here too, Strength up to 1. *Texture*, *How the style is matched* and "
+            "*Composed at* only change the picture that it starts from. With *Colors only* or *Keep it a photo* there "
+            "is nothing to optimise."
         )
 
     def _build_live(self) -> None:
@@ -293,10 +297,10 @@ class Layout:
 
     def _build_compare(self) -> None:
         gr.Markdown(
-            "## Compare two results\nChoose A and B below two results in the history: both appear on the stage, and "
-            "their figures here."
+            "## Compare two results\nChoose A below one result in the history and B below another. Both appear in one "
+            "picture with a line to drag, and their figures here."
         )
-        self.latest_pair = gr.Button("Fast | Optimised of the last run, or the latest two", size="sm")
+        self.latest_pair = gr.Button("Compare the last optimisation, or the latest two")
         self.sheet = gr.HTML(sheets.EMPTY_COMPARE, apply_default_css=False, elem_id="wct-figures")
         self.pair = gr.State({"a": None, "b": None})
 
@@ -321,7 +325,7 @@ class Layout:
         )
         self.plan = html_part("plan", "", elem_id="wct-plan")
         self.make_file = gr.Button("Make the file", variant="primary")
-        self.file = gr.DownloadButton("Download", visible=False, elem_id="wct-download")
+        self.file = gr.DownloadButton("Download", visible=False, variant="primary", elem_id="wct-download")
         self.mask_files = gr.DownloadButton("Download its masks (masks.zip)", visible=False, elem_id="wct-mask-files")
         self.write_code = gr.Button("Show as command and Python")
         code: dict[str, Any] = {"visible": False, "interactive": False, "wrap_lines": True, "buttons": ["copy"]}

@@ -135,7 +135,7 @@ class ResultsPanel:
         if session.planned != planned:
             raise ConfigError("What you asked for changed while the file was made. Please make the file once more.")
         text = downloads.preview(self.service, session, wanted, format, quality)
-        label = f"Download {path.name} ({path.stat().st_size / 2**20:.1f} MB)"
+        label = f"Download {path.name} ({sheets.size(path)})"
         return [text, gr.DownloadButton(label, value=path, visible=True), self._masks(session, wanted, folder)]
 
     def _masks(self, session: Session, wanted: Target, folder: Path) -> gr.DownloadButton:

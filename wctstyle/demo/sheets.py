@@ -12,11 +12,6 @@ from typing import Any
 from wctstyle.demo.runs import RunKind
 from wctstyle.demo.sessions import Losses
 
-EMPTY_COMPARE = (
-    '<div class="wct-sheet"><p>Choose A and B below two results in the history. They are laid over each other on the '
-    "stage, and their figures appear here.</p></div>"
-)
-
 
 def _says(text: str) -> str:
     return f'<div class="wct-sheet"><p role="status">{text}</p></div>'
@@ -25,6 +20,7 @@ def _says(text: str) -> str:
 IDLE = _says('Nothing is running. "How long?" makes a short trial and tells how long it will take.')
 NO_VIDEO = _says("Nothing is being painted. Stop keeps what is done.")
 NO_EXTRA = _says("Nothing has been made yet.")
+EMPTY_COMPARE = _says("Nothing is compared yet.")
 FIRST_STEP = "Preparing the first step …"
 FIRST: dict[RunKind, str] = {
     "optimise": FIRST_STEP,
@@ -242,8 +238,14 @@ def _source(file: Path) -> str:
 
 def _download(file: Path) -> str:
     """Offer a file, whose name is to be one that an address takes as it is."""
-    name, size = html.escape(file.name), f"{file.stat().st_size / 2**20:.1f} MB"
-    return f'<a class="wct-load" href="{_source(file)}" download="{name}">Download {name} ({size})</a>'
+    name = html.escape(file.name)
+    return f'<a class="wct-load" href="{_source(file)}" download="{name}">Download {name} ({size(file)})</a>'
+
+
+def size(file: Path) -> str:
+    """Say how large a file is: in MB, or in kB where that would be 0.0 MB."""
+    held = file.stat().st_size
+    return f"{held / 2**20:.1f} MB" if held >= 2**20 / 10 else f"{math.ceil(held / 2**10)} kB"
 
 
 def working(step: int, steps: int, text: str, shown: str = "") -> str:

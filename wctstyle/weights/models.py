@@ -163,7 +163,8 @@ def _load_one(file: str, config: ModelConfig, parts: Sequence[str]) -> tuple[Ten
             problems.append(f"level_rms in its metadata is {then!r}, wanted five numbers above 0")
         metadata["level_rms"] = list(now)
     if problems:
-        raise WeightsError([*(f"{path}: {problem}" for problem in problems), _REMEDIES[file]])
+        lead = "VGG-19 is not installed: " if file == VGG19_ENCODER and not path.exists() else ""
+        raise WeightsError([*(f"{lead}{path}: {problem}" for problem in problems), _REMEDIES[file]])
     return tensors, metadata
 
 

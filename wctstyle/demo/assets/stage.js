@@ -57,7 +57,8 @@ function show() {
   buttons[2].textContent = labels[0];
   stage.classList.toggle("wct-beside", beside);
   const parts = [`${value.width} × ${value.height}`];
-  if (value.milliseconds !== undefined) parts.push(`${value.milliseconds} ms`);
+  const { milliseconds } = value;
+  if (milliseconds !== undefined) parts.push(milliseconds < 1000 ? `${milliseconds} ms` : `${(milliseconds / 1000).toFixed(1)} s`);
   if (value.note) parts.push(value.note);
   line = parts.join(" · ");
   setMode(value.mode || stage.dataset.mode);
