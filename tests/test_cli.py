@@ -995,6 +995,15 @@ def test_a_mask_alone_leaves_the_photo_there(here: Path, one_model: Any):
     assert changed[:, 80:].mean() > 0.05
 
 
+def test_a_style_of_one_colour_is_told(here: Path, one_model: Any):
+    images.save(here / "red.png", np.full((32, 32, 3), (0.8, 0.1, 0.1), np.float32))
+    result = invoke("stylize", "sea.png", "--style", "red.png", "--style", "waves.png", "-o", "out.png")
+    assert result.exit_code == 0
+    said = " ".join(result.stderr.split())
+    assert "red.png: is one colour all over, so that colour is all it gives" in said
+    assert "waves.png:" not in said
+
+
 def test_a_style_for_faces_that_are_not_there_is_told(here: Path, one_model: Any):
     result = invoke("stylize", "sea.png", "--style", "waves.png@face", "-o", "out.png")
     assert "sea.png: no face was found, so the style of @face is not used" in " ".join(result.stderr.split())

@@ -29,6 +29,9 @@ from wctstyle.settings import (
 STDIN = "-"
 """The path that means standard input. It can be read once."""
 
+PLAIN = 2.5 / 255
+"""A style whose channels vary by less has no texture, only a colour."""
+
 
 @dataclass(frozen=True)
 class StyleSpec:
@@ -317,7 +320,9 @@ def regions_for(
     regions: RegionSpecs,
     warn: Callable[[str], None],
 ) -> list[Region]:
-    """Put a photo's styles into the regions that their specs name; warns where no face is found for them.
+    """Put a photo's styles into the regions that their specs name.
+
+    Warns where no face is found for them, and of styles without anything to paint with.
 
     Raises:
         ImageError: a mask that is to be found in the photo is not there.
@@ -329,6 +334,9 @@ def regions_for(
             warn(f"{photo.source}: no face was found, so the style of @{FACE} is not used")
         return found
 
+    for (style, weight), spec in zip(styles, specs, strict=True):
+        if weight and np.ptp(style.picture, axis=(0, 1)).max() < PLAIN:
+            warn(f"{spec.source}: is one colour all over, so that colour is all it gives")
     named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
     looked_at = functools.cache(lambda: _looked_at(photo))  # only where a mask is found in it
     planes = {
