@@ -51,9 +51,9 @@ PAINTED = 2 / 255
 STRETCH = 2.0
 """How many times its area the carried noise may become larger or smaller before a place gets its own again."""
 
-MOST_MEMORY = 0.99
-"""Share of the frame before in the next at calm 1. Each frame that is averaged in takes away fine paint. At 0.97 the
-judge's style error was up to 0.044 above that per frame, and the warping error was higher."""
+MOST_MEMORY = 0.975
+"""Share of the frame before in the next at calm 1. With less, more fine paint is averaged away. With 0.99 ripples grow
+in a slow pan, as each frame is resampled anew (docs/notes/video.md)."""
 
 
 @dataclass(frozen=True)
@@ -131,15 +131,16 @@ def steadied(last: Rgb, new: Rgb, photo: Rgb, confidence: Float[np.ndarray, "h w
 
     Where the broad colour of the two differs, that of `new` counts, and where their paint is not alike, all of `new`.
     Paintings of the same thing differ in their fine paint, and carrying blurs it, so a blend has less of it; as much
-    of the new frame's is added. Strengthening the blend's own instead leaves specks and streaks in a slow pan. Where
-    the photo is kept, as outside of all regions, so is `new`.
+    of the new frame's is added, all of it also where the old one counts in part, which loses most. Strengthening the
+    blend's own instead leaves specks and streaks in a slow pan. Where the photo is kept, as outside of all regions, so
+    is `new`.
     """
     cv2 = opencv()
     painted = 1 - np.exp(-cv2.blur(largest(np.abs(new - photo)), (5, 5)) / PAINTED)
     broad_change, alike = _compared(last, new)
-    share = (memory * confidence * painted * alike)[..., None]
-    blended = new + share * (last - new - broad_change)
-    return np.clip(blended + share * _refill(blended, new), 0, 1).astype(np.float32)
+    share = memory * confidence * painted * alike
+    blended = new + share[..., None] * (last - new - broad_change)
+    return np.clip(blended + painted[..., None] * _refill(blended, new), 0, 1).astype(np.float32)
 
 
 EXTENT = 0.06
