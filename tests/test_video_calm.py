@@ -16,7 +16,7 @@ from wctstyle.video import carrying, painter, shots
 from wctstyle.video.calm import DEFAULT_CALM, VideoStylizer
 from wctstyle.video.carrying import MOST_MEMORY, memory_of
 from wctstyle.video.extras import opencv
-from wctstyle.video.flow import Flow, flow, grid, warped
+from wctstyle.video.flow import Flow, agreement, flow, grid, warped
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track, at, parse_track
 
@@ -116,6 +116,14 @@ def gradient_energy(rgb):
 def test_what_cannot_be_trusted_is_new():
     last, new, photo = (scene(seed=seed)[:, :WIDTH] for seed in range(3))
     np.testing.assert_array_equal(steadied(last, new, photo, sure(confidence=0.0), 0.9), new)
+
+
+@needs_opencv
+def test_what_a_slow_pan_brings_in_is_new_in_part():
+    """At half a frame's size, 0.1 down is a fifth of a pixel outside for the last row."""
+    back = np.zeros((8, 12, 2), np.float32) + np.array([0, 0.1], np.float32)
+    np.testing.assert_allclose(agreement(back, -back)[-1], 0.8, atol=1e-5)
+    np.testing.assert_allclose(agreement(back, -back)[:-1], 1, atol=1e-5)
 
 
 @needs_opencv

@@ -36,8 +36,8 @@ COARSER = 4
 """Broad colour is found, and paint compared, at so much smaller a size."""
 
 ALIKE = 0.3
-"""Correlation of the paint of two frames from which they show the same. Where the flow is right it is more in 19 of 20
-places, and where it is 37 pixels off it is less in three of four (docs/notes/video.md)."""
+"""Correlation of the paint of two frames from which they show the same. Where the flow is trusted it is more in 19 of
+20 places, and 37 pixels beside its median is at most 0.18 (docs/notes/video.md)."""
 
 ALIKE_WINDOW = 36
 """Side in pixels of the windows over which paint is compared."""
