@@ -16,7 +16,7 @@ from wctstyle.video import carrying, painter, shots
 from wctstyle.video.calm import DEFAULT_CALM, VideoStylizer
 from wctstyle.video.carrying import MOST_MEMORY, memory_of
 from wctstyle.video.extras import opencv
-from wctstyle.video.flow import Flow, flow, grid, warped
+from wctstyle.video.flow import Flow, agreement, flow, grid, warped
 from wctstyle.video.frames import Frame
 from wctstyle.video.keyframes import Track, at, parse_track
 
@@ -119,6 +119,14 @@ def test_what_cannot_be_trusted_is_new():
 
 
 @needs_opencv
+def test_what_a_slow_pan_brings_in_is_new_in_part():
+    """At half a frame's size, 0.1 down is a fifth of a pixel outside for the last row."""
+    back = np.zeros((8, 12, 2), np.float32) + np.array([0, 0.1], np.float32)
+    np.testing.assert_allclose(agreement(back, -back)[-1], 0.8, atol=1e-5)
+    np.testing.assert_allclose(agreement(back, -back)[:-1], 1, atol=1e-5)
+
+
+@needs_opencv
 def test_a_kept_photo_is_not_blended():
     last, new = (scene(seed=seed)[:, :WIDTH] for seed in range(2))
     np.testing.assert_array_equal(steadied(last, new, new, sure(), 0.9), new)
@@ -126,13 +134,14 @@ def test_a_kept_photo_is_not_blended():
 
 @needs_opencv
 def test_a_blend_flickers_less_and_stays_sharp():
-    """Paint that is as different in each frame as can be, over the same broad colour, in a pan of half a pixel."""
+    """Fine paint that is as different in each frame as can be, over the same stripes, in a pan of half a pixel."""
     rng = np.random.default_rng(0)
     photo = np.full((HEIGHT, WIDTH, 3), 0.1, np.float32)
+    stripes = gaussian_filter(rng.normal(size=(HEIGHT, 1, 1)), (4, 0, 0))
 
     def paint():
         fine = gaussian_filter(rng.normal(size=photo.shape), (1, 1, 0))
-        return np.clip(0.5 + 0.1 * fine / fine.std(), 0, 1).astype(np.float32)
+        return np.clip(0.5 + 0.1 * stripes / stripes.std() + 0.1 * fine / fine.std(), 0, 1).astype(np.float32)
 
     frames = [paint() for _ in range(30)]
     out = frames[0]
@@ -155,6 +164,20 @@ def test_paint_has_no_specks_after_a_long_slow_pan():
         out = steadied(out, new, np.zeros_like(new), sure(0.3), 0.95)
     fine = (out - gaussian_filter(out, (2, 2, 0)))[8:-8, 8:-16]
     assert (fine**4).mean() / (fine**2).mean() ** 2 < 5
+
+
+@needs_opencv
+def test_paint_of_another_place_does_not_stay():
+    """Half of a carried frame is what was 24 pixels beside it, as where flow fails; the broad colour is the same."""
+    rng, photo = np.random.default_rng(3), np.zeros((96, 192, 3), np.float32)
+    paint = gaussian_filter(rng.normal(size=photo.shape), (4, 4, 0))
+    new = np.clip(0.5 + 0.1 * paint / paint.std(), 0, 1).astype(np.float32)
+    fine = gaussian_filter(rng.normal(size=photo.shape), (1, 1, 0)).astype(np.float32)
+    last, sure_of_it = new + np.float32(0.03) * fine / fine.std(), np.ones(photo.shape[:2], np.float32)
+    last[:, 96:] = np.roll(last, 24, axis=1)[:, 96:]
+    kept = np.abs(carrying.steadied(last, new, photo, sure_of_it, 0.9) - new) / (np.abs(last - new) + np.float32(1e-3))
+    assert np.median(kept[:, :72]) > 0.8
+    assert np.median(kept[:, 120:]) < 0.3
 
 
 @needs_opencv

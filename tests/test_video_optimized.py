@@ -64,7 +64,7 @@ def test_the_weight_rises_from_nothing_to_a_limit() -> None:
     weights = [temporal_weight(calm) for calm in (0, 0.5, 0.85, 1)]
     assert weights[0] == 0
     assert weights == sorted(weights)
-    assert weights[-1] == pytest.approx(weights[1] * (0.97 / 0.03) / (0.7275 / 0.2725))
+    assert weights[-1] == pytest.approx(weights[1] * (0.975 / 0.025) / (0.853125 / 0.146875))
 
 
 def test_motion_borders_are_the_edges_of_what_moves() -> None:

@@ -33,7 +33,17 @@ BROAD_CHANGE = 0.2
 what a figure's paint left on the ground beside it stays there for ten frames."""
 
 COARSER = 4
-"""Broad colour is found at so much smaller a size."""
+"""Broad colour is found, and paint compared, at so much smaller a size."""
+
+ALIKE = 0.3
+"""Correlation of the paint of two frames from which they show the same. Where the flow is trusted it is more in 19 of
+20 places, and 37 pixels beside its median is at most 0.18 (docs/notes/video.md)."""
+
+ALIKE_WINDOW = 36
+"""Side in pixels of the windows over which paint is compared."""
+
+PLAIN_PAINT = 3e-5
+"""Mean square of paint, in squared units of the range, that does not count: plain places are alike."""
 
 PAINTED = 2 / 255
 """Change from the photo, in units of the range, at which a place counts as painted to 1 - 1/e."""
@@ -41,8 +51,9 @@ PAINTED = 2 / 255
 STRETCH = 2.0
 """How many times its area the carried noise may become larger or smaller before a place gets its own again."""
 
-MOST_MEMORY = 0.97
-"""Share of the frame before in the next at calm 1. More would let mistakes of the flow stay for seconds."""
+MOST_MEMORY = 0.975
+"""Share of the frame before in the next at calm 1. With less, more fine paint is averaged away. With 0.99 ripples grow
+in a slow pan, as each frame is resampled anew (docs/notes/video.md)."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +74,32 @@ class Past:
 
 
 def memory_of(calm: float) -> float:
-    """Return the share of the frame before in the next, where it can be carried: `MOST_MEMORY` (1 - (1 - calm)^2)."""
-    return MOST_MEMORY * (1 - (1 - calm) ** 2)
+    """Return the share of the frame before in the next, where it can be carried: `MOST_MEMORY` (1 - (1 - calm)^3)."""
+    return MOST_MEMORY * (1 - (1 - calm) ** 3)
 
 
-def _broad_change(difference: Rgb) -> Rgb:
-    """Return what of a difference is a change of broad colour b: b (1 - exp(-|b|^2 / `BROAD_CHANGE`^2))."""
+def _compared(last: Rgb, new: Rgb) -> tuple[Rgb, Float[np.ndarray, "h w"]]:
+    """Return what of last - new is a change of broad colour, and how far the paint of the two is alike, 0..1.
+
+    The change is b (1 - exp(-|b|^2 / `BROAD_CHANGE`^2)), with the difference b of broad colour. Paint is what differs
+    from broad colour; it is alike by its correlation in windows, in units of `ALIKE`.
+    """
     cv2 = opencv()
-    height, width = difference.shape[:2]
+    height, width = new.shape[:2]
     sides = max(1, width // COARSER), max(1, height // COARSER)
-    small = cv2.resize(difference, sides, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), BROAD_RADIUS / COARSER)
-    small *= (1 - np.exp(-summed(small**2) / BROAD_CHANGE**2))[..., None]
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    small = [cv2.resize(rgb, sides, interpolation=cv2.INTER_AREA) for rgb in (last, new)]
+    broad = [cv2.GaussianBlur(rgb, (0, 0), BROAD_RADIUS / COARSER) for rgb in small]
+    one, other = (rgb - own for rgb, own in zip(small, broad, strict=True))
+
+    def mean(product: Rgb) -> Float[np.ndarray, "h w"]:
+        return cv2.blur(summed(product) / 3, (ALIKE_WINDOW // COARSER, ALIKE_WINDOW // COARSER))
+
+    strength = np.sqrt(mean(one * one) * mean(other * other))
+    alike = np.clip((mean(one * other) + PLAIN_PAINT) / (strength + PLAIN_PAINT) / ALIKE, 0, 1)
+    change = broad[0] - broad[1]
+    change *= (1 - np.exp(-summed(change**2) / BROAD_CHANGE**2))[..., None]
+    change, alike = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in (change, alike))
+    return change, alike
 
 
 def _refill(blended: Rgb, new: Rgb) -> Rgb:
@@ -105,18 +129,18 @@ def carried(last: Rgb, flow: Flow) -> Rgb:
 def steadied(last: Rgb, new: Rgb, photo: Rgb, confidence: Float[np.ndarray, "h w"], memory: float) -> Rgb:
     """Blend a painted frame with the one before, carried along (`last`): new + memory confidence (last - new).
 
-    Where the broad colour of the two differs, that of `new` counts. Paintings of the same thing differ in their fine
-    paint, and carrying blurs it, so a blend has less of it; as much of the new frame's is added. Strengthening the
+    Where the broad colour of the two differs, that of `new` counts, and where their paint is not alike, all of `new`.
+    Paintings of the same thing differ in their fine paint, and carrying blurs it, so a blend has less of it; as much
+    of the new frame's is added, all of it also where the old one counts in part, which loses most. Strengthening the
     blend's own instead leaves specks and streaks in a slow pan. Where the photo is kept, as outside of all regions, so
     is `new`.
     """
     cv2 = opencv()
     painted = 1 - np.exp(-cv2.blur(largest(np.abs(new - photo)), (5, 5)) / PAINTED)
-    share = (memory * confidence * painted)[..., None]
-    change = last - new
-    change -= _broad_change(change)
-    blended = new + share * change
-    return np.clip(blended + share * _refill(blended, new), 0, 1).astype(np.float32)
+    broad_change, alike = _compared(last, new)
+    share = memory * confidence * painted * alike
+    blended = new + share[..., None] * (last - new - broad_change)
+    return np.clip(blended + painted[..., None] * _refill(blended, new), 0, 1).astype(np.float32)
 
 
 EXTENT = 0.06

@@ -68,17 +68,18 @@ def largest(values: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w"]:
 
 
 def agreement(back: Float[np.ndarray, "h w 2"], forth: Float[np.ndarray, "h w 2"]) -> Float[np.ndarray, "h w"]:
-    """Return exp(-(q / `LENIENCE`)^2), q = |b + f(b)|^2 over what is allowed; 0 where it leads out of the frame.
+    """Return exp(-(q / `LENIENCE`)^2), q = |b + f(b)|^2 over what is allowed, less what leads out of the frame.
 
-    The flow is that at half a frame's size (`FINEST`).
+    It falls to 0 a pixel outside: what a slow motion brings in would else be streaks of the last row. The flow is that
+    at half a frame's size (`FINEST`).
     """
     height, width = back.shape[:2]
     there = warped(forth, back)
     allowed = TOLERANCE * FINEST**2 + GROWTH * (summed(back**2) + summed(there**2))
     apart = summed((back + there) ** 2) / allowed
     across, down = np.moveaxis(grid(height, width) + back, -1, 0)
-    inside = (across > -1) & (across < width) & (down > -1) & (down < height)
-    return np.exp(-((apart / LENIENCE) ** 2)) * inside
+    outside = functools.reduce(np.maximum, (-across, across - (width - 1), -down, down - (height - 1)))
+    return np.exp(-((apart / LENIENCE) ** 2)) * np.clip(1 - outside / FINEST, 0, 1)
 
 
 def motion_border(vectors: Float[np.ndarray, "h w 2"]) -> Bool[np.ndarray, "h w"]:
