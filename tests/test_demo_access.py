@@ -144,12 +144,13 @@ def test_groups_and_sliders_say_what_they_are_for(visit):
     expect(page.locator("#wct-strength input[type=range]")).to_have_accessible_description(
         "0 is the photo, 1 the full style."
     )
+    more = page.get_by_role("button", name="More")
     somebody.tab("Optimise")
+    more.click()
     expect(page.get_by_role("group", name="Method")).to_have_accessible_description(
         "L-BFGS needs fewer steps. Adam moves more gently."
     )
     somebody.tab("Blend")
-    more = page.get_by_role("button", name="More")
     expect(more).to_have_attribute("aria-expanded", "false")
     more.click()
     expect(more).to_have_attribute("aria-expanded", "true")

@@ -564,9 +564,9 @@ def test_comparing_without_two_results_says_what_to_do(visit):
     somebody = visit()
     page = somebody.page
     somebody.tab("Compare")
-    page.get_by_role("button", name="Fast | Optimised").click()
+    page.get_by_role("button", name="Compare the last optimisation").click()
     page.wait_for_selector("text=There is only one result so far")
-    expect(page.locator("#wct-figures .wct-sheet")).to_contain_text("their figures appear here")
+    expect(page.locator("#wct-figures .wct-sheet")).to_contain_text("Nothing is compared yet.")
 
 
 def arriving(service, visit):

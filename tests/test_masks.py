@@ -106,7 +106,7 @@ def test_faces_are_those_that_are_kept():
 
 def test_the_region_face_is_the_ready_mask():
     photo = images.resize(samples.picture("astronaut"), long_side=256)
-    style = (Style(np.zeros((8, 8, 3), np.float32)), 1.0)
+    style = (Style(grain(8, 8, (0.5, 0.5, 0.5), 0.2)), 1.0)
     specs = RegionSpecs(feather=0.03)
     (built_in,) = regions_for(photo, [style], [StyleSpec("a", region="face")], {}, specs, pytest.fail)
     (named,) = regions_for(

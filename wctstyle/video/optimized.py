@@ -43,7 +43,7 @@ def temporal_weight(calm: float) -> float:
 
     Example:
         >>> temporal_weight(0.0), round(temporal_weight(0.5), 2), round(temporal_weight(1.0), 2)
-        (0.0, 0.67, 8.08)
+        (0.0, 0.73, 4.87)
     """
     memory = memory_of(calm)
     return TEMPORAL_WEIGHT * memory / (1 - memory)
