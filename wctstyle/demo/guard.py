@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from wctstyle.demo.calls import Check
 from wctstyle.demo.limits import MIB
 from wctstyle.demo.pictures import uploaded
 from wctstyle.errors import ConfigError
+from wctstyle.web.asgi import App, Message, Receive, Scope, Send
 
 BODY_BYTES = MIB
 """Most bytes of a JSON body: settings and names, never pictures, which come as uploads."""
@@ -31,10 +32,6 @@ HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 ]
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 CALL = re.compile(r"/(?P<how>call/v2|call|run|api)/(?P<name>[^/]+)/?$")
@@ -64,10 +61,10 @@ def foreign_file(value: Any, folder: Path) -> str | None:
 class Guard:
     """ASGI middleware around the whole server. `folder` holds the uploads; `calls` are the endpoints by name."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], folder: Path, calls: Mapping[str, Check]) -> None:
+    def __init__(self, app: App, folder: Path, calls: Mapping[str, Check]) -> None:
         self.app, self.folder, self.calls = app, folder, calls
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what is not served here, and let the rest pass."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -148,7 +145,7 @@ def _check_path(path: str) -> None:
         raise Refused(404, "There is nothing of this name.")
 
 
-def _is_upload(scope: MutableMapping[str, Any]) -> bool:
+def _is_upload(scope: Scope) -> bool:
     """Say whether a request brings files: of several content types nobody knows which one counts behind here."""
     kinds = [value for name, value in scope["headers"] if name == b"content-type"]
     return scope["path"].endswith("/upload") and len(kinds) == 1 and kinds[0].startswith(b"multipart/")

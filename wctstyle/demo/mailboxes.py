@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import gradio as gr
+
+from wctstyle.web.asgi import App, Receive, Scope, Send
 
 SWEEP_EVERY = 10.0
 """Seconds between looks at the mailboxes."""
@@ -16,8 +17,6 @@ READ_WITHIN = 300.0
 
 UNREAD = 200
 """Most mailboxes with results that nobody has read yet; the oldest go first. A result is up to half a megabyte."""
-
-Message = MutableMapping[str, Any]
 
 
 def forget(blocks: gr.Blocks, key: str) -> None:
@@ -37,12 +36,12 @@ class Mailboxes:
     Gradio keeps the mailbox of a call for good, and its result until 2000 others have come, if nobody reads it.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]], blocks: gr.Blocks) -> None:
+    def __init__(self, app: App, blocks: gr.Blocks) -> None:
         self.app, self._blocks = app, blocks
         self._seen: dict[str, tuple[float, Any]] = {}
         self._next = 0.0
 
-    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sweep if it is time, and let the request pass."""
         now = time.monotonic()
         if now >= self._next:

@@ -6,15 +6,14 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from wctstyle.demo.guard import HEADERS, Message, Receive, Send
+from wctstyle.demo.guard import HEADERS
 from wctstyle.demo.runs import FAULT
 from wctstyle.demo.streams import PLACE, Ended, Refused, Streams
 from wctstyle.errors import WctStyleError
 from wctstyle.web import ROUTE
+from wctstyle.web.asgi import App, Message, Receive, Scope, Send
 
 log = logging.getLogger("wctstyle.demo")
 
@@ -27,12 +26,12 @@ ADDRESS = re.compile(rf"/{PLACE}/(?P<id>[\w-]{{1,64}})$")
 class StreamRoute:
     """ASGI middleware that answers POST (a frame) and DELETE (the end) at the address of a stream."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], streams: Streams, most: int) -> None:
+    def __init__(self, app: App, streams: Streams, most: int) -> None:
         """`most`: bytes that a frame may have."""
         self.app, self._streams, self._most = app, streams, most
         self._workers = ThreadPoolExecutor(8, thread_name_prefix="wctstyle-stream")
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a frame, and let all else pass."""
         found = ADDRESS.search(scope["path"]) if scope["type"] == "http" else None
         if found is None or scope["method"] not in ("POST", "DELETE"):
@@ -61,7 +60,7 @@ class StreamRoute:
             log.exception("a fault in a live frame")
             await _refuse(send, 500, FAULT)
 
-    async def _frame(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
+    async def _frame(self, scope: Scope, receive: Receive) -> bytes:
         """Read a frame.
 
         Raises:
