@@ -1002,6 +1002,10 @@ def test_a_style_of_one_colour_is_told(here: Path, one_model: Any):
     said = " ".join(result.stderr.split())
     assert "red.png: is one colour all over, so that colour is all it gives" in said
     assert "waves.png:" not in said
+    Path("other.png").write_bytes(Path("sea.png").read_bytes())
+    several = invoke("stylize", "sea.png", "other.png", "--style", "red.png", "-o", "out")
+    assert several.exit_code == 0
+    assert several.stderr.count("one colour all over") == 1  # the photos share it
 
 
 def test_a_style_for_faces_that_are_not_there_is_told(here: Path, one_model: Any):

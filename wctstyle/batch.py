@@ -31,6 +31,7 @@ from wctstyle.inputs import (
     read_style,
     regions_for,
     style_sides,
+    warn_of_plain,
 )
 from wctstyle.laps import Laps
 from wctstyle.recipe import Recipe
@@ -158,7 +159,10 @@ class Batch:
         sides = style_sides(self._specs, self._regions.dials, self.sizes.strokes, result)
         if self._fitted is None or self._fitted[0] != sides:
             full, self._full = self._full or self._read_styles(), None
-            self._fitted = sides, fit_parts(full, self._specs, self._parts, sides)
+            fitted = fit_parts(full, self._specs, self._parts, sides)
+            if self._fitted is None:
+                warn_of_plain(fitted, self._specs, self._warn)
+            self._fitted = sides, fitted
         return self._fitted[1]
 
     def made(self, content: str, result: str) -> bool:

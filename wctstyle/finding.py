@@ -155,7 +155,8 @@ def light(rgb: Rgb) -> Plane | None:
     if np.ptp(lightness) < LIGHTNESS_STEP:
         return None
     below = lightness <= threshold_otsu(lightness)
-    between = (lightness[below].max() + lightness[~below].min()) / 2  # the threshold may be one of a few flat tones
+    # The threshold itself may be a tone of the picture.
+    between = (lightness[below].max() + lightness[~below].min()) / 2
     share = np.clip((lightness - between) / LIGHTNESS_STEP + 0.5, 0, 1)
     return at_full_size(share.astype(np.float32), rgb)
 

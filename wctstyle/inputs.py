@@ -286,6 +286,15 @@ def fit_parts(
     ]
 
 
+def warn_of_plain(
+    styles: Sequence[tuple[Style, float]], specs: Sequence[StyleSpec], warn: Callable[[str], None]
+) -> None:
+    """Warn of styles that have nothing to paint with. Photos share their styles, so call it once for all of them."""
+    for (style, weight), spec in zip(styles, specs, strict=True):
+        if weight and np.ptp(style.picture, axis=(0, 1)).max() < PLAIN:
+            warn(f"{spec.source}: is one colour all over, so that colour is all it gives")
+
+
 def feathered(mask: np.ndarray, photo: images.Picture | images.Raster, feather: float) -> np.ndarray:
     """Bring the mask of a region to the photo's size, up to `MAX_SIDE`, and soften it (`RegionSpecs.feather`).
 
@@ -320,9 +329,7 @@ def regions_for(
     regions: RegionSpecs,
     warn: Callable[[str], None],
 ) -> list[Region]:
-    """Put a photo's styles into the regions that their specs name.
-
-    Warns where no face is found for them, and of styles without anything to paint with.
+    """Put a photo's styles into the regions that their specs name; warns where no face is found for them.
 
     Raises:
         ImageError: a mask that is to be found in the photo is not there.
@@ -334,9 +341,6 @@ def regions_for(
             warn(f"{photo.source}: no face was found, so the style of @{FACE} is not used")
         return found
 
-    for (style, weight), spec in zip(styles, specs, strict=True):
-        if weight and np.ptp(style.picture, axis=(0, 1)).max() < PLAIN:
-            warn(f"{spec.source}: is one colour all over, so that colour is all it gives")
     named = [(style, weight, spec.region) for (style, weight), spec in zip(styles, specs, strict=True)]
     looked_at = functools.cache(lambda: _looked_at(photo))  # only where a mask is found in it
     planes = {

@@ -19,6 +19,7 @@ from wctstyle.inputs import (
     read_style,
     regions_for,
     style_sides,
+    warn_of_plain,
 )
 from wctstyle.optimizer.settings import LEAST_SIDE, OptimizeSettings
 from wctstyle.recipe import Optimisation, Recipe, fast_settings
@@ -83,6 +84,7 @@ def read_request(wanted: Wanted, warn: Callable[[str], None]) -> Request:
     masks, parts = read_masks(regions.masks, max_pixels), read_parts(specs, max_pixels)
     pictures = [read_style(spec.source, max_pixels) for spec in specs]
     styles = fit_parts(pictures, specs, parts, sides)
+    warn_of_plain(styles, specs, warn)
     _check_thickness(content, (full.height, full.width), (photo.height, photo.width), "--size")
     strokes_option = "--style-size" if strokes.stroke_scale is None else "--stroke-scale"
     for spec, picture, (style, _) in zip(specs, pictures, styles, strict=True):

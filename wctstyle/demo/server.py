@@ -16,7 +16,7 @@ from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # it counts 10,000 calls else, though nobody asks for them
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # times of calls it keeps, 10,000 otherwise
 os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn leaves proxies to `wctstyle.web`
 
 import gradio as gr

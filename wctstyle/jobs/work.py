@@ -128,7 +128,6 @@ class Painter:
 
     def do(self, job: Job, **how: Any) -> Done:
         """Do as `figures`; what is wrong with the job's pictures is told in what is returned."""
-        self.warnings.clear()
         try:
             figures = self.figures(job, **how)
             return Done(figures, stayed=figures is None, warnings=tuple(self.warnings))
@@ -139,6 +138,8 @@ class Painter:
         except Exception as error:  # noqa: BLE001 (one picture that the program cannot take leaves the others)
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return Done(error=f"{job.content}: {text} (a fault of wctstyle)", trace=traceback.format_exc())
+        finally:
+            self.warnings.clear()
 
 
 def paint(painter: Painter, job: Job, temporary: str) -> Done:

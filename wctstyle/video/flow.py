@@ -68,10 +68,10 @@ def largest(values: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w"]:
 
 
 def agreement(back: Float[np.ndarray, "h w 2"], forth: Float[np.ndarray, "h w 2"]) -> Float[np.ndarray, "h w"]:
-    """Return exp(-(q / `LENIENCE`)^2), q = |b + f(b)|^2 over what is allowed, less what leads out of the frame.
+    """Return exp(-(q / `LENIENCE`)^2), q = |b + f(b)|^2 over what is allowed, in places that stay within the frame.
 
-    It falls to 0 a pixel outside: what a slow motion brings in would else be streaks of the last row. The flow is that
-    at half a frame's size (`FINEST`).
+    It falls to 0 over the first pixel outside. Otherwise a slow pan would draw the frame's last row out into streaks.
+    The flow is that at half a frame's size (`FINEST`).
     """
     height, width = back.shape[:2]
     there = warped(forth, back)

@@ -61,7 +61,8 @@ def parse_track(text: str, name: str, low: float = 0.0, high: float = LARGEST) -
         return Track((0.0,), (_number(text, text, f"{name} {text}", low, high),))
     times, values = [], []
     for item in text.split(","):
-        time, _, value = (part.strip() for part in item.partition("="))  # what strangers write is no regex's to read
+        # Without a regular expression, which takes very long for some texts.
+        time, _, value = (part.strip() for part in item.partition("="))
         if not time.endswith("s") or "=" in value:
             raise ConfigError(f"{name} {text}: {item!r} is no keyframe; write SECONDSs=VALUE, as in 0s=1,4s=0")
         times.append(_number(time[:-1].rstrip(), item, f"{name} {text}: the time of {item.strip()}", 0.0, LARGEST))
