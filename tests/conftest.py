@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import wctstyle
 from wctstyle import images, samples
 
 PHOTO_SIZE = 64
@@ -51,6 +52,16 @@ def pytest_collection_finish() -> None:
     """Take the modules, which stay, out of the search for garbage."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _package_names() -> None:
+    """Let the package's lazy names find what they mean before a test puts another thing in its place.
+
+    The package keeps what it found: a stand-in of one test would be there for all later ones.
+    """
+    for name in wctstyle.__all__:
+        getattr(wctstyle, name)
 
 
 @pytest.fixture(autouse=True)

@@ -243,7 +243,6 @@ def test_in_landscape_the_picture_stays_beside_its_controls_and_none_is_small_or
     assert stage["y"] + stage["height"] <= LANDSCAPE["height"]
     assert stage["x"] + stage["width"] <= box["x"]
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.5))
-    page.locator(".wct-open").first.scroll_into_view_if_needed()
     page.locator(".wct-open").first.click()
     somebody.shot("access-landscape")
     for name in TABS:

@@ -185,8 +185,8 @@ class Result:
         >>> from wctstyle import Settings, Stylizer, samples
         >>> photo, style = (samples.picture(name).rgb[:64, :64] for name in ("cat", "marbling"))
         >>> made = Stylizer("slim").stylize(photo, style, Settings(keep_faces=0.0))
-        >>> made.image.dtype.name, len(made.parts), list(made.seconds), made.first_of_size
-        ('float32', 1, ['encode', 'blend', 'render'], True)
+        >>> made.image.shape, made.image.dtype.name, len(made.parts), list(made.seconds)
+        ((64, 64, 3), 'float32', 1, ['encode', 'blend', 'render'])
     """
 
     image: Rgb
