@@ -13,7 +13,11 @@ from conftest import PROGRAMS
 from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks import judge as judges
+from wctstyle import measuring
+from wctstyle.dreams import dreaming
 from wctstyle.encoder import ModelConfig
+from wctstyle.optimizer import programs, run
+from wctstyle.optimizer.checkpoint import fingerprint
 
 NARROW = ModelConfig("slim", (3, 4, 4, 5, 5), (3, 4, 4))
 VGG_WIDTHS = (4, 6, 8, 8, 8)
@@ -33,6 +37,12 @@ def picture(height, width, *, seed=0):
 
 
 def random_tensors(seed=0, config=NARROW):
+    """Random weights, the same for the same seed."""
+    return {name: tensor.copy() for name, tensor in _random_tensors(seed, config).items()}
+
+
+@cache
+def _random_tensors(seed, config):
     """Random weights, scaled layer by layer so that every channel lives and decoded pictures have mid tones.
 
     Layers are standardised on the activations of a probe of noise (Mishkin & Matas 2016, "All you need is a good
@@ -139,7 +149,7 @@ def quick_compilation():
     settings = {
         "jax_disable_most_optimizations": True,
         "jax_compilation_cache_dir": os.environ[PROGRAMS],
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_compile_time_secs": 0.1,  # to write and read less takes longer than to compile it
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
     before = {name: _configured(name) for name in settings}
@@ -153,3 +163,28 @@ def quick_compilation():
         for name, value in before.items():
             jax.config.update(name, value)
         compilation_cache.reset_cache()
+
+
+def _shared(make):
+    """Return what gives the same programs to all who ask with the same weights for the same model."""
+    made = {}
+
+    def of(model, tensors):
+        names = sorted(tensors)
+        key = model, tuple(names), fingerprint(*(tensors[name] for name in names))
+        if key not in made:
+            made[key] = make(model, tensors)
+        return made[key]
+
+    return of
+
+
+@contextmanager
+def shared_programs():
+    """Let models of all kinds with the same weights share their programs, which stay: none is traced twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("KEPT", "KEPT_SIZED"):
+            patch.setattr(programs, name, 100)
+        for module, name in ((measuring, "Programs"), (run, "Programs"), (dreaming, "Ascent")):
+            patch.setattr(module, name, _shared(getattr(module, name)))
+        yield

@@ -36,19 +36,24 @@ QUICK = DreamSettings(layers=("relu3_1",), octaves=2, steps=4, jitter=3, strengt
 
 
 @pytest.fixture(scope="module")
-def dreamer() -> Dreamer:
+def dreamer(_quick: None) -> Dreamer:
     return Dreamer("slim", tensors=narrow.random_tensors())
 
 
-def activations(dreamer: Dreamer, rgb: np.ndarray, layer: str = "relu3_1") -> np.ndarray:
-    """Mean square of each channel."""
-    found = features(dreamer.ascent.params, jax.numpy.asarray(rgb)[None], (layer,))[layer]
-    return np.asarray((found**2).mean((0, 1, 2)))
+@jax.jit
+def seen(params: Any, image: Any) -> Any:
+    return features(params, image, ("relu3_1",))["relu3_1"]
+
+
+def activations(dreamer: Dreamer, rgb: np.ndarray) -> np.ndarray:
+    """Mean square of each channel of relu3_1."""
+    return np.square(seen(dreamer.ascent.params, rgb[None])).mean((0, 1, 2))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick() -> Any:
-    with narrow.quick_compilation():
+    """Commands share the programs of their dreams."""
+    with narrow.quick_compilation(), narrow.shared_programs():
         yield
 
 
@@ -86,7 +91,7 @@ def test_the_guide_is_matched_position_by_position() -> None:
     chosen = np.array([1, 0, 1, 1], np.float32)
     term = DreamTerm(1.0, "relu1_1", chosen=chosen, guide=guide, scale=np.float32(2))
     best = (x.reshape(-1, 4) * chosen) @ (guide * chosen).T
-    value = term({"relu1_1": jax.numpy.asarray(x)}, jax.numpy.zeros((1, 6, 10, 3)))
+    value = jax.jit(lambda found, image: term(found, image))({"relu1_1": x}, np.zeros((1, 6, 10, 3), np.float32))
     np.testing.assert_allclose(value, -np.log1p(best.max(1).mean() / 3 / 2), rtol=1e-5)
 
 

@@ -37,6 +37,8 @@ pytest.importorskip("cv2", reason="calm videos need OpenCV: pip install 'wctstyl
 
 PLAIN = Settings(keep_faces=0.0)
 FEW = OptimizeSettings(steps=6, keep_faces=0.0)
+SHALLOW = replace(FEW, content_layers={"relu2_1": 1.0}, style_layers={"relu1_1": 1.0, "relu2_1": 1.0})
+"""The first layers alone, for what takes a program of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_what_is_carried_holds_where_it_counts(models: tuple[Stylizer, Optimizer
     photo, last = scene()[:, :WIDTH], scene(seed=4)[:, :WIDTH]
     counted = np.zeros((HEIGHT, WIDTH), np.float32)
     counted[:, : WIDTH // 2] = 1
-    goal = OptimizeSettings(steps=12, keep_faces=0.0, colors="photo")
+    goal = replace(SHALLOW, steps=12, colors="photo")
     *_, done = models[1].run(photo, [(STYLE, 1.0)], goal, init=photo, carried=Carried(last, counted, 1e4))
     apart = np.abs(lightness_grey(done.image) - lightness_grey(last))
     assert apart[:, : WIDTH // 2 - 8].mean() < 0.3 * apart[:, WIDTH // 2 + 8 :].mean()
@@ -162,7 +164,7 @@ def test_each_frame_starts_from_the_last_and_compiles_nothing_new(
         return alpha if frame.index == 2 else 1 - alpha
 
     fading = [(STYLE, Track((0.0, 0.2), (1.0, 0.2))), (OTHER_STYLE, 0.5)]
-    video = VideoOptimizer(stylizer, Watched(), [Region(mask, fading)], PLAIN, FEW, steps=3)  # pyright: ignore
+    video = VideoOptimizer(stylizer, Watched(), [Region(mask, fading)], PLAIN, SHALLOW, steps=3)  # pyright: ignore
     made = pictures(video.frames(frames))
     assert [steps for steps, *_ in begun] == [6, 3, 6, 3]  # the third frame has nothing to optimise
     assert [held for _, held, _ in begun] == [False, True, False, True]
