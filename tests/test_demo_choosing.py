@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from kept_page import KEPT
 from narrow import picture
 from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect, until
 
@@ -12,7 +13,8 @@ from wctstyle import images, samples
 from wctstyle.demo.backend import Backend
 
 pytestmark = MARKS
-served, browser, visit = FIXTURES
+_, browser, visit = FIXTURES
+served, kept_page, somebody = KEPT
 
 STYLES = len(samples.names("style"))
 
@@ -33,12 +35,12 @@ class Sheet:
 
 
 @pytest.fixture
-def turns(monkeypatch):
+def turns(somebody, monkeypatch):
     """Let pictures of the sheet be painted one by one: `release` lets the next one go; yields what was painted."""
     go, painted, render = threading.Semaphore(0), [], Backend.render
 
     def wait(self, session, composition):
-        if composition.size == 256:  # those of the page are smaller here
+        if composition.size == 256 and not session.closed.is_set():  # those of the page are smaller here
             go.acquire(timeout=WAIT_MS / 1000)
             painted.append(composition)
         return render(self, session, composition)
@@ -49,11 +51,7 @@ def turns(monkeypatch):
     go.release(1000)
 
 
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(
-    served, visit, turns, viewport, tmp_path
-):
-    somebody = visit(viewport)
+def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(somebody, turns, tmp_path):
     sheet, page = Sheet(somebody), somebody.page
     images.save(tmp_path / "mine.png", picture(64, 64, seed=2))
     somebody.after(lambda: page.locator(".wct-styles input[type=file]").set_input_files(tmp_path / "mine.png"))
@@ -66,7 +64,7 @@ def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(
     for left in (STYLES, STYLES - 1):
         turns.release()
         expect(sheet.waiting).to_have_count(left)
-    somebody.shot(f"sheet-{viewport['width']}")
+    somebody.shot("sheet-1280")
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.7))  # the page goes on meanwhile
     turns.release(STYLES)
     expect(sheet.waiting).to_have_count(0)
@@ -76,9 +74,12 @@ def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(
     assert len(set(sources)) == STYLES + 1
     assert len({composition.styles for composition in turns.painted}) == STYLES + 1
     assert {composition.settings.strength for composition in turns.painted} == {1.0}
-    box = sheet.pictures.first.bounding_box()
-    assert min(box["width"], box["height"]) >= 24
-    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    for viewport in (DESK, PHONE):
+        page.set_viewport_size(viewport)
+        box = sheet.pictures.first.bounding_box()
+        assert min(box["width"], box["height"]) >= 24
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    somebody.shot("sheet-390")
     somebody.after(sheet.pictures.nth(3).click)
     expect(page.locator(".wct-card b")).to_have_text([sheet.names()[3]])
     expect(sheet.panel.locator("[aria-pressed=true]")).to_have_count(1)
@@ -88,13 +89,12 @@ def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(
     expect(sheet.button).to_be_focused()
 
 
-def test_the_photo_is_encoded_once_for_the_sheet(served, visit):
+def test_the_photo_is_encoded_once_for_the_sheet(served, somebody):
     cache = served[0].service.backend.stylizer("slim").cache
 
     def encoded():
         return {key for key in [*cache._items] if key[0] == "content"}
 
-    somebody = visit()
     page, sheet = somebody.page, Sheet(somebody)
     somebody.after(lambda: somebody.hand("paste", "body", "new.png", picture(300, 290, seed=11)))
     before = encoded()
@@ -105,8 +105,7 @@ def test_the_photo_is_encoded_once_for_the_sheet(served, visit):
 
 
 @pytest.mark.parametrize("way", ["close", "photo", "Escape"])
-def test_a_sheet_that_is_closed_or_of_another_photo_is_painted_no_further(visit, turns, way):
-    somebody = visit()
+def test_a_sheet_that_is_closed_or_of_another_photo_is_painted_no_further(somebody, turns, way):
     page, sheet = somebody.page, Sheet(somebody)
     sheet.button.click()
     turns.release()
@@ -130,8 +129,8 @@ def test_a_sheet_that_is_closed_or_of_another_photo_is_painted_no_further(visit,
     }
 
 
-def test_a_sheet_waits_for_that_of_another_visitor_and_may_be_closed_before(visit, turns):
-    one, two = visit(), visit()
+def test_a_sheet_waits_for_that_of_another_visitor_and_may_be_closed_before(somebody, visit, turns):
+    one, two = somebody, visit()
     sheets = [Sheet(somebody) for somebody in (one, two)]
     sheets[0].button.click()
     turns.release()
@@ -146,8 +145,7 @@ def test_a_sheet_waits_for_that_of_another_visitor_and_may_be_closed_before(visi
     assert len(turns.painted) == STYLES
 
 
-def test_a_sheet_steps_aside_for_live_pictures(served, visit, turns):
-    somebody = visit()
+def test_a_sheet_steps_aside_for_live_pictures(served, somebody, turns):
     sheet, priority = Sheet(somebody), served[0].service.backend.priority
     turns.release(2)
     with priority.quick():
@@ -157,8 +155,7 @@ def test_a_sheet_steps_aside_for_live_pictures(served, visit, turns):
     expect(sheet.waiting).to_have_count(STYLES - 2)
 
 
-def test_a_sheet_that_fails_is_closed_and_told(visit, monkeypatch):
-    somebody = visit()
+def test_a_sheet_that_fails_is_closed_and_told(somebody, monkeypatch):
     sheet, render = Sheet(somebody), Backend.render
 
     def fail(self, session, composition):
@@ -172,8 +169,7 @@ def test_a_sheet_that_fails_is_closed_and_told(visit, monkeypatch):
     expect(sheet.panel).to_be_hidden()
 
 
-def test_suggest_puts_the_styles_most_like_the_photo_first(served, visit):
-    somebody = visit()
+def test_suggest_puts_the_styles_most_like_the_photo_first(served, somebody):
     page, sheet = somebody.page, Sheet(somebody)
     row = page.locator(".wct-styles .wct-thumb:not(.wct-add)")
     suggest = page.get_by_role("button", name="Suggest")
@@ -204,8 +200,7 @@ def test_suggest_puts_the_styles_most_like_the_photo_first(served, visit):
     assert row.evaluate_all(names) == before
 
 
-def test_the_sheet_is_one_tab_stop_and_its_pictures_are_chosen_by_keys(visit):
-    somebody = visit()
+def test_the_sheet_is_one_tab_stop_and_its_pictures_are_chosen_by_keys(somebody):
     page, sheet = somebody.page, Sheet(somebody)
     sheet.button.focus()
     page.keyboard.press("Enter")

@@ -5,15 +5,20 @@ async () => {
   if (window.wctKey !== undefined) return [];
   window.wctKey = null;
   const NAME = "wctstyle-page";
-  const WAIT_MS = 1000; // a page that is loaded anew lets go of its lock a moment later
+  const WAIT_MS = 1000; // for a tab that is being closed
+  const RELOAD_MS = 20000; // a page that is loaded anew lets go of its lock a moment later, on a busy machine much later
+  const reloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
   const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const claim = (key) =>
+  const ask = (key, options) =>
     new Promise((resolve) => {
-      if (!navigator.locks) return resolve(true); // only where the address is no secure one
-      const held = () => (resolve(true), new Promise(() => {}));
-      const options = { signal: AbortSignal.timeout(WAIT_MS) };
+      const held = (lock) => (resolve(Boolean(lock)), lock && new Promise(() => {}));
       navigator.locks.request(`${NAME}-${key}`, options, held).catch((error) => resolve(!/Timeout|Abort/.test(error.name)));
     });
+  const claim = async (key) => {
+    if (!navigator.locks) return true; // only where the address is no secure one
+    if (await ask(key, { ifAvailable: true })) return true; // however long the browser takes to answer
+    return ask(key, { signal: AbortSignal.timeout(reloaded ? RELOAD_MS : WAIT_MS) });
+  };
   try {
     let key = sessionStorage.getItem(NAME) || "";
     if (!/^[0-9a-f]{32}$/.test(key) || !(await claim(key))) {
