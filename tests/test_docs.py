@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
+import os
 import re
 import runpy
 import shlex
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import PROGRAMS
 from narrow import quick_compilation
 from typer.testing import CliRunner
 
@@ -48,9 +50,32 @@ def _commands() -> list[tuple[str, str]]:
     ]
 
 
-COMMANDS = [(page, line) for page, line in _commands() if not line.startswith(SETUP)]
+PAINTING = ("stylize", "batch", "video", "optimize", "compare", "lut", "dream", "analogy")
+
+
+def _distinct(commands: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave out what an earlier page says too.
+
+    Pictures are painted once where commands differ in no more than the name of the result. What tells of files that
+    others made, as `recipe` does, is kept.
+    """
+    found: dict[object, tuple[str, str]] = {}
+    for number, (page, line) in enumerate(commands):
+        words = [word for word in shlex.split(line) if word != "--overwrite"]
+        if words[1] in PAINTING and "-o" in words:
+            at = words.index("-o") + 1
+            words[at] = Path(words[at]).suffix or words[at]
+        told = words[1] in (*PAINTING, "suggest", "weights")
+        found.setdefault(tuple(words) if told else number, (page, line))
+    return list(found.values())
+
+
+COMMANDS = _distinct([(page, line) for page, line in _commands() if not line.startswith(SETUP)])
 FIRST = {shlex.split(line)[1]: (page, line) for page, line in reversed(COMMANDS)}
 """The first command of each subcommand."""
+
+SIDE = 64
+"""Long side of the pictures: the smallest size that is traced."""
 
 SETUP_LINES = [line for _, line in _commands() if line.startswith(SETUP)]
 
@@ -59,21 +84,21 @@ SETUP_LINES = [line for _, line in _commands() if line.startswith(SETUP)]
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the pictures that the docs speak of."""
     folder = tmp_path_factory.mktemp("desk")
-    photo = images.resize(samples.picture("cat"), long_side=96)
+    photo = images.resize(samples.picture("cat"), long_side=SIDE)
     images.save(folder / "photo.jpg", photo.rgb)
-    images.save(folder / "landscape.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
-    images.save(folder / "dusk.jpg", images.resize(samples.picture("rocket"), long_side=96).rgb)
-    images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=96).rgb)
-    before = images.resize(samples.picture("astronaut"), long_side=96).rgb
+    images.save(folder / "landscape.jpg", images.resize(samples.picture("rocket"), long_side=SIDE).rgb)
+    images.save(folder / "dusk.jpg", images.resize(samples.picture("rocket"), long_side=SIDE).rgb)
+    images.save(folder / "painting.jpg", images.resize(samples.picture("marbling"), long_side=SIDE).rgb)
+    before = images.resize(samples.picture("astronaut"), long_side=SIDE).rgb
     images.save(folder / "before.png", before)
     images.save(folder / "after.png", 1 - before)
-    for name, mask in {"mask": np.tri(96), "sky": np.tri(96).T, "sea": np.tri(96)}.items():
+    for name, mask in {"mask": np.tri(SIDE), "sky": np.tri(SIDE).T, "sea": np.tri(SIDE)}.items():
         images.save(folder / f"{name}.png", mask.astype(np.float32))
-    marks, colors = photo.rgb.copy(), np.zeros((96, 96, 3), np.float32)
-    marks[20:24, 20:60], colors[:48, :, 2], colors[48:, :, 0] = (0, 1, 0), 1, 1
+    marks, colors = photo.rgb.copy(), np.zeros((SIDE, SIDE, 3), np.float32)
+    marks[14:18, 14:40], colors[: SIDE // 2, :, 2], colors[SIDE // 2 :, :, 0] = (0, 1, 0), 1, 1
     images.save(folder / "marks.png", marks)
     images.save(folder / "map.png", colors)
-    for name, pictures in {"clip": [photo.rgb] * 5, "mask": [np.tri(96)[..., None].repeat(3, 2)] * 5}.items():
+    for name, pictures in {"clip": [photo.rgb] * 5, "mask": [np.tri(SIDE)[..., None].repeat(3, 2)] * 5}.items():
         _write_clip(folder / f"{name}.mp4", pictures)
     (folder / "frames").mkdir()
     for number in range(2):
@@ -117,8 +142,7 @@ def _is_run(words: list[str]) -> bool:
 
 def _prepare(words: list[str]) -> list[str]:
     """Keep the command as it is, but for results that are there already and for steps that take minutes."""
-    painting = ("stylize", "batch", "video", "optimize", "compare", "lut", "dream", "analogy")
-    if words[1] in painting and not {"--overwrite", "--skip-existing"} & set(words):
+    if words[1] in PAINTING and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:
         words += ["--steps", "4"]
@@ -146,6 +170,20 @@ def quick() -> Iterator[None]:
         yield
 
 
+def _process(command: str | list[str], folder: Path, *, shell: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a process that compiles as little as this one does, and keeps its programs where this one does."""
+    variables = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": os.environ[PROGRAMS],
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
+    }
+    return subprocess.run(
+        command, cwd=folder, env=variables, shell=shell, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{p}: {c}" for p, c in COMMANDS])
 def test_command_works(page: str, line: str, desk: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a process where it is the first of its subcommand or has pipes, in this one otherwise: JAX loads long."""
@@ -157,12 +195,10 @@ def test_command_works(page: str, line: str, desk: Path, quick: None, monkeypatc
         pytest.importorskip("cv2", reason="videos need OpenCV: pip install 'wctstyle[video]'")
     words = _prepare(words) if _is_run(words) else [*words, "--help"]
     if "<" in words:
-        command = f"{shlex.quote(sys.executable)} -m {line}"
-        done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300, shell=True)
+        done = _process(f"{shlex.quote(sys.executable)} -m {line}", desk, shell=True)
         code, told = done.returncode, f"{done.stdout}\n{done.stderr}"
     elif (page, line) in FIRST.values():
-        command = [sys.executable, "-m", "wctstyle", *words[1:]]
-        done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300)
+        done = _process([sys.executable, "-m", "wctstyle", *words[1:]], desk)
         code, told = done.returncode, f"{done.stdout}\n{done.stderr}"
     else:
         monkeypatch.chdir(desk)
@@ -175,8 +211,7 @@ def test_command_works(page: str, line: str, desk: Path, quick: None, monkeypatc
 def test_python_works(page: str, code: str, desk: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a process in the README, in this one otherwise."""
     if page == "README.md":
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False, timeout=300)
+        done = _process([sys.executable, "-c", code], desk)
         assert done.returncode == 0, f"{page}\n{done.stderr}"
     else:
         monkeypatch.chdir(desk)

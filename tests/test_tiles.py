@@ -215,7 +215,8 @@ def test_a_sample_of_pieces_sees_every_region(stylizers, photo, style, monkeypat
     seen = []
     sample = repainting.Repainting._sample
     monkeypatch.setattr(repainting.Repainting, "_sample", lambda *args: seen.append(sample(*args)) or seen[-1])
-    few = Stylizer("slim", tensors=random_tensors(), tiling=Tiling(256, 128, 4))
+    few = stylizers[1].apart()
+    few._tiling = Tiling(256, 128, 4)
     with counted_as_large():
         few.stylize(photo, [Region(corner, style), Region(None, style)], Settings(**SMALL))
     *_, pieces = seen  # the last: the composition has its own
@@ -262,14 +263,18 @@ def test_weights_of_overlapping_tiles_add_up_to_one(side, tile, overlap):
         assert max(before.weights[-1], after.weights[0]) < 0.01
 
 
+@pytest.fixture(scope="module")
+def optimizer(stylizers):
+    return Optimizer("slim", tensors=random_tensors())
+
+
 @pytest.fixture
-def refiners(stylizers, monkeypatch):
+def refiners(stylizers, optimizer, monkeypatch):
     """Both stylizers, with a narrow network to refine by and tiles of 192 pixels for what is refined by tiles."""
     monkeypatch.setattr(refining, "TILE_AREA", 192 * 192 * NARROW.channels[0])
     monkeypatch.setattr(tiled, "OVERLAP", 48)
     for stylizer in stylizers:
-        if "_optimizer" not in stylizer.__dict__:
-            stylizer._optimizer = Optimizer("slim", tensors=random_tensors())
+        stylizer._optimizer = optimizer
     return stylizers
 
 

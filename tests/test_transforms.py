@@ -19,6 +19,7 @@ from feature_strategies import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from narrow import quick_compilation
 
 from wctstyle.errors import ConfigError
 from wctstyle.moments import Moments, measure, mixture, pool
@@ -52,6 +53,12 @@ apart = jax.jit(distance)
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_blend = pytest.mark.parametrize("kind", BLENDS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick():
+    with quick_compilation():
+        yield
 
 
 def close(got, want, *, rtol=1e-3):

@@ -33,6 +33,14 @@ CLOSE = 4 / 255
 """What encoders may change of plain colours."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    from narrow import quick_compilation  # here, as a process that reads this module needs no JAX
+
+    with quick_compilation():
+        yield
+
+
 # ------------------------------------------------------------------------------------------------------ files made here
 
 
