@@ -87,7 +87,8 @@ class KeptPage:
                 until(lambda fresh=fresh: fresh.styled(FIRST))
                 if [kept.composition for kept in fresh.history] == [FIRST] and not any(fresh.steps.offered.values()):
                     break
-        expect(page.locator(".wct-strip li")).to_have_attribute("data-id", f"r{number}")
+        expect(page.locator(".wct-strip li").first).to_have_attribute("data-id", f"r{number}")
+        expect(page.locator(".wct-strip li")).to_have_count(1)
         expect(somebody.chosen()).to_have_text("astronaut")
         page.evaluate("document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0)")
 
