@@ -6,13 +6,13 @@ import re
 from importlib.resources import files
 
 import pytest
-from visitor import DESK, MARKS, PHONE, STAYING, expect
+from visitor import DESK, FIXTURES, MARKS, PHONE, expect
 
 from wctstyle.demo import actions
 from wctstyle.errors import ConfigError
 
 pytestmark = MARKS
-served, browser, visit, stay = STAYING
+served, browser, visit = FIXTURES
 
 LANDSCAPE = {"width": 844, "height": 390}
 ZOOMED = {"width": 320, "height": 256}
@@ -92,8 +92,8 @@ def test_axe_would_find_what_was_wrong(visit):
     assert rules == {"color-contrast", "target-size", "heading-order"}
 
 
-def test_the_page_has_a_language_headings_and_landmarks(stay):
-    page = stay().page
+def test_the_page_has_a_language_headings_and_landmarks(visit):
+    page = visit().page
     assert page.evaluate("document.documentElement.lang") == "en"
     expect(page.get_by_role("main")).to_have_count(1)
     for name in ("Photo", "Styles", "Blend", "History"):
@@ -103,8 +103,8 @@ def test_the_page_has_a_language_headings_and_landmarks(stay):
     expect(page.get_by_role("figure", name="Picture")).to_have_count(1)
 
 
-def test_the_first_link_skips_to_the_blend_from_any_tab(stay):
-    somebody = stay()
+def test_the_first_link_skips_to_the_blend_from_any_tab(visit):
+    somebody = visit()
     page = somebody.page
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to the blend")
@@ -119,8 +119,8 @@ def test_the_first_link_skips_to_the_blend_from_any_tab(stay):
     )
 
 
-def test_arrow_keys_move_between_the_tabs(stay):
-    somebody = stay()
+def test_arrow_keys_move_between_the_tabs(visit):
+    somebody = visit()
     page = somebody.page
     tab = {name: page.get_by_role("tab", name=name) for name in TABS}
     expect(page.get_by_role("tablist")).to_have_count(1)
@@ -138,8 +138,8 @@ def test_arrow_keys_move_between_the_tabs(stay):
     expect(tab["Optimise"]).to_be_focused()
 
 
-def test_groups_and_sliders_say_what_they_are_for(stay):
-    somebody = stay()
+def test_groups_and_sliders_say_what_they_are_for(visit):
+    somebody = visit()
     page = somebody.page
     expect(page.locator("#wct-strength input[type=range]")).to_have_accessible_description(
         "0 is the photo, 1 the full style."
@@ -180,9 +180,9 @@ def check_controls(page):
 
 
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", DESK), ("dark", PHONE)], ids=["light-desk", "dark-phone"])
-def test_axe_finds_nothing_and_every_control_is_large_enough_marked_and_uncovered(stay, viewport, scheme):
+def test_axe_finds_nothing_and_every_control_is_large_enough_marked_and_uncovered(visit, viewport, scheme):
     """On one page, as opening every view costs as much as checking it; controls are walked in the light scheme."""
-    somebody = stay(viewport)
+    somebody = visit(viewport)
     page = somebody.page
     switch = page.get_by_role("button", name="Switch between light and dark")
     if scheme == "dark":
@@ -204,8 +204,8 @@ def test_axe_finds_nothing_and_every_control_is_large_enough_marked_and_uncovere
         check_controls(page)
 
 
-def test_at_400_percent_nothing_is_small_or_cut_off_and_the_picture_gives_way(stay):
-    somebody = stay(ZOOMED)
+def test_at_400_percent_nothing_is_small_or_cut_off_and_the_picture_gives_way(visit):
+    somebody = visit(ZOOMED)
     page = somebody.page
     for name in TABS:
         everything_open(somebody, name)
@@ -232,8 +232,8 @@ def test_at_400_percent_nothing_is_small_or_cut_off_and_the_picture_gives_way(st
     expect(page.locator(".wct-note")).to_be_in_viewport(ratio=1)
 
 
-def test_in_landscape_the_picture_stays_beside_its_controls_and_none_is_small_or_covered(stay):
-    somebody = stay(LANDSCAPE)
+def test_in_landscape_the_picture_stays_beside_its_controls_and_none_is_small_or_covered(visit):
+    somebody = visit(LANDSCAPE)
     page = somebody.page
     assert page.evaluate("document.documentElement.scrollWidth") <= LANDSCAPE["width"]
     slider = page.locator("#wct-strength input[type=range]")
@@ -250,8 +250,8 @@ def test_in_landscape_the_picture_stays_beside_its_controls_and_none_is_small_or
         check_controls(page)
 
 
-def test_a_failure_is_told_once_and_on_the_stage(stay, monkeypatch):
-    somebody = stay()
+def test_a_failure_is_told_once_and_on_the_stage(visit, monkeypatch):
+    somebody = visit()
     page, note = somebody.page, somebody.page.locator(".wct-note")
 
     def refuse(*_):
@@ -273,7 +273,6 @@ def test_a_failure_is_told_once_and_on_the_stage(stay, monkeypatch):
 
 
 LIVE = """() => {
-  if (window.asked !== undefined) return;
   window.asked = 0;
   document.addEventListener("wct:asked", (event) => {
     const { targets } = gradio_config.dependencies.find(({ id }) => id === event.detail);
@@ -283,8 +282,8 @@ LIVE = """() => {
 """Counts in `asked` how often the page asks for a picture of the blend."""
 
 
-def test_slow_dials_follow_the_keyboard_with_one_request_a_key(stay):
-    somebody = stay()
+def test_slow_dials_follow_the_keyboard_with_one_request_a_key(visit):
+    somebody = visit()
     somebody.page.evaluate(LIVE)
     somebody.page.locator("#wct-more > button").click()
     for dial in ("look", "stroke_scale", "size"):
@@ -323,8 +322,8 @@ def follow_slowly(somebody, dial):
     assert page.evaluate("asked") == 3
 
 
-def test_quick_dials_follow_the_keyboard(stay):
-    somebody = stay()
+def test_quick_dials_follow_the_keyboard(visit):
+    somebody = visit()
     page = somebody.page
     page.evaluate(LIVE)
     for dial in ("strength", "color", "detail", "texture", "keep_faces"):

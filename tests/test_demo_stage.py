@@ -9,14 +9,14 @@ import time
 import numpy as np
 import pytest
 from narrow import picture
-from visitor import DESK, MARKS, PHONE, STAYING, WAIT_MS, expect
+from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect
 
 from wctstyle import images
 from wctstyle.demo import actions
 from wctstyle.demo.pictures import data_address
 
 pytestmark = MARKS
-served, browser, visit, stay = STAYING
+served, browser, visit = FIXTURES
 
 TOUCH = {"has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 BOX = "(node) => { const box = node.getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; }"
@@ -141,8 +141,8 @@ class Fingers:
 # ------------------------------------------------------------------------------------------------------ zoom and pan
 
 
-def test_the_wheel_scrolls_the_page_until_the_picture_is_zoomed(stay, put):
-    somebody = stay({"width": 1280, "height": 600})
+def test_the_wheel_scrolls_the_page_until_the_picture_is_zoomed(visit, put):
+    somebody = visit({"width": 1280, "height": 600})
     stage = Stage(somebody)
     put(somebody, shown(150, 330))
     point = stage.at(0.7, 0.4)
@@ -168,16 +168,16 @@ def test_the_wheel_scrolls_the_page_until_the_picture_is_zoomed(stay, put):
     assert stage.scrolled > scrolled
 
 
-def test_a_page_that_is_being_scrolled_goes_on_over_a_zoomed_picture(stay):
-    stage = Stage(stay())
+def test_a_page_that_is_being_scrolled_goes_on_over_a_zoomed_picture(visit):
+    stage = Stage(visit())
     stage.keys("+")
     assert stage.page.evaluate(TURN, ["#wct-right", ".wct-canvas", ".wct-canvas"]) == [False] * 3
     stage.page.wait_for_timeout(PAUSE_MS)
     assert stage.page.evaluate(TURN, [".wct-canvas"]) == [True]
 
 
-def test_two_fingers_zoom_and_one_scrolls_the_page_or_pans(stay):
-    somebody = stay(PHONE, **TOUCH)
+def test_two_fingers_zoom_and_one_scrolls_the_page_or_pans(visit):
+    somebody = visit(PHONE, **TOUCH)
     stage, fingers = Stage(somebody), Fingers(somebody.page)
     middle = np.array(stage.at(0.5, 0.5))
     fingers.move([middle], [middle - (0, 90)])
@@ -198,8 +198,8 @@ def test_two_fingers_zoom_and_one_scrolls_the_page_or_pans(stay):
     assert stage.image[2] == pytest.approx(width, abs=1)
 
 
-def test_a_finger_on_a_split_picture_moves_the_line_or_scrolls(stay):
-    somebody = stay(PHONE, **TOUCH)
+def test_a_finger_on_a_split_picture_moves_the_line_or_scrolls(visit):
+    somebody = visit(PHONE, **TOUCH)
     stage, fingers = Stage(somebody), Fingers(somebody.page)
     stage.mode("Split")
     fingers.move([stage.at(0.5, 0.3)], [stage.at(0.65, 0.3)])
@@ -211,8 +211,8 @@ def test_a_finger_on_a_split_picture_moves_the_line_or_scrolls(stay):
     assert stage.box(".wct-line")[0] == line
 
 
-def test_a_zoomed_picture_is_dragged_as_far_as_its_edge(stay):
-    stage = Stage(stay())
+def test_a_zoomed_picture_is_dragged_as_far_as_its_edge(visit):
+    stage = Stage(visit())
     stage.keys("+", "+", "+")
     before, middle = stage.image, np.array(stage.at(0.5, 0.5))
     stage.drag(middle, middle + (60, -40))
@@ -226,17 +226,17 @@ def test_a_zoomed_picture_is_dragged_as_far_as_its_edge(stay):
     assert stage.image[:2] == pytest.approx(stage.box(".wct-canvas")[:2], abs=1)
 
 
-@pytest.mark.parametrize(("ratio", "window"), [(1, {}), (2, {"viewport": PHONE, **TOUCH})])
-def test_a_double_click_shows_each_pixel_and_again_the_whole(stay, put, ratio, window):
-    somebody = stay(**window)
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_a_double_click_shows_each_pixel_and_again_the_whole(visit, put, ratio):
+    somebody = visit(device_scale_factor=ratio)
     stage = Stage(somebody)
-    put(somebody, shown(600 * ratio, 1000 * ratio))
+    put(somebody, shown(1200, 2000))
     width = stage.image[2]
     point = np.array(stage.at(0.3, 0.45))
     seen = stage.under(point)
     stage.page.mouse.dblclick(*point)
     expect(stage.status).to_contain_text("zoom 100%")
-    assert stage.image[2:] == pytest.approx([1000, 600])
+    assert stage.image[2:] * ratio == pytest.approx([2000, 1200])
     corner = (stage.image - stage.box(".wct-canvas"))[:2] * ratio
     assert corner == pytest.approx(np.round(corner), abs=0.01)
     assert stage.under(point) == pytest.approx(seen, abs=0.01)
@@ -246,8 +246,8 @@ def test_a_double_click_shows_each_pixel_and_again_the_whole(stay, put, ratio, w
     expect(stage.status).not_to_contain_text("zoom")
 
 
-def test_a_double_tap_makes_a_small_picture_larger_and_leaves_the_line(stay):
-    somebody = stay(PHONE, **TOUCH)
+def test_a_double_tap_makes_a_small_picture_larger_and_leaves_the_line(visit):
+    somebody = visit(PHONE, **TOUCH)
     stage, fingers = Stage(somebody), Fingers(somebody.page)
     stage.mode("Split")
     width, line = stage.image[2], stage.box(".wct-line")[0]
@@ -259,8 +259,8 @@ def test_a_double_tap_makes_a_small_picture_larger_and_leaves_the_line(stay):
     assert stage.box(".wct-line")[0] == pytest.approx(line, abs=1)
 
 
-def test_keys_and_buttons_zoom_and_the_status_tells(stay):
-    somebody = stay()
+def test_keys_and_buttons_zoom_and_the_status_tells(visit):
+    somebody = visit()
     stage, page = Stage(somebody), somebody.page
     fit = stage.image[2]
     for name, factor in (("Zoom in", 2**0.5), ("Zoom in", 2), ("Zoom out", 2**0.5), ("Fit", 1)):
@@ -286,8 +286,8 @@ def test_keys_and_buttons_zoom_and_the_status_tells(stay):
     assert page.locator(".wct-full").count() == 0
 
 
-def test_both_pictures_zoom_and_the_line_stays_on_the_screen(stay):
-    somebody = stay()
+def test_both_pictures_zoom_and_the_line_stays_on_the_screen(visit):
+    somebody = visit()
     stage = Stage(somebody)
     stage.mode("Split")
     stage.drag(stage.at(0.2, 0.5), stage.at(0.4, 0.5))
@@ -312,8 +312,8 @@ def test_both_pictures_zoom_and_the_line_stays_on_the_screen(stay):
     somebody.shot("zoom-split")
 
 
-def test_pixels_are_seen_above_200_percent_only(stay, put):
-    somebody = stay()
+def test_pixels_are_seen_above_200_percent_only(visit, put):
+    somebody = visit()
     stage = Stage(somebody)
     rendering = "getComputedStyle(document.querySelector('.wct-after')).imageRendering"
     put(somebody, shown(600, 600))
@@ -325,8 +325,8 @@ def test_pixels_are_seen_above_200_percent_only(stay, put):
     assert stage.page.evaluate(rendering) == "pixelated"
 
 
-def test_the_zoom_stays_for_pictures_of_the_same_shape(stay, put):
-    somebody = stay()
+def test_the_zoom_stays_for_pictures_of_the_same_shape(visit, put):
+    somebody = visit()
     stage = Stage(somebody)
     put(somebody, shown(300, 451))
     stage.keys("+", "+", "+", "ArrowRight", "ArrowDown")
@@ -346,11 +346,10 @@ def test_the_zoom_stays_for_pictures_of_the_same_shape(stay, put):
 
 
 @pytest.mark.parametrize("missing", [False, True])
-def test_full_screen_fills_it_and_goes_with_escape(stay, missing):
-    somebody = stay()
+def test_full_screen_fills_it_and_goes_with_escape(visit, missing):
+    somebody = visit()
     stage, page = Stage(somebody), somebody.page
     if missing:
-        page.evaluate("window.request = Element.prototype.requestFullscreen")
         page.evaluate("delete Element.prototype.requestFullscreen")
     width = page.evaluate("document.querySelector('.wct-canvas').clientWidth")
     page.get_by_role("button", name="Full screen").click()
@@ -377,8 +376,6 @@ def test_full_screen_fills_it_and_goes_with_escape(stay, missing):
     page.wait_for_function(f"document.querySelector('.wct-canvas').clientWidth === {width}")
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.5))
     assert page.evaluate("document.querySelectorAll('[inert]').length") == 0
-    if missing:
-        page.evaluate("() => { Element.prototype.requestFullscreen = request; }")
 
 
 # ------------------------------------------------------------------------------------------------------------ beside
@@ -391,8 +388,8 @@ def two_photos(**more):
 
 
 @pytest.mark.parametrize(("viewport", "stacked"), [(DESK, False), (PHONE, True)])
-def test_different_photos_are_beside_each_other_and_not_stretched(stay, put, viewport, stacked):
-    somebody = stay(viewport)
+def test_different_photos_are_beside_each_other_and_not_stretched(visit, put, viewport, stacked):
+    somebody = visit(viewport)
     stage, page = Stage(somebody), somebody.page
     put(somebody, two_photos(before_width=200, before_height=300))
     after, before = stage.image, stage.box(".wct-before")
@@ -425,8 +422,8 @@ def test_different_photos_are_beside_each_other_and_not_stretched(stay, put, vie
     expect(page.locator(".wct-before")).to_be_visible()
 
 
-def test_after_two_photos_one_is_split_as_before(stay, put):
-    somebody = stay()
+def test_after_two_photos_one_is_split_as_before(visit, put):
+    somebody = visit()
     stage = Stage(somebody)
     put(somebody, two_photos(before_width=200, before_height=300))
     stage.keys("+")
@@ -440,29 +437,26 @@ def test_after_two_photos_one_is_split_as_before(stay, put):
 # ---------------------------------------------------------------------------------------------------- no silent wait
 
 WATCH = """() => {
-  Object.assign(window, { seen: [], began: undefined, first: undefined, ended: undefined });
-  window.watch = new AbortController();
-  const line = document.querySelector(".wct-pulse"), { signal } = watch;
+  window.seen = [];
+  const line = document.querySelector(".wct-pulse");
   const look = () => {
     seen.push([performance.now(), Number(getComputedStyle(line).opacity)]);
-    if (!signal.aborted) requestAnimationFrame(look);
+    requestAnimationFrame(look);
   };
   look();
   const begin = () => {
     window.began ??= performance.now();
     window.first ??= Number(getComputedStyle(line).opacity);
   };
-  for (const name of ["input", "wct:moved"]) document.addEventListener(name, begin, { signal });
-  document.addEventListener("wct:shown", () => (window.ended = performance.now()), { signal });
+  for (const name of ["input", "wct:moved"]) document.addEventListener(name, begin);
+  document.addEventListener("wct:shown", () => (window.ended = performance.now()));
 }"""
-"""Writes down how much is seen of the line that says that work goes on: as it begins, and in every frame.
-
-It does so until `watch.abort()`."""
+"""Writes down how much is seen of the line that says that work goes on: as it begins, and in every frame."""
 
 
 @pytest.mark.parametrize("action", ["dial", "palette"])
-def test_work_is_seen_at_once(stay, monkeypatch, action):
-    somebody = stay()
+def test_work_is_seen_at_once(visit, monkeypatch, action):
+    somebody = visit()
     page, go, live = somebody.page, threading.Event(), actions.live
 
     def wait(*arguments):
@@ -481,11 +475,10 @@ def test_work_is_seen_at_once(stay, monkeypatch, action):
     go.set()
     expect(page.locator(".wct-busy")).to_have_count(0)
     expect(page.locator(".wct-pulse")).to_have_css("opacity", "0")
-    page.evaluate("watch.abort()")
 
 
-def test_quick_answers_do_not_make_it_flicker(stay, put):
-    somebody = stay()
+def test_quick_answers_do_not_make_it_flicker(visit, put):
+    somebody = visit()
     page = somebody.page
     put(somebody, shown(64, 64))
     page.wait_for_timeout(1000)
@@ -499,15 +492,14 @@ def test_quick_answers_do_not_make_it_flicker(stay, put):
         "seen.filter(([time]) => time > ended && time < ended + 120).map(([time, opacity]) => opacity)"
     )
     assert min(held, default=1) > 0.9
-    page.evaluate("watch.abort()")
     somebody.slide("#wct-strength input[type=range]", 0.4)
     moving = "document.querySelector('.wct-pulse').getAnimations({ subtree: true })[0]"
     quiet = f"(() => {{ const it = {moving}; return !it || it.effect.getTiming().delay; }})()"
     assert page.evaluate(quiet) in (True, 400)
 
 
-def test_the_wait_goes_on_for_the_last_of_several_moves(stay, monkeypatch):
-    somebody = stay()
+def test_the_wait_goes_on_for_the_last_of_several_moves(visit, monkeypatch):
+    somebody = visit()
     page, turns, live = somebody.page, threading.Semaphore(0), actions.live
 
     def wait(*arguments):
@@ -525,8 +517,8 @@ def test_the_wait_goes_on_for_the_last_of_several_moves(stay, monkeypatch):
     expect(page.locator(".wct-busy")).to_have_count(0)
 
 
-def test_a_dial_that_sends_nothing_yet_does_not_look_busy_for_long(stay):
-    somebody = stay()
+def test_a_dial_that_sends_nothing_yet_does_not_look_busy_for_long(visit):
+    somebody = visit()
     page = somebody.page
     page.locator("#wct-more > button").click()
     size = page.locator("#wct-size input[type=range]")
@@ -535,8 +527,8 @@ def test_a_dial_that_sends_nothing_yet_does_not_look_busy_for_long(stay):
     expect(page.locator(".wct-busy")).to_have_count(0, timeout=10_000)
 
 
-def test_work_of_others_has_its_text_in_the_status(stay):
-    somebody = stay()
+def test_work_of_others_has_its_text_in_the_status(visit):
+    somebody = visit()
     page, status = somebody.page, somebody.page.locator(".wct-status")
     tell = "(detail) => document.dispatchEvent(new CustomEvent('wct:busy', { detail }))"
     page.evaluate(tell, "Preparing the file")
@@ -554,21 +546,19 @@ def test_work_of_others_has_its_text_in_the_status(stay):
 
 
 @pytest.mark.parametrize(("wanted", "animation"), [("no-preference", "wct-run"), ("reduce", "none")])
-def test_nothing_runs_for_those_who_want_less_motion(stay, wanted, animation):
-    page = stay().page
-    page.emulate_media(reduced_motion=wanted)
+def test_nothing_runs_for_those_who_want_less_motion(visit, wanted, animation):
+    page = visit(reduced_motion=wanted).page
     page.evaluate("document.dispatchEvent(new CustomEvent('wct:busy', { detail: true }))")
     name = "getComputedStyle(document.querySelector('.wct-pulse'), '::after').animationName"
     assert page.evaluate(name) == animation
     expect(page.locator(".wct-pulse")).to_have_css("opacity", "1")
-    page.emulate_media(reduced_motion="null")
 
 
 # ------------------------------------------------------------------------------------------------ names, transparency
 
 
-def test_the_text_of_a_picture_says_what_it_is(stay, put):
-    somebody = stay()
+def test_the_text_of_a_picture_says_what_it_is(visit, put):
+    somebody = visit()
     page = somebody.page
     expect(page.locator(".wct-after")).to_have_attribute("alt", "Styled")
     put(somebody, shown(64, 64, labels=["A styled", "B optimised"]))
@@ -578,8 +568,8 @@ def test_the_text_of_a_picture_says_what_it_is(stay, put):
     expect(page.get_by_role("img", name="A styled")).to_have_count(0)  # not seen, so not read either
 
 
-def test_a_checkerboard_is_behind_transparent_pictures_only(stay, put):
-    somebody = stay()
+def test_a_checkerboard_is_behind_transparent_pictures_only(visit, put):
+    somebody = visit()
     page = somebody.page
     ground = "getComputedStyle(document.querySelector('.wct-pane-after')).backgroundImage"
     put(somebody, shown(64, 64))

@@ -12,7 +12,6 @@ from demo_service import ROOT, chromium, narrow_server
 
 from benchmarks.demo import FLAGS
 from wctstyle import images
-from wctstyle.demo.steps import Steps
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
@@ -49,46 +48,6 @@ HAND = """([kind, selector, name, data]) => {
 }"""
 
 
-CALM = """() => {
-  const press = (selector) => document.querySelectorAll(selector).forEach((node) => node.click());
-  const tell = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
-  press(".wct-full [data-view=full], .wct-modes [data-mode=after], .wct-note, .wct-camera[open] [data-camera=close]");
-  press("[data-choose=close], [data-choose=suggest][aria-pressed=true], :is(#wct-more, #wct-more-optimise) > .open");
-  press("#wct-tab-download fieldset label:first-of-type input:not(:checked), #wct-tab-blend-button");
-  document.body.classList.remove("dark");
-  tell("wct:busy", false);
-  tell("wct:pair", [null, null]);
-  tell("wct:shown", { value: {} }); // what waits to come into the history does not come any more
-}"""
-"""Ends what a test began on the page, and closes what it opened."""
-
-BACK = """() => {
-  document.dispatchEvent(new CustomEvent("wct:shelf", { detail: { pictures: {}, shelf: { content: [], style: [] } } }));
-  document.querySelector(".wct-strip ol").replaceChildren();
-  const later = window.setTimeout;
-  const next = (act, capture) => document.addEventListener("wct:shown", act, { once: true, capture });
-  next(() => (window.setTimeout = (act) => later(act, 0)), true); // into the history at once, not after a rest
-  next(() => (window.setTimeout = later), false);
-  document.querySelector("#wct-dials").dispatchEvent(new Event("input", { bubbles: true })); // so there is Undo
-  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "z", ctrlKey: true, bubbles: true }));
-}"""
-"""Takes the one step back that there is, without own pictures and with an empty history."""
-
-TOP = """() => {
-  document.dispatchEvent(new CustomEvent("wct:failed")); // after a step back the page waits on for a second
-  document.querySelector("[data-view=fit]").click();
-  const split = document.querySelector(".wct-split"), start = document.createElement("i");
-  split.value = 50;
-  split.dispatchEvent(new Event("input"));
-  start.tabIndex = -1;
-  document.body.prepend(start);
-  start.focus(); // the keyboard goes on from here, though it is gone
-  start.remove();
-  window.scrollTo(0, 0);
-}"""
-"""Shows the whole picture, and begins at the top."""
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     chromium()
@@ -120,9 +79,6 @@ def until(condition):
         assert time.monotonic() < end
         time.sleep(0.05)
 
-
-_kept = WeakKeyDictionary()
-"""Visitors that `stay`, by browser and what they were opened with."""
 
 _left = WeakKeyDictionary()
 """Empty pages that visitors left, by browser and what they were opened with: their process has the code compiled."""
@@ -215,33 +171,6 @@ class Visitor:
     def close(self):
         self.context.close()
 
-    def session(self, service):
-        """What the server holds of this page, once that has told its key and knows its first composition."""
-        known = service.sessions._items
-        until(lambda: (key := self.page.evaluate("window.wctKey")) in known and known[key].steps.now)
-        return known[self.page.evaluate("window.wctKey")]
-
-    def put_back(self, service, first, viewport):
-        """Bring the page and its session to where they were when it had opened; `first` was its composition.
-
-        Blend, dials and photo are set by a step back to `first`. Left as they are: what the tabs Optimise, Compare and
-        Download tell of earlier work, the number of steps of Optimise, and Redo.
-        """
-        self.page.mouse.move(0, 0)
-        self.context.clear_permissions()
-        if self.page.viewport_size != viewport:
-            self.page.set_viewport_size(viewport)
-        self.page.evaluate(CALM)
-        expect(self.page.locator(".wct-busy")).to_have_count(0)
-        session = self.session(service)
-        session.steps, session.before_shown = Steps(past=[first]), None
-        session._history.clear()
-        session._pictures.clear()
-        self.after(lambda: self.page.evaluate(BACK))
-        self.page.wait_for_selector(".wct-strip li")
-        self.page.evaluate(TOP)
-        return session.steps.now == first and [kept.composition for kept in session.history] == [first]
-
     def leave(self):
         """Leave an empty page to the next visitor: that opens the page in half the time of a new one."""
         for event, handler in self._heard.items():
@@ -273,42 +202,5 @@ def visit(served, browser, request):
     assert not problems, problems
 
 
-@pytest.fixture
-def stay(served, browser, request):
-    """Bring visitors whose page stays open for the next test of the module: opening one costs more than most tests.
-
-    The next test gets the page as if it were new (`Visitor.put_back`), in a window of the size that it asks for. For
-    tests that add nothing to the page that stays: no changed nodes, no replaced functions, no broken connection. They
-    undo what they evaluate there. Other options than the size of the window are another page; so is the second that
-    one test asks for. After a test that failed its pages are closed. What needs a first visit takes `visit`.
-    """
-    service, here, failed = served[0].service, [], request.session.testsfailed
-    kept = _kept.setdefault(browser, {})
-
-    def arrive(viewport=DESK, **options):
-        name = repr(sorted(options.items()))
-        found = next((known for known in kept.get(name, []) if known not in here), None)
-        if found:
-            here.append(found)
-            until(lambda: found[0].put_back(service, found[1], viewport))
-        else:
-            somebody = Visitor(browser, served[1], viewport, **options)
-            here.append((somebody, somebody.session(service).steps.now))
-            kept.setdefault(name, []).append(here[-1])
-        return here[-1][0]
-
-    yield arrive
-    problems = [problem for somebody, _ in here for problem in somebody.problems]
-    if problems or request.session.testsfailed > failed:
-        for somebody, _ in here:
-            somebody.close()
-        for name, pages in kept.items():
-            kept[name] = [known for known in pages if known not in here]
-    assert not problems, problems
-
-
 FIXTURES = (served, browser, visit)
 """For a module of tests: `served, browser, visit = FIXTURES`, with `pytestmark = MARKS`."""
-
-STAYING = (*FIXTURES, stay)
-"""The same with pages that stay: `served, browser, visit, stay = STAYING`."""
