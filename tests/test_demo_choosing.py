@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-from kept_page import KEPT
 from narrow import picture
 from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect, until
 
@@ -13,8 +12,7 @@ from wctstyle import images, samples
 from wctstyle.demo.backend import Backend
 
 pytestmark = MARKS
-_, browser, visit = FIXTURES
-served, kept_page, somebody = KEPT
+served, browser, visit = FIXTURES
 
 STYLES = len(samples.names("style"))
 
@@ -35,12 +33,12 @@ class Sheet:
 
 
 @pytest.fixture
-def turns(somebody, monkeypatch):
+def turns(monkeypatch):
     """Let pictures of the sheet be painted one by one: `release` lets the next one go; yields what was painted."""
     go, painted, render = threading.Semaphore(0), [], Backend.render
 
     def wait(self, session, composition):
-        if composition.size == 256 and not session.closed.is_set():  # those of the page are smaller here
+        if composition.size == 256:  # those of the page are smaller here
             go.acquire(timeout=WAIT_MS / 1000)
             painted.append(composition)
         return render(self, session, composition)
@@ -51,7 +49,11 @@ def turns(somebody, monkeypatch):
     go.release(1000)
 
 
-def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(somebody, turns, tmp_path):
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(
+    served, visit, turns, viewport, tmp_path
+):
+    somebody = visit(viewport)
     sheet, page = Sheet(somebody), somebody.page
     images.save(tmp_path / "mine.png", picture(64, 64, seed=2))
     somebody.after(lambda: page.locator(".wct-styles input[type=file]").set_input_files(tmp_path / "mine.png"))
@@ -64,7 +66,7 @@ def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(s
     for left in (STYLES, STYLES - 1):
         turns.release()
         expect(sheet.waiting).to_have_count(left)
-    somebody.shot("sheet-1280")
+    somebody.shot(f"sheet-{viewport['width']}")
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.7))  # the page goes on meanwhile
     turns.release(STYLES)
     expect(sheet.waiting).to_have_count(0)
@@ -74,12 +76,9 @@ def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(s
     assert len(set(sources)) == STYLES + 1
     assert len({composition.styles for composition in turns.painted}) == STYLES + 1
     assert {composition.settings.strength for composition in turns.painted} == {1.0}
-    for viewport in (DESK, PHONE):
-        page.set_viewport_size(viewport)
-        box = sheet.pictures.first.bounding_box()
-        assert min(box["width"], box["height"]) >= 24
-        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-    somebody.shot("sheet-390")
+    box = sheet.pictures.first.bounding_box()
+    assert min(box["width"], box["height"]) >= 24
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     somebody.after(sheet.pictures.nth(3).click)
     expect(page.locator(".wct-card b")).to_have_text([sheet.names()[3]])
     expect(sheet.panel.locator("[aria-pressed=true]")).to_have_count(1)
@@ -89,12 +88,13 @@ def test_the_photo_in_every_style_comes_bit_by_bit_and_one_is_taken_with_a_tap(s
     expect(sheet.button).to_be_focused()
 
 
-def test_the_photo_is_encoded_once_for_the_sheet(served, somebody):
+def test_the_photo_is_encoded_once_for_the_sheet(served, visit):
     cache = served[0].service.backend.stylizer("slim").cache
 
     def encoded():
         return {key for key in [*cache._items] if key[0] == "content"}
 
+    somebody = visit()
     page, sheet = somebody.page, Sheet(somebody)
     somebody.after(lambda: somebody.hand("paste", "body", "new.png", picture(300, 290, seed=11)))
     before = encoded()
@@ -105,7 +105,8 @@ def test_the_photo_is_encoded_once_for_the_sheet(served, somebody):
 
 
 @pytest.mark.parametrize("way", ["close", "photo", "Escape"])
-def test_a_sheet_that_is_closed_or_of_another_photo_is_painted_no_further(somebody, turns, way):
+def test_a_sheet_that_is_closed_or_of_another_photo_is_painted_no_further(visit, turns, way):
+    somebody = visit()
     page, sheet = somebody.page, Sheet(somebody)
     sheet.button.click()
     turns.release()
@@ -129,8 +130,8 @@ def test_a_sheet_that_is_closed_or_of_another_photo_is_painted_no_further(somebo
     }
 
 
-def test_a_sheet_waits_for_that_of_another_visitor_and_may_be_closed_before(somebody, visit, turns):
-    one, two = somebody, visit()
+def test_a_sheet_waits_for_that_of_another_visitor_and_may_be_closed_before(visit, turns):
+    one, two = visit(), visit()
     sheets = [Sheet(somebody) for somebody in (one, two)]
     sheets[0].button.click()
     turns.release()
@@ -145,7 +146,8 @@ def test_a_sheet_waits_for_that_of_another_visitor_and_may_be_closed_before(some
     assert len(turns.painted) == STYLES
 
 
-def test_a_sheet_steps_aside_for_live_pictures(served, somebody, turns):
+def test_a_sheet_steps_aside_for_live_pictures(served, visit, turns):
+    somebody = visit()
     sheet, priority = Sheet(somebody), served[0].service.backend.priority
     turns.release(2)
     with priority.quick():
@@ -155,7 +157,8 @@ def test_a_sheet_steps_aside_for_live_pictures(served, somebody, turns):
     expect(sheet.waiting).to_have_count(STYLES - 2)
 
 
-def test_a_sheet_that_fails_is_closed_and_told(somebody, monkeypatch):
+def test_a_sheet_that_fails_is_closed_and_told(visit, monkeypatch):
+    somebody = visit()
     sheet, render = Sheet(somebody), Backend.render
 
     def fail(self, session, composition):
@@ -169,7 +172,8 @@ def test_a_sheet_that_fails_is_closed_and_told(somebody, monkeypatch):
     expect(sheet.panel).to_be_hidden()
 
 
-def test_suggest_puts_the_styles_most_like_the_photo_first(served, somebody):
+def test_suggest_puts_the_styles_most_like_the_photo_first(served, visit):
+    somebody = visit()
     page, sheet = somebody.page, Sheet(somebody)
     row = page.locator(".wct-styles .wct-thumb:not(.wct-add)")
     suggest = page.get_by_role("button", name="Suggest")
@@ -200,7 +204,8 @@ def test_suggest_puts_the_styles_most_like_the_photo_first(served, somebody):
     assert row.evaluate_all(names) == before
 
 
-def test_the_sheet_is_one_tab_stop_and_its_pictures_are_chosen_by_keys(somebody):
+def test_the_sheet_is_one_tab_stop_and_its_pictures_are_chosen_by_keys(visit):
+    somebody = visit()
     page, sheet = somebody.page, Sheet(somebody)
     sheet.button.focus()
     page.keyboard.press("Enter")

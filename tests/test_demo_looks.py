@@ -6,8 +6,7 @@ import json
 
 import pytest
 from demo_service import SERVICE_FIXTURES
-from kept_page import KEPT
-from visitor import DESK, FIXTURES, MARKS, PHONE, expect
+from visitor import FIXTURES, MARKS, PHONE, expect
 
 from wctstyle import looks
 from wctstyle.demo import actions
@@ -19,8 +18,7 @@ from wctstyle.looks import Look
 
 pytestmark = MARKS
 
-_, browser, _ = FIXTURES
-served, kept_page, somebody = KEPT
+served, browser, visit = FIXTURES
 
 BUTTONS = ".wct-looks button"
 STRENGTH = "#wct-strength input[type=range]"
@@ -43,7 +41,8 @@ def chosen(look):
     return {name: written[name] for name in ("strength", "color", "detail", "texture", "keep_faces", "stroke_scale")}
 
 
-def test_a_tap_puts_a_look_on_and_one_undo_takes_it_off(somebody):
+def test_a_tap_puts_a_look_on_and_one_undo_takes_it_off(visit):
+    somebody = visit()
     page, look = somebody.page, looks.find("engraving")
     somebody.after(page.get_by_role("button", name="cat", exact=True).click)
     before = somebody.source, dials(page), blend(page)
@@ -60,8 +59,8 @@ def test_a_tap_puts_a_look_on_and_one_undo_takes_it_off(somebody):
     assert dials(page) == chosen(look)
 
 
-def test_a_look_is_saved_as_a_file_and_the_file_puts_it_on_elsewhere(kept_page, somebody, tmp_path):
-    one = somebody
+def test_a_look_is_saved_as_a_file_and_the_file_puts_it_on_elsewhere(visit, tmp_path):
+    one, other = visit(), visit()
     one.after(lambda: one.slide(STRENGTH, 0.7))
     one.after(one.page.get_by_role("button", name="marbling", exact=True).click)
     with one.page.expect_download() as download:
@@ -71,21 +70,21 @@ def test_a_look_is_saved_as_a_file_and_the_file_puts_it_on_elsewhere(kept_page, 
     look = looks.read(tmp_path / "saved.json")
     assert look.settings.strength == 0.7
     assert [style.name for style in look.styles] == ["sample:impasto-night", "sample:stained-glass", "sample:marbling"]
-    saved, other = (dials(one.page), blend(one.page)), kept_page.ready()  # as another visitor
     other.after(other.page.get_by_role("button", name="cat", exact=True).click)
     before = other.source
     other.after(lambda: other.page.locator(".wct-photos input[type=file]").set_input_files(tmp_path / "saved.json"))
     expect(other.chosen()).to_have_text("cat")
-    assert (dials(other.page), blend(other.page)) == saved
+    assert (dials(other.page), blend(other.page)) == (dials(one.page), blend(one.page))
     other.after(other.page.get_by_role("button", name="Undo").click)
     assert other.source == before
 
 
-def test_a_style_that_a_look_lacks_is_named_and_takes_its_place(somebody, tmp_path):
+def test_a_style_that_a_look_lacks_is_named_and_takes_its_place(visit, tmp_path):
     from narrow import picture
 
     from wctstyle import images
 
+    somebody = visit()
     paint = images.save(tmp_path / "paint.png", picture(48, 64, seed=5))
     look = looks.find("engraving").to_json()
     look["styles"][1] |= {"name": "paint.png", "hash": images.load(paint).content_hash}
@@ -97,7 +96,8 @@ def test_a_style_that_a_look_lacks_is_named_and_takes_its_place(somebody, tmp_pa
     assert blend(somebody.page) == [("woodcut wave", "80%"), ("paint.png", "20%")]
 
 
-def test_a_file_that_is_no_look_is_refused_by_name(somebody, tmp_path):
+def test_a_file_that_is_no_look_is_refused_by_name(visit, tmp_path):
+    somebody = visit()
     (tmp_path / "odd.json").write_text(json.dumps(looks.find("engraving").to_json() | {"strength": 7}))
     (tmp_path / "other.json").write_text("{}")
     somebody.page.locator(".wct-photos input[type=file]").set_input_files(
@@ -109,10 +109,10 @@ def test_a_file_that_is_no_look_is_refused_by_name(somebody, tmp_path):
     expect(note).to_contain_text("other.json: This file could not be read as a picture")
 
 
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-def test_looks_are_one_tab_stop_after_the_blend(somebody, viewport):
+@pytest.mark.parametrize("viewport", [None, PHONE])
+def test_looks_are_one_tab_stop_after_the_blend(visit, viewport):
+    somebody = visit(viewport) if viewport else visit()
     page = somebody.page
-    page.set_viewport_size(viewport)
     expect(page.locator(f"{BUTTONS}[tabindex='0']")).to_have_count(1)
     page.locator(f"{BUTTONS}[tabindex='0']").focus()
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Save look"
@@ -122,7 +122,7 @@ def test_looks_are_one_tab_stop_after_the_blend(somebody, viewport):
     assert dials(page) == chosen(looks.find(looks.shipped()[1]))
     below = "document.querySelector('.wct-looks').compareDocumentPosition(document.querySelector('.wct-cards')) & 2"
     assert page.evaluate(below)
-    somebody.shot(f"looks-{'phone' if viewport is PHONE else 'desk'}")
+    somebody.shot(f"looks-{'phone' if viewport else 'desk'}")
 
 
 # ---------------------------------------------------------------------------------------------- without a browser

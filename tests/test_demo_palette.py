@@ -6,15 +6,14 @@ import base64
 import re
 
 import pytest
-from kept_page import KEPT, session_of
 from narrow import picture
-from visitor import MARKS, PHONE, expect, launched
+from visitor import FIXTURES, MARKS, PHONE, expect, launched
 
 from wctstyle import images
 
 pytestmark = MARKS
 
-served, kept_page, somebody = KEPT
+served, _, visit = FIXTURES
 TWO_CAMERAS = "--use-fake-device-for-media-stream=device-count=2"
 
 FILES = """([kind, selector, files]) => {
@@ -73,7 +72,8 @@ STRENGTH = "#wct-strength input[type=range]"
 # ---------------------------------------------------------------------------------------------------------- uploads
 
 
-def test_a_file_over_the_page_is_told_what_a_drop_does(somebody):
+def test_a_file_over_the_page_is_told_what_a_drop_does(visit):
+    somebody = visit()
     page, hint = somebody.page, somebody.page.locator(".wct-drop-hint")
     expect(hint).to_be_hidden()
     for place, says in (
@@ -95,7 +95,8 @@ def test_a_file_over_the_page_is_told_what_a_drop_does(somebody):
     expect(page.locator(".wct-zone").first).to_have_css("outline-style", "none")
 
 
-def test_a_file_is_the_photo_wherever_it_is_dropped_and_a_style_on_the_blend(somebody):
+def test_a_file_is_the_photo_wherever_it_is_dropped_and_a_style_on_the_blend(visit):
+    somebody = visit()
     for seed, place in enumerate((".wct-photos", ".wct-head", "#wct-strength")):
         somebody.after(lambda seed=seed, place=place: drag(somebody, "drop", place, **{f"photo{seed}": seed + 1}))
         expect(somebody.chosen()).to_have_text(f"photo{seed}.png")
@@ -106,7 +107,8 @@ def test_a_file_is_the_photo_wherever_it_is_dropped_and_a_style_on_the_blend(som
 
 
 @pytest.mark.parametrize("place", [".wct-photos", ".wct-canvas"])
-def test_of_several_photos_the_first_is_used_and_the_rest_are_added(somebody, place):
+def test_of_several_photos_the_first_is_used_and_the_rest_are_added(visit, place):
+    somebody = visit()
     drag(somebody, "drop", place, one=1, two=2, three=3)
     expect(names(somebody, ".wct-photos")).to_have_text(["three.png", "two.png", "one.png"])
     expect(somebody.chosen()).to_have_text("one.png")
@@ -114,7 +116,8 @@ def test_of_several_photos_the_first_is_used_and_the_rest_are_added(somebody, pl
     expect(blend(somebody)).to_have_count(2)
 
 
-def test_every_message_names_its_file_and_the_limits_are_told_before(somebody, tmp_path):
+def test_every_message_names_its_file_and_the_limits_are_told_before(visit, tmp_path):
+    somebody = visit()
     page, note = somebody.page, somebody.page.locator(".wct-note")
     expect(page.locator(".wct-limits")).to_have_text(re.compile(r"JPEG, PNG.* up to 2 MB"))
     bad, large = tmp_path / "holiday.tif", tmp_path / "large.png"
@@ -127,7 +130,8 @@ def test_every_message_names_its_file_and_the_limits_are_told_before(somebody, t
     expect(somebody.chosen()).to_have_text("astronaut")
 
 
-def test_styles_that_do_not_fit_are_kept_and_named(somebody, tmp_path):
+def test_styles_that_do_not_fit_are_kept_and_named(visit, tmp_path):
+    somebody = visit()
     page = somebody.page
     for style in page.locator(".wct-styles [aria-pressed=false]").all()[:4]:
         somebody.after(style.click)
@@ -137,7 +141,8 @@ def test_styles_that_do_not_fit_are_kept_and_named(somebody, tmp_path):
     expect(blend(somebody)).to_have_count(6)
 
 
-def test_the_first_own_style_replaces_the_samples_and_later_ones_join_it(somebody, tmp_path):
+def test_the_first_own_style_replaces_the_samples_and_later_ones_join_it(visit, tmp_path):
+    somebody = visit()
     page = somebody.page
     first = somebody.source
     somebody.after(lambda: give(somebody, ".wct-styles", file(tmp_path, "one.png", 1)))
@@ -151,13 +156,15 @@ def test_the_first_own_style_replaces_the_samples_and_later_ones_join_it(somebod
     assert somebody.source == first
 
 
-def test_a_blend_that_was_changed_is_not_replaced(somebody, tmp_path):
+def test_a_blend_that_was_changed_is_not_replaced(visit, tmp_path):
+    somebody = visit()
     somebody.after(somebody.page.get_by_role("button", name="marbling", exact=True).click)
     somebody.after(lambda: give(somebody, ".wct-styles", file(tmp_path, "one.png", 1)))
     expect(blend(somebody)).to_have_text(["impasto night", "stained glass", "marbling", "one.png"])
 
 
-def test_own_pictures_are_deleted_by_keyboard_and_what_used_them_falls_back(somebody, tmp_path):
+def test_own_pictures_are_deleted_by_keyboard_and_what_used_them_falls_back(visit, tmp_path):
+    somebody = visit()
     page = somebody.page
     somebody.after(page.get_by_role("button", name="cat", exact=True).click)
     somebody.after(lambda: give(somebody, ".wct-photos", file(tmp_path, "mine.png", 1)))
@@ -179,8 +186,11 @@ def test_own_pictures_are_deleted_by_keyboard_and_what_used_them_falls_back(some
     expect(blend(somebody)).to_have_text(["impasto night", "stained glass"])
 
 
-def test_a_deleted_picture_leaves_the_session_and_the_steps(served, somebody, tmp_path):
-    session = session_of(served, somebody)
+def test_a_deleted_picture_leaves_the_session_and_the_steps(served, visit, tmp_path):
+    known = set(served[0].service.sessions._items)
+    somebody = visit()
+    (key,) = set(served[0].service.sessions._items) - known
+    session = served[0].service.sessions._items[key]
     somebody.after(lambda: give(somebody, ".wct-photos", file(tmp_path, "mine.png", 1)))
     somebody.after(lambda: somebody.slide(STRENGTH, 0.5))
     somebody.after(somebody.page.get_by_label("Delete mine.png").click)
@@ -194,7 +204,8 @@ def test_a_deleted_picture_leaves_the_session_and_the_steps(served, somebody, tm
 # ----------------------------------------------------------------------------------------------------- undo and redo
 
 
-def test_undo_and_redo_go_over_photo_blend_and_dials_and_the_picture_follows(somebody):
+def test_undo_and_redo_go_over_photo_blend_and_dials_and_the_picture_follows(visit):
+    somebody = visit()
     page = somebody.page
     undo, redo = (page.get_by_role("button", name=name) for name in ("Undo", "Redo"))
     expect(undo).to_have_attribute("aria-disabled", "true")
@@ -226,7 +237,8 @@ def test_undo_and_redo_go_over_photo_blend_and_dials_and_the_picture_follows(som
     expect(redo).to_have_attribute("aria-disabled", "true")
 
 
-def test_a_drag_is_one_step_and_an_undo_before_its_picture_counts_it(somebody):
+def test_a_drag_is_one_step_and_an_undo_before_its_picture_counts_it(visit):
+    somebody = visit()
     page = somebody.page
     somebody.after(page.get_by_role("button", name="cat", exact=True).click)
     slider = page.locator(".wct-card input[type=range]").first
@@ -238,14 +250,15 @@ def test_a_drag_is_one_step_and_an_undo_before_its_picture_counts_it(somebody):
     expect(somebody.chosen()).to_have_text("cat")
 
 
-def test_text_fields_keep_their_own_undo(somebody):
-    page = somebody.page
+def test_text_fields_keep_their_own_undo(visit):
+    page = visit().page
     assert page.locator("#wct-strength input[type=range]").evaluate(UNDO_KEY)
     assert page.locator("body").evaluate(UNDO_KEY)
     assert not page.locator("#wct-strength input[type=number]").evaluate(UNDO_KEY)
 
 
-def test_a_restored_result_is_a_step(somebody):
+def test_a_restored_result_is_a_step(visit):
+    somebody = visit()
     page = somebody.page
     somebody.after(lambda: somebody.slide(STRENGTH, 0.3))
     somebody.until_history(2)
@@ -258,8 +271,8 @@ def test_a_restored_result_is_a_step(somebody):
 # ------------------------------------------------------------------------------------------- restoring, and results
 
 
-def test_a_picture_that_a_restored_recipe_lacks_takes_its_place_when_it_is_added(kept_page, somebody, tmp_path):
-    one = somebody
+def test_a_picture_that_a_restored_recipe_lacks_takes_its_place_when_it_is_added(visit, tmp_path):
+    one, other = visit(), visit()
     paint, photo = file(tmp_path, "paint.png", 1), file(tmp_path, "photo.png", 2)
     one.after(lambda: give(one, ".wct-photos", photo))
     one.after(one.page.get_by_role("button", name="marbling", exact=True).click)
@@ -274,7 +287,6 @@ def test_a_picture_that_a_restored_recipe_lacks_takes_its_place_when_it_is_added
     with one.page.expect_download() as download:
         one.page.locator("#wct-download").click()
     download.value.save_as(tmp_path / "made.png")
-    source, other = one.source, kept_page.ready()  # as another visitor, who has none of the pictures
     note = other.page.locator(".wct-note")
     other.after(lambda: give(other, ".wct-photos", tmp_path / "made.png"))
     expect(note).to_contain_text("Not here: photo.png, paint.png")
@@ -288,19 +300,11 @@ def test_a_picture_that_a_restored_recipe_lacks_takes_its_place_when_it_is_added
     other.after(lambda: give(other, ".wct-styles", photo))
     expect(note).to_contain_text("photo.png is the photo again")
     expect(other.chosen()).to_have_text("photo.png")
-    assert other.source == source
+    assert other.source == one.source
 
 
-def expect_asked_before_leaving(page):
-    leave = "!window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    say = "document.dispatchEvent(new CustomEvent('wct:working', { detail: '%s' }))"
-    assert not page.evaluate(leave)
-    for state, asks in (("waiting", True), ("running", True), ("", False)):
-        page.evaluate(say % state)
-        assert page.evaluate(leave) is asks
-
-
-def test_what_a_restored_recipe_lacks_is_shown_as_it_was_seen_and_leaving_work_is_asked_for(somebody, tmp_path):
+def test_what_a_restored_recipe_lacks_is_shown_as_far_as_the_page_has_seen_it(visit, tmp_path):
+    somebody = visit()
     page, note = somebody.page, somebody.page.locator(".wct-note")
     somebody.after(lambda: give(somebody, ".wct-photos", file(tmp_path, "photo.png", 2)))
     thumb = names(somebody, ".wct-photos").locator("img").get_attribute("src")
@@ -316,17 +320,15 @@ def test_what_a_restored_recipe_lacks_is_shown_as_it_was_seen_and_leaving_work_i
     expect(note.locator("img")).to_have_attribute("src", thumb)
     expect(note.locator("img")).to_have_attribute("alt", "photo.png")
     somebody.shot("missing")
-    known = len(somebody.problems)
-    expect_asked_before_leaving(page)
     somebody.reload()  # from then on it does not know how it looks
     page.wait_for_selector(".wct-strip li")
-    del somebody.problems[known:]  # Gradio ends its connection when it is to be left
     somebody.after(lambda: give(somebody, ".wct-photos", tmp_path / "made.png"))
     expect(note).to_contain_text("Not here: photo.png")
     expect(note.locator("img")).to_have_count(0)
 
 
-def test_a_result_becomes_the_photo_or_a_style(somebody):
+def test_a_result_becomes_the_photo_or_a_style(visit):
+    somebody = visit()
     page = somebody.page
     more = page.get_by_label("Use as photo or style").first
     assert min(more.bounding_box()[side] for side in ("width", "height")) >= 24
@@ -347,10 +349,23 @@ def test_a_result_becomes_the_photo_or_a_style(somebody):
     assert label(somebody).startswith("Use as photo or style")
 
 
+def test_leaving_while_an_optimisation_runs_is_asked_for(visit):
+    somebody = visit()
+    page = somebody.page
+    leave = "!window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    say = "document.dispatchEvent(new CustomEvent('wct:working', { detail: '%s' }))"
+    assert not page.evaluate(leave)
+    for state, asks in (("waiting", True), ("running", True), ("", False)):
+        page.evaluate(say % state)
+        assert page.evaluate(leave) is asks
+    somebody.problems.clear()  # Gradio ends its connection at this event, as nobody stays after it
+
+
 # ------------------------------------------------------------------------------------------------- blend and camera
 
 
-def test_the_only_style_has_no_slider(somebody):
+def test_the_only_style_has_no_slider(visit):
+    somebody = visit()
     page = somebody.page
     somebody.after(lambda: page.locator(".wct-card input[type=range]").last.fill("0"))
     somebody.after(page.get_by_label("Remove impasto night").click)
@@ -362,7 +377,8 @@ def test_the_only_style_has_no_slider(somebody):
     expect(page.locator(".wct-card input[type=range]")).to_have_count(2)
 
 
-def test_the_knob_stands_only_where_it_means_the_shares_that_are_shown(somebody):
+def test_the_knob_stands_only_where_it_means_the_shares_that_are_shown(visit):
+    somebody = visit()
     page, knob = somebody.page, somebody.page.locator(".wct-knob")
     expect(knob).to_have_attribute("aria-valuenow", "40")
     for name in ("woodcut wave", "marbling"):
@@ -382,7 +398,8 @@ def test_the_knob_stands_only_where_it_means_the_shares_that_are_shown(somebody)
     assert shown == pytest.approx([100 * share for share in means], abs=0.6)
 
 
-def test_another_camera_can_be_chosen(somebody):
+def test_another_camera_can_be_chosen(visit):
+    somebody = visit()
     page = somebody.page
     somebody.context.grant_permissions(["camera"])
     page.get_by_role("button", name="Camera").focus()
@@ -403,7 +420,8 @@ def test_another_camera_can_be_chosen(somebody):
 # --------------------------------------------------------------------------------------------------------- keyboard
 
 
-def test_the_blend_is_a_few_tab_stops_away_and_rows_are_walked_by_arrow_keys(somebody):
+def test_the_blend_is_a_few_tab_stops_away_and_rows_are_walked_by_arrow_keys(visit):
+    somebody = visit()
     page = somebody.page
     somebody.until_history(1)
     somebody.after(lambda: somebody.slide(STRENGTH, 0.5))
@@ -437,9 +455,9 @@ def test_the_blend_is_a_few_tab_stops_away_and_rows_are_walked_by_arrow_keys(som
     assert page.evaluate("document.activeElement.getBoundingClientRect().top") == down
 
 
-def test_the_palette_fits_a_phone(somebody, tmp_path):
+def test_the_palette_fits_a_phone(visit, tmp_path):
+    somebody = visit(PHONE)
     page = somebody.page
-    page.set_viewport_size(PHONE)
     somebody.after(lambda: give(somebody, ".wct-photos", file(tmp_path, "mine.png", 1)))
     somebody.after(lambda: give(somebody, ".wct-styles", file(tmp_path, "paint.png", 2)))
     page.locator("#wct-photo-title").scroll_into_view_if_needed()

@@ -1,6 +1,6 @@
 """Regions on the page in a real Chromium: painting, scribbling, ready-made and uploaded masks, undo, and a reload.
 
-Each test has several steps on one page, as opening a page is what takes time.
+Each test is one visit with several steps, as opening the page is what takes time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import base64
 import re
 
 import numpy as np
-from kept_page import KEPT
 from test_demo_access import violations
 from visitor import DESK, FIXTURES, MARKS, PHONE, expect
 
@@ -18,8 +17,7 @@ from wctstyle.demo.pictures import THUMB_SIDE
 from wctstyle.errors import ImageError
 
 pytestmark = MARKS
-_, browser, visit = FIXTURES
-served, kept_page, somebody = KEPT
+served, browser, visit = FIXTURES
 
 TINTED = """([x, y]) => {
   const tint = document.querySelector(".wct-tint");
@@ -89,7 +87,8 @@ def act(somebody, name):
     somebody.page.locator(f"[data-brush={name}]").click()
 
 
-def test_a_region_is_painted_mended_named_kept_and_deleted(somebody):
+def test_a_region_is_painted_mended_named_kept_and_deleted(visit):
+    somebody = visit()
     page, note = somebody.page, somebody.page.locator(".wct-note")
     expect(chips(somebody)).to_have_count(0)
     before = pixels(somebody)
@@ -177,7 +176,8 @@ def test_a_region_is_painted_mended_named_kept_and_deleted(somebody):
     expect(chips(somebody)).to_have_text(["Everything else", "Wall"])
 
 
-def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(somebody, monkeypatch, tmp_path):
+def test_masks_are_scribbled_found_uploaded_and_taken_of_a_style(visit, monkeypatch, tmp_path):
+    somebody = visit()
     page, note = somebody.page, somebody.page.locator(".wct-note")
     begin(somebody, "scribble")
     stroke(somebody, (0.85, 0.2), (0.85, 0.8))
