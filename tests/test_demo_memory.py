@@ -110,6 +110,31 @@ def expect_fresh(somebody):
     expect(page.locator("[data-id^=upload]")).to_have_count(0)
 
 
+LATE = """(key) => {
+  navigator.locks.request(`wctstyle-page-${key}`, () => new Promise((resolve) => (window.free = resolve)));
+}"""
+"""Takes the lock of a page when that lets go of it, until `free` is called."""
+
+AWAITED = "async () => Boolean(window.free && (await navigator.locks.query()).pending.length)"
+
+
+def test_a_page_loaded_anew_keeps_its_key_though_its_lock_comes_late(visit):
+    somebody = visit()
+    page = somebody.page
+    key = page.evaluate("window.wctKey")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.evaluate(LATE, key)
+    with somebody.leaving():
+        page.reload(wait_until="commit")
+        other.wait_for_function(AWAITED)
+        other.wait_for_timeout(1500)  # longer than a new tab waits
+        other.evaluate("window.free()")
+        page.wait_for_function("window.wctKey")
+    assert page.evaluate("window.wctKey") == key
+    other.close()
+
+
 def test_a_page_loaded_anew_is_as_it_was_left(visit, tmp_path):
     somebody = visit()
     page = somebody.page
