@@ -128,7 +128,7 @@ def test_a_page_loaded_anew_keeps_its_key_though_its_lock_comes_late(visit):
     with somebody.leaving():
         page.reload(wait_until="commit")
         other.wait_for_function(AWAITED)
-        other.wait_for_timeout(1500)  # longer than a new tab waits
+        other.wait_for_timeout(4000)  # longer than a new tab waits
         other.evaluate("window.free()")
         page.wait_for_function("window.wctKey")
     assert page.evaluate("window.wctKey") == key
