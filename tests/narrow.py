@@ -165,6 +165,16 @@ def quick_compilation():
         compilation_cache.reset_cache()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick():
+    with quick_compilation():
+        yield
+
+
+QUICKLY_COMPILED = _quick
+"""For a module of tests: `_quick = QUICKLY_COMPILED`."""
+
+
 def _shared(make):
     """Return what gives the same programs to all who ask with the same weights for the same model."""
     made = {}

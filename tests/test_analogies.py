@@ -6,7 +6,6 @@ import threading
 import numpy as np
 import pytest
 from demo_service import SERVICE_FIXTURES
-from narrow import quick_compilation
 from typer.testing import CliRunner
 
 from benchmarks import analogies as known
@@ -21,12 +20,6 @@ from wctstyle.demo.runs import Run
 from wctstyle.errors import ConfigError, ImageError, WeightsError
 
 service, session = SERVICE_FIXTURES
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with quick_compilation():
-        yield
 
 
 def photo(name, side=128):

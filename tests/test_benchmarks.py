@@ -2,7 +2,6 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
-from narrow import NARROW, VGG_WIDTHS, quick_compilation, random_vgg
+from narrow import NARROW, QUICKLY_COMPILED, VGG_WIDTHS, random_vgg
 from original import ORIGINAL, needs_original
 from PIL import Image
 
@@ -26,6 +25,8 @@ from wctstyle.settings import Settings
 from wctstyle.training import pictures
 from wctstyle.weights.models import config_metadata
 
+_quick = QUICKLY_COMPILED
+
 SIZE = 64
 
 
@@ -34,12 +35,6 @@ def photo(seed: int, height: int = SIZE, width: int = SIZE) -> np.ndarray:
     smooth = scipy.ndimage.gaussian_filter(noise, (3, 3, 0), mode="wrap")
     smooth = (smooth - smooth.min()) / np.ptp(smooth)
     return (smooth * 255).round().astype(np.float32) / 255
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    with quick_compilation():
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
-from narrow import quick_compilation
+from narrow import QUICKLY_COMPILED
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -47,13 +47,9 @@ from wctstyle.settings import (
 )
 from wctstyle.sources import Source, StyleSource
 
+_quick = QUICKLY_COMPILED
+
 pure = settings(deadline=None, max_examples=60)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    with quick_compilation():
-        yield
 
 
 def invoke(*args: object) -> Any:
@@ -1356,6 +1352,15 @@ def test_a_folder_with_alpha_rotation_and_a_broken_file(here: Path, photo: np.nd
     assert turned.alpha is None
     assert turned.content_hash == plain.content_hash
     assert clear.rgb.shape == plain.rgb.shape
+
+
+@pytest.mark.usefixtures("any_weights")
+def test_one_picture(here: Path):
+    done = process("stylize", "sea.png", "--style", "waves.png", cwd=here)
+    assert done.stdout == "sea-stylized.png\n"
+    assert done.stderr == ""
+    assert sorted(path.name for path in here.iterdir()) == ["sea-stylized.png", "sea.png", "waves.png"]
+    assert images.load(here / "sea-stylized.png").rgb.shape == (64, 48, 3)
 
 
 @pytest.mark.usefixtures("any_weights")

@@ -5,17 +5,13 @@ import pytest
 from feature_strategies import law, seeds
 from flax import nnx
 from hypothesis import given
-from narrow import NARROW, part, quick_compilation, random, random_tensors
+from narrow import NARROW, QUICKLY_COMPILED, part, random, random_tensors
 
 from wctstyle.decoder import Decoder, upsample, upsampled_conv3x3
 from wctstyle.encoder import MODELS, Encoder, conv3x3
 from wctstyle.model import build, extract, fill
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with quick_compilation():
-        yield
+_quick = QUICKLY_COMPILED
 
 
 @pytest.fixture(scope="module")

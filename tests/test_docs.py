@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import importlib.util
 import os
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PROGRAMS
-from narrow import quick_compilation
+from narrow import quick_compilation, shared_programs
 from typer.testing import CliRunner
 
 from wctstyle import cli, images, looks, samples
@@ -50,27 +49,7 @@ def _commands() -> list[tuple[str, str]]:
     ]
 
 
-PAINTING = ("stylize", "batch", "video", "optimize", "compare", "lut", "dream", "analogy")
-
-
-def _distinct(commands: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Leave out what an earlier page says too.
-
-    Pictures are painted once where commands differ in no more than the name of the result. What tells of files that
-    others made, as `recipe` does, is kept.
-    """
-    found: dict[object, tuple[str, str]] = {}
-    for number, (page, line) in enumerate(commands):
-        words = [word for word in shlex.split(line) if word != "--overwrite"]
-        if words[1] in PAINTING and "-o" in words:
-            at = words.index("-o") + 1
-            words[at] = Path(words[at]).suffix or words[at]
-        told = words[1] in (*PAINTING, "suggest", "weights")
-        found.setdefault(tuple(words) if told else number, (page, line))
-    return list(found.values())
-
-
-COMMANDS = _distinct([(page, line) for page, line in _commands() if not line.startswith(SETUP)])
+COMMANDS = [(page, line) for page, line in _commands() if not line.startswith(SETUP)]
 FIRST = {shlex.split(line)[1]: (page, line) for page, line in reversed(COMMANDS)}
 """The first command of each subcommand."""
 
@@ -142,7 +121,8 @@ def _is_run(words: list[str]) -> bool:
 
 def _prepare(words: list[str]) -> list[str]:
     """Keep the command as it is, but for results that are there already and for steps that take minutes."""
-    if words[1] in PAINTING and not {"--overwrite", "--skip-existing"} & set(words):
+    painting = ("stylize", "batch", "video", "optimize", "compare", "lut", "dream", "analogy")
+    if words[1] in painting and not {"--overwrite", "--skip-existing"} & set(words):
         words.append("--overwrite")
     if words[1] in ("optimize", "compare") and "--steps" not in words:
         words += ["--steps", "4"]
@@ -151,22 +131,10 @@ def _prepare(words: list[str]) -> list[str]:
     return words
 
 
-def _shared(kind: Any) -> Any:
-    """Return what gives the same object to all who name the same model and ask for nothing else."""
-    known = functools.cache(kind)
-    return lambda *model, **more: kind(*model, **more) if more else known(*model)
-
-
 @pytest.fixture(scope="module")
 def quick() -> Iterator[None]:
-    """Compile each program once for all commands, and little: what they paint matters to other tests.
-
-    Commands in this process share their models, so that no program is traced twice. Those of other processes are new.
-    """
-    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
-        for place, name in (("wctstyle.stylizer", "Stylizer"), ("wctstyle.optimizer", "Optimizer")):
-            module = importlib.import_module(place)
-            patch.setattr(module, name, _shared(getattr(module, name)))
+    """Compile little, and each program once for all commands in this process: the pictures matter to other tests."""
+    with quick_compilation(), shared_programs():
         yield
 
 

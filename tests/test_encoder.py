@@ -8,13 +8,15 @@ import pytest
 from feature_strategies import law, seeds
 from flax import nnx
 from hypothesis import given
-from narrow import NARROW, part, picture, quick_compilation, random, random_tensors
+from narrow import NARROW, QUICKLY_COMPILED, part, picture, random, random_tensors
 from original import ORIGINAL, needs_original
 
 from wctstyle import convolution, weights, winograd
 from wctstyle.convolution import conv3x3, conv3x3_zero
 from wctstyle.encoder import COLOR_SCALE, MODELS, SIZE_MULTIPLE, Conv, Encoder, avg_pool, max_pool
 from wctstyle.model import build, extract
+
+_quick = QUICKLY_COMPILED
 
 convolved = jax.jit(conv3x3)
 
@@ -27,12 +29,6 @@ def with_pull(fn, x, kernel, slope):
         return value, pull(slope)
 
     return jax.jit(both)(x, kernel, slope)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with quick_compilation():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,15 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 import jax
 import pytest
-from narrow import quick_compilation
+from narrow import quick_compilation, shared_programs
 
 import wctstyle
-from wctstyle import measuring
 from wctstyle.optimizer import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,26 +78,11 @@ def lacking(name: str, value: object, excluded: str) -> list[str]:
     return [f"{name}.{own}" for own in shown if not re.search(rf"\.{own}\b", code)]
 
 
-def kept(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Make the programs of each model once; they are not forgotten."""
-    made: dict[object, Any] = {}
-
-    def programs(model: object, tensors: object) -> Any:
-        if model not in made:
-            made[model] = make(model, tensors)
-            made[model].forget = lambda: None
-        return made[model]
-
-    return programs
-
-
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """Compile little: examples of the same model share its programs, and time is estimated on a small picture."""
-    with quick_compilation(), pytest.MonkeyPatch.context() as patch:
+    with quick_compilation(), shared_programs(), pytest.MonkeyPatch.context() as patch:
         jax.config.update("jax_enable_compilation_cache", False)
-        patch.setattr(measuring, "Programs", kept(measuring.Programs))
-        patch.setattr(run, "Programs", kept(run.Programs))
         patch.setattr(run, "PROBE_SIDE", 32)
         yield
         jax.config.update("jax_enable_compilation_cache", True)

@@ -3,16 +3,9 @@
 import numpy as np
 import pytest
 from make_goldens import CASES, FOLDER, picture, stylizer
-from narrow import quick_compilation
 
 from wctstyle import images, pixel_metrics
 from wctstyle.settings import MAX_STRENGTH, Settings
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with quick_compilation():
-        yield
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -223,8 +223,11 @@ def test_the_network_is_the_original_one_borders_included(tensors: dict[str, np.
     layers = {name: (raw[f"{name}/kernel"], raw[f"{name}/bias"]) for name in judge.LAYERS}
     wanted = jax.jit(judge.activations)(layers, image)
     folded = folding.fold_preprocessing({f"encoder/{name}": value for name, value in raw.items()}, "caffe")
-    found = seen(parameters(narrow.NARROW, folded), image)
-    assert set(found) == set(LAYERS)
+    params = parameters(narrow.NARROW, folded)
+    order: list[str] = []
+    jax.eval_shape(lambda image: order.extend(features(params, image, LAYERS)), image)  # what jit returns is sorted
+    assert order == list(LAYERS)
+    found = seen(params, image)
     for layer, value in found.items():
         np.testing.assert_allclose(value, wanted[layer.replace("relu", "conv")], atol=2e-4, err_msg=layer)
 
@@ -488,9 +491,10 @@ def test_lbfgs_stays_where_it_is_flat():
 # --- Runs ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [SHORT, ADAM], ids=["lbfgs gram", "adam moments"])
-def test_a_run_lowers_the_loss(tiny: Optimizer, content: np.ndarray, style: np.ndarray, settings: OptimizeSettings):
-    settings = dataclasses.replace(settings, steps=40, average=0.5)
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("statistic", ["gram", "moments"])
+def test_a_run_lowers_the_loss(tiny: Optimizer, content: np.ndarray, style: np.ndarray, optimizer: Any, statistic: Any):
+    settings = dataclasses.replace(SHORT, optimizer=optimizer, statistic=statistic, steps=40, average=0.5)
     iterates = list(tiny.run(content, [(style, 1.0)], settings))
     first, last = (next(i for i in turn if i.scale == 2) for turn in (iterates, iterates[::-1]))
     assert last.losses["total"] < 0.7 * first.losses["total"]
@@ -888,7 +892,7 @@ def test_every_start_is_what_it_says(
         np.testing.assert_allclose(image, content if init == "content" else given, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(3, 4, 3), (17, 2, 1), (16, 31, 3)])
+@pytest.mark.parametrize("size", [(3, 4, 3), (33, 50, 3), (17, 2, 1), (16, 31, 3)])
 def test_coordinates_are_the_picture_with_its_colour_and_fine_structure_spread_out(size: tuple[int, int, int]):
     image = narrow.picture(*size[:2], seed=5)[..., : size[2]]
     x = coordinates(image)
@@ -925,14 +929,8 @@ def test_first_steps_go_less_far_in_colour(
     assert 0 < shorter < 0.5 * share_of_colour(Optimizer(tensors=tensors))
 
 
-@pytest.mark.parametrize(
-    ("case", "statistic"),
-    [
-        *((case, statistic) for case in ("black style", "one-colour content") for statistic in ("gram", "moments")),
-        ("strip", "gram"),
-        ("two pixels", "moments"),
-    ],
-)
+@pytest.mark.parametrize("statistic", ["gram", "moments"])
+@pytest.mark.parametrize("case", ["black style", "one-colour content", "strip", "two pixels"])
 def test_odd_pictures_stay_finite(tiny: Optimizer, content: np.ndarray, style: np.ndarray, case: str, statistic: Any):
     pictures = {
         "black style": (content, np.zeros_like(style)),

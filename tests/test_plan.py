@@ -6,7 +6,7 @@ import pytest
 from feature_strategies import law, seeds
 from flax import nnx
 from hypothesis import given
-from narrow import NARROW, picture, quick_compilation, random, random_tensors
+from narrow import NARROW, QUICKLY_COMPILED, picture, random, random_tensors
 
 from wctstyle import plan as core
 from wctstyle.encoder import CELL, COLOR_SCALE
@@ -16,13 +16,9 @@ from wctstyle.plan import KEPT_WITHIN, counted, likeness, moved, palette
 from wctstyle.settings import TransformKind
 from wctstyle.transforms import floored
 
+_quick = QUICKLY_COMPILED
+
 WIDTH = NARROW.code_width
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with quick_compilation():
-        yield
 
 
 @pytest.fixture(scope="module")

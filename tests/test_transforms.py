@@ -19,7 +19,7 @@ from feature_strategies import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from narrow import quick_compilation
+from narrow import QUICKLY_COMPILED
 
 from wctstyle.errors import ConfigError
 from wctstyle.moments import Moments, measure, mixture, pool
@@ -38,6 +38,8 @@ from wctstyle.transforms import (
     transport,
 )
 
+_quick = QUICKLY_COMPILED
+
 KINDS = get_args(TransformKind)
 BLENDS = get_args(BlendKind)
 
@@ -53,12 +55,6 @@ apart = jax.jit(distance)
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_blend = pytest.mark.parametrize("kind", BLENDS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with quick_compilation():
-        yield
 
 
 def close(got, want, *, rtol=1e-3):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from narrow import quick_compilation
 from original import ORIGINAL, needs_original
 
 from benchmarks.judge import Judge
@@ -21,12 +20,6 @@ from wctstyle.weights.models import FILES, VGG19_ENCODER
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ("slim", "medium")
 """The models that come whole with the package."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with quick_compilation():
-        yield
 
 
 @pytest.fixture(autouse=True)
