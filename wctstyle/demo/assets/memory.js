@@ -5,8 +5,8 @@ async () => {
   if (window.wctKey !== undefined) return [];
   window.wctKey = null;
   const NAME = "wctstyle-page";
-  const WAIT_MS = 1000; // for a tab that is being closed
-  const RELOAD_MS = 20000; // a page that is loaded anew lets go of its lock a moment later, on a busy machine much later
+  const WAIT_MS = 1000; // a tab that is being closed may still hold the lock
+  const RELOAD_MS = 20000; // after a reload the page before may still hold it, on a busy machine for seconds
   const reloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
   const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const ask = (key, options) =>
