@@ -446,26 +446,37 @@ def test_optimising_streams_previews_stops_and_is_compared(served, visit, monkey
     expect(page.locator("#wct-plan")).to_have_text("astronaut-stylized.png: 256 × 256 pixels, PNG, lossless")
 
 
-def test_a_run_is_seen_on_every_tab_and_its_previews_go_on_when_a_slider_moves(served, visit, monkeypatch):
-    monkeypatch.setattr(optimising, "GIVE_WAY_SECONDS", 0.3)
+@pytest.fixture
+def steps(served, monkeypatch):
+    """What lets the steps of an optimisation go, so many at each `release`; the first needs none."""
+    gate = threading.Semaphore(0)
+    monkeypatch.setattr(run, "CHUNK_SECONDS", 1e-9)  # a picture after every step
+    monkeypatch.setattr(served[0].service.backend.priority, "give_way", lambda seconds: gate.acquire(timeout=120))
+    yield gate
+    gate.release(10_000)
+
+
+def test_a_run_is_seen_on_every_tab_and_its_previews_go_on_when_a_slider_moves(visit, steps):
     somebody = visit()
     page = somebody.page
     somebody.tab("Optimise")
     page.locator("#wct-steps input[type=number]").fill("400")
     page.locator("#wct-steps input[type=number]").press("Tab")
     bar = page.locator(".wct-running")
-    with served[0].service.backend.priority.quick():  # each step waits a little, so that minutes are left
-        page.locator("#wct-optimise").click()
-        expect(bar).to_contain_text("Step ")
-        somebody.tab("Blend")
-        expect(bar).to_be_visible()
-        somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.4))
-        thumb = bar.locator("img").get_attribute("src")
-        page.wait_for_function("src => document.querySelector('.wct-running img').src !== src", arg=thumb)
-        expect(page.locator(".wct-tag-after")).to_have_text("Styled")  # what was moved stays on the stage
-        somebody.shot("running")
-        bar.get_by_role("button", name="Stop").click()
-        expect(bar).to_be_hidden()
+    page.locator("#wct-optimise").click()
+    expect(bar).to_contain_text("Step ")
+    somebody.tab("Blend")
+    expect(bar).to_be_visible()
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.4))
+    thumb = bar.locator("img").get_attribute("src")
+    steps.release(3)
+    page.wait_for_function("src => document.querySelector('.wct-running img').src !== src", arg=thumb)
+    expect(page.locator(".wct-tag-after")).to_have_text("Styled")  # what was moved stays on the stage
+    somebody.shot("running")
+    bar.get_by_role("button", name="Stop").click()
+    expect(bar).to_contain_text("Stopping")
+    steps.release()
+    expect(bar).to_be_hidden()
     expect(page.locator(".wct-optimised")).to_have_count(1)
 
 
@@ -576,21 +587,20 @@ def arriving(service, visit):
     return somebody, service.sessions._items[key]
 
 
-def test_a_run_goes_on_without_its_tab_and_is_waited_for(served, visit, monkeypatch):
-    monkeypatch.setattr(run, "CHUNK_SECONDS", 1e-9)
-    monkeypatch.setattr(optimising, "GIVE_WAY_SECONDS", 0.2)
+def test_a_run_goes_on_without_its_tab_and_is_waited_for(served, visit, monkeypatch, steps):
     monkeypatch.setattr(server, "CLOSE_AFTER", 0.5)
     service = served[0].service
     somebody, session = arriving(service, visit)
     somebody.tab("Optimise")
     somebody.page.locator("#wct-steps input[type=number]").fill("60")
     somebody.page.locator("#wct-steps input[type=number]").press("Tab")
-    with service.backend.priority.quick():  # each step gives way to this, so that there is time
-        somebody.after(somebody.page.locator("#wct-optimise").click)
-        somebody.close()
-        step = session.run.progress.step
-        until(lambda: session.run.progress.step > step + 5)
-        assert not session.closed.is_set()
+    somebody.after(somebody.page.locator("#wct-optimise").click)
+    somebody.close()
+    step = session.run.progress.step
+    steps.release(10)
+    until(lambda: session.run.progress.step > step + 5)
+    assert not session.closed.is_set()
+    steps.release(60)
     until(session.closed.is_set)
     assert (session.run.state, session.run.progress.step) == ("ended", 60)
 
