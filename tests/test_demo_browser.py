@@ -11,7 +11,7 @@ from narrow import picture
 from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect, until
 
 from wctstyle import images
-from wctstyle.demo import actions, downloads, optimising, server
+from wctstyle.demo import actions, downloads, optimising, results, server
 from wctstyle.errors import ConfigError
 from wctstyle.optimizer import run
 
@@ -186,6 +186,27 @@ def test_a_failure_ends_the_wait_and_is_told(visit, monkeypatch):
         somebody.shot("failure")
         expect(page.locator(".wct-busy")).to_have_count(0)
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.6))
+
+
+def test_what_is_moved_while_a_picture_fails_is_painted(visit, monkeypatch):
+    somebody = visit()
+    page, go, live, asked = somebody.page, threading.Event(), actions.live, []
+
+    def first_fails(service, session, look):
+        asked.append(look.dials["strength"])
+        if len(asked) == 1:
+            go.wait(WAIT_MS / 1000)
+            raise ConfigError("not today")
+        return live(service, session, look)
+
+    monkeypatch.setattr(actions, "live", first_fails)
+    somebody.slide("#wct-strength input[type=range]", 0.5)
+    until(lambda: asked)
+    somebody.slide("#wct-strength input[type=range]", 0.6)
+    page.wait_for_timeout(500)  # until it is on its way; later it would be painted anyway
+    somebody.after(go.set)
+    page.wait_for_selector("text=not today")
+    assert asked[:2] == [0.5, 0.6]  # Gradio, which noted it too, may ask once more
 
 
 def test_what_is_tapped_stays_in_place_and_keeps_the_keyboard(visit):
@@ -385,6 +406,24 @@ def test_a_file_of_what_was_undone_cannot_be_downloaded(visit):
     expect(file).to_be_hidden()
 
 
+def test_what_is_chosen_before_the_page_knows_its_file_counts(visit, monkeypatch):
+    somebody = visit()
+    page, asked, go, preview = somebody.page, threading.Event(), threading.Event(), downloads.preview
+
+    def wait(*arguments):
+        asked.set()
+        go.wait(WAIT_MS / 1000)
+        return preview(*arguments)
+
+    monkeypatch.setattr(downloads, "preview", wait)
+    somebody.tab("Download")
+    until(asked.is_set)
+    page.get_by_label("WebP").click()
+    expect(page.get_by_label("WebP")).to_be_checked()
+    go.set()
+    expect(page.locator("#wct-plan")).to_contain_text("astronaut-stylized.webp")
+
+
 def test_a_file_that_is_out_of_date_when_it_is_made_is_not_offered(visit, monkeypatch):
     somebody = visit()
     page, go, export = somebody.page, threading.Event(), downloads.export
@@ -494,6 +533,31 @@ def test_the_history_gives_settings_back_and_sides_to_compare(visit):
     expect(page.locator(".wct-strip [aria-pressed=true]")).to_have_text(["A", "B"])
     somebody.tab("Compare")
     expect(page.locator("#wct-figures thead th")).to_have_count(2)  # at once, without another button
+
+
+def test_figures_are_of_the_results_chosen_last(visit, monkeypatch):
+    somebody = visit()
+    page, asked, go, report = somebody.page, threading.Event(), threading.Event(), results.report
+    somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.3))
+    somebody.until_history(2)
+    somebody.after(page.locator("#wct-model").get_by_label("Better").click)
+    somebody.until_history(3)
+
+    def wait(*arguments):
+        asked.set()
+        go.wait(WAIT_MS / 1000)
+        return report(*arguments)
+
+    monkeypatch.setattr(results, "report", wait)
+    rows = page.locator(".wct-strip li")
+    rows.nth(2).get_by_role("button", name="Compare as A").click()
+    rows.nth(1).get_by_role("button", name="Compare as B").click()
+    until(asked.is_set)
+    rows.nth(0).get_by_role("button", name="Compare as B").click()
+    expect(rows.nth(0).get_by_role("button", name="Compare as B")).to_have_attribute("aria-pressed", "true")
+    go.set()
+    somebody.tab("Compare")
+    expect(page.locator("#wct-figures p").nth(1)).to_have_text(re.compile("^B .*, Better,"))
 
 
 def test_two_visitors_at_once_keep_to_themselves(visit, tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 
 import pytest
 from narrow import picture
-from visitor import FIXTURES, MARKS, PHONE, expect, launched
+from visitor import FIXTURES, MARKS, PHONE, WAIT_MS, expect, launched, until
 
 from wctstyle import images
+from wctstyle.demo import actions
 
 pytestmark = MARKS
 
@@ -235,6 +237,27 @@ def test_undo_and_redo_go_over_photo_blend_and_dials_and_the_picture_follows(vis
     somebody.after(undo.click)
     somebody.after(lambda: somebody.slide(STRENGTH, 0.7))
     expect(redo).to_have_attribute("aria-disabled", "true")
+
+
+def test_undoing_twice_at_once_shows_the_picture_before_both(visit, monkeypatch):
+    somebody = visit()
+    page, first = somebody.page, somebody.source
+    somebody.after(lambda: somebody.slide(STRENGTH, 0.5))
+    somebody.after(page.locator("#wct-model").get_by_label("Better").click)
+    painting, go, live = threading.Event(), threading.Event(), actions.live
+
+    def wait(*arguments):
+        painting.set()
+        go.wait(WAIT_MS / 1000)
+        return live(*arguments)
+
+    monkeypatch.setattr(actions, "live", wait)
+    page.keyboard.press("Control+z")
+    until(painting.is_set)
+    page.keyboard.press("Control+z")
+    expect(page.locator(STRENGTH)).to_have_value("1")
+    go.set()
+    page.wait_for_function("first => document.querySelector('.wct-after').src === first", arg=first)
 
 
 def test_a_drag_is_one_step_and_an_undo_before_its_picture_counts_it(visit):

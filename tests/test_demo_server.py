@@ -49,6 +49,22 @@ def served(tmp_path_factory):
     assert not demo.folder.exists()
 
 
+BUTTONS = {"_begin", "_end", "_export", "_latest", "_next_seed", "_stop"}
+"""Handlers for which a second press before the answer to the first means nothing."""
+
+AT_THE_START = {"_clip", "_open", "_pair", "_resume"}
+"""Handlers that run once, as the page opens."""
+
+
+def test_nothing_that_is_chosen_is_missed_while_an_earlier_choice_is_answered(served):
+    """Gradio drops what happens while a handler with the mode "once" is still answering."""
+    handlers = [
+        fn for fn in served[0].blocks.fns.values() if fn.api_visibility == "private" and (fn.name or "").startswith("_")
+    ]
+    assert {"_live", "_plan", "_measure", "_tell"} <= {fn.name for fn in handlers}
+    assert {fn.name for fn in handlers if fn.trigger_mode == "once"} == BUTTONS | AT_THE_START
+
+
 @pytest.fixture(scope="module")
 def client(served, tmp_path_factory):
     client = Client(

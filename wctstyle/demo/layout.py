@@ -95,7 +95,7 @@ class Layout:
 
     def _told(self, event: Dependency, js: str | None = None) -> Dependency:
         """Say on the stage why an action failed, if it does."""
-        event.failure(self._tell, None, self.told, js=js, queue=False, **QUIET)
+        event.failure(self._tell, None, self.told, js=js, trigger_mode="multiple", queue=False, **QUIET)
         return event
 
     def _tell(self, request: gr.Request) -> Any:

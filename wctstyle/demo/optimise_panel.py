@@ -29,7 +29,13 @@ class OptimisePanel(RunPanel):
         shown = [page.stage, page.strip, page.pair, page.sheet]
         self.connect_run(opened, asked, report=page.progress, start=page.start, stop=page.stop, shown=shown)
         asking = page.ask.click(lambda: sheets.ESTIMATING, None, page.progress, queue=False, **QUIET).then(
-            self._estimate, asked, page.progress, concurrency_id="estimate", concurrency_limit=1, **QUIET
+            self._estimate,
+            asked,
+            page.progress,
+            concurrency_id="estimate",
+            concurrency_limit=1,
+            trigger_mode="always_last",
+            **QUIET,
         )
         page._told(asking).failure(lambda: sheets.IDLE, None, page.progress, queue=False, **QUIET)
 

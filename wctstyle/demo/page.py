@@ -65,6 +65,8 @@ class Page(Layout):
     def _connect(self) -> None:
         everything = [self.palette, *self.controls.values()]
         live: dict[str, Any] = {**QUIET, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
+        # Unless it is told otherwise, Gradio drops what happens while an earlier event is answered.
+        shown: dict[str, Any] = {**live, "outputs": self.stage, "trigger_mode": "always_last"}
 
         moved = gr.on(
             [
@@ -73,9 +75,7 @@ class Page(Layout):
             ],
             self._live,
             everything,
-            self.stage,
-            trigger_mode="always_last",
-            **live,
+            **shown,
         )
         self._told(moved, js="() => { document.dispatchEvent(new CustomEvent('wct:failed')); return []; }")
         opened = self.blocks.load(
@@ -91,15 +91,15 @@ class Page(Layout):
             trigger_mode="multiple",
             **QUIET,
         )
-        self._told(self._told(uploaded).then(self._live_if_restored, [self.shelf, *everything], self.stage, **live))
+        self._told(self._told(uploaded).then(self._live_if_restored, [self.shelf, *everything], **shown))
         self._told(self.palette.delete(self._remove, None, self.shelf, trigger_mode="multiple", **QUIET))
         step = self.palette.undo(self._step, everything, everything, trigger_mode="always_last", queue=False, **QUIET)
-        self._told(self._told(step).success(self._live, everything, self.stage, **live))
+        self._told(self._told(step).success(self._live, everything, **shown))
         worn = self.palette.example_select(  # pyright: ignore[reportAttributeAccessIssue]
             self._wear, everything, [self.told, *everything], trigger_mode="always_last", **QUIET
         )
-        self._told(self._told(worn).success(self._live, everything, self.stage, **live))
-        self._told(self.palette.download(self._save_look, everything, self.choices, **QUIET))  # pyright: ignore
+        self._told(self._told(worn).success(self._live, everything, **shown))
+        self._told(self.palette.download(self._save_look, everything, self.choices, trigger_mode="multiple", **QUIET))
         self._told(self.strip.upload(self._use, None, self.shelf, trigger_mode="multiple", **QUIET))
         self._told(self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live))
         picked = self.strip.select(

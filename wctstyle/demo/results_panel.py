@@ -35,8 +35,11 @@ class ResultsPanel:
         """Connect the buttons and choices."""
         page = self.page
         slow: dict[str, Any] = {**QUIET, "concurrency_id": "slow", "concurrency_limit": 1}
-        measured = {"fn": self._measure, "inputs": [page.pair], "outputs": page.sheet, **slow}
-        picked.success(self._measuring, page.pair, page.sheet, queue=False, **QUIET).success(**measured)
+        last: dict[str, Any] = {
+            "trigger_mode": "always_last"
+        }  # what is chosen while an answer is awaited is asked next
+        measured = {"fn": self._measure, "inputs": [page.pair], "outputs": page.sheet, **slow, **last}
+        picked.success(self._measuring, page.pair, page.sheet, queue=False, **last, **QUIET).success(**measured)
         latest = page.latest_pair.click(
             self._latest, None, [page.stage, page.pair, page.sheet], concurrency_limit=None, **QUIET
         )
@@ -47,6 +50,9 @@ class ResultsPanel:
             "fn": self._plan,
             "inputs": everything,
             "outputs": [page.plan, page.file, page.mask_files, page.command, page.python],
+            "queue": False,
+            **last,
+            **QUIET,
         }
         asked = gr.on(
             [
@@ -56,17 +62,20 @@ class ResultsPanel:
                 page.quality.change,
             ],
             **plan,
-            queue=False,
-            **QUIET,
         )
-        for planned in (asked, picked.success(**plan, queue=False, **QUIET)):
+        for planned in (asked, picked.success(**plan)):
             planned.then(None, js=PLANNED, **QUIET)
         page.make_file.click(None, js=BUSY.format("'Preparing the file'"), **QUIET)
         made = page.make_file.click(self._export, everything, [page.plan, page.file, page.mask_files], **slow)
         page._told(made).then(None, js=BUSY.format("false"), **QUIET)
         page._told(
             page.write_code.click(
-                self._code, everything, [page.mask_files, page.command, page.python], concurrency_limit=None, **QUIET
+                self._code,
+                everything,
+                [page.mask_files, page.command, page.python],
+                concurrency_limit=None,
+                **last,
+                **QUIET,
             )
         )
 

@@ -31,7 +31,10 @@ class VideoPanel(FilePanel):
         asked = [page.calm, page.video_steps, page.video_size, page.palette, *page.controls.values()]
         quality = page.controls["model"].change  # pyright: ignore[reportAttributeAccessIssue]
         for event in (uploaded.then, page.video_steps.change, page.video_size.change, quality):
-            event(self._estimate, asked[1:], page.video_time, concurrency_id="estimate", concurrency_limit=1, **QUIET)
+            event(
+                self._estimate, asked[1:], page.video_time,
+                concurrency_id="estimate", concurrency_limit=1, trigger_mode="always_last", **QUIET,
+            )  # fmt: skip
         self.connect_run(opened, asked, report=page.video, start=page.paint, stop=page.stop_video)
 
     @handler

@@ -25,6 +25,8 @@ function send() {
   allow(true, false);
 }
 
+document.addEventListener("wct:again", send);
+
 /* Dials that are slow to follow: the picture follows once they are let go, by the pointer or a key, or a number is
    entered. Browsers tell that by `change`; Gradio tells only of the pointer. */
 const SLOW_DIALS = props.slow_dials.map((name) => `#wct-${name} input`).join();

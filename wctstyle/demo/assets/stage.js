@@ -397,6 +397,12 @@ function answered(arrived) {
   if (due) waits.push(setTimeout(idle, 1000));
   else settled();
 }
+/* Gradio forgets what was moved meanwhile if what it waited for fails. */
+function failed() {
+  const missed = due && open;
+  settled();
+  if (missed) document.dispatchEvent(new CustomEvent("wct:again"));
+}
 function busy(event) {
   clearTimeout(limit);
   told = event.detail || false;
@@ -406,7 +412,7 @@ function busy(event) {
 document.addEventListener("input", (event) => event.target.closest && event.target.closest(LIVE) && moved());
 document.addEventListener("wct:moved", moved);
 document.addEventListener("wct:busy", busy);
-document.addEventListener("wct:failed", settled);
+document.addEventListener("wct:failed", failed);
 document.addEventListener("wct:asked", asked);
 
 /* Notes lie over the picture: nothing below them moves, and they go by themselves. */
