@@ -11,7 +11,7 @@ from narrow import picture
 from visitor import FIXTURES, MARKS, PHONE, WAIT_MS, expect, launched, until
 
 from wctstyle import images
-from wctstyle.demo import actions
+from wctstyle.demo import actions, steps
 
 pytestmark = MARKS
 
@@ -260,7 +260,37 @@ def test_undoing_twice_at_once_shows_the_picture_before_both(visit, monkeypatch)
     page.wait_for_function("first => document.querySelector('.wct-after').src === first", arg=first)
 
 
-def test_a_drag_is_one_step_and_an_undo_before_its_picture_counts_it(visit):
+def test_each_of_several_quick_undos_is_done_and_a_redo_among_them_is_one(visit, monkeypatch):
+    somebody = visit()
+    page, quality = somebody.page, somebody.page.locator("#wct-model")
+    for act in (
+        lambda: somebody.slide(STRENGTH, 0.5),
+        quality.get_by_label("Better").click,
+        page.get_by_role("button", name="cat", exact=True).click,
+    ):
+        somebody.after(act)
+    somebody.after(lambda: page.keyboard.press("Control+z"))
+    go, repaired, done = threading.Event(), actions.repaired, []
+
+    def wait(*arguments):
+        done.append(arguments)
+        go.wait(WAIT_MS / 1000)
+        return repaired(*arguments)
+
+    monkeypatch.setattr(actions, "repaired", wait)
+    page.keyboard.press("Control+z")
+    until(lambda: done)
+    for keys in ("Control+z", "Control+y", "Control+y"):
+        page.keyboard.press(keys)
+    go.set()
+    until(lambda: len(done) == 4)
+    expect(quality.get_by_label("Better")).to_be_checked()  # back three, forward two
+    expect(page.locator(STRENGTH)).to_have_value("0.5")
+    expect(somebody.chosen()).to_have_text("astronaut")
+
+
+def test_a_drag_is_one_step_and_an_undo_before_its_picture_counts_it(visit, monkeypatch):
+    monkeypatch.setattr(steps, "DRAG_SECONDS", WAIT_MS / 1000)  # on a slow machine too
     somebody = visit()
     page = somebody.page
     somebody.after(page.get_by_role("button", name="cat", exact=True).click)

@@ -60,6 +60,11 @@ UNSEEN = ("shelf", "told", "choices", "masks")
 """Components that only pass on what the server sends to the others."""
 
 
+def saying(event: str) -> str:
+    """Return what tells the page of an event, as the `js` of a listener."""
+    return f"() => {{ document.dispatchEvent(new CustomEvent('{event}')); return []; }}"
+
+
 def html_part(name: str, value: Any, *, elem_id: str, parts: tuple[str, ...] = (), **props: Any) -> gr.HTML:
     """Make a component of the page's own: NAME.html and NAME.js of the assets, after the scripts of its `parts`."""
     return gr.HTML(

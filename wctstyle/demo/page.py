@@ -19,7 +19,7 @@ from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.drawing_panel import DrawingPanel
 from wctstyle.demo.dream_panel import DreamPanel
 from wctstyle.demo.friendly import handler, note
-from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout
+from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout, saying
 from wctstyle.demo.live_panel import LivePanel
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
@@ -77,7 +77,7 @@ class Page(Layout):
             everything,
             **shown,
         )
-        self._told(moved, js="() => { document.dispatchEvent(new CustomEvent('wct:failed')); return []; }")
+        self._told(moved, js=saying("wct:failed"))
         opened = self.blocks.load(
             self._open, None, [self.strip, self.shelf, *everything], js=asset("memory.js"), **live
         )
@@ -93,10 +93,11 @@ class Page(Layout):
         )
         self._told(self._told(uploaded).then(self._live_if_restored, [self.shelf, *everything], **shown))
         self._told(self.palette.delete(self._remove, None, self.shelf, trigger_mode="multiple", **QUIET))
-        step = self.palette.undo(self._step, everything, everything, trigger_mode="always_last", queue=False, **QUIET)
-        self._told(self._told(step).success(self._live, everything, **shown))
+        step = self.palette.undo(self._step, everything, everything, trigger_mode="multiple", queue=False, **QUIET)
+        self._told(self._told(step, js=saying("wct:stepped")).success(self._live, everything, **shown))
+        step.then(None, js=saying("wct:stepped"), trigger_mode="multiple", **QUIET)
         worn = self.palette.example_select(  # pyright: ignore[reportAttributeAccessIssue]
-            self._wear, everything, [self.told, *everything], trigger_mode="always_last", **QUIET
+            self._wear, everything, [self.told, *everything], trigger_mode="multiple", **QUIET
         )
         self._told(self._told(worn).success(self._live, everything, **shown))
         self._told(self.palette.download(self._save_look, everything, self.choices, trigger_mode="multiple", **QUIET))

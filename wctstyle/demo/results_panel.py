@@ -11,15 +11,13 @@ import gradio as gr
 from wctstyle.demo import downloads, results, sheets
 from wctstyle.demo.downloads import Target
 from wctstyle.demo.friendly import handler
-from wctstyle.demo.layout import QUIET, Layout
+from wctstyle.demo.layout import QUIET, Layout, saying
 from wctstyle.demo.recipes import RESULT
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WctStyleError
 
 BUSY = "() => document.dispatchEvent(new CustomEvent('wct:busy', {{ detail: {0} }}))"
 """Shows at once, and ends, that something is made."""
-
-PLANNED = "() => { document.dispatchEvent(new CustomEvent('wct:planned')); return []; }"
 
 
 class ResultsPanel:
@@ -64,7 +62,7 @@ class ResultsPanel:
             **plan,
         )
         for planned in (asked, picked.success(**plan)):
-            planned.then(None, js=PLANNED, **QUIET)
+            planned.then(None, js=saying("wct:planned"), **QUIET)
         page.make_file.click(None, js=BUSY.format("'Preparing the file'"), **QUIET)
         made = page.make_file.click(self._export, everything, [page.plan, page.file, page.mask_files], **slow)
         page._told(made).then(None, js=BUSY.format("false"), **QUIET)

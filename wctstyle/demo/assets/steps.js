@@ -5,11 +5,18 @@ function allow(undo, redo) {
   Object.assign(can, { undo, redo });
   for (const button of element.querySelectorAll("[data-step]")) button.setAttribute("aria-disabled", String(!can[button.dataset.step]));
 }
+/* One after the other: a step starts from the dials that the one before has set. */
+const steps = [];
+const go = () => trigger("undo", { redo: steps[0] === "redo" });
 function step(which) {
   if (!can[which]) return;
-  trigger("undo", { redo: which === "redo" });
+  if (steps.push(which) === 1) go();
   document.dispatchEvent(new CustomEvent("wct:moved"));
 }
+document.addEventListener("wct:stepped", () => {
+  steps.shift();
+  if (steps.length) go();
+});
 
 const TEXT = "textarea, [contenteditable], input:not([type=range], [type=radio], [type=checkbox], [type=file], [type=button])";
 document.addEventListener("keydown", (event) => {
