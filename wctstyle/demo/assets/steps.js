@@ -6,16 +6,16 @@ function allow(undo, redo) {
   for (const button of element.querySelectorAll("[data-step]")) button.setAttribute("aria-disabled", String(!can[button.dataset.step]));
 }
 /* One after the other: a step starts from the dials that the one before has set. */
-const steps = [];
-const go = () => trigger("undo", { redo: steps[0] === "redo" });
+const pressed = [];
+const go = () => trigger("undo", { redo: pressed[0] === "redo" });
 function step(which) {
   if (!can[which]) return;
-  if (steps.push(which) === 1) go();
+  if (pressed.push(which) === 1) go();
   document.dispatchEvent(new CustomEvent("wct:moved"));
 }
 document.addEventListener("wct:stepped", () => {
-  steps.shift();
-  if (steps.length) go();
+  pressed.shift();
+  if (pressed.length) go();
 });
 
 const TEXT = "textarea, [contenteditable], input:not([type=range], [type=radio], [type=checkbox], [type=file], [type=button])";
