@@ -187,6 +187,7 @@ def test_a_restarted_server_has_everything(host, visit, tmp_path):
     somebody, other = visit(), visit()
     left = work(somebody, tmp_path)
     work(other, tmp_path)
+    other.page.wait_for_timeout(2000)  # Gradio loads a page anew whose answer was cut off
     host.stop()
     host.start()
     somebody.reload()
