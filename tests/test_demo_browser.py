@@ -8,7 +8,7 @@ import time
 
 import pytest
 from narrow import picture
-from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect, until
+from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect, hold, until
 
 from wctstyle import images
 from wctstyle.demo import actions, downloads, optimising, results, server
@@ -408,16 +408,9 @@ def test_a_file_of_what_was_undone_cannot_be_downloaded(visit):
 
 def test_what_is_chosen_before_the_page_knows_its_file_counts(visit, monkeypatch):
     somebody = visit()
-    page, asked, go, preview = somebody.page, threading.Event(), threading.Event(), downloads.preview
-
-    def wait(*arguments):
-        asked.set()
-        go.wait(WAIT_MS / 1000)
-        return preview(*arguments)
-
-    monkeypatch.setattr(downloads, "preview", wait)
+    page, (asked, go) = somebody.page, hold(monkeypatch, downloads, "preview")
     somebody.tab("Download")
-    until(asked.is_set)
+    until(lambda: asked)
     page.get_by_label("WebP").click()
     expect(page.get_by_label("WebP")).to_be_checked()
     go.set()
@@ -426,13 +419,7 @@ def test_what_is_chosen_before_the_page_knows_its_file_counts(visit, monkeypatch
 
 def test_a_file_that_is_out_of_date_when_it_is_made_is_not_offered(visit, monkeypatch):
     somebody = visit()
-    page, go, export = somebody.page, threading.Event(), downloads.export
-
-    def wait(*arguments, **more):
-        go.wait(WAIT_MS / 1000)
-        return export(*arguments, **more)
-
-    monkeypatch.setattr(downloads, "export", wait)
+    page, (_, go) = somebody.page, hold(monkeypatch, downloads, "export")
     somebody.tab("Download")
     page.get_by_role("button", name="Make the file").click()
     expect(page.locator(".wct-status")).to_have_text("Preparing the file")
@@ -490,7 +477,9 @@ def steps(served, monkeypatch):
     """What lets the steps of an optimisation go, so many at each `release`; the first needs none."""
     gate = threading.Semaphore(0)
     monkeypatch.setattr(run, "CHUNK_SECONDS", 1e-9)  # a picture after every step
-    monkeypatch.setattr(served[0].service.backend.priority, "give_way", lambda seconds: gate.acquire(timeout=120))
+    monkeypatch.setattr(
+        served[0].service.backend.priority, "give_way", lambda seconds: gate.acquire(timeout=WAIT_MS / 1000)
+    )
     yield gate
     gate.release(10_000)
 
@@ -537,22 +526,17 @@ def test_the_history_gives_settings_back_and_sides_to_compare(visit):
 
 def test_figures_are_of_the_results_chosen_last(visit, monkeypatch):
     somebody = visit()
-    page, asked, go, report = somebody.page, threading.Event(), threading.Event(), results.report
+    page = somebody.page
     somebody.after(lambda: somebody.slide("#wct-strength input[type=range]", 0.3))
     somebody.until_history(2)
+    page.wait_for_timeout(500)  # its answer is still ending: once, a move right then got no picture
     somebody.after(page.locator("#wct-model").get_by_label("Better").click)
     somebody.until_history(3)
-
-    def wait(*arguments):
-        asked.set()
-        go.wait(WAIT_MS / 1000)
-        return report(*arguments)
-
-    monkeypatch.setattr(results, "report", wait)
+    measured, go = hold(monkeypatch, results, "report")
     rows = page.locator(".wct-strip li")
     rows.nth(2).get_by_role("button", name="Compare as A").click()
     rows.nth(1).get_by_role("button", name="Compare as B").click()
-    until(asked.is_set)
+    until(lambda: measured)
     rows.nth(0).get_by_role("button", name="Compare as B").click()
     expect(rows.nth(0).get_by_role("button", name="Compare as B")).to_have_attribute("aria-pressed", "true")
     go.set()

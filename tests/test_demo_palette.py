@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
 
 import pytest
 from narrow import picture
-from visitor import FIXTURES, MARKS, PHONE, WAIT_MS, expect, launched, until
+from visitor import FIXTURES, MARKS, PHONE, WAIT_MS, expect, hold, launched, until
 
 from wctstyle import images
 from wctstyle.demo import actions, steps
@@ -244,16 +243,9 @@ def test_undoing_twice_at_once_shows_the_picture_before_both(visit, monkeypatch)
     page, first = somebody.page, somebody.source
     somebody.after(lambda: somebody.slide(STRENGTH, 0.5))
     somebody.after(page.locator("#wct-model").get_by_label("Better").click)
-    painting, go, live = threading.Event(), threading.Event(), actions.live
-
-    def wait(*arguments):
-        painting.set()
-        go.wait(WAIT_MS / 1000)
-        return live(*arguments)
-
-    monkeypatch.setattr(actions, "live", wait)
+    painted, go = hold(monkeypatch, actions, "live")
     page.keyboard.press("Control+z")
-    until(painting.is_set)
+    until(lambda: painted)
     page.keyboard.press("Control+z")
     expect(page.locator(STRENGTH)).to_have_value("1")
     go.set()
@@ -270,14 +262,7 @@ def test_each_of_several_quick_undos_is_done_and_a_redo_among_them_is_one(visit,
     ):
         somebody.after(act)
     somebody.after(lambda: page.keyboard.press("Control+z"))
-    go, repaired, done = threading.Event(), actions.repaired, []
-
-    def wait(*arguments):
-        done.append(arguments)
-        go.wait(WAIT_MS / 1000)
-        return repaired(*arguments)
-
-    monkeypatch.setattr(actions, "repaired", wait)
+    done, go = hold(monkeypatch, actions, "repaired")
     page.keyboard.press("Control+z")
     until(lambda: done)
     for keys in ("Control+z", "Control+y", "Control+y"):

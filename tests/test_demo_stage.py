@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from narrow import picture
-from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect
+from visitor import DESK, FIXTURES, MARKS, PHONE, WAIT_MS, expect, hold
 
 from wctstyle import images
 from wctstyle.demo import actions
@@ -457,13 +457,7 @@ WATCH = """() => {
 @pytest.mark.parametrize("action", ["dial", "palette"])
 def test_work_is_seen_at_once(visit, monkeypatch, action):
     somebody = visit()
-    page, go, live = somebody.page, threading.Event(), actions.live
-
-    def wait(*arguments):
-        go.wait(WAIT_MS / 1000)
-        return live(*arguments)
-
-    monkeypatch.setattr(actions, "live", wait)
+    page, (_, go) = somebody.page, hold(monkeypatch, actions, "live")
     page.evaluate(WATCH)
     if action == "dial":
         somebody.slide("#wct-strength input[type=range]", 0.5)

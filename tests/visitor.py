@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import threading
 import time
 from weakref import WeakKeyDictionary
 
@@ -78,6 +79,19 @@ def until(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def hold(monkeypatch, module, name):
+    """Let calls of a function wait. Returns their arguments, as they come, and the event that lets them all go."""
+    calls, go, real = [], threading.Event(), getattr(module, name)
+
+    def wait(*arguments, **more):
+        calls.append(arguments)
+        go.wait(WAIT_MS / 1000)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(module, name, wait)
+    return calls, go
 
 
 _left = WeakKeyDictionary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from typing import Any
 
@@ -49,7 +50,16 @@ BEST_MISSING = "Best needs VGG-19: run “wctstyle weights get vgg19” on the c
 
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-"""For events that show by themselves what they do, and are no endpoints."""
+"""For events that show by themselves what they do, and are no endpoints.
+
+Gradio drops such an event while an earlier one of the same handler is being answered.
+"""
+
+LATEST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
+"""For those that follow what is chosen: the latest choice during an answer is sent after it."""
+
+ESTIMATED: dict[str, Any] = {**LATEST, "concurrency_id": "estimate", "concurrency_limit": 1}
+"""For those that tell how long something will take."""
 
 PALETTE = (
     "rows", "regions", "painting", "dials", "pad", "uploads", "cameras", "camera", "steps", "choosing", "looks",
@@ -60,9 +70,10 @@ UNSEEN = ("shelf", "told", "choices", "masks")
 """Components that only pass on what the server sends to the others."""
 
 
-def saying(event: str) -> str:
-    """Return what tells the page of an event, as the `js` of a listener."""
-    return f"() => {{ document.dispatchEvent(new CustomEvent('{event}')); return []; }}"
+def saying(event: str, detail: Any = None) -> str:
+    """Return the `js` of a listener that tells the page of an event."""
+    told = json.dumps({"detail": detail})
+    return f"() => {{ document.dispatchEvent(new CustomEvent('{event}', {told})); return []; }}"
 
 
 def html_part(name: str, value: Any, *, elem_id: str, parts: tuple[str, ...] = (), **props: Any) -> gr.HTML:

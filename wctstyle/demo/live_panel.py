@@ -10,7 +10,7 @@ import gradio as gr
 from wctstyle.demo import actions
 from wctstyle.demo.composition import Composition
 from wctstyle.demo.friendly import handler
-from wctstyle.demo.layout import QUIET, Layout
+from wctstyle.demo.layout import LATEST, QUIET, Layout
 from wctstyle.demo.sessions import Session
 from wctstyle.demo.streams import Stream
 from wctstyle.errors import WctStyleError
@@ -32,7 +32,7 @@ class LivePanel:
         page._told(page.live.submit(self._begin, [*everything, *calm], page.live, concurrency_limit=None, **QUIET))
         page._told(page.live.stop(self._end, everything, page.stage, concurrency_limit=None, **QUIET))
         if calm:
-            page._told(page.calm.input(self._calm, calm, None, trigger_mode="always_last", queue=False, **QUIET))
+            page._told(page.calm.input(self._calm, calm, None, queue=False, **LATEST))
 
     def follow(self, request: gr.Request, session: Session, composition: Composition) -> bool:
         """Paint the live picture of a page with another composition; says whether it has one."""

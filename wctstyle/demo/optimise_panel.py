@@ -10,7 +10,7 @@ import gradio as gr
 
 from wctstyle.demo import actions, optimising, results, sheets
 from wctstyle.demo.friendly import handler
-from wctstyle.demo.layout import QUIET
+from wctstyle.demo.layout import ESTIMATED, QUIET
 from wctstyle.demo.run_panel import RunPanel
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
@@ -29,13 +29,7 @@ class OptimisePanel(RunPanel):
         shown = [page.stage, page.strip, page.pair, page.sheet]
         self.connect_run(opened, asked, report=page.progress, start=page.start, stop=page.stop, shown=shown)
         asking = page.ask.click(lambda: sheets.ESTIMATING, None, page.progress, queue=False, **QUIET).then(
-            self._estimate,
-            asked,
-            page.progress,
-            concurrency_id="estimate",
-            concurrency_limit=1,
-            trigger_mode="always_last",
-            **QUIET,
+            self._estimate, asked, page.progress, **ESTIMATED
         )
         page._told(asking).failure(lambda: sheets.IDLE, None, page.progress, queue=False, **QUIET)
 

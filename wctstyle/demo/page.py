@@ -19,7 +19,7 @@ from wctstyle.demo.composition import Composition, read_palette
 from wctstyle.demo.drawing_panel import DrawingPanel
 from wctstyle.demo.dream_panel import DreamPanel
 from wctstyle.demo.friendly import handler, note
-from wctstyle.demo.layout import QUIET, SLOW_DIALS, Layout, saying
+from wctstyle.demo.layout import LATEST, QUIET, SLOW_DIALS, Layout, saying
 from wctstyle.demo.live_panel import LivePanel
 from wctstyle.demo.optimise_panel import OptimisePanel
 from wctstyle.demo.pictures import PictureKind
@@ -65,8 +65,7 @@ class Page(Layout):
     def _connect(self) -> None:
         everything = [self.palette, *self.controls.values()]
         live: dict[str, Any] = {**QUIET, "concurrency_id": "live", "concurrency_limit": LIVE_JOBS}
-        # Unless it is told otherwise, Gradio drops what happens while an earlier event is answered.
-        shown: dict[str, Any] = {**live, "outputs": self.stage, "trigger_mode": "always_last"}
+        shown: dict[str, Any] = {**live, **LATEST, "outputs": self.stage}
 
         moved = gr.on(
             [
@@ -102,7 +101,7 @@ class Page(Layout):
         self._told(self._told(worn).success(self._live, everything, **shown))
         self._told(self.palette.download(self._save_look, everything, self.choices, trigger_mode="multiple", **QUIET))
         self._told(self.strip.upload(self._use, None, self.shelf, trigger_mode="multiple", **QUIET))
-        self._told(self.strip.submit(self._settle, everything, self.strip, trigger_mode="always_last", **live))
+        self._told(self.strip.submit(self._settle, everything, self.strip, **{**live, **LATEST}))
         picked = self.strip.select(
             self._pick, None, [self.stage, self.pair, *everything], trigger_mode="multiple", **live
         )

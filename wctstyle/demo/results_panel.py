@@ -11,13 +11,10 @@ import gradio as gr
 from wctstyle.demo import downloads, results, sheets
 from wctstyle.demo.downloads import Target
 from wctstyle.demo.friendly import handler
-from wctstyle.demo.layout import QUIET, Layout, saying
+from wctstyle.demo.layout import LATEST, QUIET, Layout, saying
 from wctstyle.demo.recipes import RESULT
 from wctstyle.demo.sessions import Session
 from wctstyle.errors import ConfigError, WctStyleError
-
-BUSY = "() => document.dispatchEvent(new CustomEvent('wct:busy', {{ detail: {0} }}))"
-"""Shows at once, and ends, that something is made."""
 
 
 class ResultsPanel:
@@ -33,11 +30,8 @@ class ResultsPanel:
         """Connect the buttons and choices."""
         page = self.page
         slow: dict[str, Any] = {**QUIET, "concurrency_id": "slow", "concurrency_limit": 1}
-        last: dict[str, Any] = {
-            "trigger_mode": "always_last"
-        }  # what is chosen while an answer is awaited is asked next
-        measured = {"fn": self._measure, "inputs": [page.pair], "outputs": page.sheet, **slow, **last}
-        picked.success(self._measuring, page.pair, page.sheet, queue=False, **last, **QUIET).success(**measured)
+        measured = {"fn": self._measure, "inputs": [page.pair], "outputs": page.sheet, **slow, **LATEST}
+        picked.success(self._measuring, page.pair, page.sheet, queue=False, **LATEST).success(**measured)
         latest = page.latest_pair.click(
             self._latest, None, [page.stage, page.pair, page.sheet], concurrency_limit=None, **QUIET
         )
@@ -49,8 +43,7 @@ class ResultsPanel:
             "inputs": everything,
             "outputs": [page.plan, page.file, page.mask_files, page.command, page.python],
             "queue": False,
-            **last,
-            **QUIET,
+            **LATEST,
         }
         asked = gr.on(
             [
@@ -63,17 +56,12 @@ class ResultsPanel:
         )
         for planned in (asked, picked.success(**plan)):
             planned.then(None, js=saying("wct:planned"), **QUIET)
-        page.make_file.click(None, js=BUSY.format("'Preparing the file'"), **QUIET)
+        page.make_file.click(None, js=saying("wct:busy", "Preparing the file"), **QUIET)
         made = page.make_file.click(self._export, everything, [page.plan, page.file, page.mask_files], **slow)
-        page._told(made).then(None, js=BUSY.format("false"), **QUIET)
+        page._told(made).then(None, js=saying("wct:busy", False), **QUIET)
         page._told(
             page.write_code.click(
-                self._code,
-                everything,
-                [page.mask_files, page.command, page.python],
-                concurrency_limit=None,
-                **last,
-                **QUIET,
+                self._code, everything, [page.mask_files, page.command, page.python], concurrency_limit=None, **LATEST
             )
         )
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 from wctstyle.demo import clips, sheets
 from wctstyle.demo.friendly import handler
-from wctstyle.demo.layout import QUIET
+from wctstyle.demo.layout import ESTIMATED, QUIET
 from wctstyle.demo.run_panel import FilePanel
 from wctstyle.demo.runs import Run
 from wctstyle.demo.sessions import Session
@@ -31,10 +31,7 @@ class VideoPanel(FilePanel):
         asked = [page.calm, page.video_steps, page.video_size, page.palette, *page.controls.values()]
         quality = page.controls["model"].change  # pyright: ignore[reportAttributeAccessIssue]
         for event in (uploaded.then, page.video_steps.change, page.video_size.change, quality):
-            event(
-                self._estimate, asked[1:], page.video_time,
-                concurrency_id="estimate", concurrency_limit=1, trigger_mode="always_last", **QUIET,
-            )  # fmt: skip
+            event(self._estimate, asked[1:], page.video_time, **ESTIMATED)
         self.connect_run(opened, asked, report=page.video, start=page.paint, stop=page.stop_video)
 
     @handler

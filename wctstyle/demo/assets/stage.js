@@ -397,7 +397,7 @@ function answered(arrived) {
   if (due) waits.push(setTimeout(idle, 1000));
   else settled();
 }
-/* Gradio forgets what was moved meanwhile if what it waited for fails. */
+/* If a picture fails, Gradio forgets the moves that waited for it, so they are sent again. */
 function failed() {
   const missed = due && open;
   settled();
